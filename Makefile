@@ -1,0 +1,36 @@
+# make demo   install everything, run the main job, leave its pictures in demo/
+# make test   install everything, check the style, run the tests
+# Both build .venv on first use; remove it to start anew. PYTHON=python3.12 chooses another interpreter.
+
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+INSTALLED := .venv/installed
+
+.PHONY: demo test format clean
+
+demo: $(INSTALLED)
+	$(BIN)/s5-hf demo --output demo
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Reinstalled whenever a file that decides what is installed has changed.
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,geo,plots]"
+	$(BIN)/python -c "from pathlib import Path; Path('$(INSTALLED)').touch()"
+
+clean:
+	$(PYTHON) -c "import shutil; [shutil.rmtree(path, ignore_errors=True) for path in ('.venv', 'build', 'demo')]"

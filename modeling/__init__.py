@@ -1,0 +1,1 @@
+"""The S5 networks. This folder imports torch and transformers only."""
