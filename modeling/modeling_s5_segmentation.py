@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoBackbone, PretrainedConfig, PreTrainedModel
+from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import SemanticSegmenterOutput
 
@@ -177,7 +177,8 @@ class S5ForSemanticSegmentation(S5SegmentationPreTrainedModel):
             **kwargs: further arguments of [`S5SegmentationConfig`].
         """
         if not isinstance(backbone, PreTrainedModel):
-            backbone = AutoBackbone.from_pretrained(backbone)
+            is_s5 = isinstance(AutoConfig.from_pretrained(backbone), S5ViTConfig)
+            backbone = (S5ViTBackbone if is_s5 else AutoBackbone).from_pretrained(backbone)
         config = S5SegmentationConfig(
             backbone_config=backbone.config, tasks=tasks, ignore_index=ignore_index, **kwargs
         )

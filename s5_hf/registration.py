@@ -8,6 +8,7 @@ from transformers import (
     AutoModelForSemanticSegmentation,
 )
 
+from .auto_backbone import let_auto_backbone_load_folders
 from .modeling import (
     S5ForSemanticSegmentation,
     S5ImageProcessor,
@@ -26,3 +27,4 @@ def register_networks() -> None:
     AutoModel.register(S5ViTConfig, S5ViTModel, exist_ok=True)
     AutoBackbone.register(S5ViTConfig, S5ViTBackbone, exist_ok=True)
     AutoModelForSemanticSegmentation.register(S5SegmentationConfig, S5ForSemanticSegmentation, exist_ok=True)
+    let_auto_backbone_load_folders()
