@@ -47,7 +47,8 @@ class S5ViTEmbeddings(nn.Module):
         """Images `(batch, channels, height, width)`, padded to whole patches, to tokens and their grid."""
         patches = self.projection(pixel_values)  # (batch, hidden, rows, columns)
         grid = (patches.shape[2], patches.shape[3])
-        tokens = patches.flatten(2).transpose(1, 2)  # (batch, rows * columns, hidden)
+        # Contiguous, or the residual stream keeps the transposed strides and every layer norm copies it.
+        tokens = patches.flatten(2).transpose(1, 2).contiguous()  # (batch, rows * columns, hidden)
         return tokens + self.position_embeddings_for(grid), grid
 
     def position_embeddings_for(self, grid: tuple[int, int]) -> torch.Tensor:
@@ -190,7 +191,8 @@ class S5ViTEncoder(nn.Module):
             hidden_states, weights = layer(hidden_states, groups, output_attentions)
             if stage in kept_stages:
                 stages[stage] = hidden_states
-            attentions.append(weights)
+            if output_attentions:
+                attentions.append(weights)
         return hidden_states, stages, tuple(attentions) if output_attentions else None
 
 
