@@ -235,7 +235,7 @@ class S5ForSemanticSegmentation(S5SegmentationPreTrainedModel):
         config.tasks = [
             {"name": name, "labels": self.config.tasks[name], "ignore_index": self.config.ignore_index_of(name)}
         ]
-        if isinstance(config.backbone_config, S5ViTConfig):
+        if config.backbone_config.model_type == S5ViTConfig.model_type:
             config.backbone_config.num_experts = 0
         dense = type(self)(S5SegmentationConfig.from_dict(config.to_dict()))
         dense.load_state_dict(merged_state_dict(self.state_dict(), index))
@@ -343,7 +343,8 @@ class S5ForSemanticSegmentation(S5SegmentationPreTrainedModel):
 
 def build_backbone(config: PretrainedConfig) -> PreTrainedModel:
     """The backbone of a configuration, also where the S5 ViT is not registered (code loaded from the Hub)."""
-    return S5ViTBackbone(config) if isinstance(config, S5ViTConfig) else AutoBackbone.from_config(config)
+    # By model_type, not by class: transformers may load this file and the configuration's as two copies of the code.
+    return S5ViTBackbone(config) if config.model_type == S5ViTConfig.model_type else AutoBackbone.from_config(config)
 
 
 __all__ = ["S5ForSemanticSegmentation", "S5SegmenterOutput"]
