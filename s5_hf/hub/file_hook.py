@@ -11,7 +11,9 @@ the client sets no time limit. So the same module's Hub client is told to refuse
 Nothing else of transformers is touched.
 """
 
+import atexit
 import functools
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -148,7 +150,7 @@ def require_default_revision(name: str, revision: str | None) -> None:
 
 def generated_folder(name: str) -> Path:
     """A folder with config.json and preprocessor_config.json written from the table, for this process."""
-    folder = Path(temporary_folder().name) / name
+    folder = temporary_folder() / name
     if not all((folder / filename).is_file() for filename in CONFIG_FILES):
         known_model(name).config.save_pretrained(folder)
         S5ImageProcessor().save_pretrained(folder)
@@ -156,6 +158,8 @@ def generated_folder(name: str) -> Path:
 
 
 @functools.cache
-def temporary_folder() -> tempfile.TemporaryDirectory:
+def temporary_folder() -> Path:
     """The folder of this process for generated configurations; removed at its end."""
-    return tempfile.TemporaryDirectory(prefix="s5_hf_")
+    folder = Path(tempfile.mkdtemp(prefix="s5_hf_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
