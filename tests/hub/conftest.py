@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
+from transformers.utils import hub as transformers_hub
+
+from s5_hf.conversion import export_official
+from s5_hf.hub import KNOWN_MODELS, KnownModel
 from s5_hf.modeling import (
     S5ForSemanticSegmentation,
     S5ImageProcessor,
@@ -16,10 +20,6 @@ from s5_hf.modeling import (
     S5ViTConfig,
 )
 from s5_hf.modeling.configuration_s5 import VIT_SIZES
-from transformers.utils import hub as transformers_hub
-
-from s5_hf.conversion import export_official
-from s5_hf.hub import KNOWN_MODELS, KnownModel
 from s5_hf.official_tasks import task_settings
 
 from ..conftest import MICRO_VIT, randomise

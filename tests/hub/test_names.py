@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
-from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTModel
 from transformers import (
     AutoBackbone,
     AutoConfig,
@@ -20,6 +19,7 @@ from transformers.utils import cached_file, hub
 import s5_hf.hub.file_hook
 from s5_hf.hub import KNOWN_MODELS, count_parameters, install_file_hook, known_model, repository_variable, store_folder
 from s5_hf.hub.names import RESERVED_NAMES
+from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTModel
 from s5_hf.official_tasks import MOE_MDF_TASKS
 
 from .conftest import ENCODER, SEGMENTER, store_entries

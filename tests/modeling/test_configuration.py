@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
 from transformers import AutoConfig, SwinConfig
 
+from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
 from s5_hf.official_tasks import MOE_MDF_TASKS, OFFICIAL_TASKS
 from tests.conftest import MICRO_VIT
 
