@@ -1,0 +1,171 @@
+"""Potsdam and Vaihingen: aerial tiles of the ISPRS benchmark, cut into 512 px crops."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .crops import row_windows
+from .labels import read_label
+from .manifest import CutTile, RawTile
+from .rasters import Scaling, open_raster
+from .runner import FoundTiles
+from .sources import image_files, only_one
+from .writing import check_label_size, save_image, save_label
+
+__all__ = ["IsprsRecipe", "potsdam_recipe", "vaihingen_recipe"]
+
+POTSDAM_TRAIN = (
+    *("2_10", "2_11", "2_12", "3_10", "3_11", "3_12", "4_10", "4_11", "4_12", "5_10", "5_11", "5_12"),
+    *("6_7", "6_8", "6_9", "6_10", "6_11", "6_12", "7_7", "7_8", "7_9", "7_10", "7_11", "7_12"),
+)
+POTSDAM_VAL = (
+    *("2_13", "2_14", "3_13", "3_14", "4_13", "4_14", "4_15"),
+    *("5_13", "5_14", "5_15", "6_13", "6_14", "6_15", "7_13"),
+)
+VAIHINGEN_TRAIN = tuple(f"area{area}" for area in (1, 3, 5, 7, 11, 13, 15, 17, 21, 23, 26, 28, 30, 32, 34, 37))
+VAIHINGEN_VAL = tuple(f"area{area}" for area in (2, 4, 6, 8, 10, 12, 14, 16, 20, 22, 24, 27, 29, 31, 33, 35, 38))
+
+_LABEL_FOLDER = re.compile(r"label|ground_?truth|gts|annotation|mask|ann_dir", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class IsprsRecipe:
+    """Cut ISPRS tiles: train crops overlap by half (stride 256), val crops do not (stride 512).
+
+    Written as `img_dir/{train,val}/<tile>_<left>_<top>_<right>_<bottom>.png` and the same below `ann_dir`.
+
+    Attributes:
+        dataset: the dataset's name.
+        colors: the label colour of each id.
+        splits: the official tiles of each split.
+        image_name: regular expression of image file names; its group `tile` is the tile's name, and the text
+            `IMAGERY` in it stands for `imagery`.
+        label_name: the same for label files. Where it matches images too, the folder's name tells them apart.
+        looked_for: how a message describes the files.
+        imagery: which of the publisher's versions of the images, such as RGB, IRRG or RGBIR; None if there is one.
+        crop_size: side of a crop in pixels.
+        strides: pixels between crops, per split.
+        color_tolerance: grey levels by which a label colour may be off.
+        scaling: how images that are not 8-bit become so.
+        bands: bands, counted from 1, that become red, green and blue.
+    """
+
+    dataset: str
+    colors: tuple[tuple[int, int, int], ...]
+    splits: Mapping[str, tuple[str, ...]]
+    image_name: str
+    label_name: str
+    looked_for: str
+    imagery: str | None = None
+    crop_size: int = 512
+    strides: Mapping[str, int] = field(default_factory=lambda: {"train": 256, "val": 512})
+    color_tolerance: int = 0
+    scaling: Scaling = field(default_factory=Scaling)
+    bands: tuple[int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.imagery is None) == ("IMAGERY" in self.image_name):
+            raise ValueError(f"{self.dataset} has a single version of its images, not {self.imagery!r}.")
+
+    def settings(self) -> dict[str, Any]:
+        names = ("dataset", "imagery", "crop_size", "color_tolerance", "bands")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "strides": dict(self.strides),
+            "scaling": asdict(self.scaling),
+        }
+
+    def find_tiles(self, raw: Path) -> FoundTiles:
+        images: dict[str, list[Path]] = defaultdict(list)
+        labels: dict[str, list[Path]] = defaultdict(list)
+        image_name = re.compile(self.image_name.replace("IMAGERY", re.escape(self.imagery or "")))
+        label_name = re.compile(self.label_name)
+        for path in image_files(raw):
+            in_label_folder = any(_LABEL_FOLDER.search(part) for part in path.relative_to(raw).parts[:-1])
+            image, label = image_name.fullmatch(path.name), label_name.fullmatch(path.name)
+            if label and (in_label_folder or not image):
+                labels[label["tile"]].append(path)
+            elif image:
+                images[image["tile"]].append(path)
+        if not images:
+            raise FileNotFoundError(f"No tiles of {self.dataset} below {raw}. Looked for {self._looked_for()}.")
+
+        tiles, missing = [], []
+        for split, names in self.splits.items():
+            for name in names:
+                image = only_one(images.get(name, []), f"The image of {self.dataset} tile {name}")
+                if image is None:
+                    missing.append(name)
+                    continue
+                tiles.append(RawTile(name, split, image, self._label_of(name, labels, raw)))
+        return FoundTiles(tuple(tiles), self._notes(images, missing))
+
+    def _looked_for(self) -> str:
+        return self.looked_for.replace("IMAGERY", self.imagery or "")
+
+    def _label_of(self, name: str, labels: Mapping[str, list[Path]], raw: Path) -> Path:
+        candidates = labels.get(name, [])
+        # The participants' archive of Vaihingen repeats part of the complete one.
+        complete = [path for path in candidates if "complete" in path.as_posix().lower()]
+        label = only_one(complete or candidates, f"The label of {self.dataset} tile {name}")
+        if label is None:
+            raise FileNotFoundError(
+                f"Tile {name} of {self.dataset} has an image but no label below {raw}. "
+                f"Looked for {self._looked_for()}."
+            )
+        return label
+
+    def _notes(self, images: Mapping[str, list[Path]], missing: list[str]) -> tuple[str, ...]:
+        notes = []
+        official = {name for names in self.splits.values() for name in names}
+        if missing:
+            notes.append(f"{len(missing)} of {len(official)} official tiles are not there: {', '.join(missing)}")
+        if others := sorted(set(images) - official):
+            notes.append(f"tiles outside the official split, left out: {', '.join(others)}")
+        return tuple(notes)
+
+    def cut(self, tile: RawTile, folder: Path) -> CutTile:
+        assert tile.label is not None
+        labels, images = [], []
+        with open_raster(tile.image, self.scaling, self.bands) as raster:
+            label = read_label(tile.label, self.colors, self.color_tolerance)
+            check_label_size(tile, raster, label)
+            for window in row_windows(raster.width, raster.height, self.crop_size, self.strides[tile.split]):
+                name = f"{tile.name}_{'_'.join(map(str, window))}.png"
+                labels.append(f"ann_dir/{tile.split}/{name}")
+                images.append(f"img_dir/{tile.split}/{name}")
+                save_label(label, window, len(self.colors) - 1, folder / labels[-1])
+                save_image(raster, window, folder / images[-1])
+        return CutTile(files=(*labels, *images), crops=len(images))
+
+
+def potsdam_recipe(colors: tuple[tuple[int, int, int], ...]) -> IsprsRecipe:
+    """Potsdam: `top_potsdam_2_10_RGB.tif` or its IRRG or RGBIR twin, with `top_potsdam_2_10_label.tif`."""
+    return IsprsRecipe(
+        dataset="s5-potsdam",
+        colors=colors,
+        splits={"train": POTSDAM_TRAIN, "val": POTSDAM_VAL},
+        image_name=r"top_potsdam_(?P<tile>\d+_\d+)_IMAGERY\.(?:tif|tiff|png)",
+        label_name=r"top_potsdam_(?P<tile>\d+_\d+)_label\.(?:tif|tiff|png)",
+        looked_for="top_potsdam_2_10_IMAGERY.tif and top_potsdam_2_10_label.tif (and so on) in any subfolder",
+        imagery="RGB",
+    )
+
+
+def vaihingen_recipe(colors: tuple[tuple[int, int, int], ...]) -> IsprsRecipe:
+    """Vaihingen: `top_mosaic_09cm_area1.tif`, once in a folder of images and once in a folder of labels."""
+    name = r"top_mosaic_09cm_(?P<tile>area\d+)\.(?:tif|tiff|png)"
+    return IsprsRecipe(
+        dataset="s5-vaihingen",
+        colors=colors,
+        splits={"train": VAIHINGEN_TRAIN, "val": VAIHINGEN_VAL},
+        image_name=name,
+        label_name=name,
+        looked_for=(
+            "top_mosaic_09cm_area1.tif (and so on) in any subfolder, labels under the same name in a subfolder "
+            "such as gts_for_participants or ..._ground_truth_COMPLETE"
+        ),
+    )
