@@ -5,6 +5,8 @@ import sys
 
 import typer
 
+from .commands import datasets
+
 app = typer.Typer(
     name="s5-hf",
     help="Semi-supervised segmentation and oriented detection for remote sensing.",
@@ -17,6 +19,9 @@ app = typer.Typer(
 @app.callback()
 def root() -> None:
     """Semi-supervised segmentation and oriented detection for remote sensing."""
+
+
+app.add_typer(datasets.app)
 
 
 def main() -> None:

@@ -113,6 +113,12 @@ def pad_to(pixels: np.ndarray, width: int, height: int, fill: int | tuple[int, i
     return padded
 
 
+def _inside(window: Window, raster: Raster) -> Window:
+    """The part of a window that lies on the image, without width or height where that is none."""
+    left, top = min(window.left, raster.width), min(window.top, raster.height)
+    return Window(left, top, min(window.right, raster.width), min(window.bottom, raster.height))
+
+
 def _pillow_reads(path: Path) -> bool:
     """Whether Pillow gives the file's true values: it cuts 16-bit colours to 8 bits and mistakes a fourth band."""
     try:
@@ -155,7 +161,7 @@ class _PillowRaster:
         self._path = path
 
     def read(self, window: Window) -> np.ndarray:
-        box = (window.left, window.top, min(window.right, self.width), min(window.bottom, self.height))
+        box = _inside(window, self)
         try:
             return np.asarray(self._image.crop(box).convert("RGB"))
         except (OSError, SyntaxError, ValueError) as error:
@@ -212,9 +218,10 @@ class _RasterioRaster:
     def read(self, window: Window) -> np.ndarray:
         from rasterio.windows import Window as RasterioWindow
 
-        width = min(window.right, self.width) - window.left
-        height = min(window.bottom, self.height) - window.top
-        pixels = self._read(window=RasterioWindow(window.left, window.top, width, height))
+        part = _inside(window, self)
+        if not part.width or not part.height:
+            return np.zeros((part.height, part.width, 3), dtype=np.uint8)
+        pixels = self._read(window=RasterioWindow(part.left, part.top, part.width, part.height))
         if self._low is not None and self._high is not None:
             span = np.maximum(self._high - self._low, np.finfo(np.float64).tiny)
             scaled = np.nan_to_num((pixels.astype(np.float64) - self._low) / span, nan=0.0)

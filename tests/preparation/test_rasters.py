@@ -19,7 +19,7 @@ def read(path, **options):
 
 def write_geotiff(path, pixels, **options):
     rasterio = pytest.importorskip("rasterio")
-    transform = rasterio.transform.from_origin(500_000, 5_800_000, 0.05, 0.05)
+    transform = rasterio.Affine(0.05, 0, 500_000, 0, -0.05, 5_800_000)
     with rasterio.open(
         path,
         "w",
@@ -110,6 +110,15 @@ def test_16_bit_png_is_not_cut_to_its_high_byte(tmp_path):
     values = np.array([[0, 100, 200]], dtype=np.uint16)
     Image.fromarray(values).save(tmp_path / "tile.png")
     assert read(tmp_path / "tile.png", scaling=Scaling(percentiles=(0, 100)))[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_a_window_beyond_the_image_is_empty(tmp_path):
+    Image.fromarray(np.zeros((6, 9, 3), dtype=np.uint8)).save(tmp_path / "tile.png")
+    geotiff = write_geotiff(tmp_path / "tile.tif", np.zeros((4, 6, 9), dtype=np.uint16))
+    for path in (tmp_path / "tile.png", geotiff):
+        with open_raster(path) as raster:
+            assert raster.read(Window(2, 10, 5, 20)).shape == (0, 3, 3)
+            assert raster.read(Window(10, 2, 20, 5)).shape == (3, 0, 3)
 
 
 @pytest.mark.parametrize("content", [b"not an image", b"\x89PNG\r\n\x1a\n"])
