@@ -16,16 +16,19 @@ def prepare_command(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
     config: Annotated[str | None, typer.Option(help="DOTA: version of the labels, v1.0, v1.5 or v2.0.")] = None,
     imagery: Annotated[str | None, typer.Option(help="Potsdam: RGB, IRRG or RGBIR.")] = None,
-    overlap: Annotated[int | None, typer.Option(help="iSAID, DOTA: pixels that tiles share.")] = None,
+    overlap: Annotated[int | None, typer.Option(min=0, help="iSAID, DOTA: pixels that tiles share.")] = None,
     keep_empty: Annotated[
-        list[str] | None, typer.Option(help="iSAID: a split that keeps tiles without objects (repeatable).")
+        list[str] | None,
+        typer.Option(help="iSAID: a split that keeps tiles without objects (repeatable); val if not given."),
     ] = None,
     drop_empty: Annotated[
         list[str] | None, typer.Option(help="DOTA: a split that drops patches without boxes (repeatable).")
     ] = None,
-    crop_size: Annotated[int | None, typer.Option(help="Unlabelled archives: side of a patch in pixels.")] = None,
+    crop_size: Annotated[
+        int | None, typer.Option(min=1, help="Unlabelled archives: side of a patch in pixels.")
+    ] = None,
     color_tolerance: Annotated[
-        int | None, typer.Option(help="Grey levels by which label colours may be off; 0 if not given.")
+        int | None, typer.Option(min=0, help="Grey levels by which label colours may be off; 0 if not given.")
     ] = None,
     percentiles: Annotated[
         tuple[float, float] | None,
@@ -75,7 +78,7 @@ def _print_summary(summary) -> None:
         "crops": "crops",
         "empty": "empty, left out",
         "objects": "boxes",
-        "cut_off": "cut off",
+        "cut_off": "boxes in no crop",
     }
     shown = [name for name in columns if any(getattr(split, name) for split in summary.splits)]
     table.add_column("split")
@@ -97,18 +100,26 @@ def datasets_command() -> None:
 
     s5-hf datasets
     """
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     from s5_hf.dataset_builders.registry import REGISTRY
 
-    table = Table(title="Datasets")
-    for column in ("name", "dataset", "task", "classes", "splits", "licence"):
-        table.add_column(column, justify="right" if column == "classes" else "left", no_wrap=column == "name")
+    table = Table(box=SIMPLE)
+    table.add_column("name", no_wrap=True)
+    table.add_column("task", no_wrap=True)
+    table.add_column("classes", justify="right", no_wrap=True)
+    table.add_column("splits")
+    table.add_column("licence")
     for entry in REGISTRY.values():
-        classes = str(len(entry.labels)) if entry.labels else "-"
-        configs = [str(len(entry.labels_of(config))) for config in entry.configs]
-        if len(set(configs)) > 1:
-            classes = "\n".join(f"{config} {count}" for config, count in zip(entry.configs, configs, strict=True))
-        table.add_row(entry.name, entry.title, entry.task, classes, ", ".join(entry.splits), entry.licence or "yours")
+        counts = {config: len(entry.labels_of(config)) for config in entry.configs}
+        if not any(counts.values()):
+            classes = "-"
+        elif len(set(counts.values())) == 1:
+            classes = str(len(entry.labels))
+        else:
+            classes = "\n".join(f"{config}: {count}" for config, count in counts.items())
+        licence = entry.licence or entry.title.lower()
+        table.add_row(entry.name, entry.task, classes, ", ".join(entry.splits), licence)
     Console().print(table)

@@ -12,6 +12,7 @@ import numpy as np
 from .crops import column_windows
 from .dota_text import DotaBoxes, format_boxes, read_boxes
 from .manifest import CutTile, RawTile
+from .options import check_overlap, check_splits
 from .polygons import inside_shares
 from .rasters import Scaling, open_raster
 from .runner import FoundTiles
@@ -58,6 +59,8 @@ class DotaRecipe:
     def __post_init__(self) -> None:
         if self.config not in self.labels:
             raise ValueError(f"{self.dataset} has no configuration {self.config!r}; known: {', '.join(self.labels)}.")
+        check_overlap(self.dataset, self.overlap, self.patch_size)
+        check_splits(self.dataset, "drop_empty", self.drop_empty, ("train", "val"))
 
     def settings(self) -> dict[str, Any]:
         names = ("dataset", "config", "patch_size", "overlap", "kept_share", "drop_empty", "bands")

@@ -9,6 +9,7 @@ from typing import Any
 from .crops import column_windows, quarters
 from .labels import read_label
 from .manifest import CutTile, RawTile
+from .options import check_overlap, check_splits
 from .rasters import Scaling, open_raster
 from .runner import FoundTiles
 from .sources import image_files, only_one, split_of
@@ -46,6 +47,10 @@ class IsaidRecipe:
     color_tolerance: int = 0
     scaling: Scaling = field(default_factory=Scaling)
     bands: tuple[int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        check_overlap(self.dataset, self.overlap, self.tile_size)
+        check_splits(self.dataset, "keep_empty", self.keep_empty, ("train", "val"))
 
     def settings(self) -> dict[str, Any]:
         names = ("dataset", "tile_size", "overlap", "keep_empty", "color_tolerance", "bands")

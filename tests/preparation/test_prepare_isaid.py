@@ -86,3 +86,10 @@ def test_missing_labels_and_tiles(tmp_path):
     random_image(tmp_path / "raw/train/images/P0000.png", 20, 20)
     with pytest.raises(FileNotFoundError, match=r"P0000\.png has no label"):
         prepare("s5-isaid", tmp_path / "raw", tmp_path / "out")
+
+
+def test_impossible_options(tmp_path):
+    with pytest.raises(ValueError, match="the overlap must be between 0 and 1023 px, got 1024"):
+        prepare("s5-isaid", tmp_path, tmp_path, overlap=1024)
+    with pytest.raises(ValueError, match="keep_empty names the split 'valid'; known: train, val"):
+        prepare("s5-isaid", tmp_path, tmp_path, keep_empty=("valid",))
