@@ -19,14 +19,12 @@ def prepare_command(
     overlap: Annotated[int | None, typer.Option(min=0, help="iSAID, DOTA: pixels that tiles share.")] = None,
     keep_empty: Annotated[
         list[str] | None,
-        typer.Option(help="iSAID: a split that keeps tiles without objects (repeatable); val if not given."),
+        typer.Option(help="iSAID: a split that keeps tiles without objects (repeatable, default val)."),
     ] = None,
     drop_empty: Annotated[
         list[str] | None, typer.Option(help="DOTA: a split that drops patches without boxes (repeatable).")
     ] = None,
-    crop_size: Annotated[
-        int | None, typer.Option(min=1, help="Unlabelled archives: side of a patch in pixels.")
-    ] = None,
+    crop_size: Annotated[int | None, typer.Option(min=1, help="Unlabelled archives: side of a patch.")] = None,
     color_tolerance: Annotated[
         int | None, typer.Option(min=0, help="Grey levels by which label colours may be off; 0 if not given.")
     ] = None,
@@ -123,3 +121,113 @@ def datasets_command() -> None:
         licence = entry.licence or entry.title.lower()
         table.add_row(entry.name, entry.task, classes, ", ".join(entry.splits), licence)
     Console().print(table)
+
+
+@app.command("inspect")
+def inspect_command(
+    dataset: Annotated[str, typer.Argument(help="Name in the registry, see `s5-hf datasets`.")],
+    data_dir: Annotated[str, typer.Option(help="Folder, hf:// path or http(s) URL with its files.")],
+    config: Annotated[str | None, typer.Option(help="Configuration, such as v1.5 of s5-dota.")] = None,
+    split: Annotated[str | None, typer.Option(help="A single split; all if not given.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write a contact sheet to this PNG file.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Look at so many samples of each split.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the builder as name=value (repeatable), value in JSON or text.")
+    ] = None,
+) -> None:
+    """Count and check every file of a dataset; the exit code is 1 if anything is wrong.
+
+    Finds files that cannot be read, masks of another size or with values outside the classes, boxes outside their
+    image and ids that appear twice.
+
+        s5-hf inspect s5-potsdam --data-dir data/potsdam --output potsdam.png
+
+        s5-hf inspect s5-image-mask --data-dir mine --option 'labels=["land", "building", "road"]'
+    """
+    from s5_hf.inspection import inspect_folder, open_folder
+    from s5_hf.inspection_sheet import draw_sheet
+
+    folder = open_folder(dataset, data_dir, config, split, _builder_options(option or []))
+    report = inspect_folder(folder, limit, workers)
+    _print_report(report)
+    if output is not None:
+        sheet = draw_sheet(folder)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        temporary = output.with_name(f".{output.name}.partial")
+        sheet.save(temporary, format="PNG")
+        temporary.replace(output)
+        typer.echo(f"contact sheet: {output}")
+    if report.problems:
+        raise typer.Exit(1)
+
+
+def _builder_options(options: list[str]) -> dict[str, object]:
+    """`name=value` to keywords; a value that is no JSON is text."""
+    import json
+
+    found: dict[str, object] = {}
+    for option in options:
+        name, separator, text = option.partition("=")
+        if not separator or not name:
+            raise typer.BadParameter(f"--option takes name=value, got {option!r}")
+        try:
+            found[name] = json.loads(text)
+        except json.JSONDecodeError:
+            found[name] = text
+    return found
+
+
+def _print_report(report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    counts = Table(title=report.entry.name)
+    for column in ("split", "samples", "sizes (width x height: images)"):
+        counts.add_column(column, justify="right" if column == "samples" else "left")
+    for split in report.splits:
+        sizes = [f"{width} x {height}: {count:,}" for (width, height), count in split.sizes.most_common(5)]
+        more = [f"and {len(split.sizes) - 5} other sizes"] if len(split.sizes) > 5 else []
+        counts.add_row(split.split, f"{split.samples:,}", "\n".join(sizes + more))
+    console.print(counts)
+    if any(split.classes or split.ignored for split in report.splits):
+        console.print(_class_table(report))
+    if not report.problems:
+        console.print("No problems.")
+        return
+    console.print(f"{len(report.problems)} problems:")
+    for problem in report.problems:
+        console.print(
+            f"  {problem.kind}: {problem.split} {problem.place}: {problem.message}",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
+
+
+def _class_table(report):
+    from rich.table import Table
+
+    detection = report.entry.task == "detection"
+    table = Table(title="boxes" if detection else "share of pixels")
+    table.add_column("class")
+    for split in report.splits:
+        table.add_column(split.split, justify="right")
+    ids = sorted(set(range(len(report.labels))).union(*(split.classes for split in report.splits)))
+    for class_id in ids:
+        name = report.labels[class_id] if class_id < len(report.labels) else str(class_id)
+        cells = [f"{s.classes[class_id]:,}" if detection else f"{s.share(class_id):.2%}" for s in report.splits]
+        table.add_row(name, *cells)
+    totals = [split.classes.total() + (0 if detection else split.ignored) for split in report.splits]
+    if detection:
+        table.add_section()
+        table.add_row("all", *(f"{total:,}" for total in totals))
+        table.add_row("difficult", *(f"{split.ignored:,}" for split in report.splits))
+        table.add_row("images without boxes", *(f"{split.without_boxes:,}" for split in report.splits))
+    else:
+        table.add_section()
+        table.add_row(
+            "ignored", *(f"{s.ignored / max(1, total):.2%}" for s, total in zip(report.splits, totals, strict=True))
+        )
+    return table

@@ -1,4 +1,4 @@
-"""DOTA's label text: reading a whole file strictly, and writing the lines of a patch."""
+"""DOTA's label text: the boxes of an image, and the lines of a patch."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
+from s5_hf.dataset_builders.annotations import parse_dota_text
+
 from .crops import Window
 
 __all__ = ["DotaBoxes", "format_boxes", "read_boxes"]
 
-_HEADERS = ("imagesource:", "gsd:")
-
 
 @dataclass(frozen=True)
 class DotaBoxes:
-    """Boxes of one image: `polygons` `(n, 4, 2)` float64 pixels, with the class and the difficult mark as written."""
+    """Boxes of one image: `polygons` `(n, 4, 2)` float64 pixels, class names, and whether each is difficult."""
 
     polygons: np.ndarray
     categories: tuple[str, ...]
-    difficult: tuple[str, ...]
+    difficult: tuple[bool, ...]
 
     @classmethod
     def none(cls) -> "DotaBoxes":
@@ -33,36 +33,18 @@ def read_boxes(path: Path, labels: Collection[str]) -> DotaBoxes:
     """Read a label file; the `imagesource:` and `gsd:` lines at its head are passed over.
 
     Raises:
-        ValueError: a line that is not `x1 y1 x2 y2 x3 y3 x4 y4 class [difficult]` with a class out of `labels` and
-            difficult 0, 1 or 2; names the file and the line.
+        ValueError: a line of another form (names the file and the line), a class that is not in `labels`, or a file
+            that is no UTF-8 text.
     """
-    polygons, categories, difficult = [], [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        fields = line.split()
-        if not fields or fields[0].lower().startswith(_HEADERS):
-            continue
-        place = f"{path}, line {number}"
-        if len(fields) not in (9, 10):
-            raise ValueError(
-                f"{place}: {len(fields)} fields, expected eight corner coordinates, class and difficult: {line!r}"
-            )
-        try:
-            corners = np.array(fields[:8], dtype=np.float64).reshape(4, 2)
-        except ValueError as error:
-            raise ValueError(f"{place}: corner coordinates must be numbers: {line!r}") from error
-        if not np.isfinite(corners).all():
-            raise ValueError(f"{place}: corner coordinates must be finite: {line!r}")
-        if fields[8] not in labels:
-            raise ValueError(f"{place}: unknown class {fields[8]!r}; known: {', '.join(labels)}")
-        mark = fields[9] if len(fields) == 10 else "0"
-        if mark not in ("0", "1", "2"):
-            raise ValueError(f"{place}: difficult must be 0, 1 or 2, got {mark!r}")
-        polygons.append(corners)
-        categories.append(fields[8])
-        difficult.append(mark)
-    if not polygons:
-        return DotaBoxes.none()
-    return DotaBoxes(np.stack(polygons), tuple(categories), tuple(difficult))
+    try:
+        objects = parse_dota_text(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text: {error.reason}") from error
+    known = {label.lower() for label in labels}
+    if unknown := sorted({found.category for found in objects if found.category.lower() not in known}):
+        raise ValueError(f"{path}: unknown class {unknown[0]!r}; known: {', '.join(labels)}")
+    polygons = np.array([found.polygon for found in objects], dtype=np.float64).reshape(-1, 4, 2)
+    return DotaBoxes(polygons, tuple(found.category for found in objects), tuple(found.difficult for found in objects))
 
 
 def format_boxes(boxes: DotaBoxes, kept: np.ndarray, window: Window) -> str:
@@ -71,5 +53,5 @@ def format_boxes(boxes: DotaBoxes, kept: np.ndarray, window: Window) -> str:
     for index in np.flatnonzero(kept):
         corners = boxes.polygons[index] - (window.left, window.top)
         numbers = " ".join(f"{value:.10g}" for value in corners.ravel().round(3))
-        lines.append(f"{numbers} {boxes.categories[index]} {boxes.difficult[index]}\n")
+        lines.append(f"{numbers} {boxes.categories[index]} {int(boxes.difficult[index])}\n")
     return "".join(lines)

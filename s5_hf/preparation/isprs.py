@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from s5_hf.dataset_builders import potsdam, vaihingen
+
 from .crops import row_windows
 from .labels import read_label
 from .manifest import CutTile, RawTile
@@ -17,17 +19,6 @@ from .writing import check_label_size, save_image, save_label
 
 __all__ = ["IsprsRecipe", "potsdam_recipe", "vaihingen_recipe"]
 
-POTSDAM_TRAIN = (
-    *("2_10", "2_11", "2_12", "3_10", "3_11", "3_12", "4_10", "4_11", "4_12", "5_10", "5_11", "5_12"),
-    *("6_7", "6_8", "6_9", "6_10", "6_11", "6_12", "7_7", "7_8", "7_9", "7_10", "7_11", "7_12"),
-)
-POTSDAM_VAL = (
-    *("2_13", "2_14", "3_13", "3_14", "4_13", "4_14", "4_15"),
-    *("5_13", "5_14", "5_15", "6_13", "6_14", "6_15", "7_13"),
-)
-VAIHINGEN_TRAIN = tuple(f"area{area}" for area in (1, 3, 5, 7, 11, 13, 15, 17, 21, 23, 26, 28, 30, 32, 34, 37))
-VAIHINGEN_VAL = tuple(f"area{area}" for area in (2, 4, 6, 8, 10, 12, 14, 16, 20, 22, 24, 27, 29, 31, 33, 35, 38))
-
 _LABEL_FOLDER = re.compile(r"label|ground_?truth|gts|annotation|mask|ann_dir", re.IGNORECASE)
 
 
@@ -35,7 +26,8 @@ _LABEL_FOLDER = re.compile(r"label|ground_?truth|gts|annotation|mask|ann_dir", r
 class IsprsRecipe:
     """Cut ISPRS tiles: train crops overlap by half (stride 256), val crops do not (stride 512).
 
-    Written as `img_dir/{train,val}/<tile>_<left>_<top>_<right>_<bottom>.png` and the same below `ann_dir`.
+    Written as `{train,val}/images/<tile>_<left>_<top>_<right>_<bottom>.png`, the ids under the same name in `masks`:
+    0 to 4, and 5 for clutter. (Crops in `img_dir` and `ann_dir` are those of mmsegmentation, which counts from 1.)
 
     Attributes:
         dataset: the dataset's name.
@@ -135,8 +127,8 @@ class IsprsRecipe:
             check_label_size(tile, raster, label)
             for window in row_windows(raster.width, raster.height, self.crop_size, self.strides[tile.split]):
                 name = f"{tile.name}_{'_'.join(map(str, window))}.png"
-                labels.append(f"ann_dir/{tile.split}/{name}")
-                images.append(f"img_dir/{tile.split}/{name}")
+                labels.append(f"{tile.split}/masks/{name}")
+                images.append(f"{tile.split}/images/{name}")
                 save_label(label, window, len(self.colors) - 1, folder / labels[-1])
                 save_image(raster, window, folder / images[-1])
         return CutTile(files=(*labels, *images), crops=len(images))
@@ -147,7 +139,7 @@ def potsdam_recipe(colors: tuple[tuple[int, int, int], ...]) -> IsprsRecipe:
     return IsprsRecipe(
         dataset="s5-potsdam",
         colors=colors,
-        splits={"train": POTSDAM_TRAIN, "val": POTSDAM_VAL},
+        splits={"train": potsdam.TRAIN_TILES, "val": potsdam.VAL_TILES},
         image_name=r"top_potsdam_(?P<tile>\d+_\d+)_IMAGERY\.(?:tif|tiff|png)",
         label_name=r"top_potsdam_(?P<tile>\d+_\d+)_label\.(?:tif|tiff|png)",
         looked_for="top_potsdam_2_10_IMAGERY.tif and top_potsdam_2_10_label.tif (and so on) in any subfolder",
@@ -157,11 +149,12 @@ def potsdam_recipe(colors: tuple[tuple[int, int, int], ...]) -> IsprsRecipe:
 
 def vaihingen_recipe(colors: tuple[tuple[int, int, int], ...]) -> IsprsRecipe:
     """Vaihingen: `top_mosaic_09cm_area1.tif`, once in a folder of images and once in a folder of labels."""
+    areas = {"train": vaihingen.TRAIN_AREAS, "val": vaihingen.VAL_AREAS}
     name = r"top_mosaic_09cm_(?P<tile>area\d+)\.(?:tif|tiff|png)"
     return IsprsRecipe(
         dataset="s5-vaihingen",
         colors=colors,
-        splits={"train": VAIHINGEN_TRAIN, "val": VAIHINGEN_VAL},
+        splits={split: tuple(f"area{area}" for area in numbers) for split, numbers in areas.items()},
         image_name=name,
         label_name=name,
         looked_for=(

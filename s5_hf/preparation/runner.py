@@ -2,18 +2,18 @@
 
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
 from tqdm import tqdm
+
+from s5_hf.processes import worker_pool
 
 from .manifest import MANIFEST_NAME, CutTile, Manifest, RawTile
 
@@ -100,15 +100,17 @@ def cut_tiles(
             (out / file).unlink(missing_ok=True)
 
     failures: list[TileFailure] = []
-    with tqdm(total=len(tiles), initial=skipped, unit="tile", desc="preparing") as progress:
-        for outcome in _outcomes(recipe, waiting, out, workers):
-            if outcome.cut is None:
-                failures.append(TileFailure(outcome.tile, outcome.message))
-            else:
-                manifest.add(outcome.tile, outcome.sources, outcome.cut)
-                finished[outcome.tile] = outcome.cut
-            progress.update()
-    shutil.rmtree(out / _PARTIAL_FOLDER, ignore_errors=True)
+    try:
+        with tqdm(total=len(tiles), initial=skipped, unit="tile", desc="preparing") as progress:
+            for outcome in _outcomes(recipe, waiting, out, workers):
+                if outcome.cut is None:
+                    failures.append(TileFailure(outcome.tile, outcome.message))
+                else:
+                    manifest.add(outcome.tile, outcome.sources, outcome.cut)
+                    finished[outcome.tile] = outcome.cut
+                progress.update()
+    finally:
+        shutil.rmtree(out / _PARTIAL_FOLDER, ignore_errors=True)
     return finished, failures, skipped
 
 
@@ -127,7 +129,7 @@ def _outcomes(recipe: Recipe, tiles: list[RawTile], out: Path, workers: int) -> 
         for tile in tiles:
             yield _cut_tile(recipe, tile, out)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts) as pool:
+    with worker_pool(workers) as pool:
         coming = iter(tiles)
         running = {pool.submit(_cut_tile, recipe, tile, out) for tile in islice(coming, workers * _TILES_AHEAD)}
         try:
@@ -155,11 +157,6 @@ def _finish_running(running: set[Future[_Outcome]]) -> Iterator[_Outcome]:
     tqdm.write("Stopping: tiles in work are being finished; the same command goes on from there.")
     started = [future for future in running if not future.cancel()]
     yield from (_result(future) for future in started)
-
-
-def _leave_interrupts() -> None:
-    """In a worker: Ctrl-C reaches every process of the terminal, and the main process decides what happens."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _cut_tile(recipe: Recipe, tile: RawTile, out: Path) -> _Outcome:

@@ -6,6 +6,8 @@ from typing import Any
 
 from PIL import Image
 
+from s5_hf.dataset_builders.registry import get_entry
+
 from .crops import Window, row_windows
 from .manifest import CutTile, RawTile
 from .rasters import Scaling, open_raster
@@ -14,7 +16,6 @@ from .sources import IMAGE_SUFFIXES, image_files
 
 __all__ = ["UnlabelledRecipe"]
 
-_LABEL_FOLDERS = frozenset({"masks", "labels", "annotations", "hbox_segs", "rhbox_segs", "color_annotations"})
 _JPEG_QUALITY = 95
 
 
@@ -41,10 +42,11 @@ class UnlabelledRecipe:
         return {**{name: getattr(self, name) for name in names}, "scaling": asdict(self.scaling)}
 
     def find_tiles(self, raw: Path) -> FoundTiles:
+        is_label = get_entry(self.dataset).builder_class().is_label
         tiles, names, in_label_folders = [], set(), 0
         for path in image_files(raw):
             relative = path.relative_to(raw)
-            if _LABEL_FOLDERS.intersection(part.lower() for part in relative.parts[:-1]):
+            if is_label(relative.as_posix()):
                 in_label_folders += 1
                 continue
             name = relative.with_suffix("").as_posix()

@@ -8,18 +8,18 @@ from PIL import Image
 from tiles import potsdam_tile, random_image, random_label
 
 from s5_hf.preparation import prepare
-from s5_hf.preparation.isprs import POTSDAM_TRAIN, POTSDAM_VAL, VAIHINGEN_TRAIN, VAIHINGEN_VAL
+from s5_hf.preparation.isprs import potsdam_recipe, vaihingen_recipe
 
 
 def crops_below(folder):
     return {path.name: np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))}
 
 
-def test_official_splits():
-    assert (len(POTSDAM_TRAIN), len(POTSDAM_VAL)) == (24, 14)
-    assert (len(VAIHINGEN_TRAIN), len(VAIHINGEN_VAL)) == (16, 17)
-    assert not set(POTSDAM_TRAIN) & set(POTSDAM_VAL)
-    assert not set(VAIHINGEN_TRAIN) & set(VAIHINGEN_VAL)
+@pytest.mark.parametrize(("recipe", "train", "val"), [(potsdam_recipe, 24, 14), (vaihingen_recipe, 16, 17)])
+def test_official_splits(recipe, train, val):
+    splits = recipe(()).splits
+    assert (len(splits["train"]), len(splits["val"])) == (train, val)
+    assert not set(splits["train"]) & set(splits["val"])
 
 
 def test_a_6000_px_tile_gives_144_val_crops(tmp_path):
@@ -30,16 +30,16 @@ def test_a_6000_px_tile_gives_144_val_crops(tmp_path):
     Image.new("RGB", (6000, 6000), (0, 255, 0)).save(folder / "top_potsdam_2_13_label.tif", compression="tiff_lzw")
     summary = prepare("s5-potsdam", folder, tmp_path / "out", workers=1)
     assert [(split.split, split.tiles, split.crops) for split in summary.splits] == [("val", 1, 144)]
-    images = list((tmp_path / "out/img_dir/val").iterdir())
+    images = list((tmp_path / "out/val/images").iterdir())
     assert len(images) == 144
-    assert (tmp_path / "out/img_dir/val/2_13_5488_0_6000_512.png") in images
-    assert set(np.unique(Image.open(tmp_path / "out/ann_dir/val/2_13_5488_5488_6000_6000.png"))) == {3}
+    assert (tmp_path / "out/val/images/2_13_5488_0_6000_512.png") in images
+    assert set(np.unique(Image.open(tmp_path / "out/val/masks/2_13_5488_5488_6000_6000.png"))) == {3}
 
 
 def test_potsdam_crops_hold_the_pixels_and_ids_of_their_window(tmp_path):
     pixels, ids = potsdam_tile(tmp_path / "raw", "2_10", width=1000, height=600)
     summary = prepare("s5-potsdam", tmp_path / "raw", tmp_path / "out", workers=1)
-    images, masks = crops_below(tmp_path / "out/img_dir/train"), crops_below(tmp_path / "out/ann_dir/train")
+    images, masks = crops_below(tmp_path / "out/train/images"), crops_below(tmp_path / "out/train/masks")
     # Starts 0, 256, 488 (shifted back to end at 1000) times 0, 88.
     assert len(images) == summary.splits[0].crops == 6
     assert images.keys() == masks.keys()
@@ -55,8 +55,8 @@ def test_potsdam_crops_hold_the_pixels_and_ids_of_their_window(tmp_path):
 def test_a_small_tile_is_padded_with_ignored_pixels(tmp_path):
     pixels, ids = potsdam_tile(tmp_path / "raw", "2_13", width=500, height=300)
     prepare("s5-potsdam", tmp_path / "raw", tmp_path / "out", workers=1)
-    image = crops_below(tmp_path / "out/img_dir/val")["2_13_0_0_512_512.png"]
-    mask = crops_below(tmp_path / "out/ann_dir/val")["2_13_0_0_512_512.png"]
+    image = crops_below(tmp_path / "out/val/images")["2_13_0_0_512_512.png"]
+    mask = crops_below(tmp_path / "out/val/masks")["2_13_0_0_512_512.png"]
     assert (image[:300, :500] == pixels).all()
     assert (image[300:] == (124, 116, 104)).all()
     assert (mask[:300, :500] == ids).all()
@@ -75,9 +75,9 @@ def test_other_imagery_and_bands_can_be_chosen(tmp_path):
     potsdam_tile(tmp_path / "raw", "2_13", width=512, height=512)
     infrared = random_image(tmp_path / "raw/3_Ortho_IRRG/top_potsdam_2_13_IRRG.tif", 512, 512, seed=7)
     prepare("s5-potsdam", tmp_path / "raw", tmp_path / "irrg", workers=1, imagery="IRRG")
-    assert (crops_below(tmp_path / "irrg/img_dir/val")["2_13_0_0_512_512.png"] == infrared).all()
+    assert (crops_below(tmp_path / "irrg/val/images")["2_13_0_0_512_512.png"] == infrared).all()
     prepare("s5-potsdam", tmp_path / "raw", tmp_path / "bgr", workers=1, imagery="IRRG", bands=(3, 2, 1))
-    assert (crops_below(tmp_path / "bgr/img_dir/val")["2_13_0_0_512_512.png"] == infrared[..., ::-1]).all()
+    assert (crops_below(tmp_path / "bgr/val/images")["2_13_0_0_512_512.png"] == infrared[..., ::-1]).all()
     with pytest.raises(FileNotFoundError, match=r"top_potsdam_2_10_RGBIR\.tif"):
         prepare("s5-potsdam", tmp_path / "raw", tmp_path / "x", workers=1, imagery="RGBIR")
 
@@ -89,8 +89,8 @@ def test_vaihingen_tells_images_from_labels_by_their_folder(tmp_path):
     ids = random_label(tmp_path / "raw/ISPRS_semantic_labeling_Vaihingen_ground_truth_COMPLETE" / name, 600, 512)
     random_label(tmp_path / "raw/eroded_labels/top_mosaic_09cm_area1_noBoundary.tif", 600, 512)
     prepare("s5-vaihingen", tmp_path / "raw", tmp_path / "out", workers=1)
-    images = crops_below(tmp_path / "out/img_dir/train")
-    masks = crops_below(tmp_path / "out/ann_dir/train")
+    images = crops_below(tmp_path / "out/train/images")
+    masks = crops_below(tmp_path / "out/train/masks")
     assert list(images) == list(masks) == ["area1_0_0_512_512.png", "area1_88_0_600_512.png"]
     assert (images["area1_88_0_600_512.png"] == pixels[:, 88:]).all()
     assert (masks["area1_88_0_600_512.png"] == ids[:, 88:]).all()
