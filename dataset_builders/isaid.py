@@ -1,8 +1,8 @@
 """iSAID: aerial images with 15 object classes. Masks hold class ids, or the colours of the publisher."""
 
+from .labels import ISAID_PALETTE
 from .layouts import COMMON_LAYOUTS, IMAGE, SPLIT, Layout, two_folders
 from .masks import colour_encoding
-from .registry import ISAID_PALETTE
 from .segmentation_builder import SegmentationBuilder
 
 PUBLISHER = Layout(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .labels import ISPRS_PALETTE
 from .masks import colour_encoding
-from .registry import ISPRS_PALETTE
 
 ISPRS_ENCODING = colour_encoding(ISPRS_PALETTE)
 """Class ids 0 to 4 and clutter 5, as values or as the publisher's colours."""

@@ -12,6 +12,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .citations import (
+    DIOR_R_CITATION,
+    DOTA_CITATION,
+    ISAID_CITATION,
+    ISPRS_CITATION,
+    LOVEDA_CITATION,
+    MILLION_AID_CITATION,
+    OPENEARTHMAP_CITATION,
+    S5_CITATION,
+    SAMRS_CITATION,
+    STAR_CITATION,
+)
+from .labels import (
+    DIOR_R_LABELS,
+    DOTA_LABELS,
+    ISAID_LABELS,
+    ISAID_PALETTE,
+    ISPRS_LABELS,
+    ISPRS_PALETTE,
+    LOVEDA_LABELS,
+    LOVEDA_PALETTE,
+    OPENEARTHMAP_LABELS,
+    OPENEARTHMAP_PALETTE,
+)
+
 Task = Literal["segmentation", "unlabelled", "detection"]
 Colour = tuple[int, int, int]
 
@@ -115,190 +140,6 @@ def get_entry(name: str) -> DatasetEntry:
     raise KeyError(f"unknown dataset {name!r}.{hint} Known: {', '.join(sorted(REGISTRY))}")
 
 
-ISAID_LABELS = (
-    "background",
-    "ship",
-    "storage_tank",
-    "baseball_diamond",
-    "tennis_court",
-    "basketball_court",
-    "ground_track_field",
-    "bridge",
-    "large_vehicle",
-    "small_vehicle",
-    "helicopter",
-    "swimming_pool",
-    "roundabout",
-    "soccer_ball_field",
-    "plane",
-    "harbor",
-)
-ISAID_PALETTE = (
-    (0, 0, 0),
-    (0, 0, 63),
-    (0, 63, 63),
-    (0, 63, 0),
-    (0, 63, 127),
-    (0, 63, 191),
-    (0, 63, 255),
-    (0, 127, 63),
-    (0, 127, 127),
-    (0, 0, 127),
-    (0, 0, 191),
-    (0, 0, 255),
-    (0, 191, 127),
-    (0, 127, 191),
-    (0, 127, 255),
-    (0, 100, 155),
-)
-ISPRS_LABELS = ("impervious_surface", "building", "low_vegetation", "tree", "car")
-# The sixth colour is clutter, id 5, which is ignored.
-ISPRS_PALETTE = ((255, 255, 255), (0, 0, 255), (0, 255, 255), (0, 255, 0), (255, 255, 0), (255, 0, 0))
-LOVEDA_LABELS = ("background", "building", "road", "water", "barren", "forest", "agriculture")
-LOVEDA_PALETTE = (
-    (255, 255, 255),
-    (255, 0, 0),
-    (255, 255, 0),
-    (0, 0, 255),
-    (159, 129, 183),
-    (0, 255, 0),
-    (255, 195, 128),
-)
-OPENEARTHMAP_LABELS = (
-    "unknown",
-    "bareland",
-    "rangeland",
-    "developed",
-    "road",
-    "tree",
-    "water",
-    "agriculture",
-    "building",
-)
-OPENEARTHMAP_PALETTE = (
-    (0, 0, 0),
-    (128, 0, 0),
-    (0, 255, 36),
-    (148, 148, 148),
-    (255, 255, 255),
-    (34, 97, 38),
-    (0, 69, 255),
-    (75, 181, 73),
-    (222, 31, 7),
-)
-DIOR_R_LABELS = (
-    "airplane",
-    "airport",
-    "baseballfield",
-    "basketballcourt",
-    "bridge",
-    "chimney",
-    "expressway-service-area",
-    "expressway-toll-station",
-    "dam",
-    "golffield",
-    "groundtrackfield",
-    "harbor",
-    "overpass",
-    "ship",
-    "stadium",
-    "storagetank",
-    "tenniscourt",
-    "trainstation",
-    "vehicle",
-    "windmill",
-)
-DOTA_LABELS = (
-    "large-vehicle",
-    "swimming-pool",
-    "helicopter",
-    "bridge",
-    "plane",
-    "ship",
-    "soccer-ball-field",
-    "basketball-court",
-    "ground-track-field",
-    "small-vehicle",
-    "baseball-diamond",
-    "tennis-court",
-    "roundabout",
-    "storage-tank",
-    "harbor",
-    "container-crane",
-    "airport",
-    "helipad",
-)
-
-_S5_CITATION = """@inproceedings{lv2026s5,
-  title={S5: Scalable Semi-Supervised Semantic Segmentation in Remote Sensing},
-  author={Lv, Liang and Wang, Di and Zhang, Jing and Zhang, Lefei},
-  booktitle={AAAI Conference on Artificial Intelligence},
-  year={2026}
-}"""
-_ISAID_CITATION = """@inproceedings{zamir2019isaid,
-  title={iSAID: A Large-scale Dataset for Instance Segmentation in Aerial Images},
-  author={Waqas Zamir, Syed and Arora, Aditya and Gupta, Akshita and Khan, Salman and Sun, Guolei and
-          Shahbaz Khan, Fahad and Zhu, Fan and Shao, Ling and Xia, Gui-Song and Bai, Xiang},
-  booktitle={CVPR Workshops},
-  year={2019}
-}"""
-_ISPRS_CITATION = """@article{rottensteiner2012isprs,
-  title={The ISPRS benchmark on urban object classification and 3D building reconstruction},
-  author={Rottensteiner, Franz and Sohn, Gunho and Jung, Jaewook and Gerke, Markus and Baillard, Caroline and
-          Benitez, Sebastien and Breitkopf, Uwe},
-  journal={ISPRS Annals of the Photogrammetry, Remote Sensing and Spatial Information Sciences},
-  volume={I-3},
-  year={2012}
-}"""
-_LOVEDA_CITATION = """@inproceedings{wang2021loveda,
-  title={LoveDA: A Remote Sensing Land-Cover Dataset for Domain Adaptive Semantic Segmentation},
-  author={Wang, Junjue and Zheng, Zhuo and Ma, Ailong and Lu, Xiaoyan and Zhong, Yanfei},
-  booktitle={NeurIPS Datasets and Benchmarks},
-  year={2021}
-}"""
-_OPENEARTHMAP_CITATION = """@inproceedings{xia2023openearthmap,
-  title={OpenEarthMap: A Benchmark Dataset for Global High-Resolution Land Cover Mapping},
-  author={Xia, Junshi and Yokoya, Naoto and Adriano, Bruno and Broni-Bediako, Clifford},
-  booktitle={WACV},
-  year={2023}
-}"""
-_DIOR_R_CITATION = """@article{cheng2022anchor,
-  title={Anchor-free Oriented Proposal Generator for Object Detection},
-  author={Cheng, Gong and Wang, Jiabao and Li, Ke and Xie, Xingxing and Lang, Chunbo and Yao, Yanqing and
-          Han, Junwei},
-  journal={IEEE Transactions on Geoscience and Remote Sensing},
-  year={2022}
-}"""
-_DOTA_CITATION = """@article{ding2022object,
-  title={Object Detection in Aerial Images: A Large-Scale Benchmark and Challenges},
-  author={Ding, Jian and Xue, Nan and Xia, Gui-Song and Bai, Xiang and Yang, Wen and Yang, Michael Ying and
-          Belongie, Serge and Luo, Jiebo and Datcu, Mihai and Pelillo, Marcello and Zhang, Liangpei},
-  journal={IEEE Transactions on Pattern Analysis and Machine Intelligence},
-  year={2022}
-}"""
-_MILLION_AID_CITATION = """@article{long2021creating,
-  title={On Creating Benchmark Dataset for Aerial Image Interpretation: Reviews, Guidances, and Million-AID},
-  author={Long, Yang and Xia, Gui-Song and Li, Shengyang and Yang, Wen and Yang, Michael Ying and Zhu, Xiao Xiang
-          and Zhang, Liangpei and Li, Deren},
-  journal={IEEE Journal of Selected Topics in Applied Earth Observations and Remote Sensing},
-  year={2021}
-}"""
-_SAMRS_CITATION = """@inproceedings{wang2023samrs,
-  title={SAMRS: Scaling-up Remote Sensing Segmentation Dataset with Segment Anything Model},
-  author={Wang, Di and Zhang, Jing and Du, Bo and Xu, Minqiang and Liu, Lin and Tao, Dacheng and Zhang, Liangpei},
-  booktitle={NeurIPS Datasets and Benchmarks},
-  year={2023}
-}"""
-_STAR_CITATION = """@article{li2024star,
-  title={STAR: A First-Ever Dataset and A Large-Scale Benchmark for Scene Graph Generation in Large-Size Satellite
-         Imagery},
-  author={Li, Yansheng and Wang, Linlin and Wang, Tingzhu and Yang, Xue and Luo, Junwei and Wang, Qi and
-          Deng, Youming and Wang, Wenbin and Sun, Xian and Li, Haifeng and Dang, Bo and Zhang, Yongjun and Yu, Yi
-          and Yan, Junchi},
-  journal={IEEE Transactions on Pattern Analysis and Machine Intelligence},
-  year={2024}
-}"""
-
 _ACADEMIC = "academic use only, see the homepage"
 
 _ENTRIES = (
@@ -313,7 +154,7 @@ _ENTRIES = (
         evaluation=None,
         splits=("train",),
         licence="that of its sources (MillionAID, SAMRS, STAR)",
-        citation=_S5_CITATION,
+        citation=S5_CITATION,
         homepage="https://github.com/MiliLab/S5",
     ),
     DatasetEntry(
@@ -327,7 +168,7 @@ _ENTRIES = (
         evaluation=EvaluationProtocol(metric="mIoU", excluded_classes=("background",)),
         splits=("train", "val"),
         licence=_ACADEMIC,
-        citation=_ISAID_CITATION,
+        citation=ISAID_CITATION,
         homepage="https://captain-whu.github.io/iSAID/",
     ),
     DatasetEntry(
@@ -341,7 +182,7 @@ _ENTRIES = (
         evaluation=EvaluationProtocol(metric="mIoU", image_size=512, flip_augmentation=True),
         splits=("train", "val"),
         licence=_ACADEMIC,
-        citation=_ISPRS_CITATION,
+        citation=ISPRS_CITATION,
         homepage="https://www.isprs.org/education/benchmarks/UrbanSemLab/2d-sem-label-vaihingen.aspx",
     ),
     DatasetEntry(
@@ -355,7 +196,7 @@ _ENTRIES = (
         evaluation=EvaluationProtocol(metric="mF1", image_size=512, flip_augmentation=True),
         splits=("train", "val"),
         licence=_ACADEMIC,
-        citation=_ISPRS_CITATION,
+        citation=ISPRS_CITATION,
         homepage="https://www.isprs.org/education/benchmarks/UrbanSemLab/2d-sem-label-potsdam.aspx",
     ),
     DatasetEntry(
@@ -375,7 +216,7 @@ _ENTRIES = (
         ),
         splits=("train", "val", "test"),
         licence="CC BY-NC-SA 4.0",
-        citation=_LOVEDA_CITATION,
+        citation=LOVEDA_CITATION,
         homepage="https://github.com/Junjue-Wang/LoveDA",
     ),
     DatasetEntry(
@@ -391,7 +232,7 @@ _ENTRIES = (
         ),
         splits=("train", "val"),
         licence="CC BY-NC-SA 4.0 for the labels, that of each source for the images",
-        citation=_OPENEARTHMAP_CITATION,
+        citation=OPENEARTHMAP_CITATION,
         homepage="https://open-earth-map.org/",
     ),
     DatasetEntry(
@@ -413,7 +254,7 @@ _ENTRIES = (
         ),
         splits=("train", "val", "trainval", "test"),
         licence=_ACADEMIC,
-        citation=_DIOR_R_CITATION,
+        citation=DIOR_R_CITATION,
         homepage="https://gcheng-nwpu.github.io/#Datasets",
     ),
     DatasetEntry(
@@ -436,7 +277,7 @@ _ENTRIES = (
         ),
         splits=("train", "val", "test"),
         licence=_ACADEMIC,
-        citation=_DOTA_CITATION,
+        citation=DOTA_CITATION,
         homepage="https://captain-whu.github.io/DOTA/",
         configs=("v2.0", "v1.5", "v1.0"),
         config_labels={"v1.5": DOTA_LABELS[:16], "v1.0": DOTA_LABELS[:15]},
@@ -452,7 +293,7 @@ _ENTRIES = (
         evaluation=None,
         splits=("train",),
         licence=_ACADEMIC,
-        citation=_MILLION_AID_CITATION,
+        citation=MILLION_AID_CITATION,
         homepage="https://captain-whu.github.io/DiRS/",
     ),
     DatasetEntry(
@@ -466,7 +307,7 @@ _ENTRIES = (
         evaluation=None,
         splits=("train",),
         licence=_ACADEMIC,
-        citation=_SAMRS_CITATION,
+        citation=SAMRS_CITATION,
         homepage="https://github.com/ViTAE-Transformer/SAMRS",
     ),
     DatasetEntry(
@@ -480,7 +321,7 @@ _ENTRIES = (
         evaluation=None,
         splits=("train",),
         licence="CC BY-NC-SA 4.0",
-        citation=_STAR_CITATION,
+        citation=STAR_CITATION,
         homepage="https://linlin-dev.github.io/project/STAR",
     ),
     DatasetEntry(
