@@ -17,13 +17,15 @@ __all__ = ["draw_sheet"]
 
 _COLUMNS = 4
 _TILE_SIZE = 320
+# Colour over what is everywhere would hide the image and say little.
+_BARE_LABELS = frozenset({"background"})
 
 
 def draw_sheet(folder: DatasetFolder, samples: int = 8) -> Image.Image:
     """Draw up to `samples` samples of each split, beside a legend of the classes.
 
-    Segmentation shows each image and, to its right, the image under its mask, ignored pixels bare. Detection shows
-    the boxes as the model gets them. Samples that cannot be read are left out.
+    Segmentation shows each image and, to its right, the image under its mask; background and ignored pixels are bare.
+    Detection shows the boxes as the model gets them. Samples that cannot be read are left out.
 
     Raises:
         ValueError: no sample can be drawn.
@@ -33,18 +35,31 @@ def draw_sheet(folder: DatasetFolder, samples: int = 8) -> Image.Image:
     captions: list[str] = []
     for split, shards in folder.shards.items():
         for sample in _spread(shards, samples):
-            drawn = _draw(sample, folder, palette)
-            tiles.extend(drawn)
-            captions.extend(f"{split} {sample['id']}" if not part else "labels" for part in range(len(drawn)))
+            pictures = _draw(sample, folder, palette)
+            tiles.extend(pictures)
+            captions.extend(f"{split} {sample['id']}" if not part else "labels" for part in range(len(pictures)))
     if not tiles:
         raise ValueError(f"No sample of {folder.entry.name} can be drawn.")
     sheet = contact_sheet(tiles, captions, columns=_COLUMNS, tile_size=_TILE_SIZE)
-    return add_legend(sheet, folder.labels, palette) if folder.labels else sheet
+    drawn = [index for index, label in enumerate(folder.labels) if label not in _BARE_LABELS]
+    if not drawn:
+        return sheet
+    return add_legend(sheet, [folder.labels[index] for index in drawn], [palette[index] for index in drawn])
 
 
 def _palette(folder: DatasetFolder) -> Palette:
-    count = max(1, len(folder.labels))
-    return folder.entry.palette or default_palette(count if folder.labels else 256)
+    """The dataset's own colours, or well separated ones where it has none or an eye could not tell them apart."""
+    palette = folder.entry.palette
+    if palette is None or len(palette) < len(folder.labels) or not _tells_apart(palette):
+        return default_palette(len(folder.labels) or 256)
+    return palette
+
+
+def _tells_apart(palette: Palette) -> bool:
+    """Whether any two colours differ by a quarter of the range in some channel. Those of iSAID do not."""
+    colors = np.asarray(palette, dtype=np.int64)
+    differences = np.abs(colors[:, None] - colors[None]).max(axis=2)
+    return bool((differences[np.triu_indices(len(colors), 1)] >= 64).all())
 
 
 def _spread(shards: Sequence[Shard], wanted: int) -> Iterator[Sample]:
@@ -90,7 +105,8 @@ def _draw(sample: Sample, folder: DatasetFolder, palette: Palette) -> list[Image
     for column in ("mask", "pseudo_mask"):
         if sample.get(column) is not None:
             mask = np.asarray(decode(sample[column]))
-            known = np.where(mask < len(palette), mask, folder.ignore_index)
+            bare = [index for index, label in enumerate(folder.labels) if label in _BARE_LABELS]
+            known = np.where((mask < len(palette)) & ~np.isin(mask, bare), mask, folder.ignore_index)
             tiles.append(overlay_mask(image, known, palette, ignore_index=folder.ignore_index))
     return tiles
 
