@@ -7,15 +7,12 @@ as the publisher writes it, all others make up the sample's id.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .errors import LayoutError
 from .shards import Record
-
-logger = logging.getLogger(__name__)
 
 IMAGE = r"\.(?:png|jpg|jpeg|tif|tiff|bmp|webp)"
 SPLIT = r"(?P<split>[Tt]rain|[Vv]al|[Tt]est)"
@@ -37,7 +34,6 @@ class Layout:
         labels: the same for label files; `None` where there are none.
         split_of: the split of an image from the named groups, `None` for images that belong to no split.
         without_labels: splits whose labels are not published.
-        drop_unlabelled: leave out images without a label instead of raising.
     """
 
     description: str
@@ -45,10 +41,9 @@ class Layout:
     labels: str | None
     split_of: Callable[[Mapping[str, str]], str | None] = field(default=split_by_folder)
     without_labels: tuple[str, ...] = ()
-    drop_unlabelled: bool = False
 
     def find(self, files: Iterable[str]) -> dict[str, list[Record]]:
-        """Records (image, label, id) by split; the label is empty where a split has none.
+        """Records (image, label, id) by split; the label is empty where a split has none. Nothing without any labels.
 
         Raises:
             LayoutError: if images have no label; the message names the first.
@@ -67,13 +62,13 @@ class Layout:
                 continue
             identity = "/".join(value for name, value in groups.items() if name != "split")
             found.setdefault(split, []).append((path, label, identity))
-        if unlabelled and not self.drop_unlabelled:
+        if unlabelled and not labels:
+            return {}
+        if unlabelled:
             raise LayoutError(
                 f"{len(unlabelled)} images have no label file, the first is {unlabelled[0]}; "
                 f"looked for the layout {self.description}"
             )
-        if unlabelled:
-            logger.warning("%d images without a label are left out, the first is %s", len(unlabelled), unlabelled[0])
         return found
 
 
