@@ -91,16 +91,21 @@ def two_folders(images: str, labels: str, suffix: str = "", extension: str = IMA
     )
 
 
+MMSEGMENTATION_LAYOUT = two_folders(f"img_dir/{SPLIT}", f"ann_dir/{SPLIT}")
+"""What mmsegmentation's conversion scripts write."""
+
 COMMON_LAYOUTS = (
     two_folders(f"{SPLIT}/images", f"{SPLIT}/(?:masks|labels)"),
     two_folders(f"images/{SPLIT}", f"(?:masks|labels)/{SPLIT}"),
-    two_folders(f"img_dir/{SPLIT}", f"ann_dir/{SPLIT}"),
+    MMSEGMENTATION_LAYOUT,
 )
-"""Of the S5 release, and two that other tools write."""
+"""The first is that of the S5 release."""
 
 
-def find_records(layouts: Sequence[Layout], files: Sequence[str], root: str, dataset: str) -> dict[str, list[Record]]:
-    """Records by split in the first layout that fits.
+def find_records(
+    layouts: Sequence[Layout], files: Sequence[str], root: str, dataset: str
+) -> tuple[Layout, dict[str, list[Record]]]:
+    """The first layout that fits, and its records by split.
 
     Raises:
         LayoutError: if none fits, with all that were looked for.
@@ -108,7 +113,7 @@ def find_records(layouts: Sequence[Layout], files: Sequence[str], root: str, dat
     for layout in layouts:
         found = layout.find(files)
         if found:
-            return found
+            return layout, found
     expected = "".join(f"\n  - {layout.description}" for layout in layouts)
     example = f"; it holds {len(files)} files such as {files[0]}" if files else "; it is empty"
     raise LayoutError(f"{root} has none of the known layouts of {dataset}{example}. Known:{expected}")

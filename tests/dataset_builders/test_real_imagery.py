@@ -10,6 +10,11 @@ CITY = ["other_land", "building", "road", "park", "water"]
 HIT_UAV = ["Person", "Car", "Bicycle", "OtherVehicle"]
 
 
+def shares(sample):
+    """Share of each class id among the pixels."""
+    return np.bincount(np.asarray(sample["mask"]).ravel()) / np.asarray(sample["mask"]).size
+
+
 def load(name, folder, split, **options):
     return load_dataset(name, data_dir=str(folder), split=split, streaming=True, **options)
 
@@ -32,6 +37,14 @@ def test_benchmark_samples(name, split, ids, values, shared_data):
     assert [sample["id"] for sample in samples] == ids
     assert all(sample["image"].mode == "RGB" and sample["image"].size == sample["mask"].size for sample in samples)
     assert values_of(samples) == values
+
+
+@pytest.mark.parametrize(("name", "building", "car"), [("potsdam", 0.244, 0.030), ("vaihingen", 0.305, 0.016)])
+def test_isprs_samples_mean_what_the_pictures_show(name, building, car, shared_data):
+    """Roofs and cars are seen in the pictures at these shares; the stored masks count from 1."""
+    (sample,) = load(f"s5-{name}", shared_data / "benchmark_samples" / name, "train")
+    assert shares(sample)[1] == pytest.approx(building, abs=1e-3)
+    assert shares(sample)[4] == pytest.approx(car, abs=1e-3)
 
 
 @pytest.mark.parametrize(

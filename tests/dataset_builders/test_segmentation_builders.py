@@ -42,7 +42,8 @@ def write_pair(write_image, tmp_path):
 def test_common_layouts_pass_masks_on(name, layout, split, write_pair, tmp_path):
     image, mask = layout.format(split=split).split()
     write_pair(image, mask)
-    (sample,) = load(name, tmp_path, split)
+    isprs = {"mask_values": "release"} if name in ("s5-vaihingen", "s5-potsdam") else {}
+    (sample,) = load(name, tmp_path, split, **isprs)
     assert sample["id"] == "a"
     assert sample["image"].size == SIZE
     assert (mask_of(sample) == IDS).all()
@@ -88,6 +89,23 @@ def test_isprs_tiles_are_split_by_number_and_decoded(name, train, val, neither, 
         (sample,) = load(name, tmp_path, split)
         assert sample["id"] == tile
         assert (mask_of(sample) == IDS).all()
+
+
+@pytest.mark.parametrize("name", ["s5-vaihingen", "s5-potsdam"])
+def test_isprs_masks_of_mmsegmentation_count_from_one(name, write_pair, tmp_path):
+    stored = np.arange(7, dtype=np.uint8)[None]
+    write_pair("img_dir/train/a.png", "ann_dir/train/a.png", stored)
+    assert mask_of(load(name, tmp_path)[0]).tolist() == [[5, 0, 1, 2, 3, 4, 5]]
+    assert mask_of(load(name, tmp_path, mask_values="release")[0]).tolist() == stored.tolist()
+    with pytest.raises(ValueError, match="mask_values must be one of auto, release, shifted, got 'other'"):
+        load(name, tmp_path, mask_values="other")
+
+
+def test_isprs_boundaries_are_ignored(write_pair, tmp_path):
+    colours = np.array([[(0, 0, 0), ISPRS_PALETTE[4]]], dtype=np.uint8)
+    image, label = "2_Ortho_RGB/top_potsdam_6_7_RGB.tif", "5_Labels_all/top_potsdam_6_7_label_noBoundary.tif"
+    write_pair(image, label, colours)
+    assert mask_of(load("s5-potsdam", tmp_path)[0]).tolist() == [[5, 4]]
 
 
 @pytest.mark.parametrize("prefix", ["", "LoveDA/", "Train/"])

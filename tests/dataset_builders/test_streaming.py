@@ -162,7 +162,7 @@ def test_corrupt_images_are_skipped_and_counted_or_raise(workers, numbered_image
     assert stream.skipped == 3
     assert len(batches) == 6
     with pytest.raises(CorruptImageError, match=r"0(03|11|20)"):
-        list(StreamLoader(ShuffledStream(dataset, batch_size=5), num_workers=workers))
+        list(ShuffledStream(dataset, batch_size=5))
 
 
 def test_a_resume_is_exact_among_corrupt_images(numbered_images):
