@@ -35,6 +35,14 @@ def test_seeds_and_epochs_differ():
     assert len({tuple(order) for order in orders}) == 4
 
 
+def test_pools_have_their_own_orders_and_epochs_their_own_blocks():
+    order = EpochOrder([50] * 8, 0, 0, 2)
+    rows = {tuple(order.pool_rows(pool)[1]) for pool in range(4)}
+    assert len(rows) == 4
+    first_blocks = {frozenset(EpochOrder([5] * 20, 0, epoch, 4).pool_rows(0)[0].tolist()) for epoch in range(5)}
+    assert len(first_blocks) > 1
+
+
 def test_rows_of_a_pool_are_mixed_across_its_blocks():
     blocks, _ = EpochOrder([50] * 4, 0, 0, 4).pool_rows(0)
     halves = np.bincount(blocks[:100], minlength=4)
