@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from .commands import demo, models
+from .commands import datasets, demo, models
 
 app = typer.Typer(
     name="s5-hf",
@@ -22,6 +22,7 @@ def root() -> None:
 
 
 models.register(app)
+app.add_typer(datasets.app)
 demo.register(app)
 
 

@@ -1,0 +1,17 @@
+"""What can be wrong with a dataset, as exception types that callers can tell apart."""
+
+
+class LayoutError(FileNotFoundError):
+    """No known arrangement of files was found under the data directory, or a part of it is missing."""
+
+
+class SampleError(ValueError):
+    """One sample contradicts its dataset: a mask of another size, a colour without a class, a broken annotation."""
+
+
+class CorruptImageError(SampleError):
+    """An image file cannot be decoded. The only error that `corrupt_images="skip"` passes over."""
+
+
+class ShardReadError(OSError):
+    """A shard could not be read to its end although reading was tried again; the message names the shard."""

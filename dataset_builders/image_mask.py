@@ -1,0 +1,133 @@
+"""Your own images and masks: in folders, or named by a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .builder import BuilderConfig
+from .errors import LayoutError, SampleError
+from .layouts import COMMON_LAYOUTS, IMAGE, Layout
+from .masks import MaskEncoding
+from .samples import SegmentationReader, sample_id
+from .segmentation_builder import SegmentationBuilder
+from .shards import Record, Shard, file_shards
+from .storage import join
+
+SPLITS = ("train", "val", "trainval", "test")
+
+
+def always_train(groups: Mapping[str, str]) -> str:
+    """The split of files that no folder assigns to one."""
+    return "train"
+
+
+UNSPLIT_LAYOUT = Layout(
+    description="images/NAME, masks/NAME (or labels/NAME), all in train",
+    images=rf"images/(?P<name>.+?){IMAGE}",
+    labels=rf"(?:masks|labels)/(?P<name>.+?){IMAGE}",
+    split_of=always_train,
+)
+
+
+@dataclass
+class ImageMaskConfig(BuilderConfig):
+    """Options beyond those of every builder.
+
+    Attributes:
+        classes: class names in the order of their ids.
+        ignore_values: stored mask values without a class; they become `ignore_index`.
+        value_map: stored mask value -> class id, where the masks do not hold class ids.
+        colours: RGB colour of each class in the order of the ids, for colour masks.
+        ignore_index: value of pixels without a class.
+        csv: a file below `data_dir` with the columns `image,mask` and, if wanted, `split`. By default `train.csv`,
+            `val.csv` and so on are looked for.
+    """
+
+    classes: Sequence[str] | None = None
+    ignore_values: Sequence[int] = ()
+    value_map: Mapping[int, int] | None = None
+    colours: Sequence[Sequence[int]] | None = None
+    ignore_index: int = 255
+    csv: str | None = None
+
+
+class ImageMask(SegmentationBuilder):
+    """`{train,val,test}/images` and `masks`, `images` and `masks` without splits, split lists, or a CSV file."""
+
+    BUILDER_CONFIG_CLASS = ImageMaskConfig
+    BUILDER_CONFIGS = (ImageMaskConfig(name="default"),)
+    DATASET = "s5-image-mask"
+    LAYOUTS = (*COMMON_LAYOUTS, UNSPLIT_LAYOUT)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(self.config.classes or ())
+
+    def encoding(self, layout: Layout | None) -> MaskEncoding:
+        """How the masks encode class ids, from the options.
+
+        Raises:
+            ValueError: if options contradict each other.
+        """
+        config = self.config
+        if not 0 <= config.ignore_index <= 255:
+            raise ValueError(f"ignore_index must be between 0 and 255, got {config.ignore_index}")
+        if config.classes is not None and config.ignore_index < len(config.classes):
+            raise ValueError(
+                f"ignore_index {config.ignore_index} is the id of class {config.classes[config.ignore_index]!r}"
+            )
+        colours = {tuple(colour): index for index, colour in enumerate(config.colours or ())}
+        return MaskEncoding(_value_map(config), colours)
+
+    def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
+        names = (
+            [self.config.csv] if self.config.csv else [f"{split}.csv" for split in SPLITS if f"{split}.csv" in files]
+        )
+        if not names:
+            return super().find_file_shards(root, files)
+        reader, available = SegmentationReader(self.storage, root, self.encoding(None)), set(files)
+        records: dict[str, list[Record]] = {}
+        for name in names:
+            if name not in available:
+                raise LayoutError(f"{root} has no file {name}")
+            for split, record in _csv_records(self.storage.read(join(root, name)), join(root, name), available):
+                records.setdefault(split or _split_of(name), []).append(record)
+        return {split: file_shards(f"{self.DATASET} {split}", found, reader) for split, found in records.items()}
+
+
+def _value_map(config: ImageMaskConfig) -> dict[int, int] | None:
+    ignored = {int(value): config.ignore_index for value in config.ignore_values}
+    if config.value_map is not None:
+        return {**{int(value): int(index) for value, index in config.value_map.items()}, **ignored}
+    if all(value == index for value, index in ignored.items()):
+        return None
+    ids = range(len(config.classes) if config.classes is not None else 256)
+    return {**{value: value for value in ids}, config.ignore_index: config.ignore_index, **ignored}
+
+
+def _csv_records(content: bytes, name: str, available: set[str]) -> list[tuple[str, Record]]:
+    """(split or empty, record) of each row of a CSV file with a header line."""
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
+    missing = {"image", "mask"} - set(reader.fieldnames or ())
+    if missing:
+        raise SampleError(f"{name}, line 1: expected a header with image and mask, got {reader.fieldnames}")
+    records = []
+    for row in reader:
+        image, mask = row["image"], row["mask"]
+        if not image or not mask or None in row:
+            raise SampleError(f"{name}, line {reader.line_num}: expected an image and a mask, got {row}")
+        absent = next((path for path in (image, mask) if path not in available), None)
+        if absent is not None:
+            raise LayoutError(f"{name}, line {reader.line_num}: there is no file {absent}")
+        records.append((row.get("split") or "", (image, mask, sample_id(image))))
+    if not records:
+        raise SampleError(f"{name} names no samples")
+    return records
+
+
+def _split_of(csv_name: str) -> str:
+    stem = csv_name.rpartition("/")[2].removesuffix(".csv")
+    return stem if stem in SPLITS else "train"

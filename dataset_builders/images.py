@@ -1,0 +1,89 @@
+"""Looking at image files without decoding them: size, colour mode, and whether they are complete."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from .errors import CorruptImageError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+_TRAILER_BYTES = 4096
+_JPEG_END, _PNG_END = b"\xff\xd9", b"IEND"
+_SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
+# What Pillow raises on broken files besides UnidentifiedImageError.
+DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What the first bytes of an image tell: (width, height) in pixels, Pillow mode and format."""
+
+    size: tuple[int, int]
+    mode: str
+    format: str
+
+
+def is_image(name: str) -> bool:
+    """Whether the file name has the extension of an image."""
+    return name.lower().endswith(EXTENSIONS)
+
+
+def read_header(image: bytes | str, name: str) -> ImageHeader:
+    """Header of an encoded image, given as bytes or as a local path; a file cut short is noticed for JPEG and PNG.
+
+    Raises:
+        CorruptImageError: if it is no image or not complete. Damage in the middle shows only in `check_decodes`.
+    """
+    with io.BytesIO(image) if isinstance(image, bytes) else Path(image).open("rb") as file:
+        try:
+            with Image.open(file) as opened:
+                header = ImageHeader(opened.size, opened.mode, opened.format or "")
+        except UnidentifiedImageError as error:
+            raise CorruptImageError(f"{name}: not an image") from error
+        except DECODING_ERRORS as error:
+            raise CorruptImageError(f"{name}: {error}") from error
+    if not _is_complete(image, header.format):
+        raise CorruptImageError(f"{name}: the {header.format} image is cut short")
+    return header
+
+
+def check_complete(image: bytes, name: str) -> None:
+    """Notice bytes that are no image or cut short, at next to no cost for JPEG and PNG.
+
+    Raises:
+        CorruptImageError: as `read_header` does.
+    """
+    image_format = next((known for start, known in _SIGNATURES.items() if image.startswith(start)), None)
+    if image_format is None:
+        read_header(image, name)
+    elif not _is_complete(image, image_format):
+        raise CorruptImageError(f"{name}: the {image_format} image is cut short")
+
+
+def check_decodes(image: bytes | str, name: str) -> None:
+    """Decode an image in full and throw the pixels away.
+
+    Raises:
+        CorruptImageError: if that fails.
+    """
+    try:
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
+            opened.load()
+    except DECODING_ERRORS as error:
+        raise CorruptImageError(f"{name}: {error}") from error
+
+
+def _is_complete(image: bytes | str, image_format: str) -> bool:
+    end_marker = {"JPEG": _JPEG_END, "PNG": _PNG_END}.get(image_format)
+    if end_marker is None:
+        return True
+    if isinstance(image, bytes):
+        return end_marker in image[-_TRAILER_BYTES:]
+    with Path(image).open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - _TRAILER_BYTES))
+        return end_marker in file.read()

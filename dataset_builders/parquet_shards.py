@@ -1,0 +1,142 @@
+"""Parquet shards: each row group is a block, fetched with one request and held in memory while it is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from .errors import ShardReadError
+from .samples import check_encoded
+from .shards import Block, Sample
+from .storage import RangeFile, Storage, is_remote
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+_OPEN_FILES = 8
+
+
+@dataclass(frozen=True)
+class ParquetShard:
+    """One Parquet file.
+
+    Attributes:
+        location: local path or URL.
+        columns: column of the sample -> names under which a file may hold it, the first found is taken.
+        rows: rows of each row group where an index tells them, empty to look into the file.
+    """
+
+    location: str
+    columns: tuple[tuple[str, tuple[str, ...]], ...]
+    storage: Storage
+    rows: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.location
+
+    def blocks(self) -> Sequence[Block]:
+        rows = self.rows or row_group_sizes(self.storage, self.location)
+        return [ParquetBlock(self, index, num_rows) for index, num_rows in enumerate(rows) if num_rows]
+
+    def stream(self) -> Iterator[Sequence[Sample]]:
+        for block in self.blocks():
+            yield block.load()
+
+
+@dataclass(frozen=True)
+class ParquetBlock:
+    """A row group."""
+
+    shard: ParquetShard
+    index: int
+    num_rows: int
+    random_access: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.shard.location} (row group {self.index})"
+
+    def load(self) -> Sequence[Sample]:
+        try:
+            table = _read_row_group(_open(self.shard.storage, self.shard.location), self.index)
+        except pa.ArrowException as error:
+            raise ShardReadError(f"{self.name}: {error}") from error
+        if table.num_rows != self.num_rows:
+            raise ShardReadError(f"{self.name}: {table.num_rows} rows, the index says {self.num_rows}")
+        return ParquetRows(table, self)
+
+
+class ParquetRows(Sequence):
+    """Rows of a table as raw samples. Columns that a file does not have are None."""
+
+    def __init__(self, table: pa.Table, block: ParquetBlock) -> None:
+        self._num_rows, self._block = table.num_rows, block
+        self._columns = {}
+        for name, aliases in block.shard.columns:
+            alias = next((alias for alias in aliases if alias in table.column_names), None)
+            self._columns[name] = None if alias is None else table.column(alias)
+        if self._columns.get("image") is None:
+            raise ShardReadError(f"{block.shard.location} has no image column, only {table.column_names}")
+
+    def __len__(self) -> int:
+        return self._num_rows
+
+    def __getitem__(self, row: int) -> Sample:
+        sample = {name: None if column is None else column[row].as_py() for name, column in self._columns.items()}
+        if sample.get("id") is None:
+            sample["id"] = f"{PurePosixPath(self._block.shard.location).stem}:{self._block.index}:{row}"
+        name = f"{sample['id']} in {self._block.shard.location}"
+        check_encoded(sample["image"], (sample.get("mask"), sample.get("pseudo_mask")), name)
+        return sample
+
+
+def row_group_sizes(storage: Storage, location: str) -> tuple[int, ...]:
+    """Rows of each row group of the file at `location`."""
+    try:
+        metadata = _open(storage, location)[0].metadata
+    except pa.ArrowException as error:
+        raise ShardReadError(f"{location} is no Parquet file: {error}") from error
+    return tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
+
+
+def _open(storage: Storage, location: str) -> tuple[pq.ParquetFile, RangeFile | None]:
+    return _open_file(storage, location, storage.stamp(location), os.getpid())
+
+
+@lru_cache(maxsize=_OPEN_FILES)
+def _open_file(
+    storage: Storage, location: str, stamp: tuple[int, int], process: int
+) -> tuple[pq.ParquetFile, RangeFile | None]:
+    """An open file and, for remote ones, what its reads go through. Per process: file positions survive a fork."""
+    import pyarrow.parquet as pq
+
+    if not is_remote(location):
+        # Not memory-mapped: pages of a map count as memory of the process, which would grow with the shard.
+        return pq.ParquetFile(location, pre_buffer=False), None
+    file = storage.open(location)
+    return pq.ParquetFile(file, pre_buffer=False), file if isinstance(file, RangeFile) else None
+
+
+def _read_row_group(opened: tuple[pq.ParquetFile, RangeFile | None], index: int) -> pa.Table:
+    file, remote = opened
+    if remote is None:
+        return file.read_row_group(index, use_threads=False)
+    remote.prefetch(*_byte_span(file.metadata.row_group(index)))
+    table = file.read_row_group(index, use_threads=False)
+    remote.forget()
+    return table
+
+
+def _byte_span(row_group: pq.RowGroupMetaData) -> tuple[int, int]:
+    columns = [row_group.column(index) for index in range(row_group.num_columns)]
+    starts = [column.dictionary_page_offset or column.data_page_offset for column in columns]
+    return min(starts), max(
+        start + column.total_compressed_size for start, column in zip(starts, columns, strict=True)
+    )

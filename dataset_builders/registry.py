@@ -1,0 +1,357 @@
+"""The one place that knows each dataset: classes, colours, ignore index, evaluation, licence, citation.
+
+To add a dataset, write one builder file beside this one and add one entry to `REGISTRY`. The builder is named as a
+dotted path and imported only when it is used, so this module stays free of heavy imports.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .citations import (
+    DIOR_R_CITATION,
+    DOTA_CITATION,
+    ISAID_CITATION,
+    ISPRS_CITATION,
+    LOVEDA_CITATION,
+    MILLION_AID_CITATION,
+    OPENEARTHMAP_CITATION,
+    S5_CITATION,
+    SAMRS_CITATION,
+    STAR_CITATION,
+)
+from .labels import (
+    DIOR_R_LABELS,
+    DOTA_LABELS,
+    ISAID_LABELS,
+    ISAID_PALETTE,
+    ISPRS_LABELS,
+    ISPRS_PALETTE,
+    LOVEDA_LABELS,
+    LOVEDA_PALETTE,
+    OPENEARTHMAP_LABELS,
+    OPENEARTHMAP_PALETTE,
+)
+
+Task = Literal["segmentation", "unlabelled", "detection"]
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class EvaluationProtocol:
+    """How published numbers on a dataset are obtained.
+
+    Attributes:
+        metric: `"mIoU"` (mean intersection over union), `"mF1"` (mean F1) or `"mAP"` (mean average precision).
+        split: the split that is evaluated.
+        excluded_classes: class names that the mean leaves out (they still compete for pixels).
+        image_size: side of the evaluated images in pixels, `None` where images keep their varying size.
+        window: side of the sliding window in pixels, `None` where the whole image is one input.
+        resize: side in pixels to which images are resized before the network (predictions are resized back),
+            `None` for no resizing.
+        flip_augmentation: whether predictions are averaged over flips of the image.
+        intersection_threshold: rotated IoU above which a detection counts, `None` for segmentation.
+        average_precision: `"voc07"` (11 points) or `"area"` (area under the curve), `None` for segmentation.
+        note: what a reader of the numbers has to know.
+    """
+
+    metric: Literal["mIoU", "mF1", "mAP"]
+    split: str = "val"
+    excluded_classes: tuple[str, ...] = ()
+    image_size: int | None = None
+    window: int | None = None
+    resize: int | None = None
+    flip_augmentation: bool = False
+    intersection_threshold: float | None = None
+    average_precision: Literal["voc07", "area"] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """What is known of one dataset.
+
+    Attributes:
+        name: the name for `load_dataset`, such as `"s5-loveda"`.
+        title: the dataset's own name.
+        task: `"segmentation"`, `"unlabelled"` or `"detection"`.
+        builder: dotted path of the builder class, imported lazily by `builder_class`.
+        labels: class names; the position is the class id in masks and in `objects["category"]`. Empty where the
+            dataset has none or where the user gives them.
+        palette: one RGB colour per class id. It is one longer than `labels` where the ignore index follows the last
+            class and has a colour of its own (ISPRS clutter). `None` where there is none.
+        ignore_index: mask value without a class, `None` where there are no masks.
+        evaluation: how published numbers are obtained, `None` where nothing is evaluated.
+        splits: names of the splits.
+        configs: names of the configurations; the first is the default.
+        config_labels: class names of configurations whose classes differ from `labels`.
+        licence: licence of the data in a few words.
+        citation: BibTeX.
+        homepage: where the data comes from.
+    """
+
+    name: str
+    title: str
+    task: Task
+    builder: str
+    labels: tuple[str, ...]
+    palette: tuple[Colour, ...] | None
+    ignore_index: int | None
+    evaluation: EvaluationProtocol | None
+    splits: tuple[str, ...]
+    licence: str
+    citation: str
+    homepage: str
+    configs: tuple[str, ...] = ("default",)
+    config_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+
+    def labels_of(self, config: str | None = None) -> tuple[str, ...]:
+        """Class names of configuration `config` (`None`: the default one).
+
+        Raises:
+            ValueError: if the dataset has no such configuration.
+        """
+        config = self.configs[0] if config is None else config
+        if config not in self.configs:
+            raise ValueError(f"{self.name} has no configuration {config!r}; known: {', '.join(self.configs)}")
+        return self.config_labels.get(config, self.labels)
+
+    def builder_class(self) -> type:
+        """Import and return the `datasets.DatasetBuilder` subclass."""
+        module_name, _, class_name = self.builder.rpartition(".")
+        return getattr(importlib.import_module(module_name), class_name)
+
+
+def get_entry(name: str) -> DatasetEntry:
+    """The registry's entry called `name`.
+
+    Raises:
+        KeyError: if there is none; the message lists the known names and the closest one.
+    """
+    if name in REGISTRY:
+        return REGISTRY[name]
+    candidates = difflib.get_close_matches(name, [*REGISTRY, f"s5-{name}"], n=1)
+    hint = f" Did you mean {candidates[0]!r}?" if candidates and candidates[0] in REGISTRY else ""
+    hint = f" Did you mean 's5-{name}'?" if f"s5-{name}" in REGISTRY else hint
+    raise KeyError(f"unknown dataset {name!r}.{hint} Known: {', '.join(sorted(REGISTRY))}")
+
+
+_ACADEMIC = "academic use only, see the homepage"
+
+_ENTRIES = (
+    DatasetEntry(
+        name="rs4p-1m",
+        title="RS4P-1M",
+        task="unlabelled",
+        builder=f"{__package__}.rs4p_1m.RS4P1M",
+        labels=ISAID_LABELS,  # of the pseudo-masks
+        palette=ISAID_PALETTE,
+        ignore_index=255,
+        evaluation=None,
+        splits=("train",),
+        licence="that of its sources (MillionAID, SAMRS, STAR)",
+        citation=S5_CITATION,
+        homepage="https://github.com/MiliLab/S5",
+    ),
+    DatasetEntry(
+        name="s5-isaid",
+        title="iSAID",
+        task="segmentation",
+        builder=f"{__package__}.isaid.ISAID",
+        labels=ISAID_LABELS,
+        palette=ISAID_PALETTE,
+        ignore_index=255,
+        evaluation=EvaluationProtocol(metric="mIoU", excluded_classes=("background",)),
+        splits=("train", "val"),
+        licence=_ACADEMIC,
+        citation=ISAID_CITATION,
+        homepage="https://captain-whu.github.io/iSAID/",
+    ),
+    DatasetEntry(
+        name="s5-vaihingen",
+        title="ISPRS Vaihingen",
+        task="segmentation",
+        builder=f"{__package__}.vaihingen.Vaihingen",
+        labels=ISPRS_LABELS,
+        palette=ISPRS_PALETTE,
+        ignore_index=5,
+        evaluation=EvaluationProtocol(metric="mIoU", image_size=512, flip_augmentation=True),
+        splits=("train", "val"),
+        licence=_ACADEMIC,
+        citation=ISPRS_CITATION,
+        homepage="https://www.isprs.org/education/benchmarks/UrbanSemLab/2d-sem-label-vaihingen.aspx",
+    ),
+    DatasetEntry(
+        name="s5-potsdam",
+        title="ISPRS Potsdam",
+        task="segmentation",
+        builder=f"{__package__}.potsdam.Potsdam",
+        labels=ISPRS_LABELS,
+        palette=ISPRS_PALETTE,
+        ignore_index=5,
+        evaluation=EvaluationProtocol(metric="mF1", image_size=512, flip_augmentation=True),
+        splits=("train", "val"),
+        licence=_ACADEMIC,
+        citation=ISPRS_CITATION,
+        homepage="https://www.isprs.org/education/benchmarks/UrbanSemLab/2d-sem-label-potsdam.aspx",
+    ),
+    DatasetEntry(
+        name="s5-loveda",
+        title="LoveDA",
+        task="segmentation",
+        builder=f"{__package__}.loveda.LoveDA",
+        labels=LOVEDA_LABELS,
+        palette=LOVEDA_PALETTE,
+        ignore_index=255,
+        evaluation=EvaluationProtocol(
+            metric="mIoU",
+            image_size=1024,
+            window=512,
+            note="Published on the test split by upload; val serves for ablations. The released multi-dataset model "
+            "was trained on train and val, so its val score means nothing.",
+        ),
+        splits=("train", "val", "test"),
+        licence="CC BY-NC-SA 4.0",
+        citation=LOVEDA_CITATION,
+        homepage="https://github.com/Junjue-Wang/LoveDA",
+    ),
+    DatasetEntry(
+        name="s5-openearthmap",
+        title="OpenEarthMap",
+        task="segmentation",
+        builder=f"{__package__}.openearthmap.OpenEarthMap",
+        labels=OPENEARTHMAP_LABELS,
+        palette=OPENEARTHMAP_PALETTE,
+        ignore_index=255,
+        evaluation=EvaluationProtocol(
+            metric="mIoU", resize=512, note="Report native-size sliding windows beside the resized protocol."
+        ),
+        splits=("train", "val"),
+        licence="CC BY-NC-SA 4.0 for the labels, that of each source for the images",
+        citation=OPENEARTHMAP_CITATION,
+        homepage="https://open-earth-map.org/",
+    ),
+    DatasetEntry(
+        name="s5-dior-r",
+        title="DIOR-R",
+        task="detection",
+        builder=f"{__package__}.dior_r.DIORR",
+        labels=DIOR_R_LABELS,
+        palette=None,
+        ignore_index=None,
+        evaluation=EvaluationProtocol(
+            metric="mAP",
+            split="test",
+            image_size=800,
+            resize=1024,
+            intersection_threshold=0.5,
+            average_precision="voc07",
+            note="Difficult objects count.",
+        ),
+        splits=("train", "val", "trainval", "test"),
+        licence=_ACADEMIC,
+        citation=DIOR_R_CITATION,
+        homepage="https://gcheng-nwpu.github.io/#Datasets",
+    ),
+    DatasetEntry(
+        name="s5-dota",
+        title="DOTA",
+        task="detection",
+        builder=f"{__package__}.dota.DOTA",
+        labels=DOTA_LABELS,
+        palette=None,
+        ignore_index=None,
+        evaluation=EvaluationProtocol(
+            metric="mAP",
+            split="test",
+            image_size=1024,
+            window=1024,
+            intersection_threshold=0.5,
+            average_precision="area",
+            note="Published on the test split by upload. iSAID images are DOTA-v1 images: train and val are not clean "
+            "after S4 pre-training. Difficult objects are ignored.",
+        ),
+        splits=("train", "val", "test"),
+        licence=_ACADEMIC,
+        citation=DOTA_CITATION,
+        homepage="https://captain-whu.github.io/DOTA/",
+        configs=("v2.0", "v1.5", "v1.0"),
+        config_labels={"v1.5": DOTA_LABELS[:16], "v1.0": DOTA_LABELS[:15]},
+    ),
+    DatasetEntry(
+        name="s5-million-aid",
+        title="Million-AID",
+        task="unlabelled",
+        builder=f"{__package__}.million_aid.MillionAID",
+        labels=(),
+        palette=None,
+        ignore_index=None,
+        evaluation=None,
+        splits=("train",),
+        licence=_ACADEMIC,
+        citation=MILLION_AID_CITATION,
+        homepage="https://captain-whu.github.io/DiRS/",
+    ),
+    DatasetEntry(
+        name="s5-samrs",
+        title="SAMRS",
+        task="unlabelled",
+        builder=f"{__package__}.samrs.SAMRS",
+        labels=(),
+        palette=None,
+        ignore_index=None,
+        evaluation=None,
+        splits=("train",),
+        licence=_ACADEMIC,
+        citation=SAMRS_CITATION,
+        homepage="https://github.com/ViTAE-Transformer/SAMRS",
+    ),
+    DatasetEntry(
+        name="s5-star",
+        title="STAR",
+        task="unlabelled",
+        builder=f"{__package__}.star.STAR",
+        labels=(),
+        palette=None,
+        ignore_index=None,
+        evaluation=None,
+        splits=("train",),
+        licence="CC BY-NC-SA 4.0",
+        citation=STAR_CITATION,
+        homepage="https://linlin-dev.github.io/project/STAR",
+    ),
+    DatasetEntry(
+        name="s5-image-mask",
+        title="Your own images and masks",
+        task="segmentation",
+        builder=f"{__package__}.image_mask.ImageMask",
+        labels=(),
+        palette=None,
+        ignore_index=255,
+        evaluation=EvaluationProtocol(metric="mIoU"),
+        splits=("train", "val", "test"),
+        licence="",
+        citation="",
+        homepage="",
+    ),
+    DatasetEntry(
+        name="s5-oriented",
+        title="Your own images with oriented boxes",
+        task="detection",
+        builder=f"{__package__}.oriented.Oriented",
+        labels=(),
+        palette=None,
+        ignore_index=None,
+        evaluation=EvaluationProtocol(metric="mAP", intersection_threshold=0.5, average_precision="area"),
+        splits=("train", "val", "test"),
+        licence="",
+        citation="",
+        homepage="",
+    ),
+)
+
+REGISTRY: dict[str, DatasetEntry] = {entry.name: entry for entry in _ENTRIES}

@@ -1,0 +1,233 @@
+"""`s5-hf datasets`, `prepare` and `inspect`: what there is, cutting raw tiles, checking folders."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command("prepare")
+def prepare_command(
+    dataset: Annotated[str, typer.Argument(help="Name in the registry, see `s5-hf datasets`.")],
+    raw: Annotated[Path, typer.Argument(help="Folder with the publisher's files, unpacked in any subfolders.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the crops, later the `data_dir` of `load_dataset`.")],
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
+    config: Annotated[str | None, typer.Option(help="DOTA: version of the labels, v1.0, v1.5 or v2.0.")] = None,
+    imagery: Annotated[str | None, typer.Option(help="Potsdam: RGB, IRRG or RGBIR.")] = None,
+    overlap: Annotated[int | None, typer.Option(min=0, help="iSAID, DOTA: pixels that tiles share.")] = None,
+    keep_empty: Annotated[
+        list[str] | None,
+        typer.Option(help="iSAID: a split that keeps tiles without objects (repeatable, default val)."),
+    ] = None,
+    drop_empty: Annotated[
+        list[str] | None, typer.Option(help="DOTA: a split that drops patches without boxes (repeatable).")
+    ] = None,
+    patch_size: Annotated[int | None, typer.Option(min=1, help="DOTA, unlabelled archives: side of a patch.")] = None,
+    color_tolerance: Annotated[
+        int | None, typer.Option(min=0, help="Grey levels by which label colours may be off; 0 if not given.")
+    ] = None,
+    percentiles: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Range of each band that becomes 0..255 where images are not 8-bit; 2 98 if not given."),
+    ] = None,
+    value_range: Annotated[
+        tuple[float, float] | None, typer.Option(help="Fixed range of values that becomes 0..255.")
+    ] = None,
+    bands: Annotated[
+        tuple[int, int, int] | None, typer.Option(help="Bands, from 1, that become red, green and blue.")
+    ] = None,
+) -> None:
+    """Cut a publisher's raw tiles into the official crops.
+
+    Runs in parallel, shows its progress, and goes on where it was after a stop: finished tiles are not cut again.
+
+        s5-hf prepare s5-potsdam downloads/Potsdam data/potsdam
+
+        s5-hf prepare s5-dota downloads/DOTA data/dota --config v1.5 --workers 8
+    """
+    from s5_hf.preparation import prepare
+    from s5_hf.preparation.rasters import Scaling
+
+    options = {
+        "config": config,
+        "imagery": imagery,
+        "overlap": overlap,
+        "keep_empty": tuple(keep_empty) if keep_empty else None,
+        "drop_empty": tuple(drop_empty) if drop_empty else None,
+        "patch_size": patch_size,
+        "color_tolerance": color_tolerance,
+        "bands": bands,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    if percentiles or value_range:
+        given["scaling"] = Scaling(percentiles or Scaling.percentiles, value_range)
+    _print_summary(prepare(dataset, raw, out, workers, **given))
+
+
+def _print_summary(summary) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{summary.dataset}, prepared")
+    columns = {
+        "tiles": "tiles",
+        "crops": "crops",
+        "empty": "empty, left out",
+        "objects": "boxes",
+        "cut_off": "boxes in no crop",
+    }
+    shown = [name for name in columns if any(getattr(split, name) for split in summary.splits)]
+    table.add_column("split")
+    for name in shown:
+        table.add_column(columns[name], justify="right")
+    for split in summary.splits:
+        table.add_row(split.split, *(f"{getattr(split, name):,}" for name in shown))
+    console = Console()
+    console.print(table)
+    if summary.skipped:
+        console.print(f"{summary.skipped} tiles were finished by an earlier run.")
+    for note in summary.notes:
+        console.print(f"Note: {note}", soft_wrap=True)
+
+
+@app.command("datasets")
+def datasets_command() -> None:
+    """List the datasets that `load_dataset` knows after `import s5_hf`.
+
+    s5-hf datasets
+    """
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    from s5_hf.dataset_builders.registry import REGISTRY
+
+    table = Table(box=SIMPLE)
+    table.add_column("name", no_wrap=True)
+    table.add_column("task", no_wrap=True)
+    table.add_column("classes", justify="right", no_wrap=True)
+    table.add_column("splits")
+    table.add_column("licence")
+    for entry in REGISTRY.values():
+        counts = {config: len(entry.labels_of(config)) for config in entry.configs}
+        if not any(counts.values()):
+            classes = "-"
+        elif len(set(counts.values())) == 1:
+            classes = str(len(entry.labels))
+        else:
+            classes = "\n".join(f"{config}: {count}" for config, count in counts.items())
+        licence = entry.licence or entry.title.lower()
+        table.add_row(entry.name, entry.task, classes, ", ".join(entry.splits), licence)
+    Console().print(table)
+
+
+@app.command("inspect")
+def inspect_command(
+    dataset: Annotated[str, typer.Argument(help="Name in the registry, see `s5-hf datasets`.")],
+    data_dir: Annotated[str, typer.Option(help="Folder, hf:// path or http(s) URL with its files.")],
+    config: Annotated[str | None, typer.Option(help="Configuration, such as v1.5 of s5-dota.")] = None,
+    split: Annotated[str | None, typer.Option(help="A single split; all if not given.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write a contact sheet to this PNG file.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Look at so many samples of each split.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the builder as name=value (repeatable), value in JSON or text.")
+    ] = None,
+) -> None:
+    """Count and check every file of a dataset; the exit code is 1 if anything is wrong.
+
+    Finds files that cannot be read, masks of another size or with values outside the classes, boxes outside their
+    image and ids that appear twice.
+
+        s5-hf inspect s5-potsdam --data-dir data/potsdam --output potsdam.png
+
+        s5-hf inspect s5-image-mask --data-dir mine --option 'labels=["land", "building", "road"]'
+    """
+    from s5_hf.inspection import inspect_folder, open_folder
+    from s5_hf.inspection_sheet import draw_sheet
+
+    folder = open_folder(dataset, data_dir, config, split, _builder_options(option or []))
+    report = inspect_folder(folder, limit, workers)
+    _print_report(report)
+    if output is not None:
+        sheet = draw_sheet(folder)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        temporary = output.with_name(f".{output.name}.partial")
+        sheet.save(temporary, format="PNG")
+        temporary.replace(output)
+        typer.echo(f"contact sheet: {output}")
+    if report.problems:
+        raise typer.Exit(1)
+
+
+def _builder_options(options: list[str]) -> dict[str, object]:
+    """`name=value` to keywords; a value that is no JSON is text."""
+    import json
+
+    found: dict[str, object] = {}
+    for option in options:
+        name, separator, text = option.partition("=")
+        if not separator or not name:
+            raise typer.BadParameter(f"--option takes name=value, got {option!r}")
+        try:
+            found[name] = json.loads(text)
+        except json.JSONDecodeError:
+            found[name] = text
+    return found
+
+
+def _print_report(report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    counts = Table(title=report.entry.name)
+    for column in ("split", "samples", "sizes (width x height: images)"):
+        counts.add_column(column, justify="right" if column == "samples" else "left")
+    for split in report.splits:
+        sizes = [f"{width} x {height}: {count:,}" for (width, height), count in split.sizes.most_common(5)]
+        more = [f"and {len(split.sizes) - 5} other sizes"] if len(split.sizes) > 5 else []
+        counts.add_row(split.split, f"{split.samples:,}", "\n".join(sizes + more))
+    console.print(counts)
+    if any(split.classes or split.ignored for split in report.splits):
+        console.print(_class_table(report))
+    if not report.problems:
+        console.print("No problems.")
+        return
+    console.print(f"{len(report.problems)} problems:")
+    for problem in report.problems:
+        console.print(
+            f"  {problem.kind}: {problem.split} {problem.place}: {problem.message}",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
+
+
+def _class_table(report):
+    from rich.table import Table
+
+    detection = report.entry.task == "detection"
+    table = Table(title="boxes" if detection else "share of pixels")
+    table.add_column("class")
+    for split in report.splits:
+        table.add_column(split.split, justify="right")
+    ids = sorted(set(range(len(report.labels))).union(*(split.classes for split in report.splits)))
+    for class_id in ids:
+        name = report.labels[class_id] if class_id < len(report.labels) else str(class_id)
+        cells = [f"{s.classes[class_id]:,}" if detection else f"{s.share(class_id):.2%}" for s in report.splits]
+        table.add_row(name, *cells)
+    totals = [split.classes.total() + (0 if detection else split.ignored) for split in report.splits]
+    if detection:
+        table.add_section()
+        table.add_row("all", *(f"{total:,}" for total in totals))
+        table.add_row("difficult", *(f"{split.ignored:,}" for split in report.splits))
+        table.add_row("images without boxes", *(f"{split.without_boxes:,}" for split in report.splits))
+    else:
+        table.add_section()
+        table.add_row(
+            "ignored", *(f"{s.ignored / max(1, total):.2%}" for s, total in zip(report.splits, totals, strict=True))
+        )
+    return table

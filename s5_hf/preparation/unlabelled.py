@@ -1,0 +1,74 @@
+"""Archives without labels (MillionAID, SAMRS, STAR): images of any size, cut into patches for curation."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from s5_hf.dataset_builders.registry import get_entry
+
+from .crops import Window, row_windows
+from .manifest import CutTile, RawTile
+from .rasters import Scaling, open_raster
+from .runner import FoundTiles
+from .sources import IMAGE_SUFFIXES, image_files
+
+__all__ = ["UnlabelledRecipe"]
+
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class UnlabelledRecipe:
+    """Cut every image into patches that do not overlap, except for the last in a row or column, which is shifted back.
+
+    Written as JPEG files of quality 95, with the folders of the archive kept: `<folder>/<image>_<left>_<top>.jpg`.
+    An image that is no larger than a patch in one direction keeps its size there.
+
+    Attributes:
+        dataset: the dataset's name.
+        patch_size: side of a patch in pixels.
+        scaling, bands: as in the ISPRS recipe.
+    """
+
+    dataset: str
+    patch_size: int = 512
+    scaling: Scaling = field(default_factory=Scaling)
+    bands: tuple[int, int, int] | None = None
+
+    def settings(self) -> dict[str, Any]:
+        names = ("dataset", "patch_size", "bands")
+        return {**{name: getattr(self, name) for name in names}, "scaling": asdict(self.scaling)}
+
+    def find_tiles(self, raw: Path) -> FoundTiles:
+        is_label = get_entry(self.dataset).builder_class().is_label
+        tiles, names, in_label_folders = [], set(), 0
+        for path in image_files(raw):
+            relative = path.relative_to(raw)
+            if is_label(relative.as_posix()):
+                in_label_folders += 1
+                continue
+            name = relative.with_suffix("").as_posix()
+            if name in names:
+                raise ValueError(f"{path}: another image of this folder has the same name with another ending.")
+            names.add(name)
+            tiles.append(RawTile(name, "train", path))
+        if not tiles:
+            suffixes = ", ".join(f"*{suffix}" for suffix in sorted(IMAGE_SUFFIXES))
+            raise FileNotFoundError(
+                f"No images of {self.dataset} below {raw}. Looked for {suffixes} in any subfolder."
+            )
+        notes = (f"images in folders of labels, left out: {in_label_folders}",) if in_label_folders else ()
+        return FoundTiles(tuple(tiles), notes)
+
+    def cut(self, tile: RawTile, folder: Path) -> CutTile:
+        files = []
+        with open_raster(tile.image, self.scaling, self.bands) as raster:
+            for window in row_windows(raster.width, raster.height, self.patch_size, self.patch_size):
+                files.append(f"{tile.name}_{window.left}_{window.top}.jpg")
+                inside = Window(*window[:2], min(window.right, raster.width), min(window.bottom, raster.height))
+                path = folder / files[-1]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(raster.read(inside)).save(path, quality=_JPEG_QUALITY)
+        return CutTile(files=tuple(files), crops=len(files))
