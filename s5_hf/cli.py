@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from .commands import datasets
+from .commands import datasets, demo, models
 
 app = typer.Typer(
     name="s5-hf",
@@ -21,7 +21,9 @@ def root() -> None:
     """Semi-supervised segmentation and oriented detection for remote sensing."""
 
 
+models.register(app)
 app.add_typer(datasets.app)
+demo.register(app)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 Color = tuple[int, int, int]
 Palette = Sequence[Color]
 
-IGNORE_COLOR: Color = (128, 128, 128)
+IGNORE_COLOR: Color = (96, 96, 96)
 """The neutral grey in which `colorize_mask` draws ignored pixels; `default_palette` stays away from it."""
 
 # Okabe & Ito, "Color Universal Design" (2008), without black, which vanishes in the shadows of an aerial image.

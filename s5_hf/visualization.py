@@ -189,9 +189,10 @@ def draw_oriented_boxes(
     draw = ImageDraw.Draw(canvas)
     for index, outline in enumerate(corners):
         color = _as_color(colors[classes[index]])
-        # Pillow counts from the centre of the first pixel; starting mid-side closes the outline without a notch.
-        path = np.concatenate([outline[:1] + (outline[1:2] - outline[:1]) / 2, outline[1:], outline[:1]]) - 0.5
-        draw.line([tuple(point) for point in [*path, path[0]]], fill=color, width=width, joint="curve")
+        # Pillow counts from the centre of the first pixel, and would cut the fraction off.
+        points = [(int(x), int(y)) for x, y in np.rint(outline - 0.5)]
+        # Drawing the first side twice gives the first corner a joint too.
+        draw.line([*points, *points[:2]], fill=color, width=width, joint="curve")
         words = [] if label_names is None else [label_names[classes[index]]]
         words += [] if values is None else [f"{values[index]:.2f}"]
         if words:

@@ -1,0 +1,211 @@
+"""`s5-hf convert`, `models`, `pull` and `push`: checkpoints and names."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+    from ..conversion import ConversionReport
+
+console = Console(soft_wrap=True, highlight=False)
+
+SHOWN_NAMES = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file to the command line."""
+    for command in (convert, models, pull, push):
+        app.command()(command)
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="Checkpoint file, ViTMAE folder, or a folder of this package.")],
+    output: Annotated[str | None, typer.Argument(help="Folder or file to make; with --store the name.")] = None,
+    store: Annotated[bool, typer.Option("--store", help="Put it into the model store, to be found by name.")] = False,
+    task: Annotated[str | None, typer.Option(help="Task of a single-task segmenter.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Its classes in order, separated by commas.")] = None,
+    num_attention_heads: Annotated[
+        int | None, typer.Option(help="Heads of an encoder whose width is none of the known ones.", min=1)
+    ] = None,
+    image_size: Annotated[
+        int, typer.Option(help="Side in pixels for which a MAE encoder gets its position embeddings.", min=16)
+    ] = 512,
+) -> None:
+    """Convert an official S5 or a MAE checkpoint to a folder, or such a folder to an official file.
+
+    What a checkpoint is is read off its tensors. With `--store` the name follows from that, too, so that
+    `from_pretrained("s5-vit-b")` finds it from everywhere.
+
+    - `s5-hf convert vit_b_s4p.pth s5-vit-b`
+    - `s5-hf convert vit_b_s4p.pth --store`
+    - `s5-hf convert my-model my-model.pth`
+    """
+    from ..conversion import convert_checkpoint, export_official
+    from ..hub import convert_to_store
+    from ..hub.store import is_model_folder
+
+    settings = {
+        "task": task,
+        "labels": [label.strip() for label in labels.split(",")] if labels else None,
+        "num_attention_heads": num_attention_heads,
+        "image_size": image_size,
+    }
+    if store:
+        folder, report = convert_to_store(source, output, **settings)
+        print_report(report, folder, load_as=folder.name)
+    elif output is None:
+        raise typer.BadParameter("give OUTPUT, the folder or file to make, or --store")
+    elif is_package_folder(source):
+        if task or labels or num_attention_heads or not is_model_folder(source):
+            raise ValueError(f"{source} is a folder of this package: expected weights in it, and none of the options")
+        written = export_official(source, output)
+        console.print(f"wrote {written}: official layout, {megabytes(written.stat().st_size)}")
+    else:
+        report = convert_checkpoint(source, output, **settings)
+        print_report(report, Path(output), load_as=output)
+
+
+def models() -> None:
+    """List the known names: parameters, size on disk, and where each is.
+
+    - `s5-hf models`
+    """
+    from ..hub import KNOWN_MODELS, count_parameters, store_folder
+    from ..hub.store import folder_size
+
+    table = Table()
+    table.add_column("name", no_wrap=True)
+    table.add_column("what")
+    table.add_column("parameters", justify="right")
+    table.add_column("on disk", justify="right")
+    table.add_column("where", overflow="fold")
+    for name, model in KNOWN_MODELS.items():
+        where, folder = location(name)
+        size = megabytes(folder_size(folder)) if folder else ""
+        table.add_row(name, contents(model.config), f"{count_parameters(model.config) / 1e6:.1f} M", size, where)
+    console.print(table)
+    console.print(f"the store: {store_folder()}")
+
+
+def pull(
+    name: Annotated[str, typer.Argument(help="A known name, such as s5-vit-b-upernet; `s5-hf models` lists them.")],
+    token: Annotated[str | None, typer.Option(help="Token of the Hub, for a private repository.")] = None,
+) -> None:
+    """Bring a model into the store: from its Hub repository, or converted from the official release.
+
+    - `s5-hf pull s5-vit-b-upernet`
+    """
+    from ..hub import pull as pull_model
+    from ..hub import stored
+    from ..hub.store import folder_size
+
+    already = stored(name)
+    folder = pull_model(name, token=token)
+    state = "is in the store already; remove the folder to pull it anew" if already else "is in the store"
+    console.print(f"{name} {state}: {folder} ({megabytes(folder_size(folder))})")
+
+
+def push(
+    folder: Annotated[str, typer.Argument(help="A model folder, or a known name that is in the store.")],
+    repo_id: Annotated[str, typer.Argument(help="Repository on the Hub: owner/name. Made if it is missing.")],
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    license_name: Annotated[
+        str | None, typer.Option("--license", help="Licence of the weights, such as apache-2.0.")
+    ] = None,
+    metrics: Annotated[
+        Path | None, typer.Option(help='JSON file for the card\'s table: {"loveda": {"mIoU": 54.0}}.')
+    ] = None,
+    token: Annotated[str | None, typer.Option(help="Token of the Hub; by default that of `hf auth login`.")] = None,
+) -> None:
+    """Upload a model with its code and a model card, so that it loads with `trust_remote_code=True` anywhere.
+
+    The card (README.md) is written anew each time.
+
+    - `s5-hf push my-model me/my-model --license apache-2.0 --metrics metrics.json`
+    """
+    from ..hub import push as push_model
+
+    content = read_metrics(metrics) if metrics else None
+    address = push_model(folder, repo_id, private=private, license_name=license_name, metrics=content, token=token)
+    console.print(f"uploaded: {address}")
+
+
+def is_package_folder(source: Path) -> bool:
+    """Whether a folder holds a configuration of this package."""
+    config = source / "config.json"
+    return config.is_file() and str(json.loads(config.read_text(encoding="utf-8")).get("model_type")).startswith("s5_")
+
+
+def contents(config: "PretrainedConfig") -> str:
+    """What a model does, in a word or two."""
+    tasks = getattr(config, "tasks", {})
+    if not tasks:
+        return "encoder"
+    return f"{len(tasks)} tasks" if len(tasks) > 1 else next(iter(tasks))
+
+
+def location(name: str) -> tuple[str, Path | None]:
+    """Where `from_pretrained` would take a name from, in words, and the folder if it is on this disk."""
+    from ..hub import KNOWN_MODELS, repository_of, stored
+
+    if Path(name).is_dir():
+        return "local folder", Path(name)
+    folder = stored(name)
+    if folder is not None:
+        return "store", folder
+    if repository_of(name) is not None:
+        return f"Hub: {repository_of(name)}", None
+    return ("official release" if KNOWN_MODELS[name].official_file else "not published"), None
+
+
+def print_report(report: "ConversionReport", folder: Path, load_as: str) -> None:
+    """What was recognised, what was left out or made new, and what was written."""
+    from ..hub import count_parameters
+    from ..hub.store import folder_size
+
+    vit = getattr(report.config, "backbone_config", report.config)
+    experts = f", {vit.num_experts} experts of {vit.expert_channels} channels" if vit.num_experts else ""
+    console.print(
+        f"recognised: {report.kind}, {count_parameters(report.config) / 1e6:.1f} M parameters; ViT of "
+        f"{vit.num_hidden_layers} blocks, width {vit.hidden_size}, {vit.num_attention_heads} heads, "
+        f"{vit.image_size} px{experts}"
+    )
+    for task, labels in getattr(report.config, "tasks", {}).items():
+        console.print(f"task {task}: {len(labels)} classes ({', '.join(labels)})")
+    if report.left_out:
+        console.print(f"left out, they have no place in the S5 ViT: {shortened(report.left_out)}")
+    if report.new:
+        console.print(f"new, the checkpoint does not have them: {shortened(report.new)}")
+    console.print(f"wrote {folder} ({megabytes(folder_size(folder))}); from_pretrained({load_as!r}) loads it")
+
+
+def read_metrics(path: Path) -> dict:
+    """The object in a metrics file.
+
+    Raises:
+        ValueError: if it is no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, expected an object of metrics by task")
+    return content
+
+
+def shortened(names: list[str]) -> str:
+    """The number of names and the first few."""
+    more = ", ..." if len(names) > SHOWN_NAMES else ""
+    return f"{len(names)} tensors ({', '.join(names[:SHOWN_NAMES])}{more})"
+
+
+def megabytes(size: int) -> str:
+    """A number of bytes for people."""
+    return f"{size / 1e6:.1f} MB"

@@ -1,0 +1,75 @@
+"""Reading foreign checkpoint files: tensors only, and a readable reason when a file cannot be trusted or read."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+STATE_ENTRIES = ("model", "state_dict")
+
+
+def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint, by name.
+
+    Args:
+        path: a `.pth`/`.pt`/`.bin` or `.safetensors` file, or a folder of transformers with one of them.
+
+    The tensors may lie at the top, under `"model"` or under `"state_dict"`; the prefix `module.` of distributed
+    training is removed. Everything else at the top (epochs, best scores, optimizer state) is left aside.
+
+    Raises:
+        FileNotFoundError: if there is no such file, or no weights in the folder.
+        ValueError: if the file is broken or truncated, wants more than tensors, or holds none.
+    """
+    path = find_weights(Path(path))
+    content = load_tensors(path)
+    for entry in STATE_ENTRIES:
+        if isinstance(content.get(entry), Mapping):
+            content = content[entry]
+            break
+    state = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    if not state:
+        raise ValueError(f"{path} holds no tensors; its entries are {sorted(map(str, content))[:10]}")
+    return {name.removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def find_weights(path: Path) -> Path:
+    """`path` itself if it is a file, else the weights in that folder."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise FileNotFoundError(f"there is no checkpoint {path}")
+    for name in WEIGHT_FILES:
+        if (path / name).is_file():
+            return path / name
+    raise FileNotFoundError(f"the folder {path} has no weights; looked for {' and '.join(WEIGHT_FILES)}")
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """The content of one file, read without running any code of it."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} is refused: besides tensors its pickle asks for other Python objects, which could run any code. "
+            f"The loader's reason: {first_line(error)}"
+        ) from error
+    except (RuntimeError, EOFError, OSError, SafetensorError) as error:
+        raise ValueError(f"{path} cannot be read, it is truncated or no checkpoint: {first_line(error)}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, expected a dictionary of tensors")
+    return content
+
+
+def first_line(error: BaseException) -> str:
+    """The part of an error's text that a person reads."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reasons = [line for line in lines if "Unsupported" in line or "WeightsUnpickler error" in line]
+    return (reasons or lines or [type(error).__name__])[0]

@@ -1,0 +1,37 @@
+"""Names of the S5 models: where their weights are looked for, and how they get there.
+
+`AutoModel.from_pretrained("s5-vit-b")` looks for a local folder of that name, the store (`store_folder`), a Hub
+repository (environment variable or table) and the official release, in this order. The names and everything known
+about them are in one table, `KNOWN_MODELS`.
+"""
+
+from .file_hook import install_file_hook
+from .names import (
+    KNOWN_MODELS,
+    OFFICIAL_REPOSITORY,
+    KnownModel,
+    count_parameters,
+    known_model,
+    repository_of,
+    repository_variable,
+)
+from .pull import pull
+from .push import push, stage_for_hub
+from .store import convert_to_store, store_folder, stored
+
+__all__ = [
+    "KNOWN_MODELS",
+    "KnownModel",
+    "OFFICIAL_REPOSITORY",
+    "convert_to_store",
+    "count_parameters",
+    "install_file_hook",
+    "known_model",
+    "pull",
+    "push",
+    "repository_of",
+    "repository_variable",
+    "stage_for_hub",
+    "store_folder",
+    "stored",
+]

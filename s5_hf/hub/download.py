@@ -1,0 +1,129 @@
+"""Files from the Hub into its cache, with their checksums compared."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+
+from huggingface_hub import HfApi, constants, hf_hub_download, is_offline_mode, snapshot_download
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+try:
+    from httpx2 import HTTPError
+except ImportError:  # huggingface_hub < 2 speaks through httpx
+    from httpx import HTTPError
+
+# What a download can end with: the Hub's answers are OSErrors, a broken connection is an HTTPError.
+DOWNLOAD_ERRORS = (OSError, HTTPError, EntryNotFoundError, HFValidationError)
+
+LIBRARY = "s5_hf"
+CHUNK = 1 << 20
+
+
+class NotInRepository(FileNotFoundError):
+    """The repository can be asked, and has no such file."""
+
+
+def download(
+    repository: str,
+    patterns: Sequence[str],
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+    cache_dir: str | Path | None = None,
+) -> dict[str, Path]:
+    """The files of a repository whose names match `patterns`, from the Hub's cache or downloaded with progress bars.
+
+    Without a connection, or with `local_files_only`, only the cache is looked at. The other arguments are those of
+    `hf_hub_download`, which would try for half a minute before it gives up; this function gives up at once.
+
+    Returns:
+        Path in the cache by name in the repository, at least one.
+
+    Raises:
+        NotInRepository: if no file matches.
+        OSError: if the Hub cannot be reached, or the content of a file is not what the Hub says it is; such a file
+            is removed from the cache.
+        DOWNLOAD_ERRORS: for everything else that can happen on the way.
+    """
+    if local_files_only or is_offline_mode():
+        return cached_files(repository, patterns, revision, cache_dir, absent="and downloads are switched off")
+    try:
+        published = published_files(repository, revision, token)
+    except HTTPError as error:
+        if isinstance(error, HfHubHTTPError):
+            raise
+        absent = f"and {constants.ENDPOINT} cannot be reached ({reason(error)})"
+        return cached_files(repository, patterns, revision, cache_dir, absent)
+    paths = {}
+    for name in matching(published, patterns, repository):
+        path = hf_hub_download(
+            repository,
+            name,
+            revision=revision,
+            token=token,
+            force_download=force_download,
+            cache_dir=cache_dir,
+            library_name=LIBRARY,
+        )
+        paths[name] = Path(path)
+        require_content(paths[name], published[name])
+    return paths
+
+
+def published_files(repository: str, revision: str | None, token: str | bool | None) -> dict[str, str | None]:
+    """Names of a repository's files, and the SHA-256 of the large ones; small ones live in git and have none."""
+    info = HfApi(token=token, library_name=LIBRARY).model_info(
+        repository, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
+    )
+    return {file.rfilename: file.lfs.sha256 if file.lfs else None for file in info.siblings or []}
+
+
+def cached_files(
+    repository: str, patterns: Sequence[str], revision: str | None, cache_dir: str | Path | None, absent: str
+) -> dict[str, Path]:
+    """The files that the Hub's cache has, without asking the network; `absent` says why it is not asked."""
+    try:
+        folder = Path(snapshot_download(repository, revision=revision, cache_dir=cache_dir, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise OSError(f"it is not in the Hub cache, {absent}") from error
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: files[name] for name in matching(files, patterns, f"the Hub cache of {repository}")}
+
+
+def matching(names: Iterable[str], patterns: Sequence[str], place: str) -> list[str]:
+    """The names that fit one of the patterns, or a NotInRepository that lists what there is."""
+    names = list(names)
+    found = [name for name in names if any(fnmatch(name, pattern) for pattern in patterns)]
+    if not found:
+        raise NotInRepository(f"{place} has no {' or '.join(patterns)}; its files: {', '.join(names) or 'none'}")
+    return found
+
+
+def require_content(path: Path, expected: str | None) -> None:
+    """Compare a file with the published SHA-256; the client itself compares sizes only.
+
+    Raises:
+        OSError: if it differs; the file is removed, with what it links to.
+    """
+    if expected is None or sha256(path) == expected:
+        return
+    path.resolve().unlink()
+    path.unlink(missing_ok=True)
+    raise OSError(f"{path.name} arrived damaged and was removed: its SHA-256 is not the published {expected}")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def reason(error: BaseException) -> str:
+    """An error in one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,120 @@
+"""The table of the known names: configuration, official file and Hub repository of each."""
+
+import difflib
+import os
+from dataclasses import dataclass
+
+import torch
+from transformers import PretrainedConfig
+
+from ..modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
+from ..modeling.configuration_s5 import VIT_SIZES
+from ..official_tasks import MOE_MDF_TASKS, OFFICIAL_TASKS, task_settings
+
+OFFICIAL_REPOSITORY = "lianglyu/S5"
+NAME_PREFIX = "s5-vit-"
+
+# What the official release holds, by size. The authors have named the repository, not yet the files inside: these
+# are the names in their code, and this is the place to correct them.
+OFFICIAL_FILES = {
+    "": {"b": "vit_b_s4p.pth", "l": "vit_l_s4p.pth", "h": "vit_h_s4p.pth"},
+    "-upernet": {"b": "vit_b_s4p_upernet.pth", "l": "vit_l_s4p_upernet.pth", "h": "vit_h_s4p_upernet.pth"},
+    "-moe": {"b": "s5_vit_b_moe_mdf.pth", "l": "s5_vit_l_moe_mdf.pth", "h": "s5_vit_h_moe_mdf.pth"},
+}
+
+# 256 in every official model; the small sizes are narrower than that or hardly wider, so a quarter of their width.
+SMALL_EXPERT_CHANNELS = {"ti": 48, "s": 96}
+
+# Name -> "owner/repository" with a folder of this package. None is published yet.
+HUB_REPOSITORIES: dict[str, str] = {}
+
+# Names that later versions will fill.
+RESERVED_NAMES = ("s5-vit-b-moe-det", "s5-vit-l-moe-det", "s5-vit-h-moe-det")
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """What a name stands for.
+
+    Args:
+        name: such as `s5-vit-b-upernet`.
+        config: the configuration; to be copied, not changed.
+        official_file: the checkpoint in the official release, None where there is none.
+        repository: a Hub repository with a folder of this package, None where there is none.
+    """
+
+    name: str
+    config: PretrainedConfig
+    official_file: str | None = None
+    repository: str | None = None
+
+
+def config_of(size: str, kind: str) -> PretrainedConfig:
+    """The configuration of a ViT size: encoder (`""`), iSAID segmenter (`"-upernet"`) or MoE-MDF (`"-moe"`)."""
+    if kind == "":
+        return S5ViTConfig.from_size(size)
+    if kind == "-upernet":
+        names, experts = ["isaid"], {}
+    else:
+        names = list(MOE_MDF_TASKS)
+        experts = {"num_experts": len(names), "expert_channels": SMALL_EXPERT_CHANNELS.get(size, 256)}
+    tasks = [task_settings(name, len(OFFICIAL_TASKS[name].labels)) for name in names]
+    return S5SegmentationConfig(backbone_config=S5ViTConfig.from_size(size, **experts), tasks=tasks)
+
+
+KNOWN_MODELS: dict[str, KnownModel] = {
+    f"{NAME_PREFIX}{size}{kind}": KnownModel(
+        name=f"{NAME_PREFIX}{size}{kind}",
+        config=config_of(size, kind),
+        official_file=OFFICIAL_FILES[kind].get(size),
+        repository=HUB_REPOSITORIES.get(f"{NAME_PREFIX}{size}{kind}"),
+    )
+    for size in VIT_SIZES
+    for kind in OFFICIAL_FILES
+}
+
+
+def known_model(name: str) -> KnownModel:
+    """The table's entry.
+
+    Raises:
+        OSError: for a name of this family that does not exist or that this version cannot fill yet. It is an OSError
+            because that is what `from_pretrained` raises for a model it cannot find.
+    """
+    if name in KNOWN_MODELS:
+        return KNOWN_MODELS[name]
+    if name in RESERVED_NAMES:
+        raise OSError(
+            f"{name!r} is reserved for the oriented object detector, which this version of s5_hf does not have"
+        )
+    close = difflib.get_close_matches(name, KNOWN_MODELS, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise OSError(f"there is no model {name!r}; {hint}Known names: {', '.join(KNOWN_MODELS)}")
+
+
+def is_of_this_family(name: str) -> bool:
+    """Whether a name is one of ours: `s5-vit-...` without an owner, which no repository on the Hub can have."""
+    return name in KNOWN_MODELS or (name.startswith(NAME_PREFIX) and "/" not in name and "\\" not in name)
+
+
+def repository_variable(name: str) -> str:
+    """The environment variable that names a Hub repository for `name`: `S5_HF_REPO_S5_VIT_B` for `s5-vit-b`."""
+    return "S5_HF_REPO_" + name.upper().replace("-", "_")
+
+
+def repository_of(name: str) -> str | None:
+    """The Hub repository of a known name: from its environment variable, else from the table, else None."""
+    return os.environ.get(repository_variable(name)) or known_model(name).repository
+
+
+def vit_config_of(config: PretrainedConfig) -> PretrainedConfig:
+    """The ViT inside a configuration: that of the backbone for a segmenter, else the configuration itself."""
+    return getattr(config, "backbone_config", config)
+
+
+def count_parameters(config: PretrainedConfig) -> int:
+    """Number of parameters of the model of this configuration, without allocating them."""
+    model_class = S5ForSemanticSegmentation if isinstance(config, S5SegmentationConfig) else S5ViTBackbone
+    with torch.device("meta"):
+        model = model_class(config)
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,147 @@
+"""Known names into the store: from a Hub repository, or converted from the official release."""
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from transformers import AutoConfig
+from transformers.utils import logging
+
+from ..conversion import convert_checkpoint
+from .download import DOWNLOAD_ERRORS, download, reason
+from .fit import require_equal, require_fit
+from .names import OFFICIAL_REPOSITORY, known_model, repository_of, repository_variable, vit_config_of
+from .store import is_model_folder, keep, staging_folder, store_folder, store_lock, store_path, stored
+
+logger = logging.get_logger(__name__)
+
+MODEL_FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json")
+FAILURES = (*DOWNLOAD_ERRORS, ValueError)
+
+
+def pull(name: str, token: str | None = None) -> Path:
+    """Bring a known name into the store, from its Hub repository or else from the official release.
+
+    Returns:
+        Its folder in the store. If it is there already, nothing is downloaded.
+
+    Raises:
+        OSError: for an unknown name, or if it cannot be had; the message lists what was tried. Nothing is left in
+            the store.
+    """
+    known_model(name)
+    folder = stored(name)
+    if folder is not None:
+        return folder
+    failures = [("the store", f"there is no folder {store_path(name)}")]
+    repository = repository_of(name)
+    if repository is None:
+        failures.append(no_repository(name))
+    else:
+        try:
+            return pull_repository(name, repository, token=token)
+        except FAILURES as error:
+            failures.append(note_failure(name, repository, error))
+    return pull_release(name, failures, token=token)
+
+
+def pull_repository(name: str, repository: str, **options: object) -> Path:
+    """Copy the model of a Hub repository into the store.
+
+    Raises:
+        DOWNLOAD_ERRORS: if it cannot be downloaded, or arrives damaged.
+        ValueError: if the repository holds no S5 model, or one that `name` does not stand for.
+    """
+    paths = download(repository, MODEL_FILES, **options)
+
+    def copy(folder: Path) -> None:
+        folder.mkdir()
+        for path in paths.values():
+            shutil.copyfile(path, folder / path.name)
+        if not is_model_folder(folder):
+            raise ValueError(f"{repository} holds no config.json with safetensors weights beside it")
+        require_fit(AutoConfig.from_pretrained(folder), name)
+
+    return make_once(name, copy)
+
+
+def pull_release(name: str, failures: Iterable[tuple[str, str]] = (), **options: object) -> Path:
+    """Download the official checkpoint of a name, convert it into the store and return the folder.
+
+    The downloaded file stays in the Hub cache.
+
+    Args:
+        name: a known name.
+        failures: what was tried before, and why it did not work.
+        **options: of the download.
+
+    Raises:
+        OSError: if that fails too.
+    """
+    model = known_model(name)
+    if model.official_file is None:
+        raise not_found(name, [*failures, (f"the official release {OFFICIAL_REPOSITORY}", "it has no such model")])
+    try:
+        checkpoint = download(OFFICIAL_REPOSITORY, [model.official_file], **options)[model.official_file]
+        return make_once(name, lambda folder: convert_release(checkpoint, folder, name))
+    except FAILURES as error:
+        place = f"the official release {OFFICIAL_REPOSITORY} ({model.official_file})"
+        raise not_found(name, [*failures, (place, reason(error))]) from error
+
+
+def convert_release(checkpoint: Path, folder: Path, name: str) -> None:
+    """Convert an official checkpoint and make sure that it is the model of that name."""
+    heads = vit_config_of(known_model(name).config).num_attention_heads
+    report = convert_checkpoint(checkpoint, folder, num_attention_heads=heads)
+    require_equal(report.config, name)
+
+
+def make_once(name: str, make: Callable[[Path], None]) -> Path:
+    """Let `make` fill a folder for the store, unless another process did so in the meantime."""
+    with store_lock(name):
+        made_meanwhile = stored(name)
+        if made_meanwhile is not None:
+            return made_meanwhile
+        with staging_folder() as folder:
+            make(folder)
+            return keep(folder, name)
+
+
+def not_found(name: str, failures: Iterable[tuple[str, str]]) -> OSError:
+    """The error for a name whose weights are nowhere: what was tried, why it failed, what would help."""
+    model = known_model(name)
+    tried = "\n".join(f"  - {place}: {why}" for place, why in failures)
+    if model.official_file is None:
+        help_lines = (
+            f"No weights of {name} are published. An untrained model: "
+            f"AutoModel.from_config(AutoConfig.from_pretrained({name!r})); to put your own under this name:\n"
+            f"  s5-hf convert FILE.pth {name} --store"
+        )
+    else:
+        help_lines = (
+            "Two commands would help:\n"
+            f"  s5-hf pull {name}    (downloads and converts, with a connection)\n"
+            f"  s5-hf convert {model.official_file} --store    (with the checkpoint at hand)"
+        )
+    return OSError(f"the weights of {name!r} were not found. Tried, in this order:\n{tried}\n{help_lines}")
+
+
+def no_repository(name: str) -> tuple[str, str]:
+    """The entry for a name that no repository is known for."""
+    return "a Hub repository", f"none is published, and {repository_variable(name)} is not set"
+
+
+def note_failure(name: str, repository: str, error: BaseException) -> tuple[str, str]:
+    """The entry for a repository that failed; it is logged too, because the search goes on elsewhere."""
+    logger.warning_once(
+        f"{name}: the Hub repository {repository} failed, the official release is next. {reason(error)}"
+    )
+    return f"the Hub repository {repository}", reason(error)
+
+
+def local_failures(name: str) -> list[tuple[str, str]]:
+    """The entries for the local folder and the store."""
+    return [
+        ("a local folder", f"there is no folder {Path(name).absolute()}"),
+        ("the store", f"there is no folder {store_folder() / name} with config.json and weights"),
+    ]

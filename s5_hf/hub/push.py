@@ -1,0 +1,145 @@
+"""A model folder to the Hub, with its code and a model card, so that it also loads where s5_hf is not installed."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from transformers import AutoConfig
+from transformers.dynamic_module_utils import get_relative_import_files
+
+from ..modeling import S5ImageProcessor, configuration_s5
+from .download import DOWNLOAD_ERRORS, LIBRARY, reason
+from .model_card import Metrics, check_metrics, model_card
+from .names import KNOWN_MODELS
+from .store import is_model_folder, stored
+
+CODE_FOLDER = Path(configuration_s5.__file__).parent
+
+# Which class `trust_remote_code=True` loads for which Auto class, by model type.
+AUTO_CLASSES = {
+    "s5_vit": {"AutoConfig": "S5ViTConfig", "AutoModel": "S5ViTModel", "AutoBackbone": "S5ViTBackbone"},
+    "s5_segmentation": {
+        "AutoConfig": "S5SegmentationConfig",
+        "AutoModelForSemanticSegmentation": "S5ForSemanticSegmentation",
+    },
+}
+PROCESSOR_CLASSES = {"AutoImageProcessor": "S5ImageProcessor"}
+CODE_FILES = {
+    "s5_vit": ("configuration_s5", "modeling_s5_vit", "image_processing_s5"),
+    "s5_segmentation": ("configuration_s5", "modeling_s5_segmentation", "image_processing_s5"),
+}
+
+# All classes are reached through one file. transformers copies only what a file itself imports (5.0), and makes one
+# copy of the code per file it is sent to (5.20 and later), so that classes of two files would not fit together.
+ENTRY = "s5_networks"
+ENTRY_HEADER = '"""The S5 networks: everything that `trust_remote_code=True` loads, in one place."""\n\n'
+
+
+def push(
+    folder: str | Path,
+    repository: str,
+    *,
+    private: bool = False,
+    license_name: str | None = None,
+    metrics: Mapping[str, object] | None = None,
+    token: str | None = None,
+) -> str:
+    """Upload a model folder, its code and a model card to a Hub repository, which is made if it is missing.
+
+    Args:
+        folder: a folder of this package, or a known name that is in the store.
+        repository: `owner/repository`.
+        private: whether a new repository is private.
+        license_name: licence of the weights as the Hub spells it, such as `apache-2.0`.
+        metrics: what the card's table shows: `{"loveda": {"mIoU": 54.0}}`, or `{"mIoU": 54.0}` for one task.
+        token: a token of the Hub with the right to write; by default the one of `hf auth login`.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        FileNotFoundError, ValueError: if the folder holds no S5 model or the metrics do not fit it; nothing is sent.
+        OSError: if the Hub refuses or cannot be reached.
+    """
+    with tempfile.TemporaryDirectory(prefix="s5_hf_push_") as temporary:
+        stage = Path(temporary)
+        stage_for_hub(folder, stage, repository, license_name=license_name, metrics=metrics)
+        api = HfApi(token=token, library_name=LIBRARY)
+        try:
+            api.create_repo(repository, private=private, exist_ok=True)
+            commit = api.upload_folder(repo_id=repository, folder_path=stage, commit_message="Upload model with s5_hf")
+        except DOWNLOAD_ERRORS as error:
+            raise OSError(f"{repository} was not uploaded: {reason(error)}") from error
+    return str(commit.commit_url)
+
+
+def stage_for_hub(
+    folder: str | Path,
+    stage: Path,
+    repository: str,
+    *,
+    license_name: str | None = None,
+    metrics: Mapping[str, object] | None = None,
+) -> None:
+    """Fill the empty folder `stage` with what a repository holds: weights, configurations, code, model card.
+
+    `from_pretrained(stage, trust_remote_code=True)` works without s5_hf. Arguments and errors as in `push`.
+    """
+    folder = model_folder(folder)
+    config = AutoConfig.from_pretrained(folder)
+    if config.model_type not in AUTO_CLASSES:
+        raise ValueError(f"{folder} holds a {config.model_type!r} model, expected one of {', '.join(AUTO_CLASSES)}")
+    checked: Metrics = check_metrics(metrics, config)
+
+    for weights in folder.glob("*.safetensors*"):
+        shutil.copyfile(weights, stage / weights.name)
+    auto_map = entries(AUTO_CLASSES[config.model_type])
+    write_json(stage / "config.json", {**read_json(folder / "config.json"), "auto_map": auto_map})
+    processor = folder / "preprocessor_config.json"
+    settings = read_json(processor) if processor.is_file() else S5ImageProcessor().to_dict()
+    write_json(stage / processor.name, {**settings, "auto_map": entries(PROCESSOR_CLASSES)})
+    copy_code(CODE_FILES[config.model_type], stage)
+    model_card(config, repository, license_name, checked).save(stage / "README.md")
+
+
+def model_folder(folder: str | Path) -> Path:
+    """`folder` itself, or the store's where a known name is given and there is no such folder.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no model in it.
+    """
+    path = Path(folder)
+    if not path.exists() and str(folder) in KNOWN_MODELS:
+        path = stored(str(folder)) or path
+    if not is_model_folder(path):
+        raise FileNotFoundError(f"{path} is no model folder: expected config.json and safetensors weights in it")
+    return path
+
+
+def entries(classes: Mapping[str, str]) -> dict[str, str]:
+    """The `auto_map` of a configuration file: Auto class -> `file.Class`."""
+    return {auto_class: f"{ENTRY}.{name}" for auto_class, name in classes.items()}
+
+
+def copy_code(modules: Sequence[str], stage: Path) -> None:
+    """Copy files of `modeling/` and everything they import from it, and write the entry file."""
+    files = {CODE_FOLDER / f"{module}.py" for module in modules}
+    for file in sorted(files):
+        files.update(Path(needed) for needed in get_relative_import_files(file))
+    for file in files:
+        shutil.copyfile(file, stage / file.name)
+    imports = [f"from .{file.stem} import *  # noqa: F403\n" for file in sorted(files)]
+    (stage / f"{ENTRY}.py").write_text(ENTRY_HEADER + "".join(imports), encoding="utf-8")
+
+
+def read_json(path: Path) -> dict:
+    """The object in a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write an object as transformers writes its configurations."""
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,63 @@
+"""What all tests share: where the fixtures of the official code and the real imagery lie, and micro models."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+
+MICRO_VIT = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 64}
+MICRO_TASKS = {"fields": ["soil", "crop", "water"], "roads": ["ground", "road"]}
+
+
+@pytest.fixture(scope="session")
+def official_fixtures() -> Path:
+    """Folder with the numeric fixtures of the official implementation."""
+    folder = SHARED / "fixtures"
+    if not folder.is_dir():
+        pytest.skip(f"the numeric fixtures of the official implementation are not at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_imagery() -> Path:
+    """Folder with the real aerial imagery."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"the real imagery is not at {folder}")
+    return folder
+
+
+def micro_segmentation_config(num_experts: int = 0, **settings: object) -> S5SegmentationConfig:
+    """A segmenter of a few thousand parameters; two tasks if it has experts, else one."""
+    tasks = MICRO_TASKS if num_experts else {"fields": MICRO_TASKS["fields"]}
+    vit = {**MICRO_VIT, "num_experts": num_experts, "expert_channels": 8, **settings}
+    return S5SegmentationConfig(backbone_config=S5ViTConfig(**vit), tasks=tasks, decoder_channels=16)
+
+
+def randomise(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """Fill a model with weights large enough that every path shows in the output, batch norm statistics included."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            if not tensor.is_floating_point():
+                continue
+            values = torch.randn(tensor.shape, generator=generator)
+            fan_in = tensor[0].numel() if tensor.ndim > 1 else 1
+            positive = name.endswith("running_var") or (tensor.ndim == 1 and name.endswith("weight"))
+            tensor.copy_(1 + 0.1 * values.abs() if positive else values / max(fan_in, 4) ** 0.5)
+    return model
+
+
+@pytest.fixture
+def dense_model() -> S5ForSemanticSegmentation:
+    """A dense micro segmenter with one task, in eval mode."""
+    return randomise(S5ForSemanticSegmentation(micro_segmentation_config())).eval()
+
+
+@pytest.fixture
+def moe_model() -> S5ForSemanticSegmentation:
+    """A micro mixture of experts with two tasks, in eval mode."""
+    return randomise(S5ForSemanticSegmentation(micro_segmentation_config(num_experts=2))).eval()

@@ -1,0 +1,143 @@
+"""Training steps of the official code, repeated with this package's networks and plain torch.
+
+The official optimizer decays every parameter (its no-decay rule never matches); so does this test.
+"""
+
+import pytest
+import torch
+from s5_hf.modeling import S5ForSemanticSegmentation
+from torch.nn import functional
+
+from tests.parity.conftest import assert_close
+
+
+def load_for_training(folder):
+    """As the fixtures were made: no drop path, no dropout, batch norm in train mode."""
+    return S5ForSemanticSegmentation.from_pretrained(
+        folder, backbone_config={"drop_path_rate": 0.0}, classifier_dropout=0.0
+    )
+
+
+class WeightChanges:
+    """Compares weight changes with the official ones, wherever the gradient is more than rounding noise.
+
+    Adam divides a gradient by its own size: an element whose gradient is noise (key biases and biases in front of
+    batch norm, whose gradient is zero in exact arithmetic) moves by the full step in a random direction. Such
+    elements are left out and counted.
+    Left out too: tensors that nothing uses; the official run shrinks them by weight decay, here they are buffers.
+    """
+
+    def __init__(self, model):
+        self.before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        self.significant = {name: torch.ones_like(p, dtype=torch.bool) for name, p in model.named_parameters()}
+
+    def see_gradients(self, model):
+        for name, parameter in model.named_parameters():
+            size = parameter.grad.abs()
+            self.significant[name] &= (size > 3e-5) | (size.max() == 0)
+
+    def assert_equal(self, model, after):
+        kept = sum(int(mask.sum()) for mask in self.significant.values())
+        assert kept > 0.9 * sum(mask.numel() for mask in self.significant.values())
+        for name, tensor in model.state_dict().items():
+            if name.endswith("cls_token") or "unused_classifier" in name:
+                assert torch.equal(tensor, self.before[name]), name
+                continue
+            change, expected = (tensor - self.before[name]).double(), (after[name] - self.before[name]).double()
+            if name in self.significant:
+                change, expected = change[self.significant[name]], expected[self.significant[name]]
+            assert (change - expected).norm() <= 1e-3 * expected.norm() + 1e-7, name
+        # Every step starts from the official weights, so that the noise of one does not enter the next.
+        model.load_state_dict(after)
+        self.before = {name: tensor.clone() for name, tensor in after.items()}
+
+
+@torch.no_grad()
+def pseudo_labels(model, images):
+    model.eval()
+    confidence, labels = model(images).logits.softmax(dim=1).max(dim=1)
+    model.train()
+    return confidence, labels
+
+
+def test_s4p_steps(converted, arrays):
+    data = arrays("micro_s4p_train_io")
+    model = load_for_training(converted("micro_s4p_train_before"))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.999), weight_decay=0.01)
+    changes = WeightChanges(model)
+    for step in range(3):
+        fixture = {key[3:]: value for key, value in data.items() if key.startswith(f"s{step}_")}
+        optimizer.param_groups[0]["lr"] = fixture["lr"].item()
+        inside = fixture["cutmix_box"] == 1
+        confidence, labels = pseudo_labels(model, fixture["img_u_w"])
+        mixed_confidence, mixed_labels = pseudo_labels(model, fixture["img_u_w_mix"])
+        labels = torch.where(inside, mixed_labels, labels)
+        confidence = torch.where(inside, mixed_confidence, confidence)
+        ignored = torch.where(inside, fixture["ignore_mask_mix"], fixture["ignore_mask"])
+        strong = torch.where(inside[:, None], fixture["img_u_s_mix"], fixture["img_u_s"])
+        assert_close(strong, fixture["img_u_s_cutmixed"])
+        assert_close(confidence, fixture["confidence"])
+        assert torch.equal(labels, fixture["pseudo_label"])
+        assert torch.equal(ignored, fixture["ignore_cutmixed"])
+
+        logits_x, logits_u = model(torch.cat([fixture["img_x"], strong])).logits.chunk(2)
+        loss_x = functional.cross_entropy(logits_x, fixture["mask_x"], ignore_index=255)
+        valid = ignored != 255
+        confident = (confidence >= 0.95) & valid
+        per_pixel = functional.cross_entropy(logits_u, labels, reduction="none")
+        loss_u = (per_pixel * confident).sum() / valid.sum()
+        loss = (loss_x + loss_u) / 2
+        for value, name in ((loss_x, "loss_x"), (loss_u, "loss_u"), (loss, "total")):
+            torch.testing.assert_close(value.detach(), fixture[name], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(confident.sum() / valid.sum(), fixture["mask_ratio"], rtol=1e-4, atol=1e-6)
+
+        optimizer.zero_grad()
+        loss.backward()
+        if step == 0:
+            assert_close(model.backbone.embeddings.projection.weight.grad, fixture["grad_patch_embed_weight"])
+            gradient_norm = model.backbone.embeddings.position_embeddings.grad.norm()
+            torch.testing.assert_close(gradient_norm, fixture["gradnorm_pos_embed"], rtol=1e-4, atol=1e-6)
+        changes.see_gradients(model)
+        optimizer.step()
+        after = S5ForSemanticSegmentation.from_pretrained(converted(f"micro_s4p_train_after{step + 1}")).state_dict()
+        changes.assert_equal(model, after)
+
+
+@pytest.mark.parametrize("mixed", [False, True], ids=["one forward per task", "one mixed forward"])
+def test_joint_steps(converted, arrays, mixed):
+    data = arrays("micro_mdf_train_io")
+    model = load_for_training(converted("micro_mdf_train_before")).train()
+    names = list(model.config.tasks)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05)
+    changes = WeightChanges(model)
+    for step in range(2):
+        fixture = {key[3:]: value for key, value in data.items() if key.startswith(f"s{step}_")}
+        weights = {"vaihingen": float(step)}
+        images = [fixture[f"img_{name}"] for name in names]
+        masks = [fixture[f"mask_{name}"] for name in names]
+        if mixed:
+            output = model(
+                torch.cat(images),
+                labels=torch.cat(masks),
+                task=[name for name, batch in zip(names, images, strict=True) for _ in batch],
+                task_weights=weights,
+            )
+            losses, total = output.task_losses, output.loss
+        else:
+            outputs = [
+                model(batch, labels=mask, task=name, task_weights=weights)
+                for name, batch, mask in zip(names, images, masks, strict=True)
+            ]
+            losses = {name: value for output in outputs for name, value in output.task_losses.items()}
+            total = sum(output.loss for output in outputs)
+        for name in names:
+            weighted = weights.get(name, 1.0) * losses[name].detach()
+            torch.testing.assert_close(weighted, fixture[f"loss_{name}"], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(total.detach(), fixture["total"], rtol=1e-4, atol=1e-6)
+
+        optimizer.zero_grad()
+        total.backward()
+        changes.see_gradients(model)
+        optimizer.step()
+        after = S5ForSemanticSegmentation.from_pretrained(converted(f"micro_mdf_train_after{step + 1}")).state_dict()
+        changes.assert_equal(model, after)
