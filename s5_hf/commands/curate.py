@@ -31,6 +31,7 @@ def score_command(
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     patch_size: Annotated[int, typer.Option(help="Side of a patch in pixels; 0 takes images as a whole.")] = 512,
     stride: Annotated[int | None, typer.Option(help="Pixels between patches; the patch size if not given.")] = None,
+    edges: Annotated[str, typer.Option(help="At the border: shift the last patch or drop it.")] = "shift",
     batch_size: Annotated[int, typer.Option(help="Patches per forward pass.")] = 16,
     part_size: Annotated[int, typer.Option(help="Images per finished file.")] = 1024,
     background: Annotated[str, typer.Option(help="Class without entropy: a name, auto or none.")] = "auto",
@@ -54,6 +55,7 @@ def score_command(
     settings = ScoreSettings(
         patch_size=patch_size or None,
         stride=stride,
+        edges=edges,
         batch_size=batch_size,
         part_size=part_size,
         background=None if background == "none" else background,
@@ -116,7 +118,7 @@ def select_command(
     maximum_background: Annotated[float | None, typer.Option(help="Largest share of background, 0 to 1.")] = None,
     minimum_similarity: Annotated[float | None, typer.Option(help="Smallest cosine to the nearest prototype.")] = None,
     minimum_contrast: Annotated[float, typer.Option(help="Against blank patches; 0 switches it off.")] = 2.0,
-    minimum_coherence: Annotated[float, typer.Option(help="Against noise; -1 switches it off.")] = 0.25,
+    minimum_coherence: Annotated[float, typer.Option(help="Against noise; -1 switches it off.")] = 0.15,
     duplicates: Annotated[str, typer.Option(help="perceptual, features or keep.")] = "perceptual",
     duplicate_distance: Annotated[int, typer.Option(help="Bits of 64 that near-duplicates may differ in.")] = 2,
     exclude_ids: Annotated[Path | None, typer.Option(help="Text file with one id per line.")] = None,
@@ -199,6 +201,7 @@ def hash_command(
     option: Options = None,
     patch_size: Annotated[int, typer.Option(help="As for the candidates; 0 takes images as a whole.")] = 512,
     stride: Annotated[int | None, typer.Option(help="As for the candidates.")] = None,
+    edges: Annotated[str, typer.Option(help="As for the candidates.")] = "shift",
 ) -> None:
     """Hash evaluation images, so that `select --exclude-hashes` keeps them out.
 
@@ -206,7 +209,7 @@ def hash_command(
     """
     from s5_hf.curation.exclusion import hash_images, write_hashes
 
-    hashes = hash_images(_images(folder, dataset, data_dir, split, option), patch_size or None, stride)
+    hashes = hash_images(_images(folder, dataset, data_dir, split, option), patch_size or None, stride, edges)
     write_hashes(hashes, output)
     typer.echo(f"{len(hashes):,} hashes: {output}")
 

@@ -25,7 +25,7 @@ def histogram_pair(
     height, left, bottom = 220, 50, 40
     shares = [[count / max(1, sum(counts)) for count in counts] for counts in (first, second)]
     top = max(max(group, default=0) for group in shares) or 1.0
-    plot_width, plot_height = _WIDTH - left - 10, height - bottom - 10
+    plot_width, plot_height = _WIDTH - left - 24, height - bottom - 10
     step = plot_width / len(first)
     bars = []
     for group, counts, colour, opacity in ((shares[0], first, FIRST, 1.0), (shares[1], second, SECOND, 0.6)):
@@ -42,9 +42,8 @@ def histogram_pair(
         f"{edges[0] + position * (edges[-1] - edges[0]):.2f}</text>"
         for position in (0, 0.25, 0.5, 0.75, 1)
     ]
-    axis = (
-        f'<line x1="{left}" y1="{10 + plot_height}" x2="{_WIDTH - 10}" y2="{10 + plot_height}" stroke="currentColor"/>'
-    )
+    base, right = 10 + plot_height, left + plot_width
+    axis = f'<line x1="{left}" y1="{base}" x2="{right}" y2="{base}" stroke="currentColor"/>'
     labels = (
         f'<text x="{left + plot_width / 2}" y="{height - 6}" text-anchor="middle">{escape(unit)}</text>'
         f'<text x="{left - 6}" y="18" text-anchor="end">{top:.0%}</text>'

@@ -21,11 +21,13 @@ __all__ = ["hash_images", "read_hashes", "read_ids", "write_hashes"]
 _THREADS = 4
 
 
-def hash_images(images: ImageList, patch_size: int | None = None, stride: int | None = None) -> np.ndarray:
+def hash_images(
+    images: ImageList, patch_size: int | None = None, stride: int | None = None, edges: str = "shift"
+) -> np.ndarray:
     """Perceptual hashes of images and of their patches, to keep them out of a selection.
 
-    Cut with the size and stride of the candidates: a hash stands for a whole picture, so it finds an evaluation image
-    that is a candidate as a whole, or that was cut along the same grid.
+    Cut with the size, stride and edges of the candidates: a hash stands for a whole picture, so it finds an
+    evaluation image that is a candidate as a whole, or that was cut along the same grid.
 
     Returns:
         uint64, ascending, without repetitions.
@@ -36,7 +38,7 @@ def hash_images(images: ImageList, patch_size: int | None = None, stride: int | 
 
     def hashes(number: int, sample: dict) -> list[int]:
         sizes = {None, patch_size}
-        return [patch.content.hash for size in sizes for patch in cut_patches(sample, number, size, stride)]
+        return [patch.content.hash for size in sizes for patch in cut_patches(sample, number, size, stride, edges)]
 
     def all_hashes() -> Iterator[int]:
         work = deque()

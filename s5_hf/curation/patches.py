@@ -18,7 +18,7 @@ from .content import PatchContent, measure_content
 if TYPE_CHECKING:
     from ..dataset_builders.shards import Sample
 
-__all__ = ["Patch", "cut_patches", "decode_image", "patch_windows"]
+__all__ = ["EDGES", "Patch", "cut_patches", "decode_image", "patch_windows"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,11 @@ class Patch:
     label_counts: np.ndarray | None
 
 
-def patch_windows(width: int, height: int, size: int | None, stride: int | None) -> list[Window]:
-    """Windows over an image, row after row; the last of a row or column ends at the border.
+EDGES = ("shift", "drop")
+
+
+def patch_windows(width: int, height: int, size: int | None, stride: int | None, edges: str = "shift") -> list[Window]:
+    """Windows over an image, row after row.
 
     An image gives itself as a whole where `size` is `None`, and along each side that is not longer than `size`.
 
@@ -53,25 +56,35 @@ def patch_windows(width: int, height: int, size: int | None, stride: int | None)
         width, height: of the image in pixels.
         size: side of a patch.
         stride: pixels between patches, `None` for `size`.
+        edges: what is done where windows do not end at the border: `"shift"` moves the last one inwards, so that
+            every pixel is seen but patches may overlap by much; `"drop"` leaves the rest of the image out.
 
     Raises:
-        ValueError: if size or stride are out of range.
+        ValueError: if size or stride are out of range, or edges is unknown.
     """
+    if edges not in EDGES:
+        raise ValueError(f"edges must be one of {', '.join(EDGES)}, got {edges!r}")
     if size is None:
         return [Window(0, 0, width, height)]
-    return [
+    stride = size if stride is None else stride
+    windows = [
         Window(window.left, window.top, min(window.right, width), min(window.bottom, height))
-        for window in row_windows(width, height, size, size if stride is None else stride)
+        for window in row_windows(width, height, size, stride)
     ]
+    if edges == "drop":
+        return [window for window in windows if window.left % stride == 0 and window.top % stride == 0]
+    return windows
 
 
-def cut_patches(sample: Sample, image: int, size: int | None, stride: int | None) -> Iterator[Patch]:
+def cut_patches(
+    sample: Sample, image: int, size: int | None, stride: int | None, edges: str = "shift"
+) -> Iterator[Patch]:
     """The patches of a raw sample.
 
     Args:
         sample: with `image`, `id`, `source` and perhaps `mask`.
         image: number of the image in its list.
-        size, stride: as `patch_windows` takes them.
+        size, stride, edges: as `patch_windows` takes them.
 
     Raises:
         CorruptImageError: if the image or the mask does not decode, or has no 8 bits per channel.
@@ -79,7 +92,7 @@ def cut_patches(sample: Sample, image: int, size: int | None, stride: int | None
     pixels = np.asarray(decode_image(sample["image"], sample["id"]))
     mask = None if sample.get("mask") is None else np.asarray(_open(sample["mask"], f"mask of {sample['id']}"))
     height, width = pixels.shape[:2]
-    for window in patch_windows(width, height, size, stride):
+    for window in patch_windows(width, height, size, stride, edges):
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
         patch = pixels[rows, columns]  # a view: copied once, into a batch
         whole = (window.width, window.height) == (width, height)

@@ -27,7 +27,7 @@ from .sources import ImageList
 __all__ = ["write_report"]
 
 _THUMBNAIL = 160
-_SHEET, _CLUSTER_SHEET = 18, 9
+_SHEET, _CLUSTER_SHEET = 18, 12
 _MOST_CLUSTERS = 64
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem;

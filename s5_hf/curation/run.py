@@ -75,7 +75,7 @@ def _excluded_hashes(recipe: Recipe) -> np.ndarray | None:
         hashes.append(read_hashes(recipe.exclude_hashes))
     if recipe.exclude_images:
         images = open_images(recipe.exclude_images)
-        hashes.append(hash_images(images, recipe.score.patch_size, recipe.score.stride))
+        hashes.append(hash_images(images, recipe.score.patch_size, recipe.score.stride, recipe.score.edges))
     return np.concatenate(hashes) if hashes else None
 
 

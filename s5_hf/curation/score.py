@@ -23,6 +23,7 @@ from accelerate.utils import broadcast_object_list
 from tqdm.auto import tqdm
 
 from ..atomic import atomic_file
+from .patches import EDGES
 from .score_part import PartScorer
 from .score_table import ROW_GROUP_ROWS, SETTINGS_FILE, ScoreFolder, part_name, score_schema
 from .segmenter import Segmenter, background_index
@@ -38,7 +39,9 @@ class ScoreSettings:
     Attributes:
         patch_size: side of a patch in pixels; larger images are cut, smaller ones taken as they are. `None` takes
             every image as a whole.
-        stride: pixels between patches, by default `patch_size`; the last patch of a row ends at the border.
+        stride: pixels between patches, by default `patch_size`.
+        edges: where patches do not end at an image's border, `"shift"` moves the last one inwards, over others;
+            `"drop"` leaves the rest of the image out.
         batch_size: patches per forward pass.
         part_size: images per part. A stopped run loses at most the part that each process was in.
         background: class left out of the entropy: its name or id, `None` for none, `"auto"` for the class called
@@ -51,6 +54,7 @@ class ScoreSettings:
 
     patch_size: int | None = 512
     stride: int | None = None
+    edges: str = "shift"
     batch_size: int = 16
     part_size: int = 1024
     background: str | int | None = "auto"
@@ -66,6 +70,8 @@ class ScoreSettings:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if self.stride is not None and (self.patch_size is None or self.stride > self.patch_size):
             raise ValueError(f"stride {self.stride} must not exceed patch_size {self.patch_size}")
+        if self.edges not in EDGES:
+            raise ValueError(f"edges must be one of {', '.join(EDGES)}, got {self.edges!r}")
         if self.nodata is not None and not 0 <= self.nodata <= 255:
             raise ValueError(f"nodata must lie in 0..255, got {self.nodata}")
         if self.corrupt_images not in ("raise", "skip"):
@@ -130,6 +136,7 @@ def _part_scorer(
         lookahead=max(2 * settings.threads, 4),
         patch_size=settings.patch_size,
         stride=settings.stride,
+        edges=settings.edges,
         batch_size=settings.batch_size,
         background=background_index(segmenter.labels, settings.background),
         pseudo_masks=settings.pseudo_masks,
@@ -149,6 +156,7 @@ def _metadata(segmenter: Segmenter, images: ImageList, settings: ScoreSettings) 
         "precision": segmenter.precision,
         "patch_size": settings.patch_size,
         "stride": settings.patch_size if settings.stride is None else settings.stride,
+        "edges": settings.edges,
         "nodata": settings.nodata,
         "pseudo_masks": settings.pseudo_masks,
         "part_size": settings.part_size,

@@ -37,7 +37,7 @@ class PartScorer:
         images: the list that ranges refer to.
         pool: threads that decode images and encode masks.
         lookahead: images that are decoded ahead of the model.
-        patch_size, stride: as `patch_windows` takes them.
+        patch_size, stride, edges: as `patch_windows` takes them.
         batch_size: patches per forward pass; only patches of one size share a batch.
         background: class id that entropy leaves out.
         pseudo_masks: whether rows hold the predicted classes as PNG.
@@ -51,6 +51,7 @@ class PartScorer:
     lookahead: int
     patch_size: int | None
     stride: int | None
+    edges: str
     batch_size: int
     background: int | None
     pseudo_masks: bool
@@ -109,7 +110,7 @@ class PartScorer:
 
     def _cut(self, sample: dict, number: int) -> list[Patch] | tuple[dict, CorruptImageError]:
         try:
-            return list(cut_patches(sample, number, self.patch_size, self.stride))
+            return list(cut_patches(sample, number, self.patch_size, self.stride, self.edges))
         except CorruptImageError as error:
             return sample, error
 

@@ -53,8 +53,9 @@ class SelectSettings:
             patch that is surely background has entropy 0 and comes first.
         minimum_similarity: smallest cosine similarity to the nearest prototype.
         minimum_contrast: smallest standard deviation of the grey levels (0 to 127.5): against blank patches.
-        minimum_coherence: smallest correlation of neighbouring pixels: against noise. Radar speckle may need less.
-        duplicates: `"perceptual"` compares difference hashes of the pixels, `"features"` hashes of the backbone
+        minimum_coherence: smallest correlation of neighbouring pixels over four scales, -1 to 1: against noise.
+            Radar speckle may need less.
+        duplicates: `"perceptual"` compares perceptual hashes of the pixels, `"features"` hashes of the backbone
             features, `"keep"` removes nothing. Of near-duplicates the first of the walk stays.
         duplicate_distance: largest number of different bits, of 64, between near-duplicates.
         exclusion_distance: the same between a candidate and an excluded hash.
@@ -69,7 +70,7 @@ class SelectSettings:
     maximum_background: float | None = None
     minimum_similarity: float | None = None
     minimum_contrast: float | None = 2.0
-    minimum_coherence: float | None = 0.25
+    minimum_coherence: float | None = 0.15
     duplicates: str = "perceptual"
     duplicate_distance: int = 2
     exclusion_distance: int = 2

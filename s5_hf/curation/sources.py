@@ -30,11 +30,12 @@ class ImageSource:
     """One place with images: a folder, or a dataset.
 
     Attributes:
-        folder: a folder of images in any subfolders, local, `hf://` or `http(s)://`.
+        folder: a folder of images in any subfolders, local, `hf://` or `http(s)://`. Subfolders called `masks`,
+            `labels` and the like are passed over.
         dataset: or a name for `load_dataset`: of the registry (read lazily) or any other.
         data_dir, config, split: of the dataset.
         options: further keywords of `load_dataset`, such as `classes` of `s5-image-mask`.
-        name: begins the ids and is the `source` of images that name none. Needed where sources share ids.
+        name: begins the ids and the `source` of images. Needed where sources share ids.
     """
 
     folder: str | None = None
@@ -97,7 +98,7 @@ class ImageList:
             self._loaded = (index, block.load())
         sample = dict(self._loaded[1][number - self._stops[index] + block.num_rows])
         sample["id"] = _named(source.name, sample.get("id") or f"{number:09d}")
-        sample["source"] = sample.get("source") or source.name or Path(source.folder or source.dataset).name
+        sample["source"] = _source(sample.get("source"), source)
         return sample
 
 
@@ -118,8 +119,11 @@ def open_images(sources: ImageSource | Sequence[ImageSource]) -> ImageList:
 
 def _blocks_of(source: ImageSource) -> list[Block]:
     if source.folder is not None:
+        from ..dataset_builders.unlabelled_builder import UnlabelledBuilder
+
         storage = Storage()
-        files = [(path,) for path in storage.list_files(source.folder) if is_image(path)]
+        listed = storage.list_files(source.folder)
+        files = [(path,) for path in listed if is_image(path) and not UnlabelledBuilder.is_label(path)]
         title = source.name or Path(source.folder).name
         return file_shards(source.folder, files, UnlabelledReader(storage, source.folder, title))
 
@@ -138,6 +142,13 @@ def _blocks_of(source: ImageSource) -> list[Block]:
         **source.options,
     )
     return blocks_of(dataset)
+
+
+def _source(found: str | None, source: ImageSource) -> str:
+    """The archive, and below it the sub-archive where the image names one."""
+    if source.name is None:
+        return found or Path(source.folder or source.dataset).name
+    return source.name if found in (None, source.name) else f"{source.name}/{found}"
 
 
 def _named(prefix: str | None, name: str) -> str:
