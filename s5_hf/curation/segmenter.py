@@ -91,7 +91,8 @@ class Segmenter:
     @torch.inference_mode()
     def __call__(self, patches: np.ndarray) -> Prediction:
         """Segment patches, uint8 `(batch, height, width, 3)`."""
-        pixels = torch.from_numpy(patches).to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
+        writable = np.require(patches, np.uint8, ["C", "W"])  # torch warns of arrays that it may not write to
+        pixels = torch.from_numpy(writable).to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
         pixels = (pixels * self._rescale_factor - self._mean) / self._std
         autocast = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
         with autocast:
