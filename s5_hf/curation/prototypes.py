@@ -19,6 +19,7 @@ MINI_BATCH_ABOVE = 50_000
 _RESTARTS = 10
 _SILHOUETTE_SAMPLE = 5_000
 _BLOCK_ROWS = 65_536
+_METADATA_KEY = "s5_hf.curation"
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,11 @@ class Prototypes:
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file with the facts as metadata."""
-        metadata = {
-            "fingerprint": self.fingerprint,
-            "compared": json.dumps([vars(count) for count in self.compared]),
-        }
+        facts = {"fingerprint": self.fingerprint, "compared": [vars(count) for count in self.compared]}
         with atomic_file(path) as temporary:
-            save_file({"centres": self.centres, "counts": self.counts}, temporary, metadata=metadata)
+            # One entry: safetensors writes several in any order, and equal prototypes should be equal files.
+            tensors = {"centres": self.centres, "counts": self.counts}
+            save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(facts)})
 
     @classmethod
     def load(cls, path: str | Path) -> Prototypes:
@@ -73,10 +73,11 @@ class Prototypes:
             raise FileNotFoundError(f"there are no prototypes at {path}: run s5-hf curate cluster first")
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            if set(file.keys()) != {"centres", "counts"} or "fingerprint" not in metadata:
+            if set(file.keys()) != {"centres", "counts"} or _METADATA_KEY not in metadata:
                 raise ValueError(f"{path} holds no prototypes, but the tensors {sorted(file.keys())}")
-            compared = tuple(ClusterCount(**count) for count in json.loads(metadata["compared"]))
-            return cls(file.get_tensor("centres"), file.get_tensor("counts"), metadata["fingerprint"], compared)
+            facts = json.loads(metadata[_METADATA_KEY])
+            compared = tuple(ClusterCount(**count) for count in facts["compared"])
+            return cls(file.get_tensor("centres"), file.get_tensor("counts"), facts["fingerprint"], compared)
 
 
 def cluster_features(

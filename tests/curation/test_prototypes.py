@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from s5_hf.curation.cluster import ClusterSettings, cluster
 from s5_hf.curation.prototypes import Prototypes, assign, cluster_features, compare_cluster_counts
@@ -81,6 +82,12 @@ def test_saved_and_loaded(tmp_path):
     assert np.array_equal(loaded.centres, centres)
     assert np.array_equal(loaded.counts, counts)
     assert (loaded.fingerprint, loaded.compared) == ("abc", saved.compared)
+    saved.save(tmp_path / "again.safetensors")
+    files = [tmp_path / f"{name}.safetensors" for name in ("prototypes", "again")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    save_file({"weight": centres}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"holds no prototypes, but the tensors \['weight'\]"):
+        Prototypes.load(tmp_path / "model.safetensors")
     with pytest.raises(FileNotFoundError, match="no prototypes at"):
         Prototypes.load(tmp_path / "absent.safetensors")
 

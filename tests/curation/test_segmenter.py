@@ -48,7 +48,7 @@ def test_a_task_of_several():
     assert roads.labels == ["ground", "road"]
     assert roads(PATCHES).logits.shape == (3, 2, 48, 64)
     assert roads.fingerprint != Segmenter(model, IMAGENET_MEAN, IMAGENET_STD, task="fields").fingerprint
-    with pytest.raises(ValueError, match="several tasks.*fields, roads"):
+    with pytest.raises(ValueError, match=r"several tasks.*fields, roads"):
         Segmenter(model, IMAGENET_MEAN, IMAGENET_STD)
     with pytest.raises(ValueError, match="unknown task 'sea'"):
         Segmenter(model, IMAGENET_MEAN, IMAGENET_STD, task="sea")

@@ -18,7 +18,7 @@ from s5_hf.curation.sources import ImageSource, open_images
 
 def candidates(rows, order=None) -> Candidates:
     """From dictionaries with `id` and what differs from the defaults."""
-    order = range(len(rows)) if order is None else order
+    order = range(len(rows)) if order is None else order.tolist()
 
     def column(name, default, dtype):
         return np.array([rows[row].get(name, default) for row in order], dtype=dtype)
@@ -146,7 +146,7 @@ def test_each_limit_has_its_reason(column, value, setting, reason):
 
 
 def test_excluded_hashes():
-    rows = [{"id": "a", "hash": 0b111}, {"id": "b", "hash": 2**63}]
+    rows = [{"id": "a", "hash": 0b111}, {"id": "b", "hash": 7 << 60}]
     found = select_patches(
         candidates(rows), SelectSettings(target=1), np.array([1]), excluded_hashes=np.array([0b1], dtype=np.uint64)
     )
@@ -192,7 +192,7 @@ def test_select_step(scores, prototypes, tmp_path):
     histogram = selection.summary["entropy_histogram"]
     assert (sum(histogram["candidates"]), sum(histogram["chosen"])) == (21, len(chosen))
     pixels = selection.summary["class_pixels"]
-    assert sum(pixels["chosen"]) == sum(w * h for w, h in zip(*(chosen[k].to_pylist() for k in ("width", "height"))))
+    assert sum(pixels["chosen"]) == sum(row["width"] * row["height"] for row in chosen.to_pylist())
     assert set(selection.left_out()["reason"].to_pylist()) == {"not reached"}
     assert SelectionFolder.open(tmp_path).summary == selection.summary
 
@@ -233,7 +233,7 @@ def test_prototypes_of_another_model(scores, prototypes, tmp_path):
     with pytest.raises(ValueError, match="the prototypes come from the model 0000"):
         select(scores, tmp_path, SelectSettings(target=2), other)
     narrow = Prototypes(prototypes.centres[:, :5], prototypes.counts, prototypes.fingerprint)
-    with pytest.raises(ValueError, match="the prototypes have 5 channels, the scores in .* 32"):
+    with pytest.raises(ValueError, match=r"the prototypes have 5 channels, the scores in .* 32"):
         select(scores, tmp_path, SelectSettings(target=2), narrow)
     with pytest.raises(ValueError, match="run s5-hf curate cluster first"):
         select(scores, tmp_path, SelectSettings(target=2))

@@ -92,5 +92,5 @@ def test_errors(tmp_path):
         ImageSource()
     Image.fromarray(np.zeros((4, 4), dtype=np.uint16)).save(tmp_path / "deep.png")
     sample = open_images(ImageSource(folder=str(tmp_path)))[0]
-    with pytest.raises(CorruptImageError, match="deep: .*8 bits"):
+    with pytest.raises(CorruptImageError, match=r"deep: .*8 bits"):
         list(cut_patches(sample, 0, None, None))
