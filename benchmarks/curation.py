@@ -110,7 +110,7 @@ def write_scores(folder: Path, rows: int) -> None:
     import pyarrow.parquet as pq
 
     from s5_hf.curation.prototypes import Prototypes
-    from s5_hf.curation.score_table import SETTINGS_FILE, part_name, score_schema
+    from s5_hf.curation.score_table import DICTIONARY_COLUMNS, SETTINGS_FILE, part_name, score_schema
 
     generator = np.random.default_rng(0)
     parts = -(-rows // ROWS_PER_PART)
@@ -148,22 +148,25 @@ def write_scores(folder: Path, rows: int) -> None:
             "hash": pa.array(generator.integers(0, 2**64, count, dtype=np.uint64)),
         }  # fmt: skip
         arrays = [columns.get(name, pa.nulls(count, schema.field(name).type)) for name in schema.names]
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), folder / part_name(part))
+        table = pa.Table.from_arrays(arrays, schema=schema)
+        pq.write_table(table, folder / part_name(part), compression="zstd", use_dictionary=DICTIONARY_COLUMNS)
     (folder / SETTINGS_FILE).write_text(json.dumps(metadata), encoding="utf-8")
 
 
 def select_with_pandas(folder: Path, target: int) -> list[str]:
-    """The paper's steps as one would write them down: one data frame, sort, head of each group."""
+    """The paper's steps as one would write them down: part by part into a data frame, sort, head of each group."""
     import pandas as pd
 
     from s5_hf.curation.prototypes import Prototypes
     from s5_hf.curation.quotas import largest_remainder
 
     prototypes = Prototypes.load(folder / "prototypes.safetensors")
-    frame = pd.concat(
-        pd.read_parquet(part, columns=["id", "entropy", "feature"]) for part in sorted(folder.glob("part-*.parquet"))
-    )
-    frame["cluster"] = (np.stack(frame.pop("feature").to_numpy()) @ prototypes.centres.T).argmax(axis=1)
+    frames = []
+    for part in sorted(folder.glob("part-*.parquet")):
+        frame = pd.read_parquet(part, columns=["id", "entropy", "feature"])
+        frame["cluster"] = (np.stack(frame.pop("feature").to_numpy()) @ prototypes.centres.T).argmax(axis=1)
+        frames.append(frame)
+    frame = pd.concat(frames)
     quotas = pd.Series(largest_remainder(target, prototypes.counts))
     frame = frame.sort_values(["entropy", "id"])
     chosen = frame[frame.groupby("cluster").cumcount() < frame["cluster"].map(quotas)]

@@ -37,7 +37,7 @@ table { border-collapse: collapse } td, th { padding: .15rem .9rem .15rem 0; tex
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 svg { max-width: 100%; height: auto } svg text { font: 12px system-ui, sans-serif; fill: currentColor }
 .sheet { display: flex; flex-wrap: wrap; gap: 8px } figure { margin: 0; width: 160px }
-figure img { display: block; width: 160px; height: auto; border-radius: 3px }
+figure img { display: block; width: 160px; height: auto; border-radius: 3px; outline: 1px solid #ddd }
 figcaption { font-size: 11px; line-height: 1.3; overflow-wrap: anywhere; color: #555 }
 .key { margin-right: 1.2rem }
 .key i { display: inline-block; width: .9em; height: .9em; margin-right: .4em; border-radius: 2px }

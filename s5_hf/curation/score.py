@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 from ..atomic import atomic_file
 from .patches import EDGES
 from .score_part import PartScorer
-from .score_table import ROW_GROUP_ROWS, SETTINGS_FILE, ScoreFolder, part_name, score_schema
+from .score_table import DICTIONARY_COLUMNS, ROW_GROUP_ROWS, SETTINGS_FILE, ScoreFolder, part_name, score_schema
 from .segmenter import Segmenter, background_index
 from .sources import ImageList
 
@@ -197,7 +197,10 @@ def _unfinished_parts(output: Path, num_parts: int, accelerator: Accelerator) ->
 
 def _write_part(path: Path, schema: pa.Schema, rows: Iterable[dict]) -> None:
     rows = iter(rows)
-    with atomic_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with (
+        atomic_file(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", use_dictionary=DICTIONARY_COLUMNS) as writer,
+    ):
         while group := list(islice(rows, ROW_GROUP_ROWS)):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
 

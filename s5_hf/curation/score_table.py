@@ -17,6 +17,7 @@ __all__ = ["ENTROPY_COLUMNS", "ScoreFolder", "feature_matrix", "part_name", "sco
 SETTINGS_FILE = "scores.json"
 METADATA_KEY = b"s5_hf.curation"
 ROW_GROUP_ROWS = 1024
+DICTIONARY_COLUMNS = ["source", "problem"]  # of few different values; the others only lose time on dictionaries
 ENTROPY_COLUMNS = {
     "excluded": "entropy",
     "renormalised": "entropy_renormalised",
