@@ -33,9 +33,9 @@ import numpy as np
 import torch
 from datasets import load_dataset
 from PIL import Image
-from s5_hf.dataset_builders.streaming import ShuffledStream
 
 import s5_hf
+from s5_hf.dataset_builders.streaming import ShuffledStream
 from s5_hf.sharding import write_index, write_parquet_shards
 
 SIDE = 512

@@ -118,7 +118,8 @@ def _open_file(
     import pyarrow.parquet as pq
 
     if not is_remote(location):
-        return pq.ParquetFile(location, pre_buffer=False, memory_map=True), None
+        # Not memory-mapped: pages of a map count as memory of the process, which would grow with the shard.
+        return pq.ParquetFile(location, pre_buffer=False), None
     file = storage.open(location)
     return pq.ParquetFile(file, pre_buffer=False), file if isinstance(file, RangeFile) else None
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import load_dataset
-from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
 from torch.nn import functional
 from tqdm import tqdm
 
 import s5_hf  # noqa: F401 - makes the dataset and the networks known
+from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
 
 IGNORE_INDEX = 255
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD, S5ImageProcessor
 
 from s5_hf.curation.segmenter import Segmenter
 from s5_hf.curation.sources import ImageSource, open_images
+from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD, S5ImageProcessor
 from s5_hf.synthetic import synthetic_scene
 
 from ..conftest import S5ForSemanticSegmentation, micro_segmentation_config, randomise

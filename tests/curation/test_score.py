@@ -13,8 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from s5_hf.dataset_builders.errors import CorruptImageError
-from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 
 from s5_hf.curation.content import measure_content
 from s5_hf.curation.entropy import patch_statistics
@@ -22,6 +20,8 @@ from s5_hf.curation.score import ScoreSettings, score
 from s5_hf.curation.score_table import ScoreFolder
 from s5_hf.curation.segmenter import Prediction, Segmenter
 from s5_hf.curation.sources import ImageSource, open_images
+from s5_hf.dataset_builders.errors import CorruptImageError
+from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 
 from .conftest import micro_model
 

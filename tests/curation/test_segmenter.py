@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD, S5ImageProcessor
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from s5_hf.curation.segmenter import Segmenter, background_index
+from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD, S5ImageProcessor
 
 from .conftest import micro_model
 

@@ -5,10 +5,10 @@ import pytest
 from datasets import Dataset, Features, Value
 from datasets import Image as ImageFeature
 from PIL import Image
-from s5_hf.dataset_builders.errors import CorruptImageError
 
 from s5_hf.curation.patches import cut_patches, decode_image, patch_windows
 from s5_hf.curation.sources import ImageSource, open_images
+from s5_hf.dataset_builders.errors import CorruptImageError
 from s5_hf.sharding import write_parquet_shards
 
 

@@ -3,6 +3,7 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from s5_hf.dataset_builders.epoch_order import EpochOrder, RankBatches
 
 sizes = st.lists(st.integers(1, 9), min_size=1, max_size=12)

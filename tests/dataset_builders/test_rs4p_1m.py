@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 from encoded_images import encoded, numbered
+
 from s5_hf.dataset_builders.errors import LayoutError, SampleError, ShardReadError
 from s5_hf.dataset_builders.storage import Storage
-
 from s5_hf.sharding import write_index, write_parquet_shards
 
 COLUMNS = ["image", "id", "source", "pseudo_mask", "entropy", "cluster"]

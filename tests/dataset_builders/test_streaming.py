@@ -7,10 +7,10 @@ import pytest
 import torch
 from datasets import load_dataset
 from datasets.distributed import split_dataset_by_node
-from s5_hf.dataset_builders.errors import CorruptImageError
-from s5_hf.dataset_builders.streaming import ShuffledStream, StreamLoader
 from torch.utils.data import DataLoader
 
+from s5_hf.dataset_builders.errors import CorruptImageError
+from s5_hf.dataset_builders.streaming import ShuffledStream, StreamLoader
 from s5_hf.sharding import write_index, write_parquet_shards
 
 COUNT = 101

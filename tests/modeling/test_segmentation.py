@@ -4,11 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
-from s5_hf.modeling.task_groups import group_rows
 from torch.nn import functional
 from transformers import AutoModelForSemanticSegmentation, ConvNextConfig, Dinov2Config, SwinConfig
 
+from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
+from s5_hf.modeling.task_groups import group_rows
 from tests.conftest import MICRO_TASKS, MICRO_VIT, micro_segmentation_config, randomise
 
 
@@ -149,6 +149,16 @@ def test_from_dense_without_experts_shares_the_backbone(dense_model, images, tmp
 def test_experts_start_from_dense_models_only(moe_model):
     with pytest.raises(ValueError, match="must be dense and of one task"):
         S5ForSemanticSegmentation.from_dense(moe_model, MICRO_TASKS, expert_channels=8)
+
+
+def test_experts_belong_to_the_vit():
+    swin = S5ForSemanticSegmentation(
+        S5SegmentationConfig(backbone_config=OTHER_BACKBONES["swin"], tasks={"a": ["x", "y"]}, decoder_channels=16)
+    )
+    with pytest.raises(ValueError, match="experts belong to the S5 ViT, the backbone is a 'swin'"):
+        S5ForSemanticSegmentation.from_dense(swin, MICRO_TASKS)
+    shared = S5ForSemanticSegmentation.from_dense(swin, MICRO_TASKS, expert_channels=0)
+    assert list(shared.config.tasks) == list(MICRO_TASKS)
 
 
 @torch.no_grad()
