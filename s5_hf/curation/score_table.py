@@ -110,7 +110,7 @@ class ScoreFolder:
     def batches(self, columns: Sequence[str], batch_rows: int = 65536) -> Iterator[pa.Table]:
         """The rows of all parts in order, some columns of them, a bounded number at a time."""
         for part in self.parts:
-            for batch in pq.ParquetFile(part).iter_batches(batch_rows, columns=list(columns), use_threads=False):
+            for batch in pq.ParquetFile(part).iter_batches(batch_rows, columns=list(columns), use_threads=True):
                 yield pa.Table.from_batches([batch])
 
     def take(self, rows: np.ndarray, columns: Sequence[str]) -> pa.Table:
@@ -122,7 +122,7 @@ class ScoreFolder:
             stop = start + file.metadata.num_rows
             first, last = np.searchsorted(wanted, [start, stop])
             if last > first:
-                table = file.read(columns=list(columns), use_threads=False)
+                table = file.read(columns=list(columns), use_threads=True)
                 pieces.append(table.take(pa.array(wanted[first:last] - start)))
             start = stop
         if not pieces:

@@ -86,7 +86,7 @@ def select(
     candidates, class_counts = read_candidates(scores, settings, prototypes)
     counts = None if prototypes is None else prototypes.counts
     selection = select_patches(candidates, settings, counts, excluded_ids, excluded_hashes)
-    chosen = _chosen_table(scores, candidates, selection, prototypes is not None)
+    chosen, left_out = _tables(scores, candidates, selection, prototypes is not None)
     summary = {
         "settings": asdict(settings),
         "labelled_counts": [] if prototypes is None else prototypes.counts.tolist(),
@@ -108,7 +108,7 @@ def select(
     with atomic_file(output / CHOSEN_FILE) as temporary:
         pq.write_table(chosen, temporary, compression="zstd")
     with atomic_file(output / LEFT_OUT_FILE) as temporary:
-        pq.write_table(_left_out_table(scores, candidates, selection), temporary, compression="zstd")
+        pq.write_table(left_out, temporary, compression="zstd")
     with atomic_file(output / SUMMARY_FILE) as temporary:
         temporary.write_text(json.dumps(summary, indent=1), encoding="utf-8")
     return SelectionFolder.open(output)
@@ -199,9 +199,13 @@ def _feature_hashes(features: np.ndarray, prototypes: Prototypes | None) -> np.n
     return np.packbits(bits, axis=1).view(">u8").reshape(-1).astype(np.uint64)
 
 
-def _chosen_table(scores: ScoreFolder, candidates: Candidates, selection: Selection, clustered: bool) -> pa.Table:
-    rows = selection.rows
-    table = scores.take(rows, [*_PLACE, "confidence", "class_counts"])
+def _tables(
+    scores: ScoreFolder, candidates: Candidates, selection: Selection, clustered: bool
+) -> tuple[pa.Table, pa.Table]:
+    """The chosen patches and examples of those left out, from one walk through the score files."""
+    rows, others = selection.rows, _examples(candidates, selection)
+    both = scores.take(np.concatenate([rows, others]), [*_PLACE, "confidence", "class_counts", "problem"])
+    table = both.slice(0, len(rows)).drop_columns("problem")
     absent = None if clustered else np.ones(len(rows), dtype=bool)
     facts = {
         "row": pa.array(rows),
@@ -211,22 +215,26 @@ def _chosen_table(scores: ScoreFolder, candidates: Candidates, selection: Select
     }
     for name, column in facts.items():
         table = table.append_column(name, column)
-    return table.replace_schema_metadata()
+
+    left_out = both.slice(len(rows)).drop_columns(["confidence", "class_counts"])
+    left_out = left_out.append_column("entropy", pa.array(candidates.entropy[others]))
+    reasons = pa.array([REASONS[reason] for reason in selection.reasons[others]], pa.string())
+    left_out = left_out.append_column("reason", reasons)
+    return table.replace_schema_metadata(), left_out.replace_schema_metadata()
 
 
-def _left_out_table(scores: ScoreFolder, candidates: Candidates, selection: Selection) -> pa.Table:
+def _examples(candidates: Candidates, selection: Selection) -> np.ndarray:
     """Per reason the candidates of lowest entropy, which the reason mattered for most; highest where not reached."""
     examples = []
     for reason, name in enumerate(REASONS):
         rows = np.flatnonzero(selection.reasons == reason) if name != "chosen" else np.empty(0, dtype=np.int64)
         sign = -1 if name == "not reached" else 1
-        worst = np.argsort(sign * candidates.entropy[rows], kind="stable")[:_EXAMPLES]
-        examples.append(rows[worst])
-    rows = np.concatenate(examples)
-    table = scores.take(rows, [*_PLACE, "problem"])
-    table = table.append_column("entropy", pa.array(candidates.entropy[rows]))
-    reasons = pa.array([REASONS[reason] for reason in selection.reasons[rows]], pa.string())
-    return table.append_column("reason", reasons).replace_schema_metadata()
+        entropy = sign * candidates.entropy[rows]
+        if len(rows) > _EXAMPLES:  # sorting millions for sixteen would be a waste
+            near = np.flatnonzero(entropy <= np.partition(entropy, _EXAMPLES)[_EXAMPLES])
+            rows, entropy = rows[near], entropy[near]
+        examples.append(rows[np.argsort(entropy, kind="stable")[:_EXAMPLES]])
+    return np.concatenate(examples)
 
 
 def _histogram(entropy: np.ndarray, chosen: np.ndarray) -> dict[str, list]:
