@@ -135,15 +135,15 @@ class S5ForSemanticSegmentation(S5SegmentationPreTrainedModel):
         pixel_values = groups.sort(pixel_values)
 
         patch_size = getattr(self.backbone.config, "patch_size", 1)
+        padded = pad_to_patches(pixel_values, patch_size if isinstance(patch_size, int) else 1)
         outputs = self.backbone(
-            pad_to_patches(pixel_values, patch_size if isinstance(patch_size, int) else 1),
+            padded,
             output_hidden_states=output_hidden_states,
             output_attentions=output_attentions,
             return_dict=True,
             **self._expert_arguments(groups),
         )
-        padded_size = tuple(-(-size // patch_size) * patch_size for size in pixel_values.shape[2:])
-        logits = self._decode(outputs.feature_maps, groups, padded_size, pixel_values.shape[2:])
+        logits = self._decode(outputs.feature_maps, groups, padded.shape[2:], pixel_values.shape[2:])
 
         loss, task_losses = (None, None) if labels is None else self._losses(logits, labels, groups, task_weights)
         output = S5SegmenterOutput(
@@ -207,13 +207,19 @@ class S5ForSemanticSegmentation(S5SegmentationPreTrainedModel):
             ignore_index: label value left out of the loss.
 
         Raises:
-            ValueError: if `dense` has experts already or several tasks.
+            ValueError: if `dense` has experts already or several tasks, or experts are asked of a backbone that is
+                no S5 ViT.
         """
         if not isinstance(dense, PreTrainedModel):
             dense = cls.from_pretrained(dense)
         config = copy.deepcopy(dense.config)
         config.ignore_index = ignore_index if isinstance(ignore_index, int) else dict(ignore_index)
         config.tasks = tasks
+        if expert_channels and config.backbone_config.model_type != S5ViTConfig.model_type:
+            raise ValueError(
+                f"experts belong to the S5 ViT, the backbone is a {config.backbone_config.model_type!r}; "
+                "give expert_channels=0 for one decoder per task on a shared backbone"
+            )
         if expert_channels:
             config.backbone_config.num_experts = len(config.tasks)
             config.backbone_config.expert_channels = expert_channels

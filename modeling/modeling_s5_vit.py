@@ -255,8 +255,8 @@ def check_pixel_values(pixel_values: torch.Tensor, num_channels: int) -> None:
 
 def pad_to_patches(pixel_values: torch.Tensor, patch_size: int) -> torch.Tensor:
     """Pad height and width with zeros (the mean colour after normalisation), right and below, to whole patches."""
-    bottom = -pixel_values.shape[2] % patch_size
-    right = -pixel_values.shape[3] % patch_size
+    # Rounded up by a floor division: torch.compile with changing sizes cannot take the remainder of a negative number.
+    bottom, right = ((size + patch_size - 1) // patch_size * patch_size - size for size in pixel_values.shape[2:])
     if bottom == 0 and right == 0:
         return pixel_values
     return functional.pad(pixel_values, (0, right, 0, bottom))

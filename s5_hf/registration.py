@@ -1,12 +1,8 @@
 """Registration of the networks with the Auto classes of transformers."""
 
-from transformers import (
-    AutoBackbone,
-    AutoConfig,
-    AutoImageProcessor,
-    AutoModel,
-    AutoModelForSemanticSegmentation,
-)
+import transformers
+from transformers import AutoBackbone, AutoConfig, AutoModel, AutoModelForSemanticSegmentation
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from .auto_backbone import let_auto_backbone_load_folders
 from .modeling import (
@@ -28,3 +24,14 @@ def register_networks() -> None:
     AutoBackbone.register(S5ViTConfig, S5ViTBackbone, exist_ok=True)
     AutoModelForSemanticSegmentation.register(S5SegmentationConfig, S5ForSemanticSegmentation, exist_ok=True)
     let_auto_backbone_load_folders()
+    show_auto_image_processor()
+
+
+def show_auto_image_processor() -> None:
+    """Put the real `AutoImageProcessor` at the top of transformers where a placeholder stands there.
+
+    Some versions (5.17 among them) take the class for one that needs torchvision, because its file mentions the word
+    TorchvisionBackend, and without torchvision offer only a placeholder that raises. The class itself needs Pillow.
+    """
+    if transformers.AutoImageProcessor is not AutoImageProcessor:
+        transformers.AutoImageProcessor = AutoImageProcessor

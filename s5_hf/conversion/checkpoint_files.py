@@ -1,6 +1,7 @@
 """Reading foreign checkpoint files: tensors only, and a readable reason when a file cannot be trusted or read."""
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,12 @@ from safetensors.torch import load_file
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 STATE_ENTRIES = ("model", "state_dict")
+
+# What torch's loader was seen to raise on bytes that are no checkpoint, besides UnpicklingError.
+UNREADABLE = (
+    *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError),
+    *(ArithmeticError, MemoryError, struct.error, SafetensorError),
+)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
@@ -61,7 +68,7 @@ def load_tensors(path: Path) -> dict[str, Any]:
             f"{path} is refused: besides tensors its pickle asks for other Python objects, which could run any code. "
             f"The loader's reason: {first_line(error)}"
         ) from error
-    except (RuntimeError, EOFError, OSError, SafetensorError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path} cannot be read, it is truncated or no checkpoint: {first_line(error)}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, expected a dictionary of tensors")

@@ -6,6 +6,7 @@ about them are in one table, `KNOWN_MODELS`.
 """
 
 from .file_hook import install_file_hook
+from .from_hub import pull
 from .names import (
     KNOWN_MODELS,
     OFFICIAL_REPOSITORY,
@@ -15,9 +16,8 @@ from .names import (
     repository_of,
     repository_variable,
 )
-from .pull import pull
-from .push import push, stage_for_hub
 from .store import convert_to_store, store_folder, stored
+from .to_hub import push, stage_for_hub
 
 __all__ = [
     "KNOWN_MODELS",

@@ -8,10 +8,8 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants, hf_hub_download, is_offline_mode, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-try:
-    from httpx2 import HTTPError
-except ImportError:  # huggingface_hub < 2 speaks through httpx
-    from httpx import HTTPError
+# The client's own errors derive from those of its HTTP library: httpx, or httpx2 from version 2 on.
+HTTPError = HfHubHTTPError.__bases__[0]
 
 # What a download can end with: the Hub's answers are OSErrors, a broken connection is an HTTPError.
 DOWNLOAD_ERRORS = (OSError, HTTPError, EntryNotFoundError, HFValidationError)

@@ -17,8 +17,8 @@ from transformers.utils import hub
 
 from ..modeling import S5ImageProcessor
 from .download import DOWNLOAD_ERRORS, NotInRepository, download
+from .from_hub import local_failures, no_repository, note_failure, pull_release
 from .names import is_of_this_family, known_model, repository_of
-from .pull import local_failures, no_repository, note_failure, pull_release
 from .store import stored
 
 FindFiles = Callable[..., list[str] | None]

@@ -151,6 +151,16 @@ def test_experts_start_from_dense_models_only(moe_model):
         S5ForSemanticSegmentation.from_dense(moe_model, MICRO_TASKS, expert_channels=8)
 
 
+def test_experts_belong_to_the_vit():
+    swin = S5ForSemanticSegmentation(
+        S5SegmentationConfig(backbone_config=OTHER_BACKBONES["swin"], tasks={"a": ["x", "y"]}, decoder_channels=16)
+    )
+    with pytest.raises(ValueError, match="experts belong to the S5 ViT, the backbone is a 'swin'"):
+        S5ForSemanticSegmentation.from_dense(swin, MICRO_TASKS)
+    shared = S5ForSemanticSegmentation.from_dense(swin, MICRO_TASKS, expert_channels=0)
+    assert list(shared.config.tasks) == list(MICRO_TASKS)
+
+
 @torch.no_grad()
 def test_added_task_leaves_the_others_alone(moe_model, images, tmp_path):
     before = {task: moe_model(images, task=task).logits for task in MICRO_TASKS}

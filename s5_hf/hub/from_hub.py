@@ -10,7 +10,7 @@ from transformers.utils import logging
 from ..conversion import convert_checkpoint
 from .download import DOWNLOAD_ERRORS, download, reason
 from .fit import require_equal, require_fit
-from .names import OFFICIAL_REPOSITORY, known_model, repository_of, repository_variable, vit_config_of
+from .names import OFFICIAL_REPOSITORY, known_model, repository_of, repository_variable
 from .store import is_model_folder, keep, staging_folder, store_folder, store_lock, store_path, stored
 
 logger = logging.get_logger(__name__)
@@ -91,9 +91,7 @@ def pull_release(name: str, failures: Iterable[tuple[str, str]] = (), **options:
 
 def convert_release(checkpoint: Path, folder: Path, name: str) -> None:
     """Convert an official checkpoint and make sure that it is the model of that name."""
-    heads = vit_config_of(known_model(name).config).num_attention_heads
-    report = convert_checkpoint(checkpoint, folder, num_attention_heads=heads)
-    require_equal(report.config, name)
+    require_equal(convert_checkpoint(checkpoint, folder).config, name)
 
 
 def make_once(name: str, make: Callable[[Path], None]) -> Path:
