@@ -89,5 +89,5 @@ class DetectionBuilder(Builder):
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
         reader = self.reader(root)
-        records = find_records(self.layouts(), files, root, self.DATASET)
+        _, records = find_records(self.layouts(), files, root, self.DATASET)
         return {split: file_shards(f"{self.DATASET} {split}", pairs, reader) for split, pairs in records.items()}

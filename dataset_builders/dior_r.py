@@ -46,7 +46,7 @@ class DIORR(DetectionBuilder):
                 f"  - {DOTA_TEXT_LAYOUT.description}"
             )
         reader = DetectionReader(self.storage, root, parse_dota_text, self.labels)
-        records = find_records((DOTA_TEXT_LAYOUT,), files, root, self.DATASET)
+        _, records = find_records((DOTA_TEXT_LAYOUT,), files, root, self.DATASET)
         return {split: file_shards(f"{self.DATASET} {split}", pairs, reader) for split, pairs in records.items()}
 
     def _records(self, root: str, list_path: str, images: dict[str, str], labels: dict[str, str]) -> list[Record]:

@@ -66,10 +66,7 @@ class ImageMask(SegmentationBuilder):
     def labels(self) -> tuple[str, ...]:
         return tuple(self.config.classes or ())
 
-    def reader(self, root: str) -> SegmentationReader:
-        return SegmentationReader(self.storage, root, self.encoding())
-
-    def encoding(self) -> MaskEncoding:
+    def encoding(self, layout: Layout | None) -> MaskEncoding:
         """How the masks encode class ids, from the options.
 
         Raises:
@@ -91,7 +88,7 @@ class ImageMask(SegmentationBuilder):
         )
         if not names:
             return super().find_file_shards(root, files)
-        reader, available = self.reader(root), set(files)
+        reader, available = SegmentationReader(self.storage, root, self.encoding(None)), set(files)
         records: dict[str, list[Record]] = {}
         for name in names:
             if name not in available:

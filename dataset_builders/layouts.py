@@ -7,15 +7,12 @@ as the publisher writes it, all others make up the sample's id.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .errors import LayoutError
 from .shards import Record
-
-logger = logging.getLogger(__name__)
 
 IMAGE = r"\.(?:png|jpg|jpeg|tif|tiff|bmp|webp)"
 SPLIT = r"(?P<split>[Tt]rain|[Vv]al|[Tt]est)"
@@ -37,7 +34,6 @@ class Layout:
         labels: the same for label files; `None` where there are none.
         split_of: the split of an image from the named groups, `None` for images that belong to no split.
         without_labels: splits whose labels are not published.
-        drop_unlabelled: leave out images without a label instead of raising.
     """
 
     description: str
@@ -45,10 +41,9 @@ class Layout:
     labels: str | None
     split_of: Callable[[Mapping[str, str]], str | None] = field(default=split_by_folder)
     without_labels: tuple[str, ...] = ()
-    drop_unlabelled: bool = False
 
     def find(self, files: Iterable[str]) -> dict[str, list[Record]]:
-        """Records (image, label, id) by split; the label is empty where a split has none.
+        """Records (image, label, id) by split; the label is empty where a split has none. Nothing without any labels.
 
         Raises:
             LayoutError: if images have no label; the message names the first.
@@ -67,13 +62,13 @@ class Layout:
                 continue
             identity = "/".join(value for name, value in groups.items() if name != "split")
             found.setdefault(split, []).append((path, label, identity))
-        if unlabelled and not self.drop_unlabelled:
+        if unlabelled and not labels:
+            return {}
+        if unlabelled:
             raise LayoutError(
                 f"{len(unlabelled)} images have no label file, the first is {unlabelled[0]}; "
                 f"looked for the layout {self.description}"
             )
-        if unlabelled:
-            logger.warning("%d images without a label are left out, the first is %s", len(unlabelled), unlabelled[0])
         return found
 
 
@@ -96,16 +91,21 @@ def two_folders(images: str, labels: str, suffix: str = "", extension: str = IMA
     )
 
 
+MMSEGMENTATION_LAYOUT = two_folders(f"img_dir/{SPLIT}", f"ann_dir/{SPLIT}")
+"""What mmsegmentation's conversion scripts write."""
+
 COMMON_LAYOUTS = (
     two_folders(f"{SPLIT}/images", f"{SPLIT}/(?:masks|labels)"),
     two_folders(f"images/{SPLIT}", f"(?:masks|labels)/{SPLIT}"),
-    two_folders(f"img_dir/{SPLIT}", f"ann_dir/{SPLIT}"),
+    MMSEGMENTATION_LAYOUT,
 )
-"""Of the S5 release, and two that other tools write."""
+"""The first is that of the S5 release."""
 
 
-def find_records(layouts: Sequence[Layout], files: Sequence[str], root: str, dataset: str) -> dict[str, list[Record]]:
-    """Records by split in the first layout that fits.
+def find_records(
+    layouts: Sequence[Layout], files: Sequence[str], root: str, dataset: str
+) -> tuple[Layout, dict[str, list[Record]]]:
+    """The first layout that fits, and its records by split.
 
     Raises:
         LayoutError: if none fits, with all that were looked for.
@@ -113,7 +113,7 @@ def find_records(layouts: Sequence[Layout], files: Sequence[str], root: str, dat
     for layout in layouts:
         found = layout.find(files)
         if found:
-            return found
+            return layout, found
     expected = "".join(f"\n  - {layout.description}" for layout in layouts)
     example = f"; it holds {len(files)} files such as {files[0]}" if files else "; it is empty"
     raise LayoutError(f"{root} has none of the known layouts of {dataset}{example}. Known:{expected}")

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from .errors import LayoutError
 from .layouts import COMMON_LAYOUTS
+from .samples import SegmentationReader
 from .segmentation_builder import SegmentationBuilder
 from .shards import Record, Shard, file_shards
 from .storage import join
@@ -41,7 +42,7 @@ class OpenEarthMap(SegmentationBuilder):
             if any(path.count("/") == 2 and path.split("/")[1] == "labels" for path in files):
                 raise LayoutError(f"{root} has CITY/labels folders but no train.txt or val.txt that split them")
             return super().find_file_shards(root, files)
-        reader = self.reader(root)
+        reader = SegmentationReader(self.storage, root, self.encoding(None))
         available = set(files)
         found = {}
         for split, name in lists.items():

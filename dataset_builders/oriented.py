@@ -42,6 +42,6 @@ class Oriented(DetectionBuilder):
     def _annotated_classes(self) -> list[str]:
         root = self.root()
         reader = DetectionReader(self.storage, root, self.PARSER, ())
-        splits = find_records(self.layouts(), self.list_files(root), root, self.DATASET)
+        _, splits = find_records(self.layouts(), self.list_files(root), root, self.DATASET)
         paths = [label for records in splits.values() for _, label, _ in records if label]
         return sorted({found.category for path in paths for found in reader.objects(path)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from .errors import CorruptImageError, ShardReadError
 from .images import ImageHeader, read_header
 from .samples import check_sizes
 from .shards import Block, Sample
-from .storage import RangeFile, Storage, is_remote
+from .storage import RangeFile, Storage
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -67,7 +66,7 @@ class ParquetBlock:
 
     def load(self) -> Sequence[Sample]:
         try:
-            table = _read_row_group(_open(self.shard.storage, self.shard.location, os.getpid()), self.index)
+            table = _read_row_group(_open(self.shard.storage, self.shard.location), self.index)
         except pa.ArrowException as error:
             raise ShardReadError(f"{self.name}: {error}") from error
         if table.num_rows != self.num_rows:
@@ -111,27 +110,35 @@ def _header(value: dict | None, name: str) -> ImageHeader:
 def row_group_sizes(storage: Storage, location: str) -> tuple[int, ...]:
     """Rows of each row group of the file at `location`."""
     try:
-        metadata = _open(storage, location, os.getpid())[0].metadata
+        metadata = _open(storage, location)[0].metadata
     except pa.ArrowException as error:
         raise ShardReadError(f"{location} is no Parquet file: {error}") from error
     return tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
 
 
+def _open(storage: Storage, location: str) -> tuple[pq.ParquetFile, RangeFile | None]:
+    return _open_file(storage, location, storage.stamp(location), os.getpid())
+
+
 @lru_cache(maxsize=_OPEN_FILES)
-def _open(storage: Storage, location: str, process: int) -> tuple[pq.ParquetFile, RangeFile | None]:
+def _open_file(
+    storage: Storage, location: str, stamp: tuple[int, int], process: int
+) -> tuple[pq.ParquetFile, RangeFile | None]:
     """An open file and, for remote ones, what its reads go through. Per process: file positions survive a fork."""
     import pyarrow.parquet as pq
 
     file = storage.open(location)
-    remote = file.raw if is_remote(location) and isinstance(file, io.BufferedReader) else None
-    return pq.ParquetFile(file, pre_buffer=False), remote if isinstance(remote, RangeFile) else None
+    return pq.ParquetFile(file, pre_buffer=False), file if isinstance(file, RangeFile) else None
 
 
 def _read_row_group(opened: tuple[pq.ParquetFile, RangeFile | None], index: int) -> pa.Table:
     file, remote = opened
-    if remote is not None:
-        remote.prefetch(*_byte_span(file.metadata.row_group(index)))
-    return file.read_row_group(index, use_threads=False)
+    if remote is None:
+        return file.read_row_group(index, use_threads=False)
+    remote.prefetch(*_byte_span(file.metadata.row_group(index)))
+    table = file.read_row_group(index, use_threads=False)
+    remote.forget()
+    return table
 
 
 def _byte_span(row_group: pq.RowGroupMetaData) -> tuple[int, int]:

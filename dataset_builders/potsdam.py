@@ -1,8 +1,7 @@
 """ISPRS Potsdam: aerial RGB at 5 cm, five classes and clutter (id 5, ignored)."""
 
-from .isprs import ISPRS_ENCODING, TileSplit
+from .isprs import ISPRSBuilder, TileSplit
 from .layouts import COMMON_LAYOUTS, Layout
-from .segmentation_builder import SegmentationBuilder
 
 TRAIN_TILES = (
     "2_10",
@@ -55,10 +54,9 @@ PUBLISHER = Layout(
 )
 
 
-class Potsdam(SegmentationBuilder):
+class Potsdam(ISPRSBuilder):
     """Crops of 512 px in the release, whole 6000 px tiles from the publisher."""
 
     DATASET = "s5-potsdam"
     RELEASE_FOLDERS = ("labeled/potsdam", "potsdam", "Potsdam")
     LAYOUTS = (*COMMON_LAYOUTS, PUBLISHER)
-    ENCODING = ISPRS_ENCODING

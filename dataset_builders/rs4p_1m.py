@@ -63,7 +63,7 @@ class RS4P1M(Builder):
         name = self.config.split_list or self._only_list(files)
         if name is None:
             reader = CuratedReader(self.storage, root, self.entry.title)
-            records = find_records(LAYOUTS, files, root, self.DATASET)["train"]
+            records = find_records(LAYOUTS, files, root, self.DATASET)[1]["train"]
             return {"train": file_shards(self.DATASET, records, reader)}
         if name not in files:
             raise LayoutError(f"{root} has no split list {name}; its text files: {_text_files(files)}")

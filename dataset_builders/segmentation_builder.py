@@ -34,14 +34,15 @@ class SegmentationBuilder(Builder):
     def columns(self) -> Features:
         return segmentation_features()
 
-    def reader(self, root: str) -> SegmentationReader:
-        """What turns records below `root` into samples."""
-        return SegmentationReader(self.storage, root, self.ENCODING)
+    def encoding(self, layout: Layout | None) -> MaskEncoding:
+        """How masks encode class ids in files of this layout (`None`: named by a split list or a CSV file)."""
+        return self.ENCODING
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
-        reader = self.reader(root)
         lists = {split: f"{split}.txt" for split in SPLIT_NAMES if f"{split}.txt" in files}
         if self.SPLIT_LISTS and lists:
+            reader = SegmentationReader(self.storage, root, self.encoding(None))
             return {split: list_shards(self.storage, join(root, name), reader) for split, name in lists.items()}
-        records = find_records(self.LAYOUTS, files, root, self.DATASET)
+        layout, records = find_records(self.LAYOUTS, files, root, self.DATASET)
+        reader = SegmentationReader(self.storage, root, self.encoding(layout))
         return {split: file_shards(f"{self.DATASET} {split}", pairs, reader) for split, pairs in records.items()}

@@ -5,6 +5,7 @@ Paths are relative to the data directory and are parted by a tab, a comma or bla
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,8 @@ class ListShard:
         return f"{self.location}:{self.first_line}"
 
     def load(self) -> Sequence[Sample]:
-        return LazyRows(_records(self, os.getpid()), self.reader)
+        span = self.start, self.stop, self.first_line
+        return LazyRows(_records(self.storage, self.location, span, self.columns, os.getpid()), self.reader)
 
     def blocks(self) -> Sequence[Block]:
         return [self]
@@ -66,8 +68,8 @@ def list_shards(
     shards: list[ListShard] = []
     start = position = rows = 0
     first_line = 1
-    with storage.open(location) as file:
-        for number, line in enumerate(file, start=1):
+    with storage.open(location) as file, io.BufferedReader(file) as lines:
+        for number, line in enumerate(lines, start=1):
             if parse_line(_decode(line, location, number), columns, location, number) is not None:
                 rows += 1
             position += len(line)
@@ -112,9 +114,11 @@ def _decode(line: bytes, location: str, number: int) -> str:
 
 
 @lru_cache(maxsize=_OPEN_LISTS)
-def _records(shard: ListShard, process: int) -> tuple[Record, ...]:
+def _records(
+    storage: Storage, location: str, span: tuple[int, int, int], columns: tuple[int, ...], process: int
+) -> tuple[Record, ...]:
     """Records of a run of lines; kept for a while because neighbouring lines are asked for one by one."""
-    content = shard.storage.read_range(shard.location, shard.start, shard.stop)
-    lines = enumerate(content.decode("utf-8").split("\n"), start=shard.first_line)
-    records = (parse_line(line, shard.columns, shard.location, number) for number, line in lines)
+    start, stop, first_line = span
+    lines = enumerate(storage.read_range(location, start, stop).decode("utf-8").split("\n"), start=first_line)
+    records = (parse_line(line, columns, location, number) for number, line in lines)
     return tuple(record for record in records if record is not None)

@@ -112,6 +112,13 @@ class Storage:
             location, lambda: _of_length(file_system.cat_file(path, start=start, end=stop), stop - start)
         )
 
+    def stamp(self, location: str) -> tuple[int, int]:
+        """What changes when a local file is written anew: size and time. (0, 0) for remote ones."""
+        if is_remote(location):
+            return 0, 0
+        status = Path(location).stat()
+        return status.st_size, status.st_mtime_ns
+
     def open(self, location: str) -> BinaryIO:
         """A seekable binary file. Without byte ranges on the server it is first copied to a temporary file."""
         if not is_remote(location):
@@ -121,9 +128,9 @@ class Storage:
             if not has_ranges:
                 logger.warning("%s: the server sends no byte ranges, so the whole file is downloaded", location)
                 return self._retry(location, lambda: self._download(location))
-            return io.BufferedReader(RangeFile(self, location, size), buffer_size=8192)
+            return RangeFile(self, location, size)
         file_system, path = self._file_system(location)
-        return io.BufferedReader(RangeFile(self, location, file_system.size(path)), buffer_size=8192)
+        return RangeFile(self, location, file_system.size(path))
 
     def list_files(self, root: str) -> list[str]:
         """Relative posix paths of all files below `root`, sorted.
@@ -156,7 +163,10 @@ class Storage:
             found = file_system.find(prefix)
         except OSError as error:
             raise FileNotFoundError(f"{root} cannot be listed: {error}") from error
-        return sorted(unquote(url.removeprefix(prefix)) for url in found if url.startswith(prefix))
+        names = sorted(unquote(url.removeprefix(prefix)) for url in found if url.startswith(prefix))
+        if not names:
+            raise FileNotFoundError(f"{root} lists no files")
+        return names
 
     def _file_system(self, location: str) -> tuple:
         import fsspec
@@ -229,6 +239,13 @@ class RangeFile(io.RawIOBase):
     def prefetch(self, start: int, stop: int) -> None:
         """Fetch bytes `start` to `stop` in one request, for the reads that follow."""
         self._start, self._buffer = start, self._storage.read_range(self._location, start, min(stop, self._size))
+
+    def forget(self) -> None:
+        """Let go of what was fetched ahead."""
+        self._start, self._buffer = 0, b""
+
+    def readall(self) -> bytes:
+        return self.read(self._size - self._position)
 
     def readable(self) -> bool:
         return True

@@ -10,21 +10,25 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import BinaryIO
 
 from .errors import CorruptImageError, SampleError, ShardReadError
 from .images import read_header
 from .samples import check_sizes
 from .shards import FILES_PER_BLOCK, Block, Sample
-from .storage import Storage
+from .storage import RangeFile, Storage
 
 Members = dict[str, bytes]
 
 _IMAGE_EXTENSIONS = ("jpg", "jpeg", "webp", "tif", "tiff", "image.jpg", "image.png", "png")
 _MASK_EXTENSIONS = ("pseudo_mask.png", "mask.png", "seg.png", "label.png", "png")
 _TAR_RECORD = 512
+_OPEN_FILES = 8
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,12 @@ class TarBlock:
         return self.span.num_rows
 
     def load(self) -> Sequence[Sample]:
-        content = self.shard.storage.read_range(self.shard.location, self.span.start, self.span.stop)
+        storage, location = self.shard.storage, self.shard.location
+        file = _open_file(storage, location, storage.stamp(location), os.getpid())
+        if isinstance(file, RangeFile):
+            file.prefetch(self.span.start, self.span.stop)
+        file.seek(self.span.start)
+        content = file.read(self.span.stop - self.span.start)
         samples = list(_samples(io.BytesIO(content), self.name))
         if len(samples) != self.num_rows:
             raise ShardReadError(f"{self.name}: {len(samples)} samples, the index says {self.num_rows}")
@@ -129,6 +138,12 @@ class TarRows(Sequence):
         }
 
 
+@lru_cache(maxsize=_OPEN_FILES)
+def _open_file(storage: Storage, location: str, stamp: tuple[int, int], process: int) -> BinaryIO:
+    """An open tar file. Per process: file positions survive a fork."""
+    return storage.open(location)
+
+
 def find_spans(storage: Storage, location: str) -> tuple[TarSpan, ...]:
     """Runs of `FILES_PER_BLOCK` samples, found by passing over the headers of the whole file."""
     spans: list[TarSpan] = []
@@ -155,7 +170,7 @@ def split_name(name: str) -> tuple[str, str]:
     return folder + slash + stem, extension.lower()
 
 
-def _samples(file: io.BufferedIOBase, name: str) -> Iterator[tuple[str, Members]]:
+def _samples(file: BinaryIO, name: str) -> Iterator[tuple[str, Members]]:
     """Key and files of each sample of a tar stream."""
     last_key: str | None = None
     files: Members = {}
@@ -175,14 +190,14 @@ def _samples(file: io.BufferedIOBase, name: str) -> Iterator[tuple[str, Members]
         yield last_key, files
 
 
-def _members(file: io.BufferedIOBase, name: str) -> Iterator[tarfile.TarInfo]:
+def _members(file: BinaryIO, name: str) -> Iterator[tarfile.TarInfo]:
     with _opened(file, name) as archive:
         for member in _members_of(archive, name):
             yield member
             archive.members = []
 
 
-def _opened(file: io.BufferedIOBase, name: str) -> tarfile.TarFile:
+def _opened(file: BinaryIO, name: str) -> tarfile.TarFile:
     try:
         return tarfile.open(fileobj=file, mode="r:")
     except tarfile.TarError as error:

@@ -1,8 +1,7 @@
 """ISPRS Vaihingen: near infrared, red and green at 9 cm, five classes and clutter (id 5, ignored)."""
 
-from .isprs import ISPRS_ENCODING, TileSplit
+from .isprs import ISPRSBuilder, TileSplit
 from .layouts import COMMON_LAYOUTS, Layout
-from .segmentation_builder import SegmentationBuilder
 
 TRAIN_AREAS = ("1", "3", "5", "7", "11", "13", "15", "17", "21", "23", "26", "28", "30", "32", "34", "37")
 VAL_AREAS = ("2", "4", "6", "8", "10", "12", "14", "16", "20", "22", "24", "27", "29", "31", "33", "35", "38")
@@ -15,10 +14,9 @@ PUBLISHER = Layout(
 )
 
 
-class Vaihingen(SegmentationBuilder):
+class Vaihingen(ISPRSBuilder):
     """Crops of 512 px in the release, whole tiles from the publisher."""
 
     DATASET = "s5-vaihingen"
     RELEASE_FOLDERS = ("labeled/vaihingen", "vaihingen", "Vaihingen")
     LAYOUTS = (*COMMON_LAYOUTS, PUBLISHER)
-    ENCODING = ISPRS_ENCODING

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .crops import column_windows, quarters
-from .labels import read_label
+from .labels import Colors, read_label
 from .manifest import CutTile, RawTile
 from .options import check_overlap, check_splits
 from .rasters import Scaling, open_raster
@@ -32,13 +32,13 @@ class IsaidRecipe:
     concluded from the counts, not documented by the release: `overlap` and `keep_empty` are there to change it.
 
     Attributes:
-        colors: the label colour of each id.
+        colors: the class id of each label colour.
         overlap: pixels that neighbouring tiles share.
         keep_empty: splits in which tiles without any object stay.
         tile_size, color_tolerance, scaling, bands: as in the ISPRS recipe.
     """
 
-    colors: tuple[tuple[int, int, int], ...]
+    colors: Colors
     dataset: str = "s5-isaid"
     ignore_index: int = 255
     tile_size: int = 1024

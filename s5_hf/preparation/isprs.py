@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from s5_hf.dataset_builders import potsdam, vaihingen
+from s5_hf.dataset_builders import isprs, potsdam, vaihingen
 
 from .crops import row_windows
-from .labels import read_label
+from .labels import Colors, read_label
 from .manifest import CutTile, RawTile
 from .rasters import Scaling, open_raster
 from .runner import FoundTiles
@@ -31,7 +31,8 @@ class IsprsRecipe:
 
     Attributes:
         dataset: the dataset's name.
-        colors: the label colour of each id.
+        colors: the class id of each label colour.
+        ignore_index: the id of what lies beyond a tile.
         splits: the official tiles of each split.
         image_name: regular expression of image file names; its group `tile` is the tile's name, and the text
             `IMAGERY` in it stands for `imagery`.
@@ -46,12 +47,13 @@ class IsprsRecipe:
     """
 
     dataset: str
-    colors: tuple[tuple[int, int, int], ...]
+    colors: Colors
     splits: Mapping[str, tuple[str, ...]]
     image_name: str
     label_name: str
     looked_for: str
     imagery: str | None = None
+    ignore_index: int = isprs.CLUTTER
     crop_size: int = 512
     strides: Mapping[str, int] = field(default_factory=lambda: {"train": 256, "val": 512})
     color_tolerance: int = 0
@@ -100,9 +102,11 @@ class IsprsRecipe:
 
     def _label_of(self, name: str, labels: Mapping[str, list[Path]], raw: Path) -> Path:
         candidates = labels.get(name, [])
-        # The participants' archive of Vaihingen repeats part of the complete one.
-        complete = [path for path in candidates if "complete" in path.as_posix().lower()]
-        label = only_one(complete or candidates, f"The label of {self.dataset} tile {name}")
+        # The participants' archive of Vaihingen repeats part of the complete one; labels with ignored class borders
+        # are meant for scoring and only taken where there are no others.
+        for preferred in (r"complete", r"^(?!.*noboundary)"):
+            candidates = [path for path in candidates if re.search(preferred, path.as_posix().lower())] or candidates
+        label = only_one(candidates, f"The label of {self.dataset} tile {name}")
         if label is None:
             raise FileNotFoundError(
                 f"Tile {name} of {self.dataset} has an image but no label below {raw}. "
@@ -129,34 +133,34 @@ class IsprsRecipe:
                 name = f"{tile.name}_{'_'.join(map(str, window))}.png"
                 labels.append(f"{tile.split}/masks/{name}")
                 images.append(f"{tile.split}/images/{name}")
-                save_label(label, window, len(self.colors) - 1, folder / labels[-1])
+                save_label(label, window, self.ignore_index, folder / labels[-1])
                 save_image(raster, window, folder / images[-1])
         return CutTile(files=(*labels, *images), crops=len(images))
 
 
-def potsdam_recipe(colors: tuple[tuple[int, int, int], ...]) -> IsprsRecipe:
+def potsdam_recipe() -> IsprsRecipe:
     """Potsdam: `top_potsdam_2_10_RGB.tif` or its IRRG or RGBIR twin, with `top_potsdam_2_10_label.tif`."""
     return IsprsRecipe(
         dataset="s5-potsdam",
-        colors=colors,
+        colors=isprs.RELEASE_ENCODING.colours,
         splits={"train": potsdam.TRAIN_TILES, "val": potsdam.VAL_TILES},
         image_name=r"top_potsdam_(?P<tile>\d+_\d+)_IMAGERY\.(?:tif|tiff|png)",
-        label_name=r"top_potsdam_(?P<tile>\d+_\d+)_label\.(?:tif|tiff|png)",
+        label_name=r"top_potsdam_(?P<tile>\d+_\d+)_label(?:_noBoundary)?\.(?:tif|tiff|png)",
         looked_for="top_potsdam_2_10_IMAGERY.tif and top_potsdam_2_10_label.tif (and so on) in any subfolder",
         imagery="RGB",
     )
 
 
-def vaihingen_recipe(colors: tuple[tuple[int, int, int], ...]) -> IsprsRecipe:
+def vaihingen_recipe() -> IsprsRecipe:
     """Vaihingen: `top_mosaic_09cm_area1.tif`, once in a folder of images and once in a folder of labels."""
     areas = {"train": vaihingen.TRAIN_AREAS, "val": vaihingen.VAL_AREAS}
     name = r"top_mosaic_09cm_(?P<tile>area\d+)\.(?:tif|tiff|png)"
     return IsprsRecipe(
         dataset="s5-vaihingen",
-        colors=colors,
+        colors=isprs.RELEASE_ENCODING.colours,
         splits={split: tuple(f"area{area}" for area in numbers) for split, numbers in areas.items()},
         image_name=name,
-        label_name=name,
+        label_name=name.replace(r"\.", r"(?:_noBoundary)?\."),
         looked_for=(
             "top_mosaic_09cm_area1.tif (and so on) in any subfolder, labels under the same name in a subfolder "
             "such as gts_for_participants or ..._ground_truth_COMPLETE"

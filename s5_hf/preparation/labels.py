@@ -1,6 +1,6 @@
 """Label images to class ids: colours become ids, and a colour that no class has is an error that names it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,23 +8,26 @@ from PIL import Image
 
 from .rasters import unlimited_pixels
 
-__all__ = ["decode_colors", "read_label"]
+__all__ = ["Colors", "decode_colors", "read_label"]
+
+Colors = Mapping[tuple[int, int, int], int]
+"""Label colour -> class id."""
 
 # Rows decoded at a time: bounds the memory that a large label needs besides its result.
 _ROWS = 512
 _SHOWN_COLORS = 5
 
 
-def read_label(path: Path, colors: Sequence[tuple[int, int, int]], tolerance: int = 0) -> np.ndarray:
+def read_label(path: Path, colors: Colors, tolerance: int = 0) -> np.ndarray:
     """Read a label image, drawn in colours or holding ids, as class ids.
 
     Args:
         path: the label image. Three channels or a palette: colours. One 8-bit channel: ids already.
-        colors: the colour of each class; the position is the id.
+        colors: the class id of each colour.
         tolerance: how far a channel may be off, in grey levels, for a colour to count as the nearest class's.
 
     Returns:
-        `(height, width)` uint8 of ids in `0 .. len(colors) - 1`.
+        `(height, width)` uint8 of ids that `colors` names.
 
     Raises:
         OSError: the file cannot be read as an image.
@@ -33,7 +36,7 @@ def read_label(path: Path, colors: Sequence[tuple[int, int, int]], tolerance: in
     try:
         with unlimited_pixels(), Image.open(path) as image:
             if image.mode == "L":
-                return _checked_ids(np.asarray(image), path, len(colors))
+                return _checked_ids(np.asarray(image), path, colors)
             pixels = np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError) as error:
         raise OSError(f"{path} cannot be read as a label image: {error}") from error
@@ -43,13 +46,15 @@ def read_label(path: Path, colors: Sequence[tuple[int, int, int]], tolerance: in
         raise ValueError(f"{path}: {error}") from error
 
 
-def decode_colors(pixels: np.ndarray, colors: Sequence[tuple[int, int, int]], tolerance: int = 0) -> np.ndarray:
-    """Replace each colour of `(height, width, 3)` uint8 by its position in `colors`, giving `(height, width)` uint8.
+def decode_colors(pixels: np.ndarray, colors: Colors, tolerance: int = 0) -> np.ndarray:
+    """Replace each colour of `(height, width, 3)` uint8 by its class id, giving `(height, width)` uint8.
 
     Raises:
         ValueError: pixels whose colour is further than `tolerance` from all colours in some channel.
     """
-    codes = _codes(np.asarray(colors, dtype=np.uint8))
+    table = np.array(list(colors), dtype=np.uint8)
+    class_ids = np.array(list(colors.values()), dtype=np.uint8)
+    codes = _codes(table)
     order = np.argsort(codes)
     ids = np.empty(pixels.shape[:2], dtype=np.uint8)
     unknown: dict[int, int] = {}
@@ -60,11 +65,11 @@ def decode_colors(pixels: np.ndarray, colors: Sequence[tuple[int, int, int]], to
         missing = codes[found] != strip
         if missing.any():
             others, where, counts = np.unique(strip[missing], return_inverse=True, return_counts=True)
-            nearest, distances = _nearest(others, colors)
+            nearest, distances = _nearest(others, table)
             found[missing] = nearest[where]
             for index in np.flatnonzero(distances > tolerance):
                 unknown[int(others[index])] = unknown.get(int(others[index]), 0) + int(counts[index])
-        ids[top : top + _ROWS] = found
+        ids[top : top + _ROWS] = class_ids[found]
     if unknown:
         raise ValueError(_unknown_colors_message(unknown, colors))
     return ids
@@ -80,11 +85,11 @@ def _color(code: int) -> tuple[int, int, int]:
     return code >> 16, code >> 8 & 255, code & 255
 
 
-def _nearest(codes: np.ndarray, colors: Sequence[tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """For each colour code, the id of the nearest class colour and the largest difference to it in a channel."""
+def _nearest(codes: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each colour code, the row of the nearest colour in `table` `(n, 3)`, and how far it is in some channel."""
     nearest = np.zeros(len(codes), dtype=np.int64)
     distances = np.full(len(codes), 256)
-    for index, color in enumerate(colors):
+    for index, color in enumerate(table.astype(np.int64)):
         differences = [np.abs((codes >> shift & 255) - value) for shift, value in zip((16, 8, 0), color, strict=True)]
         distance = np.maximum.reduce(differences)
         closer = distance < distances
@@ -92,7 +97,7 @@ def _nearest(codes: np.ndarray, colors: Sequence[tuple[int, int, int]]) -> tuple
     return nearest, distances
 
 
-def _unknown_colors_message(unknown: dict[int, int], colors: Sequence[tuple[int, int, int]]) -> str:
+def _unknown_colors_message(unknown: dict[int, int], colors: Colors) -> str:
     most = sorted(unknown.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{_color(code)} in {count} pixels" for code, count in most[:_SHOWN_COLORS])
     more = f" and {len(most) - _SHOWN_COLORS} more colours" if len(most) > _SHOWN_COLORS else ""
@@ -103,9 +108,10 @@ def _unknown_colors_message(unknown: dict[int, int], colors: Sequence[tuple[int,
     )
 
 
-def _checked_ids(ids: np.ndarray, path: Path, classes: int) -> np.ndarray:
+def _checked_ids(ids: np.ndarray, path: Path, colors: Colors) -> np.ndarray:
+    known = sorted(set(colors.values()))
     values, counts = np.unique(ids, return_counts=True)
-    wrong = [f"{value} in {count} pixels" for value, count in zip(values, counts, strict=True) if value >= classes]
+    wrong = [f"{value} in {count} pixels" for value, count in zip(values, counts, strict=True) if value not in known]
     if wrong:
-        raise ValueError(f"{path}: label ids outside 0..{classes - 1}: {', '.join(wrong[:_SHOWN_COLORS])}.")
+        raise ValueError(f"{path}: label ids outside {known[0]}..{known[-1]}: {', '.join(wrong[:_SHOWN_COLORS])}.")
     return ids

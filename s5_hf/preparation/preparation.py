@@ -18,9 +18,9 @@ from .unlabelled import UnlabelledRecipe
 __all__ = ["OPTIONS", "PREPARED_DATASETS", "PreparationSummary", "SplitCount", "prepare"]
 
 _RECIPES: Mapping[str, Callable[[DatasetEntry], Recipe]] = {
-    "s5-potsdam": lambda entry: potsdam_recipe(entry.palette or ()),
-    "s5-vaihingen": lambda entry: vaihingen_recipe(entry.palette or ()),
-    "s5-isaid": lambda entry: IsaidRecipe(entry.palette or ()),
+    "s5-potsdam": lambda entry: potsdam_recipe(),
+    "s5-vaihingen": lambda entry: vaihingen_recipe(),
+    "s5-isaid": lambda entry: IsaidRecipe(dict(zip(entry.palette or (), range(len(entry.labels)), strict=True))),
     "s5-dota": lambda entry: DotaRecipe({config: entry.labels_of(config) for config in entry.configs}),
     "s5-million-aid": lambda entry: UnlabelledRecipe(entry.name),
     "s5-samrs": lambda entry: UnlabelledRecipe(entry.name),

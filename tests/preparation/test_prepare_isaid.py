@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from s5_hf.dataset_builders.registry import ISAID_PALETTE
+from s5_hf.dataset_builders.labels import ISAID_PALETTE
 from tiles import isaid_tile, random_image
 
 from s5_hf.preparation import prepare

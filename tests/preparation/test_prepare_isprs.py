@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from tiles import potsdam_tile, random_image, random_label
+from tiles import potsdam_tile, random_image, random_label, write_label
 
 from s5_hf.preparation import prepare
 from s5_hf.preparation.isprs import potsdam_recipe, vaihingen_recipe
@@ -17,7 +17,7 @@ def crops_below(folder):
 
 @pytest.mark.parametrize(("recipe", "train", "val"), [(potsdam_recipe, 24, 14), (vaihingen_recipe, 16, 17)])
 def test_official_splits(recipe, train, val):
-    splits = recipe(()).splits
+    splits = recipe().splits
     assert (len(splits["train"]), len(splits["val"])) == (train, val)
     assert not set(splits["train"]) & set(splits["val"])
 
@@ -94,6 +94,17 @@ def test_vaihingen_tells_images_from_labels_by_their_folder(tmp_path):
     assert list(images) == list(masks) == ["area1_0_0_512_512.png", "area1_88_0_600_512.png"]
     assert (images["area1_88_0_600_512.png"] == pixels[:, 88:]).all()
     assert (masks["area1_88_0_600_512.png"] == ids[:, 88:]).all()
+
+
+def test_labels_without_borders_serve_only_where_there_are_no_others(tmp_path):
+    _, ids = potsdam_tile(tmp_path / "raw", "2_13", width=512, height=512)
+    borders = tmp_path / "raw/5_Labels_all_noBoundary/top_potsdam_2_13_label_noBoundary.tif"
+    write_label(borders, np.zeros((512, 512), dtype=np.uint8), [(0, 0, 0)])
+    prepare("s5-potsdam", tmp_path / "raw", tmp_path / "full", workers=1)
+    assert (crops_below(tmp_path / "full/val/masks")["2_13_0_0_512_512.png"] == ids).all()
+    shutil.rmtree(tmp_path / "raw/5_Labels_all")
+    prepare("s5-potsdam", tmp_path / "raw", tmp_path / "borders", workers=1)
+    assert (crops_below(tmp_path / "borders/val/masks")["2_13_0_0_512_512.png"] == 5).all()
 
 
 def test_vaihingen_has_one_imagery(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from s5_hf.dataset_builders.registry import ISAID_PALETTE, ISPRS_PALETTE
+from s5_hf.dataset_builders.labels import ISAID_PALETTE, ISPRS_PALETTE
 
 
 def random_image(path: Path, width: int, height: int, seed: int = 0) -> np.ndarray:
