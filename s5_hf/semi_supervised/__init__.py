@@ -5,12 +5,13 @@ A new method is a dataclass that derives from [`Method`] and is decorated with [
 
 from .batches import LabelledBatch, UnlabelledBatch
 from .fixmatch import FixMatch
-from .method import Method, MethodOutput, make_method, method_names, register_method
+from .method import METHODS, Method, MethodOutput, make_method, method_names, register_method
 from .supervised import Supervised
 from .unimatch_v2 import UniMatchV2
 from .weight_average import WeightAverage
 
 __all__ = [
+    "METHODS",
     "FixMatch",
     "LabelledBatch",
     "Method",

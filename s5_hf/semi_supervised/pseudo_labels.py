@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from .batches import UnlabelledBatch, paste, swap_neighbours
+from .losses import mean_over_processes
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class CutMixed:
 
     @property
     def mask_ratio(self) -> torch.Tensor:
-        """Share of the valid pixels that are confident."""
-        return self.confident.sum() / self.valid.sum().clamp(min=1)
+        """Share of the valid pixels that are confident; the mean over the processes is that of all their pixels."""
+        return self.confident.sum() / mean_over_processes(self.valid.sum()).clamp(min=1)
 
     def class_counts(self, num_classes: int) -> torch.Tensor:
         """Confident pixels of each class, float32 `(num_classes,)`."""

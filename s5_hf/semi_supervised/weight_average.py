@@ -1,6 +1,7 @@
 """Exponential moving average of a model's weights."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -34,3 +35,11 @@ class WeightAverage:
             else:
                 average.copy_(current[name])
         torch._foreach_lerp_(averages, values, 1 - decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averaged tensors, for a checkpoint."""
+        return self.model.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state from `state_dict`."""
+        self.model.load_state_dict(state)
