@@ -6,7 +6,9 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import torch
 from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 
 from s5_hf.training.segmentation_data import SegmentationData
 
@@ -59,3 +61,8 @@ def pretrain(output_dir: Path, *arguments: str, data: SegmentationData | None = 
     AcceleratorState._reset_state(reset_partial_state=True)  # several runs with other settings in one process
     settings: Sequence[str] = [*MICRO, "--output_dir", str(output_dir), *arguments]
     example("pretrain_s4p").main(settings, data or micro_data())
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of the segmenter that a run or a checkpoint holds."""
+    return load_file(folder / "segmenter" / "model.safetensors")

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForSemanticSegmentation
 
 from s5_hf.semi_supervised import FixMatch
@@ -22,6 +21,7 @@ from s5_hf.training.errors import CheckpointError, DataWorkerError, NonFiniteLos
 from s5_hf.training.pseudo_label_health import PseudoLabelHealth
 from s5_hf.training.run_folder import read_log
 from tests.training.pretraining import micro_data, pretrain, random_samples
+from tests.training.pretraining import weights_of as weights
 
 REPOSITORY = Path(__file__).parents[2]
 # Everything random at once, and an average of the weights.
@@ -32,10 +32,6 @@ def losses(folder):
     """Loss parts of every step."""
     names = ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "learning_rate")
     return {e["step"]: tuple(e[n] for n in names) for e in read_log(folder) if "loss" in e}
-
-
-def weights(folder):
-    return load_file(folder / "segmenter" / "model.safetensors")
 
 
 def assert_equal_runs(first, second):
