@@ -19,8 +19,9 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig, S5ViTModel
 from transformers import ViTConfig, ViTModel
+
+from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig, S5ViTModel
 
 BASELINE = "transformers ViT, SDPA"
 ENCODER = "S5 encoder, SDPA"

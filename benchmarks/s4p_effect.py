@@ -55,13 +55,14 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["supervised", "fixmatch", "unimatch_v2"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output-dir", type=Path, default=Path("runs/s4p_effect"))
-    parser.add_argument("options", nargs="*", help="behind --: for examples/pretrain_s4p.py")
-    arguments = parser.parse_args()
+    words = sys.argv[1:]
+    split = words.index("--") if "--" in words else len(words)
+    arguments, options = parser.parse_args(words[:split]), words[split + 1 :]
     found: dict[str, list[dict[str, float]]] = {method: [] for method in arguments.methods}
     for seed in arguments.seeds:
         for method in arguments.methods:
             folder = arguments.output_dir / f"{method}-{seed}"
-            found[method].append(run(arguments.recipe, method, seed, folder, arguments.options))
+            found[method].append(run(arguments.recipe, method, seed, folder, options))
 
     classes = [key for key in found[arguments.methods[0]][0] if key.startswith("validation/iou/")]
     keys = ["validation/miou", *classes, "mask_ratio", "validation/confident_accuracy"]

@@ -22,8 +22,8 @@ from statistics import median
 import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageFilter
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
 
+from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
 from s5_hf.semi_supervised.batches import paste
 from s5_hf.semi_supervised.losses import consistency_loss, supervised_loss
 from s5_hf.semi_supervised.pseudo_labels import cutmix, evaluating, label_weak_views

@@ -179,11 +179,11 @@ class Builder(datasets.GeneratorBasedBuilder):
         super().download_and_prepare(*arguments, **options)
 
     def _fingerprint(self) -> str:
-        """A digest of names, sizes and times of the local files, empty for remote ones."""
+        """A digest of the local folder and its files' names, sizes and times; empty for remote ones."""
         if self.config.data_files is not None or is_remote(str(self.config.data_dir or "")):
             return ""
         root = self.root()
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(root.encode())
         for path in self.storage.list_files(root):
             status = Path(root, path).stat()
             digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())

@@ -13,6 +13,7 @@ from .errors import CorruptImageError
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 _TRAILER_BYTES = 4096
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND"
+_SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
 # What Pillow raises on broken files besides UnidentifiedImageError.
 DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
@@ -48,6 +49,19 @@ def read_header(image: bytes | str, name: str) -> ImageHeader:
     if not _is_complete(image, header.format):
         raise CorruptImageError(f"{name}: the {header.format} image is cut short")
     return header
+
+
+def check_complete(image: bytes, name: str) -> None:
+    """Notice bytes that are no image or cut short, at next to no cost for JPEG and PNG.
+
+    Raises:
+        CorruptImageError: as `read_header` does.
+    """
+    image_format = next((known for start, known in _SIGNATURES.items() if image.startswith(start)), None)
+    if image_format is None:
+        read_header(image, name)
+    elif not _is_complete(image, image_format):
+        raise CorruptImageError(f"{name}: the {image_format} image is cut short")
 
 
 def check_decodes(image: bytes | str, name: str) -> None:

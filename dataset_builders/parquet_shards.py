@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from .errors import CorruptImageError, ShardReadError
-from .images import ImageHeader, read_header
-from .samples import check_sizes
+from .errors import ShardReadError
+from .samples import check_encoded
 from .shards import Block, Sample
-from .storage import RangeFile, Storage
+from .storage import RangeFile, Storage, is_remote
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -94,17 +93,8 @@ class ParquetRows(Sequence):
         if sample.get("id") is None:
             sample["id"] = f"{PurePosixPath(self._block.shard.location).stem}:{self._block.index}:{row}"
         name = f"{sample['id']} in {self._block.shard.location}"
-        header = _header(sample["image"], f"image of {name}")
-        for mask in ("mask", "pseudo_mask"):
-            if sample.get(mask) is not None:
-                check_sizes(header, _header(sample[mask], f"mask of {name}"), name)
+        check_encoded(sample["image"], (sample.get("mask"), sample.get("pseudo_mask")), name)
         return sample
-
-
-def _header(value: dict | None, name: str) -> ImageHeader:
-    if value is None or value.get("bytes") is None:
-        raise CorruptImageError(f"{name}: the shard holds no bytes for it")
-    return read_header(value["bytes"], name)
 
 
 def row_group_sizes(storage: Storage, location: str) -> tuple[int, ...]:
@@ -127,6 +117,9 @@ def _open_file(
     """An open file and, for remote ones, what its reads go through. Per process: file positions survive a fork."""
     import pyarrow.parquet as pq
 
+    if not is_remote(location):
+        # Not memory-mapped: pages of a map count as memory of the process, which would grow with the shard.
+        return pq.ParquetFile(location, pre_buffer=False), None
     file = storage.open(location)
     return pq.ParquetFile(file, pre_buffer=False), file if isinstance(file, RangeFile) else None
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from PIL import Image
 
 from .errors import CorruptImageError, SampleError
-from .images import DECODING_ERRORS, ImageHeader, read_header
+from .images import DECODING_ERRORS, ImageHeader, check_complete, read_header
 from .masks import MaskEncoding, encode_mask
 from .shards import Record, Sample
 from .storage import Storage, is_remote, join
@@ -21,6 +22,29 @@ def check_sizes(image: ImageHeader, mask: ImageHeader, name: str) -> None:
         raise SampleError(
             f"{name}: the image has {image.size[0]} x {image.size[1]} pixels, its mask {mask.size[0]} x {mask.size[1]}"
         )
+
+
+def check_encoded(image: dict | None, masks: Iterable[dict | None], name: str) -> None:
+    """Check the encoded image and masks of a raw sample: they are complete and of one size.
+
+    Raises:
+        CorruptImageError: if one is missing its bytes, is no image or is cut short.
+        SampleError: if sizes differ.
+    """
+    content = _content(image, name)
+    masks = [mask for mask in masks if mask is not None]
+    if not masks:
+        check_complete(content, name)
+        return
+    header = read_header(content, name)
+    for mask in masks:
+        check_sizes(header, read_header(_content(mask, f"mask of {name}"), f"mask of {name}"), name)
+
+
+def _content(image: dict | None, name: str) -> bytes:
+    if image is None or image.get("bytes") is None:
+        raise CorruptImageError(f"{name}: the shard holds no bytes for it")
+    return image["bytes"]
 
 
 def sample_id(path: str) -> str:

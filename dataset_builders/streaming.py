@@ -221,9 +221,8 @@ class ShuffledStream(torch.utils.data.IterableDataset):
     def _decoded(self, sample: Sample, name: str) -> Sample:
         if self.features is None:
             return sample
-        encoded = self.features.encode_example(sample)
         try:
-            return self.features.decode_example(encoded)
+            return self.features.decode_example(sample)
         except DECODING_ERRORS as error:
             raise CorruptImageError(f"{sample.get('id')} in {name}: {error}") from error
 

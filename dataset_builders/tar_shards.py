@@ -18,8 +18,7 @@ from functools import lru_cache
 from typing import BinaryIO
 
 from .errors import CorruptImageError, SampleError, ShardReadError
-from .images import read_header
-from .samples import check_sizes
+from .samples import check_encoded
 from .shards import FILES_PER_BLOCK, Block, Sample
 from .storage import RangeFile, Storage
 
@@ -124,15 +123,16 @@ class TarRows(Sequence):
         if image is None:
             raise CorruptImageError(f"{name}: no image among its files {sorted(members)}")
         mask = next((extension for extension in _MASK_EXTENSIONS if extension in members and extension != image), None)
-        header = read_header(members[image], name)
-        if mask is not None:
-            check_sizes(header, read_header(members[mask], f"mask of {name}"), name)
+        stem = key.rpartition("/")[2]
+        image_value = {"bytes": members[image], "path": f"{stem}.{image}"}
+        mask_value = None if mask is None else {"bytes": members[mask], "path": f"{stem}.{mask}"}
+        check_encoded(image_value, (mask_value,), name)
         facts = _facts(members, name)
         return {
-            "image": {"bytes": members[image], "path": f"{key.rpartition('/')[2]}.{image}"},
+            "image": image_value,
             "id": str(facts.get("id", key)),
             "source": str(facts.get("source", self._shard.default_source)),
-            "pseudo_mask": mask and {"bytes": members[mask], "path": f"{key.rpartition('/')[2]}.{mask}"},
+            "pseudo_mask": mask_value,
             "entropy": facts.get("entropy"),
             "cluster": facts.get("cluster"),
         }

@@ -11,11 +11,11 @@ from typing import Any
 from transformers import AutoBackbone, PreTrainedModel
 from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
+from .hub.names import is_of_this_family
+
 
 def is_resolved_here(name_or_path: Any) -> bool:
     """Whether it is a folder with a configuration, or a name of this package."""
-    from .hub.names import is_of_this_family
-
     return (Path(name_or_path) / "config.json").is_file() or is_of_this_family(str(name_or_path))
 
 

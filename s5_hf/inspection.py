@@ -4,7 +4,7 @@ import io
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -126,10 +126,13 @@ def open_folder(
     Raises:
         KeyError: the registry has no such dataset.
         LayoutError: `data_dir` does not exist or holds no layout that the builder knows.
-        ValueError: an unknown split or configuration (lists the known).
+        ValueError: an unknown split, configuration or option (lists the known).
     """
     entry = get_entry(dataset)
     entry.labels_of(config)
+    known = {field.name for field in fields(entry.builder_class().BUILDER_CONFIG_CLASS)} - {"name", "data_dir"}
+    if unknown := sorted(set(options or ()) - known):
+        raise ValueError(f"{dataset} takes no option {unknown[0]!r}; it takes {', '.join(sorted(known))}.")
     builder = entry.builder_class()(config_name=config, data_dir=str(data_dir), **(options or {}))
     shards = builder.find_shards()
     order = {name: position for position, name in enumerate(entry.splits)}
@@ -138,7 +141,8 @@ def open_folder(
         if split not in shards:
             raise ValueError(f"{dataset} at {data_dir} has no split {split!r}; it has {', '.join(shards)}.")
         shards = {split: shards[split]}
-    return DatasetFolder(entry, tuple(builder.labels), entry.ignore_index, shards)
+    ignore_index = getattr(builder.config, "ignore_index", entry.ignore_index)
+    return DatasetFolder(entry, tuple(builder.labels), ignore_index, shards)
 
 
 def inspect_folder(folder: DatasetFolder, limit: int | None = None, workers: int | None = None) -> InspectionReport:

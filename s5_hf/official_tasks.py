@@ -1,56 +1,23 @@
-"""The segmentation tasks of the official checkpoints: labels in index order and the ignored label value."""
+"""The segmentation tasks of the official checkpoints; labels and ignored values come from the dataset registry."""
 
-from dataclasses import dataclass
+from .dataset_builders.registry import REGISTRY
 
-ISPRS_LABELS = ("impervious_surface", "building", "low_vegetation", "tree", "car")
-
-
-@dataclass(frozen=True)
-class OfficialTask:
-    """Labels of a task in the order of the logits, and the label value left out of its loss."""
-
-    labels: tuple[str, ...]
-    ignore_index: int
-
-
-# In the order of the experts in the official MoE-MDF checkpoints, pre-training (iSAID) last.
-OFFICIAL_TASKS: dict[str, OfficialTask] = {
-    "vaihingen": OfficialTask(ISPRS_LABELS, 5),
-    "potsdam": OfficialTask(ISPRS_LABELS, 5),
-    "openearthmap": OfficialTask(
-        ("unknown", "bareland", "rangeland", "developed", "road", "tree", "water", "agriculture", "building"), 255
-    ),
-    # The official list repeats "Barren" where "forest" belongs; this is the dataset's own list.
-    "loveda": OfficialTask(("background", "building", "road", "water", "barren", "forest", "agriculture"), 255),
-    "isaid": OfficialTask(
-        (
-            "background",
-            "ship",
-            "storage_tank",
-            "baseball_diamond",
-            "tennis_court",
-            "basketball_court",
-            "ground_track_field",
-            "bridge",
-            "large_vehicle",
-            "small_vehicle",
-            "helicopter",
-            "swimming_pool",
-            "roundabout",
-            "soccer_ball_field",
-            "plane",
-            "harbor",
-        ),
-        255,
-    ),
-}
-
+# In the order of the experts in the official MoE-MDF checkpoints.
 MOE_MDF_TASKS = ("vaihingen", "potsdam", "openearthmap", "loveda")
+PRETRAINING_TASK = "isaid"
 
 
-def task_settings(name: str, num_labels: int) -> dict[str, object]:
-    """Name, labels and ignore index of a task; labels are numbered where the name is not an official one."""
-    official = OFFICIAL_TASKS.get(name)
-    if official is not None and len(official.labels) == num_labels:
-        return {"name": name, "labels": list(official.labels), "ignore_index": official.ignore_index}
+def task_settings(name: str, num_labels: int | None = None) -> dict[str, object]:
+    """Name, labels and ignore index of a task, as `S5SegmentationConfig` takes them.
+
+    Args:
+        name: an official name, such as `loveda`, or any other.
+        num_labels: number of classes the checkpoint has; where the official list is of another length, or there is
+            none, the labels are numbered. May be left out for an official name.
+    """
+    entry = REGISTRY.get(f"s5-{name}")
+    if entry is not None and entry.labels and num_labels in (None, len(entry.labels)):
+        return {"name": name, "labels": list(entry.labels), "ignore_index": entry.ignore_index}
+    if num_labels is None:
+        raise ValueError(f"{name!r} is no official task, so its number of labels must be given")
     return {"name": name, "labels": [f"class_{index}" for index in range(num_labels)], "ignore_index": 255}

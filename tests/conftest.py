@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"

@@ -143,6 +143,15 @@ def test_unknown_names_list_the_known(tmp_path):
         open_folder("s5-dota", tmp_path, config="v9")
     with pytest.raises(ValueError, match="has no split 'test'; it has train, val"):
         open_folder("s5-image-mask", masks_folder(tmp_path), split="test", options=CLASSES)
+    with pytest.raises(ValueError, match=r"takes no option 'klasses'; it takes classes, colours"):
+        open_folder("s5-image-mask", tmp_path, options={"klasses": ["land"]})
+
+
+def test_the_ignore_index_is_that_of_the_options(tmp_path):
+    write_pair(tmp_path, "a", np.array([[0, 9, 9]]))
+    report = inspected("s5-image-mask", tmp_path, **CLASSES, ignore_index=9)
+    assert report.problems == ()
+    assert (report.splits[0].ignored, dict(report.splits[0].classes)) == (2, {0: 1})
 
 
 def test_sheet_shows_image_and_mask_side_by_side(tmp_path):

@@ -24,7 +24,7 @@ def prepare_command(
     drop_empty: Annotated[
         list[str] | None, typer.Option(help="DOTA: a split that drops patches without boxes (repeatable).")
     ] = None,
-    crop_size: Annotated[int | None, typer.Option(min=1, help="Unlabelled archives: side of a patch.")] = None,
+    patch_size: Annotated[int | None, typer.Option(min=1, help="DOTA, unlabelled archives: side of a patch.")] = None,
     color_tolerance: Annotated[
         int | None, typer.Option(min=0, help="Grey levels by which label colours may be off; 0 if not given.")
     ] = None,
@@ -56,7 +56,7 @@ def prepare_command(
         "overlap": overlap,
         "keep_empty": tuple(keep_empty) if keep_empty else None,
         "drop_empty": tuple(drop_empty) if drop_empty else None,
-        "crop_size": crop_size,
+        "patch_size": patch_size,
         "color_tolerance": color_tolerance,
         "bands": bands,
     }

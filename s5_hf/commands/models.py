@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ..conversion import ConversionReport
 
-console = Console(soft_wrap=True, highlight=False)
+console = Console(soft_wrap=True, highlight=False, markup=False)
 
 SHOWN_NAMES = 5
 

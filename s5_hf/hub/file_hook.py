@@ -3,16 +3,23 @@
 Every `from_pretrained` of transformers, of configurations, models and processors alike, asks the function
 `transformers.utils.hub.cached_files` for files, through that module's global name. `install_file_hook` puts a wrapper
 there. For a known name the wrapper answers from the store, from a Hub repository or from a converted official
-checkpoint; every other name goes to the original function with the very same arguments. Nothing else of transformers
-is touched.
+checkpoint; every other name goes to the original function with the very same arguments.
+
+Later versions (5.23 does, 5.17 does not) first ask the Hub for the commit behind the name, and go on as before if
+that fails. A known name is no repository, and where a firewall swallows the question the answer never comes, because
+the client sets no time limit. So the same module's Hub client is told to refuse that one question for known names.
+Nothing else of transformers is touched.
 """
 
+import atexit
 import functools
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import HfApi
 from transformers.utils import hub
 
 from ..modeling import S5ImageProcessor
@@ -30,10 +37,12 @@ DOWNLOAD_OPTIONS = ("token", "local_files_only", "force_download", "cache_dir")
 
 
 def install_file_hook() -> None:
-    """Put the wrapper in place; doing so again changes nothing."""
+    """Put the wrappers in place; doing so again changes nothing."""
     original = hub.cached_files
     if getattr(original, "finds_s5_models", False):
         return
+    if hasattr(hub, "resolve_revision"):
+        refuse_to_resolve_known_names(hub.hf_api())
 
     @functools.wraps(original)
     def cached_files(path_or_repo_id: Any, filenames: Sequence[str], *args: Any, **kwargs: Any) -> list[str] | None:
@@ -44,6 +53,23 @@ def install_file_hook() -> None:
 
     cached_files.finds_s5_models = True
     hub.cached_files = cached_files
+
+
+def refuse_to_resolve_known_names(client: HfApi) -> None:
+    """Let `client.resolve_revision` fail at once for the names of this family, without asking the Hub."""
+    original = client.resolve_revision
+
+    @functools.wraps(original)
+    def resolve_revision(repo_id: str, **settings: Any) -> Any:
+        if is_of_this_family(repo_id):
+            raise RepositoryNotAsked(f"{repo_id} is a name of s5_hf, not a repository")
+        return original(repo_id, **settings)
+
+    client.resolve_revision = resolve_revision
+
+
+class RepositoryNotAsked(OSError):
+    """A known name has no commit. transformers takes any error as: go on without."""
 
 
 def find_files(
@@ -124,7 +150,7 @@ def require_default_revision(name: str, revision: str | None) -> None:
 
 def generated_folder(name: str) -> Path:
     """A folder with config.json and preprocessor_config.json written from the table, for this process."""
-    folder = Path(temporary_folder().name) / name
+    folder = temporary_folder() / name
     if not all((folder / filename).is_file() for filename in CONFIG_FILES):
         known_model(name).config.save_pretrained(folder)
         S5ImageProcessor().save_pretrained(folder)
@@ -132,6 +158,8 @@ def generated_folder(name: str) -> Path:
 
 
 @functools.cache
-def temporary_folder() -> tempfile.TemporaryDirectory:
+def temporary_folder() -> Path:
     """The folder of this process for generated configurations; removed at its end."""
-    return tempfile.TemporaryDirectory(prefix="s5_hf_")
+    folder = Path(tempfile.mkdtemp(prefix="s5_hf_"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

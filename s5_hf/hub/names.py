@@ -9,7 +9,7 @@ from transformers import PretrainedConfig
 
 from ..modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
 from ..modeling.configuration_s5 import VIT_SIZES
-from ..official_tasks import MOE_MDF_TASKS, OFFICIAL_TASKS, task_settings
+from ..official_tasks import MOE_MDF_TASKS, PRETRAINING_TASK, task_settings
 
 OFFICIAL_REPOSITORY = "lianglyu/S5"
 NAME_PREFIX = "s5-vit-"
@@ -54,11 +54,11 @@ def config_of(size: str, kind: str) -> PretrainedConfig:
     if kind == "":
         return S5ViTConfig.from_size(size)
     if kind == "-upernet":
-        names, experts = ["isaid"], {}
+        names, experts = [PRETRAINING_TASK], {}
     else:
         names = list(MOE_MDF_TASKS)
         experts = {"num_experts": len(names), "expert_channels": SMALL_EXPERT_CHANNELS.get(size, 256)}
-    tasks = [task_settings(name, len(OFFICIAL_TASKS[name].labels)) for name in names]
+    tasks = [task_settings(name) for name in names]
     return S5SegmentationConfig(backbone_config=S5ViTConfig.from_size(size, **experts), tasks=tasks)
 
 

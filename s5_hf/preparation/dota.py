@@ -43,7 +43,8 @@ class DotaRecipe:
         overlap: pixels that neighbouring patches share.
         kept_share: share of a box's area that must be inside a patch.
         drop_empty: splits in which patches without boxes are left out.
-        patch_size, scaling, bands: as `crop_size` and so on in the ISPRS recipe.
+        patch_size: side of a patch in pixels.
+        scaling, bands: as in the ISPRS recipe.
     """
 
     labels: Mapping[str, tuple[str, ...]]

@@ -31,7 +31,7 @@ PREPARED_DATASETS = tuple(_RECIPES)
 
 OPTIONS = (
     *("config", "imagery", "overlap", "keep_empty", "drop_empty"),
-    *("color_tolerance", "crop_size", "scaling", "bands"),
+    *("color_tolerance", "patch_size", "scaling", "bands"),
 )
 """What may be set; each dataset takes those that its recipe has."""
 
@@ -90,14 +90,16 @@ def prepare(
     Raises:
         KeyError: the registry has no such dataset.
         FileNotFoundError: no tiles below `raw` (says what was looked for), or a tile without label.
-        ValueError: the dataset needs no preparation, an option that its recipe does not have, another earlier
-            setting in `out`, or tiles that could not be cut (names each; the others are finished).
+        ValueError: the dataset needs no preparation, `out` lies in `raw`, an option that its recipe does not have,
+            another earlier setting in `out`, or tiles that could not be cut (names each; the others are finished).
         RuntimeError: a worker process died.
     """
     entry = get_entry(dataset)
     recipe = _recipe(entry, options)
     if workers is not None and workers < 1:
         raise ValueError(f"At least 1 worker is needed, got {workers}.")
+    if Path(out).resolve().is_relative_to(Path(raw).resolve()):
+        raise ValueError(f"The output folder {out} lies in the folder of the raw files, {raw}. Give another one.")
     found = recipe.find_tiles(Path(raw))
     cut, failures, skipped = cut_tiles(recipe, found.tiles, Path(out), workers or os.cpu_count() or 1)
     if failures:

@@ -28,17 +28,17 @@ class UnlabelledRecipe:
 
     Attributes:
         dataset: the dataset's name.
-        crop_size: side of a patch in pixels.
+        patch_size: side of a patch in pixels.
         scaling, bands: as in the ISPRS recipe.
     """
 
     dataset: str
-    crop_size: int = 512
+    patch_size: int = 512
     scaling: Scaling = field(default_factory=Scaling)
     bands: tuple[int, int, int] | None = None
 
     def settings(self) -> dict[str, Any]:
-        names = ("dataset", "crop_size", "bands")
+        names = ("dataset", "patch_size", "bands")
         return {**{name: getattr(self, name) for name in names}, "scaling": asdict(self.scaling)}
 
     def find_tiles(self, raw: Path) -> FoundTiles:
@@ -65,7 +65,7 @@ class UnlabelledRecipe:
     def cut(self, tile: RawTile, folder: Path) -> CutTile:
         files = []
         with open_raster(tile.image, self.scaling, self.bands) as raster:
-            for window in row_windows(raster.width, raster.height, self.crop_size, self.crop_size):
+            for window in row_windows(raster.width, raster.height, self.patch_size, self.patch_size):
                 files.append(f"{tile.name}_{window.left}_{window.top}.jpg")
                 inside = Window(*window[:2], min(window.right, raster.width), min(window.bottom, raster.height))
                 path = folder / files[-1]

@@ -6,7 +6,6 @@ import zipfile
 
 import pytest
 import torch
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
 from transformers import (
     AutoConfig,
     AutoModelForSemanticSegmentation,
@@ -16,6 +15,7 @@ from transformers import (
 )
 
 from s5_hf.conversion import convert_checkpoint, export_official, read_checkpoint
+from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
 from tests.conftest import MICRO_VIT, micro_segmentation_config, randomise
 
 OFFICIAL_FIXTURES = [

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 from datasets import load_dataset
+
 from s5_hf.dataset_builders.annotations import OrientedObject, parse_dior_xml, parse_dota_text
 from s5_hf.dataset_builders.errors import LayoutError, SampleError
 

@@ -3,6 +3,7 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from s5_hf.dataset_builders.epoch_order import EpochOrder, RankBatches
 
 sizes = st.lists(st.integers(1, 9), min_size=1, max_size=12)
@@ -33,6 +34,14 @@ def test_an_epoch_holds_every_row_once(block_sizes, seed, epoch, pool_blocks):
 def test_seeds_and_epochs_differ():
     orders = [whole_order(EpochOrder([5] * 20, seed, epoch, 4)) for seed in (0, 1) for epoch in (0, 1)]
     assert len({tuple(order) for order in orders}) == 4
+
+
+def test_pools_have_their_own_orders_and_epochs_their_own_blocks():
+    order = EpochOrder([50] * 8, 0, 0, 2)
+    rows = {tuple(order.pool_rows(pool)[1]) for pool in range(4)}
+    assert len(rows) == 4
+    first_blocks = {frozenset(EpochOrder([5] * 20, 0, epoch, 4).pool_rows(0)[0].tolist()) for epoch in range(5)}
+    assert len(first_blocks) > 1
 
 
 def test_rows_of_a_pool_are_mixed_across_its_blocks():

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+
 from s5_hf.dataset_builders.errors import SampleError
 from s5_hf.dataset_builders.labels import ISAID_PALETTE, ISPRS_PALETTE
 from s5_hf.dataset_builders.loveda import LoveDA

@@ -3,6 +3,7 @@ import math
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from s5_hf.dataset_builders.oriented_geometry import boxes_to_polygons, canonical_boxes, polygons_to_boxes
 
 coordinates = st.floats(-1000, 1000, allow_nan=False)

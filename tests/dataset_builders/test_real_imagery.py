@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from datasets import load_dataset
+
 from s5_hf.dataset_builders.oriented_geometry import boxes_to_polygons
 from s5_hf.dataset_builders.registry import get_entry
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import datasets
 import pytest
+
 from s5_hf.dataset_builders.builder import Builder
 from s5_hf.dataset_builders.registry import REGISTRY, get_entry
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 from encoded_images import encoded, numbered
-from s5_hf.dataset_builders.errors import LayoutError, SampleError, ShardReadError
 
+from s5_hf.dataset_builders.errors import LayoutError, SampleError, ShardReadError
+from s5_hf.dataset_builders.storage import Storage
 from s5_hf.sharding import write_index, write_parquet_shards
 
 COLUMNS = ["image", "id", "source", "pseudo_mask", "entropy", "cluster"]
@@ -199,6 +200,18 @@ def test_a_server_that_is_gone_raises_with_the_name(tmp_path, serve):
     server.stop()
     with pytest.raises(ShardReadError, match=rf"reading {server.url}/train.txt failed 3 times"):
         load(server.url, **QUICK)
+
+
+def test_short_answers_of_other_file_systems_are_noticed():
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/short.tar", b"0123456789")
+    try:
+        storage = Storage(attempts=2, wait=0)
+        assert storage.read_range("memory://short.tar", 2, 5) == b"234"
+        with pytest.raises(ShardReadError, match=r"memory://short.tar failed 2 times, last: 2 of 12 bytes arrived"):
+            storage.read_range("memory://short.tar", 8, 20)
+    finally:
+        memory.rm("/short.tar")
 
 
 @pytest.mark.parametrize("kind", ["tar_shards", "parquet_shards"])

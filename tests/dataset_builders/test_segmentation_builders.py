@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 from datasets import load_dataset
+
 from s5_hf.dataset_builders.errors import CorruptImageError, LayoutError, SampleError
 from s5_hf.dataset_builders.labels import ISAID_PALETTE, ISPRS_PALETTE
 

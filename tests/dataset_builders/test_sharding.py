@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Features, Image, Value, load_dataset
 from encoded_images import encoded, numbered
-from s5_hf.dataset_builders.features import unlabelled_features
 
+from s5_hf.dataset_builders.features import unlabelled_features
 from s5_hf.sharding import write_index, write_parquet_shards
 
 FEATURES = Features({"image": Image(), "id": Value("string")})

@@ -7,10 +7,10 @@ import pytest
 import torch
 from datasets import load_dataset
 from datasets.distributed import split_dataset_by_node
-from s5_hf.dataset_builders.errors import CorruptImageError
-from s5_hf.dataset_builders.streaming import ShuffledStream, StreamLoader
 from torch.utils.data import DataLoader
 
+from s5_hf.dataset_builders.errors import CorruptImageError
+from s5_hf.dataset_builders.streaming import ShuffledStream, StreamLoader
 from s5_hf.sharding import write_index, write_parquet_shards
 
 COUNT = 101
@@ -232,3 +232,39 @@ def test_each_worker_reads_its_own_blocks_once(numbered_images, tmp_path, serve)
     spans = Counter(span for name, span in server.requests if name.endswith(".parquet"))
     footers = 2 * 3  # each worker asks for the size and reads the footer
     assert blocks <= sum(spans.values()) <= blocks + 2 + footers
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_the_plain_streaming_dataset_also_splits_by_node_and_worker(dataset, world_size):
+    found = []
+    for rank in range(world_size):
+        part = split_dataset_by_node(dataset.shuffle(seed=1, buffer_size=10), rank, world_size)
+        found += [number_of(sample) for sample in DataLoader(part, batch_size=None, num_workers=2, collate_fn=dict)]
+    assert sorted(found) == list(range(COUNT))
+
+
+def test_training_over_http_survives_a_break(numbered_images, tmp_path, serve):
+    """One epoch of a linear model over shards from a server that breaks off twice sees every image once."""
+    files = load_dataset("s5-star", data_dir=str(numbered_images(60)), split="train", streaming=True)
+    write_parquet_shards(files, tmp_path / "parquet", row_group_bytes=700)
+    server = serve(tmp_path / "parquet")
+    dataset = load_dataset("rs4p-1m", data_dir=server.url, split="train", streaming=True, retry_wait=0.01)
+    server.breaks["data/train-00000.parquet"] = 2
+
+    def collate(samples):
+        return torch.stack([torch.from_numpy(np.array(sample["image"], dtype=np.float32)) for sample in samples])
+
+    torch.manual_seed(0)
+    model = torch.nn.Linear(48, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-5)
+    seen, losses = [], []
+    for batch in StreamLoader(ShuffledStream(dataset, batch_size=6), collate_fn=collate):
+        numbers = batch[:, 0, 0, 0]
+        loss = torch.nn.functional.mse_loss(model(batch.flatten(1)).squeeze(1), numbers)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        seen += numbers.int().tolist()
+        losses.append(loss.item())
+    assert sorted(seen) == list(range(60)) and server.breaks["data/train-00000.parquet"] == 0
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
+from transformers.utils import hub as transformers_hub
+
+from s5_hf.conversion import export_official
+from s5_hf.hub import KNOWN_MODELS, KnownModel
 from s5_hf.modeling import (
     S5ForSemanticSegmentation,
     S5ImageProcessor,
@@ -16,10 +20,6 @@ from s5_hf.modeling import (
     S5ViTConfig,
 )
 from s5_hf.modeling.configuration_s5 import VIT_SIZES
-from transformers.utils import hub as transformers_hub
-
-from s5_hf.conversion import export_official
-from s5_hf.hub import KNOWN_MODELS, KnownModel
 from s5_hf.official_tasks import task_settings
 
 from ..conftest import MICRO_VIT, randomise
@@ -35,7 +35,6 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("S5_HF_HOME", str(tmp_path / "store"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(transformers_hub, "_hf_api", None, raising=False)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path
@@ -58,6 +57,8 @@ def loopback_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
         monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
         template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        if hasattr(transformers_hub, "hf_api"):
+            monkeypatch.setattr(transformers_hub.hf_api(), "endpoint", hub.endpoint)
         yield hub
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from s5_hf.modeling import S5ForSemanticSegmentation, S5ViTBackbone, S5ViTConfig
 from transformers import AutoModel, ViTMAEConfig, ViTMAEForPreTraining
 
 from s5_hf import cli
 from s5_hf.conversion import export_official, read_checkpoint
 from s5_hf.hub import KNOWN_MODELS
 from s5_hf.hub.names import OFFICIAL_REPOSITORY
+from s5_hf.modeling import S5ForSemanticSegmentation, S5ViTBackbone, S5ViTConfig
 
 from ..conftest import MICRO_VIT, randomise
 from .conftest import store_entries

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
-from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTModel
 from transformers import (
     AutoBackbone,
     AutoConfig,
@@ -20,9 +19,11 @@ from transformers.utils import cached_file, hub
 import s5_hf.hub.file_hook
 from s5_hf.hub import KNOWN_MODELS, count_parameters, install_file_hook, known_model, repository_variable, store_folder
 from s5_hf.hub.names import RESERVED_NAMES
+from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTModel
 from s5_hf.official_tasks import MOE_MDF_TASKS
 
 from .conftest import ENCODER, SEGMENTER, store_entries
+from .hub_server import LoopbackHub
 
 PUBLISHED_MILLIONS = {
     "s5-vit-b": 93.5,
@@ -57,14 +58,14 @@ def test_official_files():
 
 def test_every_name_has_a_configuration_and_a_processor_without_network(no_network: list[object]):
     for name, model in KNOWN_MODELS.items():
-        config = AutoConfig.from_pretrained(name, local_files_only=True)
+        config = AutoConfig.from_pretrained(name)
         assert type(config) is type(model.config)
         assert config.name_or_path == name
         vit = getattr(config, "backbone_config", config)
         assert vit.num_experts == (4 if name.endswith("-moe") else 0)
         if name.endswith("-moe"):
             assert list(config.tasks) == list(MOE_MDF_TASKS)
-    assert type(AutoImageProcessor.from_pretrained("s5-vit-h", local_files_only=True)) is S5ImageProcessor
+    assert type(AutoImageProcessor.from_pretrained("s5-vit-h")) is S5ImageProcessor
     assert no_network == []
 
 
@@ -120,6 +121,16 @@ def test_foreign_names_pass_through_untouched(foreign: object, monkeypatch: pyte
     assert first[0][0] is foreign and first[0][1] is filenames and first[0][2] is cache_dir
     assert first[1] == {"user_agent": user_agent} and first[1]["user_agent"] is user_agent
     assert second == ((foreign, filenames), {"subfolder": "x"})
+
+
+@pytest.mark.skipif(not hasattr(hub, "resolve_revision"), reason="this transformers asks for no commit")
+def test_the_commit_of_a_foreign_name_is_asked_for_and_of_a_known_one_not(loopback_hub: LoopbackHub):
+    loopback_hub.repositories["someone/s5-vit-b"] = {"config.json": b"{}"}
+    assert hub.resolve_revision("someone/s5-vit-b").resolved == hub.hf_api().model_info("someone/s5-vit-b").sha
+    loopback_hub.requests.clear()
+    assert hub.resolve_revision("s5-vit-b") is None
+    assert hub.resolve_revision("s5-vit-b", "v1") == "v1"
+    assert loopback_hub.requests == []
 
 
 def test_installing_and_reloading_again_changes_nothing():
@@ -184,12 +195,12 @@ def test_all_classes_load_from_the_store(
     shutil.copytree(segmenter_folder, own_folders / "store" / SEGMENTER)
     expected = S5ViTBackbone.from_pretrained(encoder_folder).embeddings.position_embeddings
     for auto_class, model_class in ((AutoModel, S5ViTModel), (AutoBackbone, S5ViTBackbone), (S5ViTModel, S5ViTModel)):
-        model = auto_class.from_pretrained(ENCODER, local_files_only=True)
+        model = auto_class.from_pretrained(ENCODER)
         assert type(model) is model_class
         assert torch.equal(model.embeddings.position_embeddings, expected)
     for auto_class in (AutoModelForSemanticSegmentation, S5ForSemanticSegmentation):
-        assert auto_class.from_pretrained(SEGMENTER, local_files_only=True).config.num_labels == 16
-    assert AutoImageProcessor.from_pretrained(SEGMENTER, local_files_only=True).size == {"height": 512, "width": 512}
+        assert auto_class.from_pretrained(SEGMENTER).config.num_labels == 16
+    assert AutoImageProcessor.from_pretrained(SEGMENTER).size == {"height": 512, "width": 512}
     assert no_network == []
 
 

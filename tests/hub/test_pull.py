@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants, file_download
-from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTConfig
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForSemanticSegmentation
 
 from s5_hf.conversion import convert_checkpoint
 from s5_hf.hub import KNOWN_MODELS, pull, stored
+from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTConfig
 
 from ..conftest import MICRO_VIT
 from .conftest import ENCODER, SEGMENTER, checkpoint_bytes, folder_content, store_entries

@@ -12,10 +12,10 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from PIL import Image
-from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone
 from transformers import AutoBackbone, AutoModel, AutoModelForSemanticSegmentation
 
 from s5_hf.hub import push, stage_for_hub
+from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone
 
 from .hub_server import LoopbackHub
 
@@ -29,7 +29,9 @@ class Block:
 
 sys.meta_path.insert(0, Block())
 import numpy, torch
-from transformers import AutoBackbone, AutoImageProcessor, AutoModel, AutoModelForSemanticSegmentation
+from transformers import AutoBackbone, AutoModel, AutoModelForSemanticSegmentation
+# Not from the top: without torchvision transformers 5.17 hides the class there (with s5_hf it does not).
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 encoder, segmenter, staged, image_path, output, card = sys.argv[1:]
 pixels = torch.from_numpy(numpy.load(image_path)["pixels"])

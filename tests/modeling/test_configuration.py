@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
 from transformers import AutoConfig, SwinConfig
 
-from s5_hf.official_tasks import MOE_MDF_TASKS, OFFICIAL_TASKS
+from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
+from s5_hf.official_tasks import MOE_MDF_TASKS, task_settings
 from tests.conftest import MICRO_VIT
 
 
@@ -21,7 +21,7 @@ def numbered(count):
     return [f"class_{index}" for index in range(count)]
 
 
-FOUR_TASKS = {name: list(OFFICIAL_TASKS[name].labels) for name in MOE_MDF_TASKS}
+FOUR_TASKS = {name: task_settings(name)["labels"] for name in MOE_MDF_TASKS}
 
 # official-release.md, table "Parameters (M)"
 PUBLISHED = [
@@ -137,3 +137,11 @@ def test_unfit_vit_settings_are_refused(settings, message):
 def test_unknown_size_lists_the_known():
     with pytest.raises(ValueError, match="unknown ViT size 'g'; known sizes: ti, s, b, l, h"):
         S5ViTConfig.from_size("g")
+
+
+def test_labels_of_official_tasks_come_from_the_registry():
+    assert task_settings("loveda")["labels"][5] == "forest"
+    assert task_settings("potsdam")["ignore_index"] == 5
+    assert task_settings("loveda", 3)["labels"] == ["class_0", "class_1", "class_2"]
+    with pytest.raises(ValueError, match="'coast' is no official task"):
+        task_settings("coast")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from s5_hf.modeling import S5ImageProcessor
 from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation, pipeline
+
+from s5_hf.modeling import S5ImageProcessor
 
 
 def test_pipeline_on_a_local_folder(dense_model, tmp_path):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from s5_hf.modeling import S5ImageProcessor, S5SegmenterOutput
 from transformers import AutoImageProcessor
+
+from s5_hf.modeling import S5ImageProcessor, S5SegmenterOutput
 
 MEAN = np.array([0.485, 0.456, 0.406])
 STD = np.array([0.229, 0.224, 0.225])

@@ -4,11 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
-from s5_hf.modeling.task_groups import group_rows
 from torch.nn import functional
 from transformers import AutoModelForSemanticSegmentation, ConvNextConfig, Dinov2Config, SwinConfig
 
+from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
+from s5_hf.modeling.task_groups import group_rows
 from tests.conftest import MICRO_TASKS, MICRO_VIT, micro_segmentation_config, randomise
 
 

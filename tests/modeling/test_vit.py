@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from s5_hf.modeling import S5ViTBackbone, S5ViTConfig, S5ViTModel
-from s5_hf.modeling.modeling_s5_vit import drop_path, resize_position_embeddings
 from torch.nn import functional
 from transformers import AutoBackbone, AutoModel
 
+from s5_hf.modeling import S5ViTBackbone, S5ViTConfig, S5ViTModel
+from s5_hf.modeling.modeling_s5_vit import drop_path, resize_position_embeddings
 from tests.conftest import MICRO_VIT, randomise
 
 

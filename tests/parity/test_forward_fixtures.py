@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from s5_hf.modeling import S5ForSemanticSegmentation, S5ViTBackbone
 
+from s5_hf.modeling import S5ForSemanticSegmentation, S5ViTBackbone
 from tests.parity.conftest import assert_close
 
 TASKS = ("vaihingen", "potsdam", "openearthmap", "loveda")

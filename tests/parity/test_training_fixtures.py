@@ -5,9 +5,9 @@ The official optimizer decays every parameter (its no-decay rule never matches);
 
 import pytest
 import torch
-from s5_hf.modeling import S5ForSemanticSegmentation
 from torch.nn import functional
 
+from s5_hf.modeling import S5ForSemanticSegmentation
 from s5_hf.semi_supervised import FixMatch, LabelledBatch, UnlabelledBatch
 from tests.parity.conftest import assert_close
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
+
 from s5_hf.dataset_builders.isprs import RELEASE_ENCODING
 from s5_hf.dataset_builders.labels import ISAID_PALETTE, ISPRS_PALETTE
-
 from s5_hf.preparation.labels import decode_colors, read_label
 
 ISPRS = RELEASE_ENCODING.colours

@@ -119,7 +119,7 @@ def test_test_images_need_no_labels(tmp_path):
 
 def test_missing_images_and_labels(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"No images of s5-dota below .*train/labelTxt-v2\.0"):
-        prepare("s5-dota", tmp_path, tmp_path / "out")
+        prepare("s5-dota", tmp_path, tmp_path.with_name("out"))
     random_image(tmp_path / "raw/train/images/P0000.png", 20, 20)
     with pytest.raises(FileNotFoundError, match=r"P0000\.png has no v2\.0 label"):
         prepare("s5-dota", tmp_path / "raw", tmp_path / "out")

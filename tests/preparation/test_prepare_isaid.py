@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
-from s5_hf.dataset_builders.labels import ISAID_PALETTE
 from tiles import isaid_tile, random_image
 
+from s5_hf.dataset_builders.labels import ISAID_PALETTE
 from s5_hf.preparation import prepare
 
 
@@ -82,7 +82,7 @@ def test_files_outside_train_and_val_are_told(tmp_path):
 
 def test_missing_labels_and_tiles(tmp_path):
     with pytest.raises(FileNotFoundError, match="P0000_instance_color_RGB"):
-        prepare("s5-isaid", tmp_path, tmp_path / "out")
+        prepare("s5-isaid", tmp_path, tmp_path.with_name("out"))
     random_image(tmp_path / "raw/train/images/P0000.png", 20, 20)
     with pytest.raises(FileNotFoundError, match=r"P0000\.png has no label"):
         prepare("s5-isaid", tmp_path / "raw", tmp_path / "out")

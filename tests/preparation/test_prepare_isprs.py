@@ -109,13 +109,13 @@ def test_labels_without_borders_serve_only_where_there_are_no_others(tmp_path):
 
 def test_vaihingen_has_one_imagery(tmp_path):
     with pytest.raises(ValueError, match="s5-vaihingen has a single version of its images, not 'RGB'"):
-        prepare("s5-vaihingen", tmp_path, tmp_path / "out", imagery="RGB")
+        prepare("s5-vaihingen", tmp_path, tmp_path.with_name("out"), imagery="RGB")
 
 
 def test_no_tiles_says_what_was_looked_for(tmp_path):
     random_image(tmp_path / "photo.png", 5, 5)
     with pytest.raises(FileNotFoundError, match=r"No tiles of s5-potsdam below .*top_potsdam_2_10_RGB\.tif"):
-        prepare("s5-potsdam", tmp_path, tmp_path / "out")
+        prepare("s5-potsdam", tmp_path, tmp_path.with_name("out"))
     with pytest.raises(FileNotFoundError, match="nowhere is not a folder"):
         prepare("s5-potsdam", tmp_path / "nowhere", tmp_path / "out")
 
@@ -158,3 +158,5 @@ def test_unknown_datasets_and_options(tmp_path):
         prepare("s5-potsdam", tmp_path, tmp_path, config="v1.0")
     with pytest.raises(ValueError, match="At least 1 worker"):
         prepare("s5-potsdam", tmp_path, tmp_path, workers=0)
+    with pytest.raises(ValueError, match="lies in the folder of the raw files"):
+        prepare("s5-potsdam", tmp_path, tmp_path / "out")

@@ -26,7 +26,7 @@ def test_patches_keep_folders_and_small_images_their_size(tmp_path):
 
 def test_the_patch_size_can_be_chosen(tmp_path):
     random_image(tmp_path / "raw/a.png", 100, 90)
-    summary = prepare("s5-star", tmp_path / "raw", tmp_path / "out", workers=1, crop_size=60)
+    summary = prepare("s5-star", tmp_path / "raw", tmp_path / "out", workers=1, patch_size=60)
     assert summary.splits[0].crops == 4
 
 
@@ -34,9 +34,9 @@ def test_two_images_of_one_name_are_refused(tmp_path):
     random_image(tmp_path / "a.png", 10, 10)
     random_image(tmp_path / "a.tif", 10, 10)
     with pytest.raises(ValueError, match=r"a\.tif: another image of this folder has the same name"):
-        prepare("s5-samrs", tmp_path, tmp_path / "out")
+        prepare("s5-samrs", tmp_path, tmp_path.with_name("out"))
 
 
 def test_no_images(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"No images of s5-samrs below .*\*\.png"):
-        prepare("s5-samrs", tmp_path, tmp_path / "out")
+        prepare("s5-samrs", tmp_path, tmp_path.with_name("out"))

@@ -112,6 +112,14 @@ def test_16_bit_png_is_not_cut_to_its_high_byte(tmp_path):
     assert read(tmp_path / "tile.png", scaling=Scaling(percentiles=(0, 100)))[0, :, 0].tolist() == [0, 128, 255]
 
 
+def test_images_beyond_the_limit_of_pillow_are_read(tmp_path, monkeypatch):
+    pixels = np.full((60, 90, 3), 7, dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "tile.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert (read(tmp_path / "tile.png") == pixels).all()
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
 def test_a_window_beyond_the_image_is_empty(tmp_path):
     Image.fromarray(np.zeros((6, 9, 3), dtype=np.uint8)).save(tmp_path / "tile.png")
     geotiff = write_geotiff(tmp_path / "tile.tif", np.zeros((4, 6, 9), dtype=np.uint16))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
 from s5_hf.dataset_builders.labels import ISAID_PALETTE, ISPRS_PALETTE
 
 

@@ -1,9 +1,9 @@
 """Parameter groups: who is decayed, who learns how fast."""
 
 import pytest
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig
 from transformers import SwinConfig
 
+from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig
 from s5_hf.training.optimizer import decoder_distances, make_optimizer, parameter_groups
 
 
