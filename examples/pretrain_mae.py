@@ -154,6 +154,9 @@ def main(arguments: Sequence[str] | None = None, samples: Any | None = None) -> 
 
     if accelerator.is_main_process:
         save_encoder(accelerator.unwrap_model(model), settings, output_dir)
+    accelerator.wait_for_everyone()
+    del model, optimizer  # before the processes part: see Training.release in s5_hf/training/setup.py
+    accelerator.free_memory()
     accelerator.end_training()
 
 

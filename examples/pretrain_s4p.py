@@ -143,12 +143,14 @@ def main(arguments: Sequence[str] | None = None, data: SegmentationData | None =
         accelerator.init_trackers("tensorboard", {key: str(value) for key, value in recipe.to_dict().items()})
         try:
             complete = train(recipe, training, signals)
+            accelerator.wait_for_everyone()  # or a fast process would hang up while a slow one still talks to it
         except RuntimeError as error:
             message = explain_worker_death(error, training.checkpoints.last_good())
             if message is None:
                 raise
             raise DataWorkerError(message) from error
         finally:
+            training.release()
             accelerator.end_training()
         if complete and accelerator.is_main_process:
             copy_result(newest(output_dir / "checkpoints"), output_dir)

@@ -31,7 +31,7 @@ class Training:
     Attributes:
         accelerator: of Accelerate.
         data: the datasets.
-        model: prepared; the bare one is `accelerator.unwrap_model(model)`.
+        model: prepared, `None` after `release`; the bare one is `accelerator.unwrap_model(model)`.
         method: attached to the bare model.
         optimizer: prepared.
         average: of the weights, `None` where the recipe has none.
@@ -42,13 +42,22 @@ class Training:
 
     accelerator: Accelerator
     data: SegmentationData
-    model: torch.nn.Module
+    model: torch.nn.Module | None
     method: Method
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | None
     average: WeightAverage | None
     checkpoints: Checkpoints
     throughput: Throughput
     first_step: int
+
+    def release(self) -> None:
+        """Let go of the network before the processes part.
+
+        DDP keeps the connection of the processes alive. If it is freed last, the destructor of the connection runs
+        with the interpreter locked and can wait for ever for a thread of its own (seen with gloo, once in some runs).
+        """
+        self.model = self.optimizer = None
+        self.accelerator.free_memory()
 
 
 def set_up(recipe: Recipe, data: SegmentationData | None = None) -> Training:
