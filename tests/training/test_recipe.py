@@ -33,6 +33,11 @@ def test_published_recipes_hold_the_published_values(size):
     assert recipe.data.mean_excludes == ["background"]
 
 
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_recipe_is_valid(path):
+    assert read_recipe([str(path)]).method.method == "fixmatch"
+
+
 def test_the_command_line_goes_before_the_file(write):
     path = write("learning_rate: 1e-3\ntotal_steps: 7\nclasses: [a, b]\ncompile: true\ngradient_clip: null\n")
     recipe = read_recipe([path, "--total_steps", "9", "--classes", "c", "d", "--no_channel_dropout"])
