@@ -98,14 +98,8 @@ def train(recipe: Recipe, training: Training, signals: StopSignals) -> bool:
 
         due = finished or (run.validation_steps and made % run.validation_steps == 0)
         if training.data.validation is not None and due and not stopped:
-            validated = model if average is None else average.model
-            panel = output_dir / "panels" / f"step-{made:08d}.png"
-            scores = validate(
-                validated, training.data.validation, validation_settings(recipe, training.data), accelerator, panel
-            )
-            report(training, log, bar, made, {f"validation/{name}": score for name, score in scores.items()})
-            if accelerator.is_main_process:
-                tqdm.write(f"step {made}: validation mIoU {scores['miou']:.4f}")
+            scores = score(recipe, training, made)
+            report(training, log, bar, made, {f"validation/{name}": value for name, value in scores.items()})
             training.throughput.start()
 
         if made % run.checkpoint_steps == 0 or finished or stopped:
@@ -115,6 +109,17 @@ def train(recipe: Recipe, training: Training, signals: StopSignals) -> bool:
             break
     bar.close()
     return not stopped or finished
+
+
+def score(recipe: Recipe, training: Training, step: int) -> dict[str, float]:
+    """Validate the network, or the average of its weights where there is one."""
+    model = training.model if training.average is None else training.average.model
+    panel = Path(recipe.run.output_dir) / "panels" / f"step-{step:08d}.png"
+    settings = validation_settings(recipe, training.data)
+    scores = validate(model, training.data.validation, settings, training.accelerator, panel)
+    if training.accelerator.is_main_process:
+        tqdm.write(f"step {step}: validation mIoU {scores['miou']:.4f}")
+    return scores
 
 
 def report(training: Training, log: RunLog | None, bar: tqdm, step: int, values: dict[str, float]) -> None:
@@ -140,7 +145,7 @@ def main(arguments: Sequence[str] | None = None, data: SegmentationData | None =
         accelerator, output_dir = training.accelerator, Path(recipe.run.output_dir)
         if accelerator.is_main_process:
             save_description(output_dir, recipe)
-        accelerator.init_trackers("tensorboard", {key: str(value) for key, value in recipe.to_dict().items()})
+        accelerator.init_trackers("s4p", {key: str(value) for key, value in recipe.to_dict().items()})
         try:
             complete = train(recipe, training, signals)
             accelerator.wait_for_everyone()  # or a fast process would hang up while a slow one still talks to it

@@ -101,14 +101,19 @@ class Checkpoints:
         """The folder that the recipe's `resume` means, `None` for a new run.
 
         Raises:
-            CheckpointError: if a new run would mix with the checkpoints of another.
+            CheckpointError: if a run would mix its checkpoints with those of another.
         """
-        resume = self.recipe.run.resume
+        resume, found = self.recipe.run.resume, newest(self.folder)
         if resume == "auto":
-            return newest(self.folder)
+            return found
         if resume is not None:
-            return Path(resume)
-        found = newest(self.folder)
+            chosen = Path(resume).resolve()
+            if chosen.parent == self.folder.resolve() and found is not None and chosen.name < found.name:
+                raise CheckpointError(
+                    f"{chosen} is not the newest checkpoint of its run, which is {found.name}: choose another "
+                    "output_dir to branch off, or remove the later ones"
+                )
+            return chosen
         if found is not None:
             raise CheckpointError(
                 f"{self.folder} holds checkpoints already, up to {found.name}: go on with --resume auto, "

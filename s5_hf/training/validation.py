@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ..atomic import atomic_file
 from ..semi_supervised.pseudo_labels import predict
-from ..visualization import colorize_mask, contact_sheet
+from ..visualization import add_legend, colorize_mask, contact_sheet
 from .augmentations import normalize, to_unit_range
 from .weak_view import IGNORED, checked_mask, image_pixels
 
@@ -104,7 +104,8 @@ def validate(
     if tiles and panel_path is not None:
         captions = ["image", "prediction", "confidence", "pseudo-label"] * (len(tiles) // 4)
         with atomic_file(panel_path) as temporary:
-            contact_sheet(tiles, captions).save(temporary, format="PNG")
+            sheet = add_legend(contact_sheet(tiles, captions), settings.labels, list(settings.palette)[:count])
+            sheet.save(temporary, format="PNG")
     return summarise(confusion, predicted, settings)
 
 

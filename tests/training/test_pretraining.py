@@ -309,6 +309,11 @@ class TestBadEndings:
         with pytest.raises(CheckpointError, match="holds checkpoints already, up to step-00000020"):
             pretrain(whole_run)
 
+    def test_an_older_checkpoint_of_the_same_run_is_refused(self, whole_run):
+        older = whole_run / "checkpoints" / "step-00000010"
+        with pytest.raises(CheckpointError, match="not the newest checkpoint of its run, which is step-00000020"):
+            pretrain(whole_run, *VARIED, "--resume", str(older))
+
     def test_no_checkpoint(self, tmp_path):
         with pytest.raises(CheckpointError, match="is no checkpoint"):
             pretrain(tmp_path, "--resume", str(tmp_path / "nowhere"))

@@ -53,7 +53,7 @@ def test_a_streamed_run_resumes_exactly_over_the_end_of_an_epoch(folders, tmp_pa
 def test_tensorboard_is_written_and_the_rest_is_unlabelled(folders, tmp_path):
     few = ("--labelled_count", "6", "--unlabelled_dataset", "rest", "--total_steps", "1")
     run(folders, tmp_path, *few, "--trackers", "tensorboard")
-    events = [path for path in (tmp_path / "tensorboard").iterdir() if "tfevents" in path.name]
+    events = [path for path in (tmp_path / "s4p").iterdir() if "tfevents" in path.name]
     assert events and b"loss_unsupervised" in events[0].read_bytes()
 
 
