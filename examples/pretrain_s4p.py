@@ -85,7 +85,7 @@ def train(recipe: Recipe, training: Training, signals: StopSignals) -> bool:
         made = step + 1
         finished = made == settings.total_steps
         bar.update()
-        if class_shares and accelerator.is_main_process:
+        if class_shares and "mask_ratio" in values and accelerator.is_main_process:
             health.see(step, values["mask_ratio"], class_shares)
         if made % run.logging_steps == 0 or finished or stopped:
             values |= {"learning_rate": learning_rate, **training.throughput.measure(made - logged_at)}
@@ -98,13 +98,13 @@ def train(recipe: Recipe, training: Training, signals: StopSignals) -> bool:
 
         due = finished or (run.validation_steps and made % run.validation_steps == 0)
         if training.data.validation is not None and due and not stopped:
-            scores = score(recipe, training, made)
+            with training.throughput.paused():
+                scores = score(recipe, training, made)
             report(training, log, bar, made, {f"validation/{name}": value for name, value in scores.items()})
-            training.throughput.start()
 
         if made % run.checkpoint_steps == 0 or finished or stopped:
-            training.checkpoints.save(made, model, None if average is None else average.model)
-            training.throughput.start()
+            with training.throughput.paused():
+                training.checkpoints.save(made, model, None if average is None else average.model)
         if stopped:
             break
     bar.close()

@@ -1,6 +1,8 @@
 """Images per second, and on a GPU the share of its peak that is used (MFU)."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -32,8 +34,15 @@ class Throughput:
         self.last = time.perf_counter()
 
     def start(self) -> None:
-        """Begin to measure; validation and saving are left out by starting again after them."""
+        """Begin to measure."""
         self.last = time.perf_counter()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens inside the block, such as validation and saving, does not count."""
+        began = time.perf_counter()
+        yield
+        self.last += time.perf_counter() - began
 
     def measure(self, steps: int) -> dict[str, float]:
         """`seconds_per_step`, `images_per_second` and, where known, `mfu`, over the steps since the last call."""

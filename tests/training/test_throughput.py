@@ -11,6 +11,15 @@ def test_rates(monkeypatch):
     assert values == {"seconds_per_step": 2.0, "images_per_second": 4.0, "mfu": 0.25}
 
 
+def test_validation_and_saving_do_not_count(monkeypatch):
+    clock = iter([10.0, 12.0, 17.0, 19.0])
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
+    rates = Throughput(images_per_step=8)
+    with rates.paused():
+        pass
+    assert rates.measure(steps=4) == {"seconds_per_step": 1.0, "images_per_second": 8.0}
+
+
 def test_flops_of_a_step():
     assert step_flops(2.0, labelled=3, strong=4, weak=5) == 2.0 * (3 * 7 + 5)
 
