@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from s5_hf.modeling import S5ForSemanticSegmentation
+from s5_hf.semi_supervised import FixMatch, LabelledBatch, UnlabelledBatch
 from tests.parity.conftest import assert_close
 
 
@@ -97,6 +98,44 @@ def test_s4p_steps(converted, arrays):
             assert_close(model.backbone.embeddings.projection.weight.grad, fixture["grad_patch_embed_weight"])
             gradient_norm = model.backbone.embeddings.position_embeddings.grad.norm()
             torch.testing.assert_close(gradient_norm, fixture["gradnorm_pos_embed"], rtol=1e-4, atol=1e-6)
+        changes.see_gradients(model)
+        optimizer.step()
+        after = S5ForSemanticSegmentation.from_pretrained(converted(f"micro_s4p_train_after{step + 1}")).state_dict()
+        changes.assert_equal(model, after)
+
+
+def unlabelled_batch(fixture):
+    """The official batch: CutMix pastes from a second one."""
+
+    def batch(suffix, partner):
+        return UnlabelledBatch(
+            weak=fixture[f"img_u_w{suffix}"],
+            strong=(fixture[f"img_u_s{suffix}"],),
+            ignored=fixture[f"ignore_mask{suffix}"] == 255,
+            boxes=(fixture["cutmix_box"] == 1,),
+            partner=partner,
+        )
+
+    return batch("", partner=batch("_mix", partner=None))
+
+
+def test_fixmatch_steps(converted, arrays):
+    """The method object of this package gives the official losses and weight changes."""
+    data = arrays("micro_s4p_train_io")
+    model = load_for_training(converted("micro_s4p_train_before")).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.999), weight_decay=0.01)
+    changes, method = WeightChanges(model), FixMatch()
+    for step in range(3):
+        fixture = {key[3:]: value for key, value in data.items() if key.startswith(f"s{step}_")}
+        optimizer.param_groups[0]["lr"] = fixture["lr"].item()
+        labelled = LabelledBatch(fixture["img_x"], fixture["mask_x"])
+        output = method(model, labelled, unlabelled_batch(fixture), step)
+        expected = {"loss_supervised": "loss_x", "loss_unsupervised": "loss_u", "mask_ratio": "mask_ratio"}
+        for name, official in expected.items():
+            torch.testing.assert_close(output.scalars[name], fixture[official], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(output.loss.detach(), fixture["total"], rtol=1e-4, atol=1e-6)
+        optimizer.zero_grad()
+        output.loss.backward()
         changes.see_gradients(model)
         optimizer.step()
         after = S5ForSemanticSegmentation.from_pretrained(converted(f"micro_s4p_train_after{step + 1}")).state_dict()

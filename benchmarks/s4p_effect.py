@@ -1,0 +1,80 @@
+"""What unlabelled images bring: supervised against FixMatch against UniMatch V2, over several seeds.
+
+    python examples/pretrain_mae.py --dataset s5-image-mask --data_dir DATA --classes A B C \
+        --hidden_size 128 --num_hidden_layers 8 --num_attention_heads 4 --decoder_hidden_size 64 \
+        --decoder_num_hidden_layers 2 --decoder_num_attention_heads 4 --crop_size 192 --batch_size 16 \
+        --total_steps 800 --warmup_steps 50 --learning_rate 1.5e-3 --num_workers 0 --output_dir runs/mae_tiny
+    python benchmarks/s4p_effect.py examples/recipes/s4p_tiny_cpu.yaml --seeds 0 1 2 -- \
+        --labelled_dir DATA --classes A B C --encoder runs/mae_tiny/encoder
+
+Every method starts from the same weights, sees the same labelled images and makes the same number of steps. What
+stands behind `--` goes to examples/pretrain_s4p.py. Runs that are complete already are not repeated.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from s5_hf.training.run_folder import read_log
+
+SCRIPT = Path(__file__).parents[1] / "examples" / "pretrain_s4p.py"
+
+
+def final_scores(folder: Path) -> dict[str, float] | None:
+    """The validation at the end of a complete run, with the last mask ratio; `None` if the run is not complete."""
+    if not (folder / "segmenter").is_dir():
+        return None
+    entries = read_log(folder)
+    ratios = [entry["mask_ratio"] for entry in entries if "mask_ratio" in entry]
+    scores = next(entry for entry in reversed(entries) if "validation/miou" in entry)
+    return {**scores, "mask_ratio": statistics.mean(ratios[-5:]) if ratios else float("nan")}
+
+
+def run(recipe: Path, method: str, seed: int, folder: Path, options: list[str]) -> dict[str, float]:
+    """The final scores of one run, made if need be."""
+    if final_scores(folder) is None:
+        command = [sys.executable, str(SCRIPT), str(recipe), *options, "--method", method, "--seed", str(seed)]
+        subprocess.run([*command, "--output_dir", str(folder), "--resume", "auto"], check=True)
+    return final_scores(folder)
+
+
+def spread(values: list[float | None]) -> str:
+    """Mean and standard deviation of a sample."""
+    known = [value for value in values if value is not None and value == value]
+    if not known:
+        return "-"
+    deviation = statistics.stdev(known) if len(known) > 1 else 0.0
+    return f"{statistics.mean(known):.3f} ± {deviation:.3f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--methods", nargs="+", default=["supervised", "fixmatch", "unimatch_v2"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--output-dir", type=Path, default=Path("runs/s4p_effect"))
+    words = sys.argv[1:]
+    split = words.index("--") if "--" in words else len(words)
+    arguments, options = parser.parse_args(words[:split]), words[split + 1 :]
+    found: dict[str, list[dict[str, float]]] = {method: [] for method in arguments.methods}
+    for seed in arguments.seeds:
+        for method in arguments.methods:
+            folder = arguments.output_dir / f"{method}-{seed}"
+            found[method].append(run(arguments.recipe, method, seed, folder, options))
+
+    classes = [key for key in found[arguments.methods[0]][0] if key.startswith("validation/iou/")]
+    keys = ["validation/miou", *classes, "mask_ratio", "validation/confident_accuracy"]
+    print(f"| method | {' | '.join(key.removeprefix('validation/') for key in keys)} |")
+    print(f"|---|{'---|' * len(keys)}")
+    for method, scores in found.items():
+        cells = [spread([score[key] for score in scores]) for key in keys]
+        print(f"| {method} | {' | '.join(cells)} |")
+    print("\nmIoU of each seed:")
+    for method, scores in found.items():
+        print(f"- {method}: {', '.join(format(score['validation/miou'], '.4f') for score in scores)}")
+
+
+if __name__ == "__main__":
+    main()

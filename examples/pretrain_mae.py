@@ -1,0 +1,175 @@
+r"""MAE initialisation on images without labels, because S4 pre-training starts from MAE weights.
+
+    # a tiny encoder for examples/recipes/s4p_tiny_cpu.yaml, on one CPU
+    python examples/pretrain_mae.py --dataset s5-million-aid --data_dir my-images --output_dir runs/mae_tiny \
+        --hidden_size 128 --num_hidden_layers 8 --num_attention_heads 4 --decoder_hidden_size 64 --crop_size 192
+    python examples/pretrain_s4p.py examples/recipes/s4p_tiny_cpu.yaml --encoder runs/mae_tiny/encoder ...
+
+    # ViT-B on 8 GPUs
+    accelerate launch --num_processes 8 examples/pretrain_mae.py --dataset s5-million-aid --data_dir data/MillionAID \
+        --mixed_precision bf16 --batch_size 128 --total_steps 400000 --output_dir runs/mae_vit_b --streaming
+
+The network is transformers' `ViTMAEForPreTraining`; encoder/ in the folder of the run is the S5 ViT made from it.
+Stopped by Ctrl-C or SIGTERM, the same command goes on with --resume auto.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from tqdm import tqdm
+from transformers import ViTMAEConfig, ViTMAEForPreTraining
+
+import s5_hf  # noqa: F401 - makes names and datasets known
+from s5_hf.conversion import convert_checkpoint
+from s5_hf.training.augmentations import normalize, to_unit_range
+from s5_hf.training.batches import IndexedBatches, StreamedBatches
+from s5_hf.training.errors import NonFiniteLossError
+from s5_hf.training.optimizer import make_optimizer
+from s5_hf.training.recipe import RecipeParser
+from s5_hf.training.schedules import learning_rate_factor, set_learning_rate
+from s5_hf.training.segmentation_data import load_split
+from s5_hf.training.signals import StopSignals
+from s5_hf.training.simple_checkpoints import SimpleCheckpoints
+from s5_hf.training.weak_view import SampleView, WeakView
+
+
+@dataclass
+class MAESettings:
+    """The settings of a MAE run; the values are those of MAE's paper (arXiv 2111.06377) for ViT-B."""
+
+    dataset: str = field(default="s5-million-aid", metadata={"help": "name of an unlabelled or labelled dataset"})
+    data_dir: str | None = field(default=None, metadata={"help": "its data_dir"})
+    split: str = field(default="train", metadata={"help": "its split"})
+    streaming: bool = field(default=False, metadata={"help": "stream it instead of indexing it"})
+    classes: list[str] = field(default_factory=list, metadata={"help": "of a labelled dataset without known ones"})
+    crop_size: int = field(default=224, metadata={"help": "side of the crops in pixels"})
+    scale_range: list[float] = field(default_factory=lambda: [0.75, 1.5], metadata={"help": "of the random scale"})
+    hidden_size: int = field(default=768, metadata={"help": "width of the encoder"})
+    num_hidden_layers: int = field(default=12, metadata={"help": "its depth"})
+    num_attention_heads: int = field(default=12, metadata={"help": "its heads"})
+    decoder_hidden_size: int = field(default=512, metadata={"help": "width of MAE's decoder"})
+    decoder_num_hidden_layers: int = field(default=8, metadata={"help": "its depth"})
+    decoder_num_attention_heads: int = field(default=16, metadata={"help": "its heads"})
+    mask_ratio: float = field(default=0.75, metadata={"help": "share of the patches that are hidden"})
+    total_steps: int = field(default=100_000, metadata={"help": "optimizer steps"})
+    warmup_steps: int = field(default=1000, metadata={"help": "steps of linear warm-up"})
+    batch_size: int = field(default=64, metadata={"help": "images per process"})
+    learning_rate: float = field(default=1.5e-4, metadata={"help": "highest learning rate"})
+    weight_decay: float = field(default=0.05, metadata={"help": "of all parameters but norms and positions"})
+    mixed_precision: Literal["no", "fp16", "bf16"] = field(default="no", metadata={"help": "precision"})
+    num_workers: int = field(default=4, metadata={"help": "processes that decode and crop"})
+    seed: int = field(default=0, metadata={"help": "of weights, order and masks"})
+    output_dir: str = field(default="runs/mae", metadata={"help": "folder of the run"})
+    checkpoint_steps: int = field(default=5000, metadata={"help": "steps between checkpoints"})
+    resume: str | None = field(default=None, metadata={"help": "'auto' to go on with the last checkpoint"})
+
+
+def make_model(settings: MAESettings) -> ViTMAEForPreTraining:
+    """The network; its encoder has the shape that an S5 ViT can take."""
+    if settings.crop_size % 16:
+        raise ValueError(f"crop_size {settings.crop_size} is not a multiple of the patch size 16")
+    config = ViTMAEConfig(
+        hidden_size=settings.hidden_size,
+        num_hidden_layers=settings.num_hidden_layers,
+        num_attention_heads=settings.num_attention_heads,
+        intermediate_size=4 * settings.hidden_size,
+        decoder_hidden_size=settings.decoder_hidden_size,
+        decoder_num_hidden_layers=settings.decoder_num_hidden_layers,
+        decoder_num_attention_heads=settings.decoder_num_attention_heads,
+        decoder_intermediate_size=4 * settings.decoder_hidden_size,
+        image_size=settings.crop_size,
+        patch_size=16,
+        mask_ratio=settings.mask_ratio,
+        norm_pix_loss=True,
+        layer_norm_eps=1e-6,
+    )
+    return ViTMAEForPreTraining(config)
+
+
+def main(arguments: Sequence[str] | None = None, samples: Any | None = None) -> None:
+    """Run MAE from the command line, or on samples of your own."""
+    (settings,) = RecipeParser(MAESettings, description=__doc__).parse_args_into_dataclasses(
+        arguments, look_for_args_file=False
+    )
+    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    output_dir = Path(settings.output_dir)
+    if (output_dir / "encoder").exists():
+        raise FileExistsError(f"{output_dir / 'encoder'} exists already; remove it or choose another output_dir")
+    if samples is None:
+        options = {"classes": settings.classes} if settings.classes else {}
+        samples = load_split(settings.dataset, settings.data_dir, settings.split, settings.streaming, options)
+    view = SampleView(WeakView(settings.crop_size, tuple(settings.scale_range)), settings.seed, "mae")
+    make_batches = IndexedBatches if hasattr(samples, "__len__") else StreamedBatches
+    batches = make_batches(
+        samples,
+        view,
+        settings.batch_size,
+        settings.seed,
+        accelerator.process_index,
+        accelerator.num_processes,
+        settings.num_workers,
+    )
+
+    set_seed(settings.seed)
+    model = make_model(settings).to(accelerator.device)
+    optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay, betas=(0.9, 0.95))
+    model, optimizer = accelerator.prepare(model, optimizer)
+    set_seed(settings.seed, device_specific=True)
+    identity = {key: value for key, value in asdict(settings).items() if key not in ("resume", "num_workers")}
+    checkpoints = SimpleCheckpoints(output_dir / "checkpoint", accelerator, identity)
+    first = checkpoints.load() if settings.resume == "auto" else 0
+
+    rows = batches.start(first)
+    bar = tqdm(range(first, settings.total_steps), unit="step", disable=not accelerator.is_main_process)
+    with StopSignals() as signals:
+        for step in bar:
+            factor = learning_rate_factor("cosine", step, settings.total_steps, settings.warmup_steps)
+            set_learning_rate(optimizer, factor)
+            images = to_unit_range(next(rows)["image"].to(accelerator.device))
+            pixels = normalize(images, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+            with accelerator.autocast():
+                loss = model(pixels).loss
+            accelerator.backward(loss)
+            # One exchange tells every process the loss, and whether one of them was asked to stop.
+            told = torch.stack([loss.detach().float(), loss.new_tensor(float(signals.received > 0)).float()])
+            mean_loss, stop = accelerator.reduce(told, "mean").tolist()
+            if not torch.isfinite(torch.tensor(mean_loss)):
+                raise NonFiniteLossError(f"the loss of step {step} is not finite; the last checkpoint is untouched")
+            optimizer.step()
+            optimizer.zero_grad()
+            bar.set_postfix(loss=f"{mean_loss:.4f}")
+            finished = step + 1 == settings.total_steps
+            if stop or finished or (step + 1) % settings.checkpoint_steps == 0:
+                checkpoints.save(step + 1)
+            if stop and not finished:
+                print(f"stopped after step {step + 1}; go on with --resume auto")
+                sys.exit(128 + (signals.received or signal.SIGTERM))
+
+    if accelerator.is_main_process:
+        save_encoder(accelerator.unwrap_model(model), settings, output_dir)
+    accelerator.wait_for_everyone()
+    del model, optimizer  # before the processes part: see Training.release in s5_hf/training/setup.py
+    accelerator.free_memory()
+    accelerator.end_training()
+
+
+def save_encoder(model: ViTMAEForPreTraining, settings: MAESettings, output_dir: Path) -> None:
+    """Save MAE's network, and its encoder as an S5 ViT."""
+    model.save_pretrained(output_dir / "mae")
+    convert_checkpoint(
+        output_dir / "mae",
+        output_dir / "encoder",
+        num_attention_heads=settings.num_attention_heads,
+        image_size=settings.crop_size,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Semi-supervised segmentation methods: FixMatch (the default), UniMatch V2 and the supervised baseline.
+
+A new method is a dataclass that derives from [`Method`] and is decorated with [`register_method`].
+"""
+
+from .batches import LabelledBatch, UnlabelledBatch
+from .fixmatch import FixMatch
+from .method import METHODS, Method, MethodOutput, make_method, method_names, register_method
+from .supervised import Supervised
+from .unimatch_v2 import UniMatchV2
+from .weight_average import WeightAverage
+
+__all__ = [
+    "METHODS",
+    "FixMatch",
+    "LabelledBatch",
+    "Method",
+    "MethodOutput",
+    "Supervised",
+    "UniMatchV2",
+    "UnlabelledBatch",
+    "WeightAverage",
+    "make_method",
+    "method_names",
+    "register_method",
+]

@@ -1,0 +1,50 @@
+"""The two losses of semi-supervised segmentation, normalised over all processes."""
+
+import torch
+from torch import distributed
+from torch.nn import functional
+
+IGNORED = 255
+
+
+def supervised_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy, averaged over the labelled pixels of all processes.
+
+    Args:
+        logits: `(batch, classes, height, width)`.
+        labels: int64 `(batch, height, width)`, 255 where a pixel is ignored.
+
+    Returns:
+        A scalar; 0, with a gradient of 0, where every pixel is ignored.
+    """
+    total = functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
+    return total / mean_over_processes((labels != IGNORED).sum()).clamp(min=1)
+
+
+def consistency_loss(
+    logits: torch.Tensor, pseudo_labels: torch.Tensor, confident: torch.Tensor, valid: torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy with the pseudo-labels where they are confident, over the number of *valid* pixels.
+
+    Args:
+        logits: of the strong views, `(batch, classes, height, width)`.
+        pseudo_labels: int64 `(batch, height, width)`.
+        confident: bool `(batch, height, width)`: pixels that count, all of them valid.
+        valid: bool `(batch, height, width)`: pixels that are not ignored.
+    """
+    targets = torch.where(confident, pseudo_labels, IGNORED)
+    total = functional.cross_entropy(logits.float(), targets, ignore_index=IGNORED, reduction="sum")
+    return total / mean_over_processes(valid.sum()).clamp(min=1)
+
+
+def mean_over_processes(count: torch.Tensor) -> torch.Tensor:
+    """A count, averaged over the processes of a distributed run, as float.
+
+    Distributed training averages the gradients of the processes. With this denominator the average is the gradient of
+    the mean over the pixels of all processes, whatever the share of ignored pixels of each.
+    """
+    count = count.detach().float()
+    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+        distributed.all_reduce(count)
+        count /= distributed.get_world_size()
+    return count

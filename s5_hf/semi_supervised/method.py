@@ -1,0 +1,111 @@
+"""What a semi-supervised method is, and the methods by name."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import nn
+
+from .batches import LabelledBatch, UnlabelledBatch
+
+
+@dataclass(frozen=True)
+class MethodOutput:
+    """What a step gives.
+
+    Attributes:
+        loss: what is minimised, a scalar with gradient.
+        scalars: named values to be logged, scalars without gradient, the same names at every step.
+        class_counts: confident pseudo-label pixels of each class, float `(classes,)`, where there are any.
+    """
+
+    loss: torch.Tensor
+    scalars: dict[str, torch.Tensor]
+    class_counts: torch.Tensor | None = None
+
+
+@dataclass
+class Method(ABC):
+    """A method turns (model, labelled batch, unlabelled batch, step) into a loss and named scalars.
+
+    Subclasses are dataclasses: their fields are their options. Register one with [`register_method`].
+
+    Attributes:
+        strong_views: number of strong views that the method takes of every unlabelled image; 0 for a method that
+            takes no unlabelled images.
+        has_teacher: whether [`after_step`] changes a state that a checkpoint must hold.
+    """
+
+    name: ClassVar[str]
+    strong_views: ClassVar[int] = 1
+    has_teacher: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(
+        self, model: nn.Module, labelled: LabelledBatch, unlabelled: UnlabelledBatch | None, step: int
+    ) -> MethodOutput:
+        """The loss of a step. `model` is in train mode and stays in it; it is called once with gradients."""
+
+    def attach(self, model: nn.Module) -> None:  # noqa: B027 - most methods need nothing
+        """See the bare model once, before training and before it is wrapped for several processes."""
+
+    def after_step(self, model: nn.Module, step: int) -> None:  # noqa: B027 - most methods need nothing
+        """Called with the bare model after the optimizer's step `step`, counted from 0."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint must hold besides the model."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 - most methods need nothing
+        """Take up a state from `state_dict`."""
+
+
+METHODS: dict[str, type[Method]] = {}
+"""Methods by name; filled by [`register_method`]."""
+
+AnyMethod = TypeVar("AnyMethod", bound=type[Method])
+
+
+def register_method(name: str) -> Callable[[AnyMethod], AnyMethod]:
+    """Class decorator that makes a method known by name.
+
+    Raises:
+        ValueError: if the name is taken by another class.
+    """
+
+    def register(method: AnyMethod) -> AnyMethod:
+        known = METHODS.get(name)
+        if known is not None and known.__qualname__ != method.__qualname__:
+            raise ValueError(f"a method called {name!r} is registered already: {known.__qualname__}")
+        method.name = name
+        METHODS[name] = method
+        return method
+
+    return register
+
+
+def method_names() -> list[str]:
+    """Names of the registered methods."""
+    return sorted(METHODS)
+
+
+def make_method(name: str, **options: Any) -> Method:
+    """The method called `name`.
+
+    Args:
+        name: one of `method_names()`.
+        **options: fields of its class.
+
+    Raises:
+        ValueError: if there is no such method, or it has no such option.
+    """
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}; known methods: {', '.join(method_names())}")
+    method = METHODS[name]
+    known = [option.name for option in fields(method) if option.init]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(f"method {name!r} has no option {', '.join(unknown)}; its options: {', '.join(known)}")
+    return method(**options)

@@ -1,0 +1,256 @@
+"""The strong view A_s, batched on the device: colour jitter, grayscale, Gaussian blur, CutMix boxes, normalisation.
+
+Source: S5 (arXiv 2508.12409), section "S4 Pre-training", with the ranges of the official code. The official code works
+on one Pillow image at a time on a CPU worker; here the numbers are drawn per sample on the host, from a generator that
+the sample's seed starts, and the pixels are computed for the whole batch on its device. So a sample gets the same view
+wherever it is computed, up to rounding.
+
+Images are float `(batch, 3, height, width)` in 0..1 until `normalize`.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch.nn import functional
+
+BLUR_RADIUS = 6  # pixels; three standard deviations of the widest published blur
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's mode L
+OPERATIONS = ("brightness", "contrast", "saturation", "hue")
+
+
+@dataclass(frozen=True)
+class StrongAugmentation:
+    """Ranges and probabilities of the strong view; the defaults are the published ones.
+
+    Attributes:
+        jitter_probability: of the colour jitter.
+        brightness, contrast, saturation: factors lie in 1 minus to 1 plus this.
+        hue: shifts lie in minus to plus this, as a share of the colour circle.
+        grayscale_probability: of dropping the colour.
+        blur_probability: of the Gaussian blur.
+        blur_sigma: range of its standard deviation in pixels.
+        cutmix_probability: of pasting a box.
+        cutmix_area: range of the box's share of the image.
+        cutmix_aspect: range of the box's height over its width.
+    """
+
+    jitter_probability: float = 0.8
+    brightness: float = 0.5
+    contrast: float = 0.5
+    saturation: float = 0.5
+    hue: float = 0.25
+    grayscale_probability: float = 0.2
+    blur_probability: float = 0.5
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    cutmix_probability: float = 0.5
+    cutmix_area: tuple[float, float] = (0.02, 0.4)
+    cutmix_aspect: tuple[float, float] = (0.3, 1 / 0.3)
+
+
+@dataclass(frozen=True)
+class StrongParameters:
+    """What was drawn for each sample of a batch, on the host.
+
+    Attributes:
+        jitter: bool `(batch,)`, whether colours are jittered.
+        order: int `(batch, 4)`, the order of the operations, as positions in `OPERATIONS`.
+        factors: float `(batch, 4)`, one per operation in the order of `OPERATIONS`.
+        grayscale: bool `(batch,)`.
+        sigma: float `(batch,)`, 0 where nothing is blurred.
+        box: int `(batch, 4)`, top, left, bottom, right of the pasted box; all 0 for none.
+    """
+
+    jitter: torch.Tensor
+    order: torch.Tensor
+    factors: torch.Tensor
+    grayscale: torch.Tensor
+    sigma: torch.Tensor
+    box: torch.Tensor
+
+
+def draw_strong_parameters(
+    seeds: Iterable[int], image_size: int, augmentation: StrongAugmentation, view: int = 0
+) -> StrongParameters:
+    """Draw the parameters of one strong view for each sample.
+
+    Args:
+        seeds: of the samples.
+        image_size: height and width of the images in pixels.
+        augmentation: ranges and probabilities.
+        view: number of the view, for methods that use several.
+    """
+    rows = []
+    for seed in seeds:
+        # The weak view has started from the seed itself: another start for each strong view.
+        generator = torch.Generator().manual_seed((int(seed) + 0x9E3779B9 * (view + 1)) % 2**63)
+        rows.append(_draw_sample(generator, image_size, augmentation))
+    return StrongParameters(**{field.name: torch.stack([row[field.name] for row in rows]) for field in FIELDS})
+
+
+FIELDS = fields(StrongParameters)
+
+
+def _draw_sample(generator: torch.Generator, image_size: int, augmentation: StrongAugmentation) -> dict:
+    happens = torch.rand(4, generator=generator, dtype=torch.float64)
+    spread = torch.tensor(
+        [augmentation.brightness, augmentation.contrast, augmentation.saturation, augmentation.hue],
+        dtype=torch.float64,
+    )
+    centre = torch.tensor([1.0, 1.0, 1.0, 0.0], dtype=torch.float64)
+    factors = centre + spread * (2 * torch.rand(4, generator=generator, dtype=torch.float64) - 1)
+    factors[:3].clamp_(min=0)  # a spread above 1 must not turn colours negative
+    sigma = uniform(*augmentation.blur_sigma, generator)
+    with_box = happens[3] < augmentation.cutmix_probability
+    return {
+        "jitter": happens[0] < augmentation.jitter_probability,
+        "order": torch.randperm(len(OPERATIONS), generator=generator),
+        "factors": factors.float(),
+        "grayscale": happens[1] < augmentation.grayscale_probability,
+        "sigma": torch.tensor(sigma if happens[2] < augmentation.blur_probability else 0.0),
+        "box": torch.tensor(draw_box(generator, image_size, augmentation) if with_box else (0, 0, 0, 0)),
+    }
+
+
+def draw_box(
+    generator: torch.Generator, image_size: int, augmentation: StrongAugmentation
+) -> tuple[int, int, int, int]:
+    """Top, left, bottom and right of a CutMix box: an area, then aspect and place until the box fits, as officially.
+
+    Drawing the place again together with the aspect makes boxes that fit easily likelier; the official code does so.
+    """
+    area = uniform(*augmentation.cutmix_area, generator) * image_size**2
+    while True:
+        aspect = uniform(*augmentation.cutmix_aspect, generator)
+        width, height = int(math.sqrt(area / aspect)), int(math.sqrt(area * aspect))
+        left, top = torch.randint(0, image_size, (2,), generator=generator).tolist()
+        if left + width <= image_size and top + height <= image_size:
+            return top, left, top + height, left + width
+
+
+def uniform(low: float, high: float, generator: torch.Generator) -> float:
+    """A uniform number between `low` and `high`."""
+    return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
+
+
+def strong_view(images: torch.Tensor, parameters: StrongParameters) -> torch.Tensor:
+    """Jitter, grayscale, blur; CutMix comes later, because it needs two finished views.
+
+    Args:
+        images: float `(batch, 3, height, width)`, 0..1. They are left as they are.
+        parameters: one row per image.
+
+    Raises:
+        ValueError: if the images do not have three channels.
+    """
+    if images.shape[1] != 3:
+        raise ValueError(f"the strong view changes colours, so it needs RGB images; got {images.shape[1]} channels")
+    images = color_jitter(images, parameters.jitter, parameters.order, parameters.factors)
+    gray_rows = torch.nonzero(parameters.grayscale).flatten().to(images.device)
+    if len(gray_rows):
+        images[gray_rows] = grayscale(images[gray_rows]).expand(-1, 3, -1, -1)
+    blurred_rows = torch.nonzero(parameters.sigma > 0).flatten()
+    if len(blurred_rows):
+        sigma = parameters.sigma[blurred_rows]
+        blurred_rows = blurred_rows.to(images.device)
+        images[blurred_rows] = gaussian_blur(images[blurred_rows], sigma)
+    return images
+
+
+def color_jitter(
+    images: torch.Tensor, jitter: torch.Tensor, order: torch.Tensor, factors: torch.Tensor
+) -> torch.Tensor:
+    """Apply the four operations to the chosen samples, each sample in its own order; a new tensor."""
+    images = images.clone()
+    for turn in range(len(OPERATIONS)):
+        for index, name in enumerate(OPERATIONS):
+            rows = torch.nonzero(jitter & (order[:, turn] == index)).flatten()
+            if len(rows):
+                factor = factors[rows, index].to(images)[:, None, None, None]
+                rows = rows.to(images.device)
+                images[rows] = ADJUST[name](images[rows], factor)
+    return images
+
+
+def adjust_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """`factor` times the image, cut to 0..1."""
+    return (images * factor).clamp_(0, 1)
+
+
+def adjust_contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Stretch around the mean gray of the image."""
+    mean = grayscale(images).mean(dim=(1, 2, 3), keepdim=True)
+    return torch.lerp(mean.expand_as(images), images, factor).clamp_(0, 1)
+
+
+def adjust_saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Stretch away from the gray of each pixel."""
+    return torch.lerp(grayscale(images).expand_as(images), images, factor).clamp_(0, 1)
+
+
+def adjust_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Turn the hue of the HSV colour by `shift` (1 is the whole circle)."""
+    red, green, blue = images.unbind(1)
+    value, brightest = images.max(dim=1)
+    chroma = value - images.min(dim=1).values
+    safe = torch.where(chroma > 0, chroma, torch.ones_like(chroma))
+    from_red, from_green, from_blue = (green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe
+    sixths = torch.where(brightest == 0, from_red, torch.where(brightest == 1, from_green, from_blue))
+    sixths = sixths + 6 * shift[:, 0]
+
+    def channel(offset: int) -> torch.Tensor:
+        # HSV to RGB without branches: v - c * max(0, min(k, 4 - k, 1)) with k = (offset + hue in sixths) mod 6.
+        position = (offset + sixths) % 6
+        return value - chroma * torch.minimum(position, 4 - position).clamp_(0, 1)
+
+    return torch.stack([channel(5), channel(3), channel(1)], dim=1)
+
+
+ADJUST = {
+    "brightness": adjust_brightness,
+    "contrast": adjust_contrast,
+    "saturation": adjust_saturation,
+    "hue": adjust_hue,
+}
+
+
+def grayscale(images: torch.Tensor) -> torch.Tensor:
+    """Luma `(batch, 1, height, width)` of RGB images."""
+    weights = images.new_tensor(LUMA)[:, None, None]
+    return (images * weights).sum(dim=1, keepdim=True)
+
+
+def gaussian_blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Blur each image with its own sigma `(batch,)` in pixels, edges repeated."""
+    batch, channels, height, width = images.shape
+    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, dtype=torch.float32)
+    weights = torch.exp(-0.5 * (offsets / sigma[:, None].float()) ** 2)
+    weights = (weights / weights.sum(dim=1, keepdim=True)).to(images)
+    weights = weights.repeat_interleave(channels, dim=0)[:, None]  # (batch * channels, 1, taps)
+    planes = images.reshape(1, batch * channels, height, width)
+    padded = functional.pad(planes, (BLUR_RADIUS, BLUR_RADIUS, 0, 0), mode="replicate")
+    planes = functional.conv2d(padded, weights[:, :, None, :], groups=batch * channels)
+    padded = functional.pad(planes, (0, 0, BLUR_RADIUS, BLUR_RADIUS), mode="replicate")
+    planes = functional.conv2d(padded, weights[:, :, :, None], groups=batch * channels)
+    return planes.reshape(batch, channels, height, width)
+
+
+def box_masks(boxes: torch.Tensor, image_size: int, device: torch.device) -> torch.Tensor:
+    """Boxes `(batch, 4)` as bool `(batch, image_size, image_size)`, true inside."""
+    top, left, bottom, right = boxes.to(device)[:, :, None].unbind(1)  # each (batch, 1)
+    positions = torch.arange(image_size, device=device)
+    rows = (positions >= top) & (positions < bottom)
+    columns = (positions >= left) & (positions < right)
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def normalize(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """Subtract the mean and divide by the standard deviation of each channel; images in 0..1."""
+    shape = (-1, 1, 1)
+    return (images - images.new_tensor(mean).view(shape)) / images.new_tensor(std).view(shape)
+
+
+def to_unit_range(images: torch.Tensor) -> torch.Tensor:
+    """uint8 0..255 to float32 0..1."""
+    return images.float().div_(255)

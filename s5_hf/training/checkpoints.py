@@ -1,0 +1,223 @@
+"""Checkpoints of a run: atomic, the last few kept, complete enough to go on exactly.
+
+    run/checkpoints/step-00002000/
+        segmenter/   config.json, model.safetensors: for AutoModelForSemanticSegmentation.from_pretrained
+        encoder/     the backbone alone: for AutoModel and AutoBackbone
+        average/     the segmenter with averaged weights, where the recipe asks for them
+        state/       what Accelerate saves (weights, optimizer, scaler, RNG of every process)
+        run.json     step and recipe
+
+The data's position and the schedule follow from the step.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+
+from ..atomic import atomic_folder
+from ..modeling.image_processing_s5 import S5ImageProcessor
+from .errors import CheckpointError
+from .recipe import Recipe, differing_keys
+
+FOLDER_NAME = re.compile(r"^step-(\d+)$")
+# A full disk shows as each of these: Python's own, torch's writer, the writer of safetensors.
+WRITE_ERRORS = (OSError, RuntimeError, SafetensorError)
+
+
+class Checkpoints:
+    """Writes and reads the checkpoints of one run.
+
+    Args:
+        folder: of the checkpoints.
+        keep: how many of the last to keep.
+        accelerator: whose prepared model, optimizer and scaler are saved.
+        recipe: of the run.
+        processor: saved beside the segmenter.
+    """
+
+    def __init__(
+        self, folder: Path, keep: int, accelerator: Accelerator, recipe: Recipe, processor: S5ImageProcessor
+    ) -> None:
+        self.folder, self.keep = folder, keep
+        self.accelerator, self.recipe, self.processor = accelerator, recipe, processor
+
+    def save(self, step: int, model: torch.nn.Module, average: PreTrainedModel | None = None) -> Path:
+        """Write the checkpoint after `step` steps. All processes call it together.
+
+        Args:
+            step: optimizer steps that were made.
+            model: the prepared model.
+            average: a segmenter with averaged weights, if the run has one.
+
+        Raises:
+            CheckpointError: on every process if one of them could not write; nothing half-written stays behind.
+        """
+        final = self.folder / f"step-{step:08d}"
+        temporary = self.folder / f".step-{step:08d}.partial"
+        self._on_main_process(lambda: shutil.rmtree(temporary, ignore_errors=True))  # of a run that was killed
+        state_dict = self.accelerator.get_state_dict(model)  # all processes take part where weights are sharded
+        error = self._on_every_process(lambda: self._write(temporary, step, model, state_dict, average))
+        if error is None:
+            error = self._on_main_process(lambda: self._publish(temporary, final))
+        if error is not None:
+            if self.accelerator.is_main_process:
+                shutil.rmtree(temporary, ignore_errors=True)
+            raise CheckpointError(
+                f"the checkpoint of step {step} could not be written to {self.folder}: {error}. {self.last_good()}"
+            )
+        return final
+
+    def load(self, folder: Path) -> int:
+        """Take up a checkpoint; returns the number of steps that were made.
+
+        Raises:
+            CheckpointError: if it is incomplete, or belongs to another recipe; the message names the keys.
+        """
+        description = read_description(folder)
+        differing = differing_keys(description["recipe"], self.recipe)
+        if differing:
+            listed = "; ".join(f"{key}: {saved!r} then, {now!r} now" for key, (saved, now) in differing.items())
+            raise CheckpointError(f"{folder} belongs to another recipe. Keys that differ: {listed}")
+        if description["processes"] != self.accelerator.num_processes:
+            raise CheckpointError(
+                f"{folder} was written by {description['processes']} process(es), this run has "
+                f"{self.accelerator.num_processes}: the data order would be another one"
+            )
+        try:
+            self.accelerator.load_state(str(folder / "state"))
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            raise CheckpointError(f"{folder} cannot be loaded: {error}") from error
+        return description["step"]
+
+    def to_resume(self) -> Path | None:
+        """The folder that the recipe's `resume` means, `None` for a new run.
+
+        Raises:
+            CheckpointError: if a run would mix its checkpoints with those of another.
+        """
+        resume, found = self.recipe.run.resume, newest(self.folder)
+        if resume == "auto":
+            return found
+        if resume is not None:
+            chosen = Path(resume).resolve()
+            if chosen.parent == self.folder.resolve() and found is not None and chosen.name < found.name:
+                raise CheckpointError(
+                    f"{chosen} is not the newest checkpoint of its run, which is {found.name}: choose another "
+                    "output_dir to branch off, or remove the later ones"
+                )
+            return chosen
+        if found is not None:
+            raise CheckpointError(
+                f"{self.folder} holds checkpoints already, up to {found.name}: go on with --resume auto, "
+                "or choose another output_dir"
+            )
+        return None
+
+    def last_good(self) -> str:
+        """A sentence that says where the last good checkpoint is."""
+        found = newest(self.folder)
+        return "There is no earlier checkpoint." if found is None else f"The last good checkpoint is {found}."
+
+    def _write(
+        self,
+        temporary: Path,
+        step: int,
+        model: torch.nn.Module,
+        state_dict: dict[str, torch.Tensor],
+        average: PreTrainedModel | None,
+    ) -> None:
+        self.accelerator.save_state(str(temporary / "state"))
+        if self.accelerator.is_main_process:
+            save_segmenter(self.accelerator.unwrap_model(model), temporary, self.processor, state_dict)
+            if average is not None:
+                average.save_pretrained(temporary / "average")
+                self.processor.save_pretrained(temporary / "average")
+            description = {
+                "step": step,
+                "processes": self.accelerator.num_processes,
+                "recipe": self.recipe.to_dict(),
+            }
+            (temporary / "run.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
+
+    def _publish(self, temporary: Path, final: Path) -> None:
+        if final.exists():  # the same step again, after a resume
+            shutil.rmtree(final)
+        temporary.replace(final)
+        for old in checkpoint_folders(self.folder)[: -self.keep]:
+            shutil.rmtree(old)
+
+    def _on_every_process(self, action: Callable[[], None]) -> BaseException | str | None:
+        """Run an action everywhere; the own error, or word of another process's, or `None` if all went well."""
+        error: BaseException | str | None = None
+        try:
+            action()
+        except WRITE_ERRORS as raised:
+            error = raised
+        failed = torch.tensor([error is not None], device=self.accelerator.device, dtype=torch.int32)
+        if self.accelerator.reduce(failed, "sum").item() and error is None:
+            error = "another process could not write"
+        return error
+
+    def _on_main_process(self, action: Callable[[], None]) -> BaseException | str | None:
+        main = self.accelerator.is_main_process
+        return self._on_every_process(action if main else lambda: None)
+
+
+def save_segmenter(
+    model: PreTrainedModel,
+    folder: Path,
+    processor: S5ImageProcessor,
+    state_dict: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Save a segmenter to `folder/segmenter` and its backbone to `folder/encoder`, each with the image processor."""
+    state_dict = model.state_dict() if state_dict is None else state_dict
+    prefix = "backbone."
+    encoder = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
+    model.save_pretrained(folder / "segmenter", state_dict=state_dict)
+    model.backbone.save_pretrained(folder / "encoder", state_dict=encoder)
+    for name in ("segmenter", "encoder"):
+        processor.save_pretrained(folder / name)
+
+
+def copy_result(checkpoint: Path, output_dir: Path) -> None:
+    """Copy the networks of the last checkpoint to where a user looks for the result of a run."""
+    for source in (checkpoint / "segmenter", checkpoint / "encoder", checkpoint / "average"):
+        if source.is_dir():
+            shutil.rmtree(output_dir / source.name, ignore_errors=True)
+            with atomic_folder(output_dir / source.name) as temporary:
+                shutil.copytree(source, temporary, dirs_exist_ok=True)
+
+
+def checkpoint_folders(folder: Path) -> list[Path]:
+    """Finished checkpoints, oldest first."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if FOLDER_NAME.match(path.name) and path.is_dir()]
+    return sorted(found, key=lambda path: int(FOLDER_NAME.match(path.name)[1]))
+
+
+def newest(folder: Path) -> Path | None:
+    """The last finished checkpoint, `None` if there is none."""
+    found = checkpoint_folders(folder)
+    return found[-1] if found else None
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """Step, processes and recipe of a checkpoint.
+
+    Raises:
+        CheckpointError: if the folder is no checkpoint.
+    """
+    try:
+        description = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder} is no checkpoint of a run: {error}") from error
+    return description

@@ -1,0 +1,17 @@
+"""Why a training run ends early. Each message says what happened and where the last good checkpoint is."""
+
+
+class TrainingError(RuntimeError):
+    """A run cannot go on."""
+
+
+class NonFiniteLossError(TrainingError):
+    """The loss is NaN or infinite."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint cannot be written or read."""
+
+
+class DataWorkerError(TrainingError):
+    """A worker process that reads data has died."""

@@ -1,0 +1,166 @@
+"""Validation of a segmenter: mIoU, and what its pseudo-labels would be worth."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from tqdm import tqdm
+
+from ..atomic import atomic_file
+from ..semi_supervised.pseudo_labels import predict
+from ..visualization import add_legend, colorize_mask, contact_sheet
+from .augmentations import normalize, to_unit_range
+from .weak_view import IGNORED, checked_mask, image_pixels
+
+
+@dataclass(frozen=True)
+class ValidationSettings:
+    """How to validate.
+
+    Attributes:
+        labels: class names.
+        ignore_index: mask value without a class.
+        mean_excludes: classes left out of mIoU (iSAID leaves out its background).
+        threshold: confidence from which on a pseudo-label would count.
+        mean, std: of the channels, for images in 0..1.
+        palette: a colour per class.
+        panel_images: images in the picture.
+    """
+
+    labels: Sequence[str]
+    ignore_index: int
+    mean_excludes: Sequence[str]
+    threshold: float
+    mean: Sequence[float]
+    std: Sequence[float]
+    palette: Sequence[tuple[int, int, int]]
+    panel_images: int = 4
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.mean_excludes) - set(self.labels))
+        if unknown:
+            raise ValueError(f"mean_excludes names {', '.join(unknown)}; the classes: {', '.join(self.labels)}")
+        if len(set(self.mean_excludes)) == len(self.labels):
+            raise ValueError("mean_excludes leaves no class for the mean")
+
+
+@torch.no_grad()
+def validate(
+    model: torch.nn.Module,
+    samples: Sequence[Any],
+    settings: ValidationSettings,
+    accelerator: Accelerator,
+    panel_path: Path | None = None,
+) -> dict[str, float]:
+    """Predict whole images at their own size and compare with their masks.
+
+    The images are shared among the processes and every image counts once, so the values do not depend on the number
+    of processes. A picture of the first images is written to `panel_path`: image, prediction, confidence,
+    pseudo-label.
+
+    Returns:
+        `miou`; `iou/<class>`; `confident_share/<class>`: share of the pixels predicted as the class that are above the
+        threshold; `confident_accuracy`: share of right ones among the confident pixels; `histogram_drift`: total
+        variation distance (0..1) between the class histograms of the confident pixels and of the labels; NaN for what
+        does not occur.
+
+    Raises:
+        ValueError: if there are no samples or a mask does not fit.
+    """
+    if len(samples) == 0:
+        raise ValueError("the validation dataset is empty: it has no samples")
+    count, rank, world = len(settings.labels), accelerator.process_index, accelerator.num_processes
+    confusion = torch.zeros(2, count, count, dtype=torch.int64)  # of all pixels, of confident ones; rows are labels
+    predicted = torch.zeros(2, count, dtype=torch.int64)
+    tiles: list[Image.Image] = []
+    rounds = math.ceil(len(samples) / world)
+    for turn in tqdm(range(rounds), "validation", disable=not accelerator.is_main_process, leave=False):
+        index = turn * world + rank
+        # Every process makes the same number of forward passes, because sharded weights are gathered in each.
+        sample = samples[min(index, len(samples) - 1)]
+        pixels = image_pixels(sample["image"])
+        images = to_unit_range(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].to(accelerator.device))
+        with accelerator.autocast():
+            found = predict(model, normalize(images, settings.mean, settings.std))
+        if index >= len(samples):
+            continue
+        name = str(sample.get("id", index))
+        mask = checked_mask(np.asarray(sample["mask"]), count, settings.ignore_index, name)
+        labels = torch.from_numpy(mask.astype(np.int64)).to(accelerator.device)
+        confident = found.confidence[0] >= settings.threshold
+        for place, chosen in enumerate((torch.ones_like(confident), confident)):
+            confusion[place] += confusion_matrix(found.labels[0], labels, chosen, count).cpu()
+            predicted[place] += torch.bincount(found.labels[0][chosen], minlength=count).cpu()
+        if accelerator.is_main_process and len(tiles) < 4 * settings.panel_images:
+            tiles += panel_tiles(pixels, found.labels[0], found.confidence[0], settings)
+    confusion = accelerator.reduce(confusion.to(accelerator.device), "sum").cpu()
+    predicted = accelerator.reduce(predicted.to(accelerator.device), "sum").cpu()
+    if tiles and panel_path is not None:
+        captions = ["image", "prediction", "confidence", "pseudo-label"] * (len(tiles) // 4)
+        with atomic_file(panel_path) as temporary:
+            sheet = add_legend(contact_sheet(tiles, captions), settings.labels, list(settings.palette)[:count])
+            sheet.save(temporary, format="PNG")
+    return summarise(confusion, predicted, settings)
+
+
+def confusion_matrix(
+    predicted: torch.Tensor, labels: torch.Tensor, chosen: torch.Tensor, num_classes: int
+) -> torch.Tensor:
+    """Counts `(labels, predictions)` of the chosen pixels that have a label."""
+    chosen = chosen & (labels != IGNORED)
+    pairs = labels[chosen] * num_classes + predicted[chosen]
+    return torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)
+
+
+def intersection_over_union(confusion: torch.Tensor) -> torch.Tensor:
+    """IoU of each class, float64; NaN for a class that neither occurs nor is predicted."""
+    confusion = confusion.double()
+    intersection = confusion.diagonal()
+    return intersection / (confusion.sum(0) + confusion.sum(1) - intersection)
+
+
+def summarise(confusion: torch.Tensor, predicted: torch.Tensor, settings: ValidationSettings) -> dict[str, float]:
+    """The values of [`validate`] from its counts."""
+    everything, confident = confusion.double()
+    iou = intersection_over_union(everything)
+    counted = torch.tensor([label not in settings.mean_excludes for label in settings.labels])
+    values = {
+        "miou": iou[counted].nanmean().item(),
+        "confident_accuracy": (confident.diagonal().sum() / confident.sum()).item(),
+        "confident_share": (predicted[1].sum() / predicted[0].sum()).item(),
+        "histogram_drift": histogram_distance(predicted[1], everything.sum(1)),
+    }
+    shares = predicted[1].double() / predicted[0].double()
+    for index, label in enumerate(settings.labels):
+        values[f"iou/{label}"] = iou[index].item()
+        values[f"confident_share/{label}"] = shares[index].item()
+    return values
+
+
+def histogram_distance(first: torch.Tensor, second: torch.Tensor) -> float:
+    """Total variation distance between two histograms, 0 (equal) to 1; NaN if one is empty."""
+    first, second = first.double(), second.double()
+    return (0.5 * (first / first.sum() - second / second.sum()).abs().sum()).item()
+
+
+def panel_tiles(
+    pixels: np.ndarray, predicted: torch.Tensor, confidence: torch.Tensor, settings: ValidationSettings
+) -> list[Image.Image]:
+    """Image, prediction, confidence (black 0, white 1) and pseudo-label (grey below the threshold)."""
+    classes = predicted.cpu().numpy().astype(np.uint8)
+    sure = confidence.float().cpu().numpy()
+    pseudo_label = np.where(sure >= settings.threshold, classes, IGNORED).astype(np.uint8)
+    shown = pixels if pixels.shape[2] == 3 else np.repeat(pixels[:, :, :1], 3, axis=2)
+    palette = list(settings.palette)[: len(settings.labels)]
+    return [
+        Image.fromarray(shown),
+        colorize_mask(classes, palette),
+        Image.fromarray((sure * 255).astype(np.uint8)).convert("RGB"),
+        colorize_mask(pseudo_label, palette, ignore_index=IGNORED),
+    ]

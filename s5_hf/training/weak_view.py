@@ -1,0 +1,180 @@
+"""The weak view A_w: random scale, random crop, random flips, in uint8 on the worker that decoded the image.
+
+Source: S5 (arXiv 2508.12409), section "S4 Pre-training", with the ranges of the official code.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+IGNORED = 255
+"""Value of the label map, and of the map of ignored pixels, where nothing is learnt."""
+
+
+@dataclass(frozen=True)
+class WeakView:
+    """Random scale of the long side, random crop (padded with 0), horizontal and vertical flip.
+
+    Args:
+        crop_size: height and width of the crop in pixels.
+        scale_range: the long side is scaled to a uniform integer between these multiples of its length.
+        flip_probability: of each of the two flips.
+    """
+
+    crop_size: int
+    scale_range: tuple[float, float] = (0.5, 2.0)
+    flip_probability: float = 0.5
+
+    def __call__(
+        self, image: Image.Image | np.ndarray, mask: Image.Image | np.ndarray | None, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """View an image and its mask.
+
+        Args:
+            image: Pillow image, or uint8 array `(height, width, channels)`.
+            mask: class ids `(height, width)`, or `None` for an image without labels.
+            generator: decides everything that is random.
+
+        Returns:
+            uint8 image `(channels, crop_size, crop_size)` and uint8 labels `(crop_size, crop_size)`: padded pixels
+            are 255; where there is no mask, the others are 0.
+
+        Raises:
+            ValueError: if image and mask differ in size or the image is not 8 bits per channel.
+        """
+        pixels = image_pixels(image)
+        labels = np.zeros(pixels.shape[:2], dtype=np.uint8) if mask is None else np.asarray(mask)
+        if labels.shape != pixels.shape[:2]:
+            raise ValueError(f"the mask has the shape {labels.shape}, its image {pixels.shape[:2]} (height, width)")
+        height, width = self._scaled_size(pixels.shape[0], pixels.shape[1], generator)
+        top, left = (uniform_integer(0, max(0, side - self.crop_size), generator) for side in (height, width))
+        rows, columns = min(height, self.crop_size), min(width, self.crop_size)
+        # Only what the crop shows is resized: Pillow takes the box of the source in fractions of a pixel.
+        vertical, horizontal = pixels.shape[0] / height, pixels.shape[1] / width
+        box = (
+            left * horizontal,
+            top * vertical,
+            min((left + columns) * horizontal, pixels.shape[1]),
+            min((top + rows) * vertical, pixels.shape[0]),
+        )
+        seen = resize(pixels, (columns, rows), box, Image.Resampling.BILINEAR)
+        seen_labels = resize(labels.astype(np.uint8)[:, :, None], (columns, rows), box, Image.Resampling.NEAREST)
+        view = np.zeros((pixels.shape[2], self.crop_size, self.crop_size), dtype=np.uint8)
+        view[:, :rows, :columns] = seen.transpose(2, 0, 1)
+        view_labels = np.full((self.crop_size, self.crop_size), IGNORED, dtype=np.uint8)
+        view_labels[:rows, :columns] = seen_labels[:, :, 0]
+        for axis in (-1, -2):
+            if torch.rand((), generator=generator) < self.flip_probability:
+                view, view_labels = np.flip(view, axis), np.flip(view_labels, axis)
+        return torch.from_numpy(np.ascontiguousarray(view)), torch.from_numpy(np.ascontiguousarray(view_labels))
+
+    def _scaled_size(self, height: int, width: int, generator: torch.Generator) -> tuple[int, int]:
+        longest = max(height, width)
+        low, high = (int(longest * factor) for factor in self.scale_range)
+        long_side = uniform_integer(low, high, generator)
+        return tuple(max(1, int(side * long_side / longest + 0.5)) for side in (height, width))
+
+
+@dataclass(frozen=True)
+class SampleView:
+    """Turns a decoded sample into the tensors of a batch row; picklable, so it runs in workers.
+
+    Args:
+        view: the weak view.
+        seed: of the run.
+        stream: name of the stream, so that labelled and unlabelled draws differ for one image.
+        num_labels: number of classes, `None` for samples without labels. Labels beyond it raise an error.
+        ignore_index: label value without a class.
+        channels: number of channels that images must have.
+    """
+
+    view: WeakView
+    seed: int
+    stream: str
+    num_labels: int | None = None
+    ignore_index: int = IGNORED
+    channels: int = 3
+
+    def __call__(self, sample: Mapping[str, Any], epoch: int) -> dict[str, torch.Tensor]:
+        """The row of a sample in an epoch: `image`, `labels` (uint8) and `seed` (int64), for the strong view.
+
+        Raises:
+            ValueError: if the sample has no image or mask, another number of channels, or labels out of range.
+        """
+        name = sample.get("id", "a sample")
+        if sample.get("image") is None:
+            raise ValueError(f"the {self.stream} sample {name!r} has no image; its columns: {', '.join(sample)}")
+        seed = sample_seed(self.seed, self.stream, epoch, name)
+        pixels = image_pixels(sample["image"])
+        if pixels.shape[2] != self.channels:
+            raise ValueError(
+                f"the {self.stream} image {name!r} has {pixels.shape[2]} channels, the model takes {self.channels}"
+            )
+        mask = self._mask(sample, name)
+        generator = torch.Generator().manual_seed(seed)
+        image, labels = self.view(pixels, mask, generator)
+        return {"image": image, "labels": labels, "seed": torch.tensor(seed)}
+
+    def _mask(self, sample: Mapping[str, Any], name: str) -> np.ndarray | None:
+        if self.num_labels is None:
+            return None
+        if sample.get("mask") is None:
+            raise ValueError(f"the {self.stream} sample {name!r} has no mask, but this stream needs labels")
+        return checked_mask(np.asarray(sample["mask"]), self.num_labels, self.ignore_index, name)
+
+
+def checked_mask(mask: np.ndarray, num_labels: int, ignore_index: int, name: str) -> np.ndarray:
+    """Class ids with `ignore_index` replaced by 255.
+
+    Raises:
+        ValueError: if an id is neither a class nor `ignore_index`.
+    """
+    mask = np.where(mask == ignore_index, IGNORED, mask)
+    wrong = (mask != IGNORED) & ((mask < 0) | (mask >= num_labels))
+    if wrong.any():
+        values = np.unique(mask[wrong])[:10].tolist()
+        raise ValueError(
+            f"the mask of {name!r} holds the values {values}, but the model has {num_labels} classes: "
+            f"expected 0..{num_labels - 1} or the ignore index {ignore_index}"
+        )
+    return mask
+
+
+def sample_seed(seed: int, stream: str, epoch: int, name: str) -> int:
+    """The seed of a sample's generator; the same on every machine, rank and worker."""
+    text = f"{seed}/{stream}/{epoch}/{name}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1  # fits int64
+
+
+def image_pixels(image: Image.Image | np.ndarray) -> np.ndarray:
+    """An image as uint8 `(height, width, channels)`; palettes are resolved to RGB.
+
+    Raises:
+        ValueError: if it is not 8 bits per channel.
+    """
+    if isinstance(image, Image.Image) and image.mode in ("P", "1"):
+        image = image.convert("RGB")
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
+        raise ValueError(
+            f"expected an image of 8 bits per channel (height, width, channels), got {pixels.dtype} {pixels.shape}"
+        )
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def resize(pixels: np.ndarray, size: tuple[int, int], box: tuple[float, ...], filter_: int) -> np.ndarray:
+    """Resize the box of uint8 `(height, width, channels)` to `(columns, rows)`; Pillow knows 1 and 3 channels."""
+    if pixels.shape[2] == 3:
+        return np.asarray(Image.fromarray(pixels).resize(size, filter_, box=box))
+    channels = [Image.fromarray(np.ascontiguousarray(channel)) for channel in pixels.transpose(2, 0, 1)]
+    return np.stack([np.asarray(channel.resize(size, filter_, box=box)) for channel in channels], axis=2)
+
+
+def uniform_integer(low: int, high: int, generator: torch.Generator) -> int:
+    """A uniform integer in `low..high`, both included."""
+    return int(torch.randint(low, high + 1, (), generator=generator))

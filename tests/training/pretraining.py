@@ -1,0 +1,68 @@
+"""A micro pre-training run for tests: the example itself on a few random images."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
+
+from s5_hf.training.segmentation_data import SegmentationData
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+MICRO = [
+    *("--hidden_size", "32", "--num_hidden_layers", "4", "--num_attention_heads", "4", "--decoder_channels", "16"),
+    *("--crop_size", "64", "--num_workers", "0", "--labelled_batch_size", "2", "--unlabelled_batch_size", "4"),
+    *("--confidence_threshold", "0.4", "--learning_rate", "1e-3", "--total_steps", "20", "--checkpoint_steps", "5"),
+    *("--validation_steps", "10", "--logging_steps", "1", "--trackers", "none", "--image_mean", "0.5", "0.5", "0.5"),
+]
+
+
+def example(name: str) -> ModuleType:
+    """An example script as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def random_samples(count: int, seed: int, size: int = 72) -> list[dict[str, object]]:
+    """Images in blocks of one colour per class, so that there is something to learn."""
+    rng = np.random.default_rng(seed)
+    colours = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]])
+    samples = []
+    for index in range(count):
+        mask = rng.integers(0, 3, (size // 24, size // 24)).repeat(24, 0).repeat(24, 1)
+        image = np.clip(colours[mask] + rng.normal(0, 20, (size, size, 3)), 0, 255).astype(np.uint8)
+        samples.append({"id": f"{seed}-{index}", "image": image, "mask": mask.astype(np.uint8)})
+    return samples
+
+
+def micro_data(**changes: object) -> SegmentationData:
+    """8 labelled, 16 unlabelled, 3 validation images of three classes."""
+    values = {
+        "task": "blocks",
+        "labels": ("red", "green", "blue"),
+        "palette": ((255, 0, 0), (0, 255, 0), (0, 0, 255)),
+        "ignore_index": 255,
+        "labelled": random_samples(8, 1),
+        "unlabelled": [{"id": s["id"], "image": s["image"]} for s in random_samples(16, 2)],
+        "validation": random_samples(3, 3),
+    }
+    return SegmentationData(**{**values, **changes})
+
+
+def pretrain(output_dir: Path, *arguments: str, data: SegmentationData | None = None) -> None:
+    """Run the example with the micro recipe; later arguments go before earlier ones."""
+    AcceleratorState._reset_state(reset_partial_state=True)  # several runs with other settings in one process
+    settings: Sequence[str] = [*MICRO, "--output_dir", str(output_dir), *arguments]
+    example("pretrain_s4p").main(settings, data or micro_data())
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of the segmenter that a run or a checkpoint holds."""
+    return load_file(folder / "segmenter" / "model.safetensors")

@@ -1,0 +1,360 @@
+"""Whole runs of examples/pretrain_s4p.py: reproducible, resumable, and ending with a message that helps."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoModelForSemanticSegmentation
+
+from s5_hf.semi_supervised import FixMatch
+from s5_hf.training import checkpoints as checkpoints_module
+from s5_hf.training.checkpoints import checkpoint_folders, newest
+from s5_hf.training.errors import CheckpointError, DataWorkerError, NonFiniteLossError
+from s5_hf.training.pseudo_label_health import PseudoLabelHealth
+from s5_hf.training.run_folder import read_log
+from tests.training.pretraining import micro_data, pretrain, random_samples
+from tests.training.pretraining import weights_of as weights
+
+REPOSITORY = Path(__file__).parents[2]
+# Everything random at once, and an average of the weights.
+VARIED = ("--weight_average_decay", "0.9", "--classifier_dropout", "0.1", "--drop_path_rate", "0.1")
+
+
+def losses(folder):
+    """Loss parts of every step."""
+    names = ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "learning_rate")
+    return {e["step"]: tuple(e[n] for n in names) for e in read_log(folder) if "loss" in e}
+
+
+def assert_equal_runs(first, second):
+    assert losses(first) == losses(second)
+    for name, tensor in weights(first).items():
+        assert torch.equal(tensor, weights(second)[name]), name
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """An uninterrupted run of 20 steps."""
+    folder = tmp_path_factory.mktemp("whole")
+    pretrain(folder, *VARIED)
+    return folder
+
+
+def interrupt_at(monkeypatch, step, action):
+    """Run `action` when FixMatch reaches a step."""
+    original = FixMatch.__call__
+
+    def call(self, model, labelled, unlabelled, at):
+        if at == step:
+            action()
+        return original(self, model, labelled, unlabelled, at)
+
+    monkeypatch.setattr(FixMatch, "__call__", call)
+
+
+def driver(code, *arguments, **environment):
+    """Start Python with this repository's tests importable."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_what_a_run_leaves(whole_run):
+    assert sorted(losses(whole_run)) == list(range(1, 21))
+    folders = checkpoint_folders(whole_run / "checkpoints")
+    assert [folder.name for folder in folders] == ["step-00000010", "step-00000015", "step-00000020"]
+    entry = read_log(whole_run)[0]
+    assert entry["images_per_second"] > 0
+    assert sum(entry[f"pseudo_label_share/{label}"] for label in ("red", "green", "blue")) == pytest.approx(1)
+    validations = [entry for entry in read_log(whole_run) if "validation/miou" in entry]
+    assert [entry["step"] for entry in validations] == [10, 20]
+    assert {"validation/iou/red", "validation/confident_accuracy", "validation/histogram_drift"} <= set(validations[0])
+    assert (whole_run / "panels" / "step-00000020.png").stat().st_size > 1000
+    environment = json.loads((whole_run / "environment.json").read_text(encoding="utf-8"))
+    assert environment["packages"]["torch"] == torch.__version__
+    assert "git_commit" in environment
+    assert not list(whole_run.glob("**/*partial*"))
+
+
+def test_the_result_loads_with_the_auto_classes(whole_run):
+    segmenter = AutoModelForSemanticSegmentation.from_pretrained(whole_run / "segmenter")
+    encoder = AutoModel.from_pretrained(whole_run / "encoder").eval()
+    assert segmenter.config.tasks == {"blocks": ["red", "green", "blue"]}
+    for name, tensor in encoder.state_dict().items():
+        assert torch.equal(tensor, segmenter.backbone.state_dict()[name]), name
+    average = AutoModelForSemanticSegmentation.from_pretrained(whole_run / "average")
+    assert not torch.equal(average.classifiers[0].weight, segmenter.classifiers[0].weight)
+
+
+def test_it_learns(whole_run):
+    values = losses(whole_run)
+    assert np.mean([values[step][1] for step in range(16, 21)]) < 0.7 * np.mean([values[s][1] for s in range(1, 4)])
+
+
+def test_two_runs_are_equal(whole_run, tmp_path):
+    pretrain(tmp_path, *VARIED)
+    assert_equal_runs(whole_run, tmp_path)
+
+
+def test_stopped_at_7_killed_at_13_and_resumed_equals_the_whole_run(whole_run, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(SystemExit) as stop:
+            pretrain(tmp_path, *VARIED)
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert newest(tmp_path / "checkpoints").name == "step-00000007"
+    assert "Go on with --resume auto" in capsys.readouterr().out
+
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "import pytest\n"
+        "from tests.training.pretraining import pretrain\n"
+        "from tests.training.test_pretraining import interrupt_at\n"
+        "interrupt_at(pytest.MonkeyPatch(), 12, lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
+        "pretrain(Path(sys.argv[1]), *sys.argv[2:])\n"
+    )
+    process = driver(code, tmp_path, *VARIED, "--resume", "auto")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, output
+    assert newest(tmp_path / "checkpoints").name == "step-00000010"
+
+    pretrain(tmp_path, *VARIED, "--resume", "auto")
+    assert_equal_runs(whole_run, tmp_path)
+
+
+@pytest.mark.parametrize("method", ["supervised", "unimatch_v2"])
+def test_other_methods_resume_exactly_too(method, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = ("--method", method, "--total_steps", "4", "--checkpoint_steps", "2", "--schedule", "constant")
+    pretrain(whole, *options)
+    pretrain(parts, *options)
+    for folder in checkpoint_folders(parts / "checkpoints")[1:]:  # as if the run had been killed after step 2
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        folder.rmdir()
+    pretrain(parts, *options, "--resume", "auto", "--num_workers", "2")
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(parts)[name]), name
+
+
+def test_workers_second_batch_accumulation_and_clipping_run(tmp_path):
+    pretrain(
+        tmp_path,
+        *("--total_steps", "2", "--num_workers", "1", "--cutmix_partner", "second_batch", "--gradient_clip", "0.1"),
+        *("--gradient_accumulation", "2", "--mixed_precision", "bf16", "--layer_decay", "0.8"),
+    )
+    assert len(losses(tmp_path)) == 2
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path):
+    """Without padding every micro-batch has as many pixels, so two halves are one whole."""
+    data = micro_data(
+        labelled=random_samples(8, 1, size=144), unlabelled=random_samples(16, 2, size=144), validation=None
+    )
+    options = ("--total_steps", "3", "--freeze_batch_norm", "--classifier_dropout", "0", "--drop_path_rate", "0")
+    scale = ("--scale_range", "1.0", "1.5")
+    pretrain(tmp_path / "one", *options, *scale, "--labelled_batch_size", "4", data=data)
+    halves = ("--labelled_batch_size", "2", "--unlabelled_batch_size", "2", "--gradient_accumulation", "2")
+    pretrain(tmp_path / "two", *options, *scale, *halves, data=data)
+    for step, values in losses(tmp_path / "one").items():
+        assert losses(tmp_path / "two")[step] == pytest.approx(values, abs=1e-5)
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+from tests.training.pretraining import pretrain
+pretrain(Path(sys.argv[1]), *sys.argv[2:])
+print("ended")
+"""
+
+
+def test_two_processes_with_half_the_batch_equal_one(tmp_path):
+    options = (
+        *("--total_steps", "6", "--checkpoint_steps", "3", "--freeze_batch_norm", "--classifier_dropout", "0"),
+        *("--drop_path_rate", "0", "--validation_steps", "3"),
+    )
+    pretrain(tmp_path / "one", *options)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    halves = ("--labelled_batch_size", "1", "--unlabelled_batch_size", "2")
+    processes = [
+        driver(
+            TWO_PROCESSES,
+            *(tmp_path / "two", *options, *halves),
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            WORLD_SIZE="2",
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=str(port),
+            ACCELERATE_USE_CPU="true",
+        )
+        for rank in (0, 1)
+    ]
+    outputs = [process.communicate(timeout=240)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    assert all("ended" in output for output in outputs)
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert sorted(one) == sorted(two) == list(range(1, 7))
+    for step in one:
+        assert two[step] == pytest.approx(one[step], abs=1e-5)
+    for name, tensor in weights(tmp_path / "one").items():
+        torch.testing.assert_close(weights(tmp_path / "two")[name], tensor, rtol=0, atol=1e-4, msg=name)
+    scores = [[e for e in read_log(tmp_path / run) if "validation/miou" in e] for run in ("one", "two")]
+    assert len(scores[0]) == 2
+    for first, second in zip(*scores, strict=True):
+        assert second["validation/miou"] == pytest.approx(first["validation/miou"], abs=1e-3)
+
+
+class TestBadEndings:
+    def test_nan_loss_keeps_the_last_good_checkpoint(self, tmp_path, monkeypatch):
+        original = FixMatch.__call__
+
+        def call(self, model, labelled, unlabelled, step):
+            output = original(self, model, labelled, unlabelled, step)
+            return output if step < 6 else type(output)(output.loss * float("nan"), output.scalars)
+
+        monkeypatch.setattr(FixMatch, "__call__", call)
+        with pytest.raises(NonFiniteLossError, match=r"loss of step 6 is not finite .*last good .*step-00000005"):
+            pretrain(tmp_path)
+        kept = newest(tmp_path / "checkpoints")
+        assert kept.name == "step-00000005"
+        assert all(torch.isfinite(t).all() for t in weights(kept).values() if t.is_floating_point())
+
+    def test_a_full_disk_keeps_the_last_good_checkpoint(self, tmp_path):
+        resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        pretrain(tmp_path, "--total_steps", "10", "--validation_steps", "0")
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+            with pytest.raises(CheckpointError, match=r"step 5 could not be written.*no earlier checkpoint"):
+                pretrain(tmp_path / "full")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert list((tmp_path / "full" / "checkpoints").iterdir()) == []
+
+    def test_a_disk_that_fills_later(self, tmp_path, monkeypatch):
+        save = checkpoints_module.save_segmenter
+
+        def fail_later(model, folder, *arguments):
+            save(model, folder, *arguments)
+            if "00000010" in folder.name:
+                raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(checkpoints_module, "save_segmenter", fail_later)
+        with pytest.raises(CheckpointError, match=r"step 10 .*No space left.*last good checkpoint is .*step-00000005"):
+            pretrain(tmp_path)
+        assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000005"]
+
+    def test_a_dead_worker_is_explained(self, tmp_path):
+        data = micro_data(unlabelled=Deadly(random_samples(8, 2)))
+        with pytest.raises(DataWorkerError, match=r"worker process that reads data died.*num_workers"):
+            pretrain(tmp_path, "--num_workers", "1", data=data)
+
+    def test_a_broken_sample_is_named(self, tmp_path):
+        samples = random_samples(8, 1)
+        samples[3]["mask"][0, 0] = 9
+        with pytest.raises(ValueError, match=r"'1-3' holds the values \[9\], but the model has 3 classes"):
+            pretrain(tmp_path, data=micro_data(labelled=samples))
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"labelled": []}, "labelled dataset is empty"),
+            ({"unlabelled": []}, "unlabelled dataset is empty"),
+            ({"unlabelled": None}, "fixmatch needs unlabelled images"),
+            (
+                {"unlabelled": [{"id": "n", "image": np.zeros((72, 72, 4), np.uint8)}] * 4},
+                "unlabelled image 'n' has 4 channels, the model takes 3",
+            ),
+        ],
+    )
+    def test_bad_data(self, tmp_path, changes, message):
+        with pytest.raises(ValueError, match=message):
+            pretrain(tmp_path, data=micro_data(**changes))
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("--crop_size", "60"), "crop_size 60 is not a multiple of the patch size 16"),
+            (("--mean_excludes", "sky"), "mean_excludes names sky; the classes: red, green, blue"),
+            (("--trackers", "mlflo"), "trackers not known or not installed: mlflo"),
+            (("--image_mean", "0", "0", "0", "0"), "image_mean has 4 channels, image_std 3"),
+        ],
+    )
+    def test_bad_settings(self, tmp_path, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            pretrain(tmp_path, *arguments, "--total_steps", "1")
+
+    def test_another_recipe_cannot_resume(self, whole_run, tmp_path):
+        with pytest.raises(CheckpointError, match=r"another recipe.*learning_rate: 0\.001 then, 0\.002 now"):
+            pretrain(tmp_path, *VARIED, "--learning_rate", "2e-3", "--resume", str(newest(whole_run / "checkpoints")))
+
+    def test_a_new_run_does_not_mix_with_an_old_one(self, whole_run):
+        with pytest.raises(CheckpointError, match="holds checkpoints already, up to step-00000020"):
+            pretrain(whole_run)
+
+    def test_an_older_checkpoint_of_the_same_run_is_refused(self, whole_run):
+        older = whole_run / "checkpoints" / "step-00000010"
+        with pytest.raises(CheckpointError, match="not the newest checkpoint of its run, which is step-00000020"):
+            pretrain(whole_run, *VARIED, "--resume", str(older))
+
+    def test_no_checkpoint(self, tmp_path):
+        with pytest.raises(CheckpointError, match="is no checkpoint"):
+            pretrain(tmp_path, "--resume", str(tmp_path / "nowhere"))
+
+    def test_a_network_with_other_classes(self, whole_run, tmp_path):
+        data = micro_data(labels=("a", "b"), palette=((0, 0, 0), (9, 9, 9)))
+        with pytest.raises(ValueError, match="has 3 classes in 1 task"):
+            pretrain(tmp_path, "--segmenter", str(whole_run / "segmenter"), data=data)
+
+
+class Deadly(list):
+    """Samples whose reading kills the process, unless it is the main one."""
+
+    main = os.getpid()
+
+    def __getitem__(self, index):
+        if os.getpid() != self.main:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(index)
+
+
+def test_a_whole_segmenter_or_an_encoder_can_start_a_run(whole_run, tmp_path):
+    one_step = ("--total_steps", "1", "--learning_rate", "0", "--warmup_steps", "0")
+    pretrain(tmp_path / "a", *one_step, "--segmenter", str(whole_run / "segmenter"))
+    pretrain(tmp_path / "b", *one_step, "--encoder", str(whole_run / "encoder"))
+    expected = weights(whole_run)
+    for name, tensor in weights(tmp_path / "b").items():
+        if name.startswith("backbone."):
+            assert torch.equal(tensor, expected[name]), name
+    assert torch.equal(weights(tmp_path / "a")["classifiers.0.weight"], expected["classifiers.0.weight"])
+
+
+def test_collapse_is_warned_about():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        health = PseudoLabelHealth(["land", "water"], window=3, patience=5)
+        for step in range(4):
+            assert health.see(step, 0.5, [0.5, 0.5]) == []
+        for step in range(4, 8):
+            health.see(step, 0.001, [0.0, 1.0])
+    texts = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
+    assert len(texts) == 2
+    assert any("mask ratio has collapsed" in text for text in texts)
+    assert any("class 'water' has taken over 100%" in text for text in texts)

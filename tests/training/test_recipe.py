@@ -1,0 +1,97 @@
+"""Recipes: files, overrides, and everything that is refused."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from s5_hf.training.recipe import Recipe, differing_keys, read_recipe
+
+RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "recipe.yaml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("size", ["b", "l", "h"])
+def test_published_recipes_hold_the_published_values(size):
+    recipe = read_recipe([str(RECIPES / f"s4p_vit_{size}.yaml")])
+    assert recipe.model.model_size == size
+    assert (recipe.method.method, recipe.method.confidence_threshold) == ("fixmatch", 0.95)
+    optimizer = recipe.optimizer
+    assert (optimizer.learning_rate, optimizer.weight_decay, optimizer.schedule) == (5e-5, 0.01, "cosine")
+    assert (optimizer.beta1, optimizer.beta2, optimizer.total_steps) == (0.9, 0.999, 120_000)
+    assert (optimizer.labelled_batch_size, optimizer.unlabelled_batch_size) == (12, 12)
+    assert (recipe.data.crop_size, recipe.data.scale_range) == (512, [0.5, 2.0])
+    assert recipe.data.mean_excludes == ["background"]
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_recipe_is_valid(path):
+    assert read_recipe([str(path)]).method.method == "fixmatch"
+
+
+def test_the_command_line_goes_before_the_file(write):
+    path = write("learning_rate: 1e-3\ntotal_steps: 7\nclasses: [a, b]\ncompile: true\ngradient_clip: null\n")
+    recipe = read_recipe([path, "--total_steps", "9", "--classes", "c", "d", "--no_channel_dropout"])
+    assert recipe.optimizer.learning_rate == 1e-3
+    assert recipe.optimizer.total_steps == 9
+    assert recipe.data.classes == ["c", "d"]
+    assert recipe.optimizer.compile is True and recipe.method.channel_dropout is False
+    assert recipe.optimizer.gradient_clip is None
+
+
+def test_a_resolved_recipe_reads_back(write):
+    recipe = Recipe.make(method="unimatch_v2", learning_rate=1e-3, classes=["a b", "c"], gradient_clip=1.0)
+    assert read_recipe([write(recipe.to_yaml())]) == recipe
+    assert yaml.safe_load(recipe.to_yaml())["classes"] == ["a b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learning_rat: 1.0", "unknown keys: learning_rat; known keys: model_size"),
+        ("total_steps: many", "total_steps.*invalid int value: 'many'"),
+        ("total_steps: 1.5", r"total_steps.*invalid int value: '1\.5'"),
+        ("schedule: linear", "schedule.*linear"),
+        ("compile: perhaps", "compile"),
+        ("method: fixmach", "unknown method 'fixmach'; known methods: fixmatch"),
+        ("total_steps: 0", "total_steps must be at least 1, got 0"),
+        ("scale_range: [2.0, 0.5]", r"scale_range .* got \[2\.0, 0\.5\]"),
+        ("unlabelled_batch_size: 1", "needs an unlabelled_batch_size of at least 2"),
+        ("unlabelled_dataset: rest", "needs labelled_count"),
+        ("encoder: a\nsegmenter: b", "encoder or segmenter, not both"),
+        ("- a\n- b", "must hold `key: value` lines, got list"),
+        ("a: [", "no valid YAML"),
+    ],
+)
+def test_bad_recipes_are_refused(write, text, message):
+    with pytest.raises(ValueError, match=message):
+        read_recipe([write(text)])
+
+
+def test_unknown_arguments_and_files():
+    with pytest.raises(ValueError, match="--learning_rat"):
+        read_recipe(["--learning_rat", "1"])
+    with pytest.raises(FileNotFoundError, match=r"no recipe file nowhere\.yaml"):
+        read_recipe(["nowhere.yaml"])
+    with pytest.raises(ValueError, match="the settings has unknown keys: bogus"):
+        Recipe.make(bogus=1)
+
+
+def test_a_resumed_run_may_change_its_bookkeeping_only():
+    recipe = Recipe.make(learning_rate=1e-3, output_dir="a")
+    saved = recipe.to_dict()
+    assert differing_keys(saved, Recipe.make(learning_rate=1e-3, output_dir="b", num_workers=0)) == {}
+    changed = Recipe.make(learning_rate=1e-4, method="supervised")
+    assert differing_keys(saved, changed) == {
+        "method": ("fixmatch", "supervised"),
+        "learning_rate": (1e-3, 1e-4),
+    }

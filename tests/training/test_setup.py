@@ -1,0 +1,69 @@
+"""A run that a recipe alone describes: folders on disk, streamed or indexed, with its trackers."""
+
+from types import SimpleNamespace
+
+import pytest
+from accelerate import DistributedType
+from accelerate.state import AcceleratorState
+from PIL import Image
+
+from s5_hf.training.recipe import Recipe
+from s5_hf.training.run_folder import read_log
+from s5_hf.training.setup import make_recipe_method, refuse_sharding
+from tests.training.pretraining import MICRO, example, random_samples
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("folders")
+    for split, count, seed in (("train", 24, 1), ("val", 2, 2)):
+        for kind in ("images", "masks"):
+            (root / split / kind).mkdir(parents=True)
+        for index, sample in enumerate(random_samples(count, seed)):
+            Image.fromarray(sample["image"]).save(root / split / "images" / f"{index}.png")
+            Image.fromarray(sample["mask"]).save(root / split / "masks" / f"{index}.png")
+    return root
+
+
+def run(folders, output_dir, *arguments):
+    AcceleratorState._reset_state(reset_partial_state=True)
+    settings = (
+        *("--labelled_dataset", "s5-image-mask", "--labelled_dir", str(folders), "--classes", "red", "green", "blue"),
+        *("--unlabelled_dataset", "s5-image-mask", "--unlabelled_dir", str(folders), "--output_dir", str(output_dir)),
+        *("--total_steps", "8", "--checkpoint_steps", "5"),
+    )
+    example("pretrain_s4p").main([*MICRO, *settings, *arguments])
+
+
+def losses(folder):
+    return {entry["step"]: entry["loss"] for entry in read_log(folder) if "loss" in entry}
+
+
+def test_a_streamed_run_resumes_exactly_over_the_end_of_an_epoch(folders, tmp_path):
+    streamed = ("--streaming", "--num_workers", "1")
+    run(folders, tmp_path / "whole", *streamed)
+    run(folders, tmp_path / "parts", *streamed)
+    last = tmp_path / "parts" / "checkpoints" / "step-00000008"
+    last.rename(tmp_path / "elsewhere")  # as if the run had been killed after step 5
+    run(folders, tmp_path / "parts", *streamed, "--resume", "auto")
+    assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+    assert sorted(losses(tmp_path / "whole")) == list(range(1, 9))
+
+
+def test_tensorboard_is_written_and_the_rest_is_unlabelled(folders, tmp_path):
+    few = ("--labelled_count", "6", "--unlabelled_dataset", "rest", "--total_steps", "1")
+    run(folders, tmp_path, *few, "--trackers", "tensorboard")
+    events = [path for path in (tmp_path / "s4p").iterdir() if "tfevents" in path.name]
+    assert events and b"loss_unsupervised" in events[0].read_bytes()
+
+
+def test_a_method_gets_its_own_options():
+    method = make_recipe_method(Recipe.make(method="unimatch_v2", teacher_decay=0.9, confidence_threshold=0.8))
+    assert (method.teacher_decay, method.confidence_threshold) == (0.9, 0.8)
+    assert make_recipe_method(Recipe.make(method="supervised")).name == "supervised"
+
+
+def test_sharded_weights_have_no_average():
+    with pytest.raises(ValueError, match="FSDP does not keep"):
+        refuse_sharding(SimpleNamespace(distributed_type=DistributedType.FSDP))
+    refuse_sharding(SimpleNamespace(distributed_type=DistributedType.MULTI_GPU))
