@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from .commands import datasets, demo, models
+from .commands import curate, datasets, demo, models
 
 app = typer.Typer(
     name="s5-hf",
@@ -23,6 +23,7 @@ def root() -> None:
 
 models.register(app)
 app.add_typer(datasets.app)
+app.add_typer(curate.app)
 demo.register(app)
 
 

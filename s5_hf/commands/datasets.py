@@ -148,7 +148,7 @@ def inspect_command(
     from s5_hf.inspection import inspect_folder, open_folder
     from s5_hf.inspection_sheet import draw_sheet
 
-    folder = open_folder(dataset, data_dir, config, split, _builder_options(option or []))
+    folder = open_folder(dataset, data_dir, config, split, builder_options(option or []))
     report = inspect_folder(folder, limit, workers)
     _print_report(report)
     if output is not None:
@@ -162,7 +162,7 @@ def inspect_command(
         raise typer.Exit(1)
 
 
-def _builder_options(options: list[str]) -> dict[str, object]:
+def builder_options(options: list[str]) -> dict[str, object]:
     """`name=value` to keywords; a value that is no JSON is text."""
     import json
 

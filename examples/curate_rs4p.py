@@ -1,0 +1,34 @@
+"""Curate a pre-training set on one process or many.
+
+    python examples/curate_rs4p.py examples/recipes/curate_tiny.yaml
+    accelerate launch --multi_gpu --num_processes 8 examples/curate_rs4p.py my-recipe.yaml
+    ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 examples/curate_rs4p.py my-recipe.yaml  # without a GPU
+
+Scoring is what takes the time, and all processes share it: each takes unfinished parts of the archive in turn. The
+rest is done by the main process. Whatever stops the job, the same command goes on where it was, also with another
+number of processes.
+"""
+
+import sys
+
+from accelerate import Accelerator
+
+import s5_hf  # noqa: F401 - makes the networks and the datasets known
+from s5_hf.curation.recipe import read_recipe
+from s5_hf.curation.run import run_recipe
+
+
+def main() -> None:
+    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
+        sys.exit(__doc__)
+    recipe = read_recipe(sys.argv[1])
+
+    accelerator = Accelerator()
+    accelerator.print(f"curating {recipe.select.target} patches on {accelerator.num_processes} processes")
+    report = run_recipe(recipe, accelerator)
+    accelerator.print(f"dataset: {recipe.output}/dataset\nreport:  {report}")
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Lists of what must not be selected: ids, and perceptual hashes of evaluation images."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from tqdm.auto import tqdm
+
+from ..atomic import atomic_file
+from ..dataset_builders.errors import SampleError
+from .patches import cut_patches
+from .sources import ImageList
+
+__all__ = ["hash_images", "read_hashes", "read_ids", "write_hashes"]
+
+_THREADS = 4
+
+
+def hash_images(
+    images: ImageList, patch_size: int | None = None, stride: int | None = None, edges: str = "shift"
+) -> np.ndarray:
+    """Perceptual hashes of images and of their patches, to keep them out of a selection.
+
+    Cut with the size, stride and edges of the candidates: a hash stands for a whole picture, so it finds an
+    evaluation image that is a candidate as a whole, or that was cut along the same grid.
+
+    Returns:
+        uint64, ascending, without repetitions.
+
+    Raises:
+        SampleError: if an image cannot be read.
+    """
+
+    def hashes(number: int, sample: dict) -> list[int]:
+        sizes = {None, patch_size}
+        return [patch.content.hash for size in sizes for patch in cut_patches(sample, number, size, stride, edges)]
+
+    def all_hashes() -> Iterator[int]:
+        work = deque()
+        for number, sample in enumerate(tqdm(images.read(0, len(images)), "hashing", len(images), unit="image")):
+            if isinstance(sample, SampleError):
+                raise sample
+            work.append(pool.submit(hashes, number, sample))
+            if len(work) > 2 * _THREADS:
+                yield from work.popleft().result()
+        for left in work:
+            yield from left.result()
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return np.unique(np.fromiter(all_hashes(), dtype=np.uint64))
+
+
+def write_hashes(hashes: np.ndarray, path: str | Path) -> None:
+    """Write a text file with 16 hexadecimal digits per line."""
+    with atomic_file(path) as temporary:
+        temporary.write_text("".join(f"{value:016x}\n" for value in hashes.tolist()), encoding="utf-8")
+
+
+def read_hashes(path: str | Path) -> np.ndarray:
+    """Read what `write_hashes` wrote, as uint64.
+
+    Raises:
+        ValueError: naming the first line that is no hash.
+    """
+    lines = _lines(path)
+    for number, line in enumerate(lines, start=1):
+        if len(line) != 16 or not set(line.lower()) <= set("0123456789abcdef"):
+            raise ValueError(f"{path}, line {number}: expected 16 hexadecimal digits, got {line!r}")
+    return np.array([int(line, 16) for line in lines], dtype=np.uint64)
+
+
+def read_ids(path: str | Path) -> pa.Array:
+    """Ids from a text file with one per line."""
+    return pa.array(_lines(path), pa.string())
+
+
+def _lines(path: str | Path) -> list[str]:
+    return [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -1,0 +1,134 @@
+"""Patches of images: decoding, cutting, measuring. Pure functions from a raw sample to arrays."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from ..dataset_builders.errors import CorruptImageError
+from ..dataset_builders.images import DECODING_ERRORS
+from ..preparation.crops import Window, row_windows
+from .content import PatchContent, measure_content
+
+if TYPE_CHECKING:
+    from ..dataset_builders.shards import Sample
+
+__all__ = ["EDGES", "Patch", "cut_patches", "decode_image", "patch_windows"]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A piece of an image.
+
+    Attributes:
+        id: the image's id; `@left,top` is added where the image was cut.
+        source: of the image.
+        image: number of the image in its list.
+        window: pixels of the image; the right and bottom are exclusive.
+        pixels: uint8 `(height, width, 3)`.
+        content: measures of the pixels.
+        label_counts: labelled pixels by class id 0..255 where the image has a mask, else `None`.
+    """
+
+    id: str
+    source: str
+    image: int
+    window: Window
+    pixels: np.ndarray
+    content: PatchContent
+    label_counts: np.ndarray | None
+
+
+EDGES = ("shift", "drop")
+
+
+def patch_windows(width: int, height: int, size: int | None, stride: int | None, edges: str = "shift") -> list[Window]:
+    """Windows over an image, row after row.
+
+    An image gives itself as a whole where `size` is `None`, and along each side that is not longer than `size`.
+
+    Args:
+        width, height: of the image in pixels.
+        size: side of a patch.
+        stride: pixels between patches, `None` for `size`.
+        edges: what is done where windows do not end at the border: `"shift"` moves the last one inwards, so that
+            every pixel is seen but patches may overlap by much; `"drop"` leaves the rest of the image out.
+
+    Raises:
+        ValueError: if size or stride are out of range, or edges is unknown.
+    """
+    if edges not in EDGES:
+        raise ValueError(f"edges must be one of {', '.join(EDGES)}, got {edges!r}")
+    if size is None:
+        return [Window(0, 0, width, height)]
+    stride = size if stride is None else stride
+    windows = [
+        Window(window.left, window.top, min(window.right, width), min(window.bottom, height))
+        for window in row_windows(width, height, size, stride)
+    ]
+    if edges == "drop":
+        return [window for window in windows if window.left % stride == 0 and window.top % stride == 0]
+    return windows
+
+
+def cut_patches(
+    sample: Sample, image: int, size: int | None, stride: int | None, edges: str = "shift"
+) -> Iterator[Patch]:
+    """The patches of a raw sample.
+
+    Args:
+        sample: with `image`, `id`, `source` and perhaps `mask`.
+        image: number of the image in its list.
+        size, stride, edges: as `patch_windows` takes them.
+
+    Raises:
+        CorruptImageError: if the image or the mask does not decode, or has no 8 bits per channel.
+    """
+    pixels = np.asarray(decode_image(sample["image"], sample["id"]))
+    mask = None if sample.get("mask") is None else np.asarray(_open(sample["mask"], f"mask of {sample['id']}"))
+    height, width = pixels.shape[:2]
+    for window in patch_windows(width, height, size, stride, edges):
+        rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
+        patch = pixels[rows, columns]  # a view: copied once, into a batch
+        whole = (window.width, window.height) == (width, height)
+        counts = None if mask is None else np.bincount(mask[rows, columns].reshape(-1), minlength=256)[:256]
+        yield Patch(
+            id=sample["id"] if whole else f"{sample['id']}@{window.left},{window.top}",
+            source=sample["source"],
+            image=image,
+            window=window,
+            pixels=patch,
+            content=measure_content(patch),
+            label_counts=counts,
+        )
+
+
+def decode_image(image: dict | Image.Image, name: str) -> Image.Image:
+    """An encoded image (`{"bytes", "path"}`) as RGB.
+
+    Raises:
+        CorruptImageError: if it does not decode, or has no 8 bits per channel.
+    """
+    opened = _open(image, name)
+    if opened.mode.startswith(("I", "F")):
+        raise CorruptImageError(
+            f"{name}: the image has the mode {opened.mode!r}, expected 8 bits per channel; s5-hf prepare converts it"
+        )
+    return opened.convert("RGB")
+
+
+def _open(image: dict | Image.Image, name: str) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image
+    content = image.get("bytes")
+    try:
+        with Image.open(image["path"] if content is None else io.BytesIO(content)) as opened:
+            opened.load()
+            return opened
+    except DECODING_ERRORS as error:
+        raise CorruptImageError(f"{name}: {error}") from error

@@ -1,0 +1,155 @@
+"""Recipes: one YAML file that says all four steps of a curation.
+
+output: curated
+model: my-segmenter
+labelled: {dataset: s5-image-mask, data_dir: my-tiles, options: {classes: [land, building]}}
+candidates:
+  - {folder: archive-a}
+  - {folder: archive-b, name: b}
+exclude_images: [{folder: my-tiles/val/images}]
+score: {patch_size: 512, batch_size: 16}
+cluster: {num_clusters: 16, compare: [4, 8, 16, 32]}
+select: {target: 100000}
+export: {encoding: png}
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+
+import yaml
+
+from .cluster import ClusterSettings
+from .export import ExportSettings
+from .score import ScoreSettings
+from .selection import SelectSettings
+from .sources import ImageSource
+
+__all__ = ["Recipe", "read_recipe", "settings_from"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that `run_recipe` needs. Relative paths count from the current folder.
+
+    Attributes:
+        output: folder for everything; it then holds `labelled-scores`, `scores`, `prototypes.safetensors`,
+            `selection`, `dataset` and `report.html`.
+        model: the segmenter: a folder, a Hub repository or a known name.
+        labelled: the labelled images.
+        candidates: the archives to select from.
+        task: of a model with several tasks.
+        precision: `"fp32"` or `"bf16"`.
+        exclude_images: images that must not be selected, such as those of evaluation sets.
+        exclude_ids, exclude_hashes: text files with one id, or one hash, per line.
+        score, cluster, select, export: settings of the steps. Scores keep pseudo-masks unless told otherwise.
+    """
+
+    output: str
+    model: str
+    labelled: tuple[ImageSource, ...]
+    candidates: tuple[ImageSource, ...]
+    task: str | None = None
+    precision: str = "fp32"
+    exclude_images: tuple[ImageSource, ...] = ()
+    exclude_ids: str | None = None
+    exclude_hashes: str | None = None
+    score: ScoreSettings = field(default_factory=lambda: ScoreSettings(pseudo_masks=True))
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    select: SelectSettings = field(default_factory=SelectSettings)
+    export: ExportSettings = field(default_factory=ExportSettings)
+
+
+_SECTIONS = {"cluster": ClusterSettings, "select": SelectSettings, "export": ExportSettings}
+_SOURCES = ("labelled", "candidates", "exclude_images")
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for YAML that does not parse, unknown or missing keys, and values of the wrong type or range; the
+            message names the file and the key.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no valid YAML: {error}") from error
+    try:
+        return _recipe(content)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def settings_from(kind: type, values: object, place: str) -> object:
+    """A settings dataclass from a mapping, with checked keys and types.
+
+    Raises:
+        ValueError: naming the key, the value seen and what was expected.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{place} must be a mapping of names to values, got {values!r}")
+    known = {entry.name: entry for entry in fields(kind)}
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+            raise ValueError(f"{place} has an unknown key {key!r}{hint}")
+    missing = [
+        name
+        for name, entry in known.items()
+        if entry.default is MISSING and entry.default_factory is MISSING and name not in values
+    ]
+    if missing:
+        raise ValueError(f"{place} lacks {', '.join(missing)}")
+    hints = typing.get_type_hints(kind)
+    for key, value in values.items():
+        if not _fits(value, hints[key]):
+            raise ValueError(f"{place}.{key} must be {_type_name(hints[key])}, got {value!r}")
+    return kind(**values)
+
+
+def _recipe(content: object) -> Recipe:
+    if not isinstance(content, Mapping):
+        raise ValueError(f"a recipe is a mapping of names to values, got {type(content).__name__}")
+    values = dict(content)
+    for name, kind in _SECTIONS.items():
+        if name in values:
+            values[name] = settings_from(kind, values[name], name)
+    if "score" in values:
+        if not isinstance(values["score"], Mapping):
+            raise ValueError(f"score must be a mapping of names to values, got {values['score']!r}")
+        values["score"] = settings_from(ScoreSettings, {"pseudo_masks": True, **values["score"]}, "score")
+    for name in _SOURCES:
+        if name in values:
+            entries = values[name] if isinstance(values[name], list) else [values[name]]
+            values[name] = tuple(
+                settings_from(ImageSource, entry, f"{name}[{index}]") for index, entry in enumerate(entries)
+            )
+    return settings_from(Recipe, values, "the recipe")
+
+
+def _fits(value: object, hint: object) -> bool:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return any(_fits(value, argument) for argument in arguments)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
+    if origin is not None and issubclass(origin, Mapping):
+        return isinstance(value, Mapping)
+    if origin is not None:  # a sequence
+        return isinstance(value, list | tuple) and all(_fits(item, arguments[0]) for item in value)
+    if hint in (int, float):
+        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
+    return value is None if hint is type(None) else isinstance(value, hint)
+
+
+def _type_name(hint: object) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("collections.abc.", "")

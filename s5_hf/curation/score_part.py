@@ -1,0 +1,204 @@
+"""Scoring one part: decode and cut in threads, segment in batches, hand rows out in the order of the patches."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..dataset_builders.errors import CorruptImageError, SampleError
+from .entropy import PatchStatistics, patch_statistics
+from .patches import Patch, cut_patches
+from .segmenter import Segmenter
+from .sources import ImageList
+
+__all__ = ["PartScorer"]
+
+logger = logging.getLogger(__name__)
+
+_PENDING_BATCHES = 8
+_NOT_FINITE = "the logits are not finite"
+_NO_DATA = "all pixels are no data"
+
+
+@dataclass
+class PartScorer:
+    """Turns ranges of images into rows of the score table.
+
+    Attributes:
+        segmenter: the model.
+        images: the list that ranges refer to.
+        pool: threads that decode images and encode masks.
+        lookahead: images that are decoded ahead of the model.
+        patch_size, stride, edges: as `patch_windows` takes them.
+        batch_size: patches per forward pass; only patches of one size share a batch.
+        background: class id that entropy leaves out.
+        pseudo_masks: whether rows hold the predicted classes as PNG.
+        nodata: pixels with this value in all channels do not count.
+        skip_corrupt: whether an image that cannot be read becomes a row with a `problem`, or raises.
+    """
+
+    segmenter: Segmenter
+    images: ImageList
+    pool: ThreadPoolExecutor
+    lookahead: int
+    patch_size: int | None
+    stride: int | None
+    edges: str
+    batch_size: int
+    background: int | None
+    pseudo_masks: bool
+    nodata: int | None
+    skip_corrupt: bool
+    _rows: dict[int, dict] = field(default_factory=dict)
+    _in_flight: deque = field(default_factory=deque)
+
+    def rows(self, start: int, stop: int) -> Iterator[dict]:
+        """The rows of all patches of the images `start` to `stop`, in order.
+
+        Raises:
+            CorruptImageError: for an image that cannot be read, unless `skip_corrupt`.
+        """
+        self._rows.clear()
+        self._in_flight.clear()
+        waiting: dict[tuple[int, ...], list[tuple[int, Patch]]] = {}
+        number_waiting = handed_out = 0
+        for position, item in enumerate(self._patches(start, stop)):
+            if isinstance(item, dict):
+                self._rows[position] = item
+            else:
+                group = waiting.setdefault(item.pixels.shape, [])
+                group.append((position, item))
+                number_waiting += 1
+                if len(group) == self.batch_size or number_waiting == _PENDING_BATCHES * self.batch_size:
+                    fullest = max(waiting, key=lambda shape: len(waiting[shape]))
+                    number_waiting -= len(waiting[fullest])
+                    self._launch(waiting.pop(fullest))
+            while handed_out in self._rows:
+                yield self._finished(handed_out)
+                handed_out += 1
+        for group in waiting.values():
+            self._launch(group)
+        self._collect_all()
+        while handed_out in self._rows:
+            yield self._finished(handed_out)
+            handed_out += 1
+
+    def _patches(self, start: int, stop: int) -> Iterator[Patch | dict]:
+        """Patches in order, a row with its problem for what cannot be read."""
+        decoding: deque[tuple[int, Future | SampleError]] = deque()
+        try:
+            for number, sample in enumerate(self.images.read(start, stop), start=start):
+                broken = isinstance(sample, SampleError)
+                work = sample if broken else self.pool.submit(self._cut, sample, number)
+                decoding.append((number, work))
+                if len(decoding) > self.lookahead:
+                    yield from self._decoded(*decoding.popleft())
+            while decoding:
+                yield from self._decoded(*decoding.popleft())
+        finally:
+            for _, work in decoding:
+                if isinstance(work, Future):
+                    work.cancel()
+
+    def _cut(self, sample: dict, number: int) -> list[Patch] | tuple[dict, CorruptImageError]:
+        try:
+            return list(cut_patches(sample, number, self.patch_size, self.stride, self.edges))
+        except CorruptImageError as error:
+            return sample, error
+
+    def _decoded(self, number: int, work: Future | SampleError) -> Iterator[Patch | dict]:
+        result = work if isinstance(work, SampleError) else work.result()
+        if isinstance(result, list):
+            yield from result
+            return
+        sample, error = ({"id": f"unreadable:{number}", "source": None}, result) if work is result else result
+        if not self.skip_corrupt:
+            raise error
+        logger.warning("skipped: %s", error)
+        yield {**_placement(sample["id"], sample["source"], number, 0, 0, 0, 0), "problem": str(error)}
+
+    def _launch(self, group: list[tuple[int, Patch]]) -> None:
+        """Start a batch, then collect the one before: a GPU works on this one meanwhile."""
+        pixels = np.stack([patch.pixels for _, patch in group])
+        prediction = self.segmenter(pixels)
+        valid = None
+        if self.nodata is not None:
+            valid = torch.from_numpy((pixels != self.nodata).any(axis=3)).to(prediction.logits.device)
+        with torch.inference_mode():
+            statistics = patch_statistics(prediction.logits, self.background, valid)
+        # The pixels themselves are no longer needed, and an image's patches would hold it in memory.
+        group = [(position, _described(patch)) for position, patch in group]
+        self._in_flight.append((group, statistics, prediction.features))
+        if len(self._in_flight) > 1:
+            self._collect(*self._in_flight.popleft())
+
+    def _collect_all(self) -> None:
+        while self._in_flight:
+            self._collect(*self._in_flight.popleft())
+
+    def _collect(self, group: list[tuple[int, dict]], statistics: PatchStatistics, features: torch.Tensor) -> None:
+        on_host = {
+            "entropy": statistics.entropy,
+            "entropy_renormalised": statistics.entropy_renormalised,
+            "entropy_with_background": statistics.entropy_with_background,
+            "confidence": statistics.confidence,
+            "class_counts": statistics.class_counts,
+            "feature": features,
+        }
+        columns = {name: values.cpu().numpy() for name, values in on_host.items()}
+        finite = (statistics.finite & torch.isfinite(features).all(dim=1)).tolist()
+        valid_pixels = statistics.valid_pixels.tolist()
+        classes = statistics.classes.to(torch.uint8).cpu().numpy() if self.pseudo_masks else None
+        for index, (position, row) in enumerate(group):
+            problem = None if finite[index] else _NOT_FINITE
+            problem = _NO_DATA if valid_pixels[index] == 0 else problem
+            if problem is not None:
+                logger.warning("%s is left out: %s", row["id"], problem)
+                self._rows[position] = {**row, "problem": problem}
+                continue
+            row.update({name: values[index] for name, values in columns.items()})
+            if classes is not None:
+                row["pseudo_mask"] = self.pool.submit(_png, classes[index])
+            self._rows[position] = row
+
+    def _finished(self, position: int) -> dict:
+        row = self._rows.pop(position)
+        if isinstance(row.get("pseudo_mask"), Future):
+            row["pseudo_mask"] = row["pseudo_mask"].result()
+        counts = row.get("label_counts")
+        if counts is not None:
+            row["label_counts"] = counts[: len(self.segmenter.labels)]
+        return row
+
+
+def _described(patch: Patch) -> dict:
+    """The columns of a row that need no model."""
+    window, content = patch.window, patch.content
+    return {
+        **_placement(patch.id, patch.source, patch.image, window.left, window.top, window.width, window.height),
+        "contrast": content.contrast,
+        "coherence": content.coherence,
+        "hash": content.hash,
+        "label_counts": patch.label_counts,
+    }
+
+
+def _placement(
+    name: str, source: str | None, image: int, left: int, top: int, width: int, height: int
+) -> dict[str, object]:
+    keys = ("id", "source", "image", "left", "top", "width", "height")
+    return dict(zip(keys, (name, source, image, left, top, width, height), strict=True))
+
+
+def _png(classes: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(classes).save(buffer, format="PNG")
+    return buffer.getvalue()
