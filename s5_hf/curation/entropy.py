@@ -62,7 +62,6 @@ def patch_statistics(
             f"valid must be bool of the shape {tuple(logits[:, 0].shape)}, got {valid.dtype} {tuple(valid.shape)}"
         )
     logits = logits.double() if logits.dtype == torch.float64 else logits.float()
-    finite = (torch.isfinite(logits).all(dim=1) | ~valid).flatten(1).all(dim=1)
     valid_pixels = valid.flatten(1).sum(dim=1)
 
     def mean(values: torch.Tensor) -> torch.Tensor:
@@ -71,18 +70,21 @@ def patch_statistics(
 
     log_probabilities = logits.log_softmax(dim=1)
     probabilities = log_probabilities.exp()
-    terms = -probabilities * log_probabilities
-    with_background = mean(terms.sum(dim=1))
+    confidence, classes = probabilities.max(dim=1)
+    # In place from here on: large batches of many classes are gigabytes.
+    terms = probabilities.mul_(log_probabilities).neg_()
+    pixel_entropy = terms.sum(dim=1)
+    # A logit that is NaN or infinite makes its pixel's entropy NaN.
+    finite = (torch.isfinite(pixel_entropy) | ~valid).flatten(1).all(dim=1)
+    with_background = mean(pixel_entropy)
     if background is None:
         entropy = renormalised = with_background
     else:
-        others = [index for index in range(num_classes) if index != background]
-        entropy = mean(terms[:, others].sum(dim=1))
+        entropy = mean(pixel_entropy - terms[:, background])
         # The softmax of the other logits, not P / (1 - P_background), which is 0 / 0 where background is sure.
-        foreground = logits[:, others].log_softmax(dim=1)
-        renormalised = mean(-(foreground.exp() * foreground).sum(dim=1))
+        others = torch.cat([logits[:, :background], logits[:, background + 1 :]], dim=1).log_softmax(dim=1)
+        renormalised = mean(others.exp().mul_(others).sum(dim=1).neg_())
 
-    confidence, classes = probabilities.max(dim=1)
     counted = torch.where(valid, classes, num_classes).flatten(1)  # one more bin, for pixels that do not count
     counts = torch.zeros(batch_size, num_classes + 1, dtype=torch.int64, device=logits.device)
     counts.scatter_add_(1, counted, torch.ones_like(counted))

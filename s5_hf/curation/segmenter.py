@@ -104,7 +104,9 @@ class Segmenter:
         return Prediction(logits, functional.normalize(_pool(feature_map.float()), dim=1))
 
     def feature_size(self, side: int) -> int:
-        """Length of a feature, found out on a blank patch of that side."""
+        """Length of a feature; for models of other packages found out on a blank patch of that side."""
+        if self.is_s5:
+            return self.model.backbone.channels[-1]
         return self(np.zeros((1, side, side, 3), dtype=np.uint8)).features.shape[1]
 
     def _forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
