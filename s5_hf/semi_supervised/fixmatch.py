@@ -8,7 +8,7 @@ from torch import nn
 from .batches import LabelledBatch, UnlabelledBatch
 from .losses import consistency_loss, supervised_loss
 from .method import Method, MethodOutput, register_method
-from .pseudo_labels import check_threshold, cutmix, label_weak_views
+from .pseudo_labels import check_threshold, cutmix, label_weak_views, threshold_at
 
 
 @register_method("fixmatch")
@@ -21,12 +21,15 @@ class FixMatch(Method):
 
     Args:
         confidence_threshold: tau, 0.95 as published.
+        unlabelled_from_step: before this step no pseudo-label counts (0, from the start, as published). In eval mode a
+            new decoder is sure of nonsense until the running statistics of its batch norm have settled.
 
     Raises:
         ValueError: if the threshold is no probability.
     """
 
     confidence_threshold: float = 0.95
+    unlabelled_from_step: int = 0
 
     def __post_init__(self) -> None:
         check_threshold(self.confidence_threshold)
@@ -35,7 +38,8 @@ class FixMatch(Method):
         self, model: nn.Module, labelled: LabelledBatch, unlabelled: UnlabelledBatch | None, step: int
     ) -> MethodOutput:
         own, pasted = label_weak_views(model, unlabelled)
-        mixed = cutmix(unlabelled, 0, own, pasted, self.confidence_threshold)
+        threshold = threshold_at(step, self.confidence_threshold, self.unlabelled_from_step)
+        mixed = cutmix(unlabelled, 0, own, pasted, threshold)
         logits = model(torch.cat([labelled.pixel_values, mixed.pixel_values])).logits
         count = len(labelled.labels)
         loss_supervised = supervised_loss(logits[:count], labelled.labels)

@@ -1,5 +1,6 @@
 """Pseudo-labels: what a network in eval mode says about weak views, and how sure it is."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,6 +105,11 @@ def cutmix(
         confident=(confidence >= threshold) & valid,
         valid=valid,
     )
+
+
+def threshold_at(step: int, threshold: float, unlabelled_from_step: int) -> float:
+    """The threshold of a step; before `unlabelled_from_step` one that no probability reaches."""
+    return threshold if step >= unlabelled_from_step else math.inf
 
 
 def check_threshold(threshold: float) -> None:

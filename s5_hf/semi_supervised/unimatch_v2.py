@@ -10,7 +10,7 @@ from .batches import LabelledBatch, UnlabelledBatch
 from .channel_dropout import complementary_masks, scaled_channels
 from .losses import consistency_loss, supervised_loss
 from .method import Method, MethodOutput, register_method
-from .pseudo_labels import check_threshold, cutmix, label_weak_views
+from .pseudo_labels import check_threshold, cutmix, label_weak_views, threshold_at
 from .weight_average import WeightAverage
 
 
@@ -24,6 +24,7 @@ class UniMatchV2(Method):
 
     Args:
         confidence_threshold: probability from which on a pseudo-label counts.
+        unlabelled_from_step: before this step no pseudo-label counts.
         teacher_decay: the teacher's decay is min(1 - 1 / (step + 1), teacher_decay).
         channel_dropout: whether channels are dropped in complementary halves.
 
@@ -32,6 +33,7 @@ class UniMatchV2(Method):
     """
 
     confidence_threshold: float = 0.95
+    unlabelled_from_step: int = 0
     teacher_decay: float = 0.996
     channel_dropout: bool = True
     strong_views: ClassVar[int] = 2
@@ -54,7 +56,8 @@ class UniMatchV2(Method):
         if self.teacher is None:
             raise RuntimeError("unimatch_v2 has no teacher yet: call attach(model) before the first step")
         own, pasted = label_weak_views(self.teacher.model, unlabelled)
-        views = [cutmix(unlabelled, view, own, pasted, self.confidence_threshold) for view in (0, 1)]
+        threshold = threshold_at(step, self.confidence_threshold, self.unlabelled_from_step)
+        views = [cutmix(unlabelled, view, own, pasted, threshold) for view in (0, 1)]
         logits = self._logits(model, labelled.pixel_values, *(view.pixel_values for view in views))
         loss_supervised = supervised_loss(logits[0], labelled.labels)
         losses = [

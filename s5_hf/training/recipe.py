@@ -76,6 +76,7 @@ class MethodSettings:
 
     method: str = option("fixmatch", "supervised, fixmatch, unimatch_v2 or another registered method")
     confidence_threshold: float = option(0.95, "probability from which on a pseudo-label counts")
+    unlabelled_from_step: int = option(0, "steps with labelled images only, until a new decoder's batch norm settles")
     teacher_decay: float = option(0.996, "decay of UniMatch V2's teacher")
     channel_dropout: bool = option(True, "complementary channel dropout of UniMatch V2")
     cutmix_partner: Literal["same_batch", "second_batch"] = option(

@@ -163,6 +163,16 @@ def test_fixmatch_gives_no_gradient_through_pseudo_labels(dense_model):
     torch.testing.assert_close(own, dense_model.classifiers[0].weight.grad / 2)
 
 
+@pytest.mark.parametrize("name", ["fixmatch", "unimatch_v2"])
+def test_pseudo_labels_can_wait(dense_model, name):
+    method = make_method(name, confidence_threshold=0.4, unlabelled_from_step=5)
+    method.attach(dense_model)
+    ratios = [
+        method(dense_model, labelled_batch(), unlabelled_batch(views=2), step).scalars["mask_ratio"] for step in (4, 5)
+    ]
+    assert ratios[0] == 0 and ratios[1] > 0.5
+
+
 class TestUniMatchV2:
     def test_loss(self, dense_model):
         dense_model.eval()
