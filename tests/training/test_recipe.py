@@ -33,7 +33,7 @@ def test_published_recipes_hold_the_published_values(size):
     assert recipe.data.mean_excludes == ["background"]
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("s4p_*.yaml")), ids=lambda path: path.name)
 def test_every_recipe_is_valid(path):
     assert read_recipe([str(path)]).method.method == "fixmatch"
 
