@@ -61,11 +61,14 @@ def interrupt_at(monkeypatch, step, action):
 
 
 def driver(code, *arguments, **environment):
-    """Start Python with this repository's tests importable."""
+    """Start Python with this repository's tests importable, and with this process's number of threads.
+
+    A sum over another number of threads rounds differently, and runs are compared bit for bit.
+    """
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
