@@ -2,17 +2,19 @@
 
     python benchmarks/data.py                                  # images made up by the program
     python benchmarks/data.py --images PATH/TO/AERIAL/IMAGES   # crops of real images
-    python benchmarks/data.py --rounds 9 --no-memory
+    python benchmarks/data.py --rounds 15 --no-memory
 
 Every row decodes the same 512 px images to RGB arrays in one process. The baseline is what a training script without
 this package does: a `torch.utils.data.Dataset` that opens files with Pillow, read in order, or shuffled in batches by
-a `DataLoader` without workers. The ways take turns, 64 images each, through whole passes over the data: what disturbs
-the machine for a while disturbs all of them alike. Listing files and opening the dataset come before the clock, for
-the baseline too. "Per core" counts the processor time of the reading process, not the time on the clock.
+a `DataLoader` without workers. In every round each way gets a process of its own and one pass to warm up: within one
+process the places of the buffers decide whether a way is 15 % slower or faster, for as long as the process lives. The
+table holds the medians over the rounds. Listing files and opening the dataset come before the clock, for the baseline
+too. "Per core" counts the processor time of the reading process, not the time on the clock.
 """
 
 import argparse
 import io
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -33,6 +36,7 @@ import numpy as np
 import torch
 from datasets import load_dataset
 from PIL import Image
+from tqdm import tqdm
 
 import s5_hf
 from s5_hf.dataset_builders.streaming import ShuffledStream
@@ -41,7 +45,8 @@ from s5_hf.sharding import write_index, write_parquet_shards
 SIDE = 512
 TAR_SHARDS = 4
 BATCH_SIZE = 16
-TURN = 64
+# Forked processes have everything imported and opened, and the address space of their parent.
+CONTEXT = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
 IN_ORDER, SHUFFLED = "in order: map-style dataset, Pillow", "shuffled: map-style dataset, Pillow, DataLoader"
 MEMORY_COUNTS = (500, 2000, 8000)
 FORMATS = {"jpg": {"format": "JPEG", "quality": 90}, "png": {"format": "PNG"}}
@@ -58,7 +63,7 @@ class FolderDataset(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> np.ndarray:
         with Image.open(self.paths[index]) as image:
-            return np.asarray(image.convert("RGB"))
+            return rgb_array(image)
 
 
 class Baseline:
@@ -107,8 +112,13 @@ class Shuffled:
             yield from batch
 
 
+def rgb_array(image: Image.Image) -> np.ndarray:
+    """Without the copy that `convert` makes of an image that is RGB already; the baseline is spared it too."""
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
 def to_array(sample: dict) -> np.ndarray:
-    return np.asarray(sample["image"].convert("RGB"))
+    return rgb_array(sample["image"])
 
 
 def stream(data_dir: str) -> datasets.IterableDataset:
@@ -203,27 +213,21 @@ def serve(folder: Path) -> None:
     server.serve_forever()
 
 
-class Stopwatch:
-    """Reads a way in turns and adds up its time on the clock and of the processor."""
+def seconds_per_image(arrays: Iterable[np.ndarray], count: int) -> tuple[float, float]:
+    """Seconds on the clock and of the processor that a pass over `count` images takes for each."""
+    clock, processor = time.perf_counter(), time.process_time()
+    read = sum(array.shape == (SIDE, SIDE, 3) for array in islice(iter(arrays), count))
+    if read != count:
+        raise RuntimeError(f"{read} images of {SIDE} px were read, expected {count}")
+    return (time.perf_counter() - clock) / count, (time.process_time() - processor) / count
 
-    def __init__(self, arrays: Iterable[np.ndarray]):
-        self.arrays = arrays
-        self.images, self.clock, self.processor = 0, 0.0, 0.0
-        self._iterator: Iterator[np.ndarray] | None = None
 
-    def read(self, count: int) -> None:
-        """Read so many images, beginning the next pass where one ends."""
-        clock, processor = time.perf_counter(), time.process_time()
-        wanted = count
-        while wanted:
-            self._iterator = self._iterator or iter(self.arrays)
-            read = sum(array.shape == (SIDE, SIDE, 3) for array in islice(self._iterator, wanted))
-            if not read:
-                self._iterator = None
-            wanted -= read
-        self.clock += time.perf_counter() - clock
-        self.processor += time.process_time() - processor
-        self.images += count
+def measure_in_process(arrays: Iterable[np.ndarray], count: int, seed: int, answer: Connection) -> None:
+    """Measure in this process after a pass to warm up, from another state of the memory for every seed."""
+    scattered = [bytes(int(size)) for size in np.random.default_rng(seed).integers(1 << 10, 1 << 20, 64)]
+    del scattered[::2]
+    seconds_per_image(arrays, count)
+    answer.send(seconds_per_image(arrays, count))
 
 
 def measure_speed(folder: Path, encoding: str, count: int, rounds: int, images: Iterator[Image.Image]) -> None:
@@ -246,18 +250,22 @@ def measure_speed(folder: Path, encoding: str, count: int, rounds: int, images: 
             SHUFFLED: BaselineBatches(files),
             **{f"shuffled: stream, {name}": Shuffled(place) for name, place in places.items()},
         }
-        for arrays in ways.values():
-            Stopwatch(arrays).read(count)
-        watches = {name: Stopwatch(arrays) for name, arrays in ways.items()}
-        for _ in range(rounds * count // TURN):
-            for watch in watches.values():
-                watch.read(TURN)
+        seconds = {name: [] for name in ways}
+        for round_number in tqdm(range(rounds), desc=encoding):
+            for name, arrays in ways.items():
+                receiver, sender = CONTEXT.Pipe(duplex=False)
+                process = CONTEXT.Process(target=measure_in_process, args=(arrays, count, round_number, sender))
+                process.start()
+                sender.close()
+                seconds[name].append(receiver.recv())
+                process.join()
         server.stdin.close()
-    for name, watch in watches.items():
-        base = watches[IN_ORDER if name.startswith("in order") else SHUFFLED]
+    medians = {name: np.median(measured, axis=0) for name, measured in seconds.items()}
+    for name, (clock, processor) in medians.items():
+        base_clock, base_processor = medians[IN_ORDER if name.startswith("in order") else SHUFFLED]
         print(
-            f"| {encoding} | {name} | {watch.images / watch.clock:.1f} | {base.clock / watch.clock:.2f} "
-            f"| {watch.images / watch.processor:.1f} | {base.processor / watch.processor:.2f} |",
+            f"| {encoding} | {name} | {1 / clock:.1f} | {base_clock / clock:.2f} "
+            f"| {1 / processor:.1f} | {base_processor / processor:.2f} |",
             flush=True,
         )
 
@@ -301,8 +309,8 @@ def print_peak(kind: str, place: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, help="folder with RGB images of at least 512 px")
-    parser.add_argument("--count", type=int, default=1024, help="images per measurement")
-    parser.add_argument("--rounds", type=int, default=3, help="passes over them")
+    parser.add_argument("--count", type=int, default=512, help="images per measurement")
+    parser.add_argument("--rounds", type=int, default=7, help="processes for each way")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--no-speed", action="store_true")
     parser.add_argument("--no-memory", action="store_true")

@@ -82,7 +82,7 @@ def _is_complete(image: bytes | str, image_format: str) -> bool:
     if end_marker is None:
         return True
     if isinstance(image, bytes):
-        return end_marker in image[-_TRAILER_BYTES:]
+        return image.endswith(end_marker) or end_marker in image[-_TRAILER_BYTES:]
     with Path(image).open("rb") as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(max(0, size - _TRAILER_BYTES))

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from .errors import SampleError
+from .label_colors import decode_colors
 
 _ONE_CHANNEL_MODES = ("L", "P", "1", "I", "I;16", "I;16L", "I;16B")
 
@@ -65,14 +66,10 @@ class MaskEncoding:
         return ids.astype(np.uint8)
 
     def _from_colours(self, pixels: np.ndarray, name: str) -> np.ndarray:
-        codes = _colour_codes(pixels)
-        known = np.array(sorted((_colour_codes(np.array(colour)), ids) for colour, ids in self.colours.items()))
-        position = np.minimum(np.searchsorted(known[:, 0], codes), len(known) - 1)
-        unknown = known[position, 0] != codes
-        if unknown.any():
-            colour = tuple(pixels[unknown][0].tolist())
-            raise SampleError(f"{name}: {int(unknown.sum())} mask pixels of unknown colour, the first is {colour}")
-        return known[position, 1].astype(np.uint8)
+        try:
+            return decode_colors(pixels, self.colours)
+        except ValueError as error:
+            raise SampleError(f"{name}: {error}") from error
 
 
 def encode_mask(class_ids: np.ndarray) -> bytes:
@@ -93,8 +90,3 @@ def _to_uint8(values: np.ndarray, name: str) -> np.ndarray:
     if values.size and (values.min() < 0 or values.max() > 255):
         raise SampleError(f"{name}: mask values {values.min()} to {values.max()}, expected 0 to 255")
     return values.astype(np.uint8)
-
-
-def _colour_codes(pixels: np.ndarray) -> np.ndarray:
-    red, green, blue = (pixels[..., channel].astype(np.int64) for channel in range(3))
-    return (red << 16) | (green << 8) | blue

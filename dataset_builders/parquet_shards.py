@@ -74,22 +74,36 @@ class ParquetBlock:
 
 
 class ParquetRows(Sequence):
-    """Rows of a table as raw samples. Columns that a file does not have are None."""
+    """Rows of a table as raw samples. Columns that a file does not have are None.
+
+    Images, `{bytes, path}`, are copied out of the table one by one, when they are asked for; the other columns are
+    short and become Python values at once, which costs less than looking up each.
+    """
 
     def __init__(self, table: pa.Table, block: ParquetBlock) -> None:
         self._num_rows, self._block = table.num_rows, block
-        self._columns = {}
+        self._nested: dict[str, pa.Array] = {}
+        self._values: dict[str, list] = {}
         for name, aliases in block.shard.columns:
             alias = next((alias for alias in aliases if alias in table.column_names), None)
-            self._columns[name] = None if alias is None else table.column(alias)
-        if self._columns.get("image") is None:
-            raise ShardReadError(f"{block.shard.location} has no image column, only {table.column_names}")
+            if alias is None:
+                self._values[name] = [None] * table.num_rows
+            elif pa.types.is_struct(table.schema.field(alias).type):
+                self._nested[name] = table.column(alias).combine_chunks()
+            else:
+                self._values[name] = table.column(alias).to_pylist()
+        if "image" not in self._nested:
+            raise ShardReadError(
+                f"{block.shard.location} has no image column of {{bytes, path}}, only "
+                f"{', '.join(f'{field.name} ({field.type})' for field in table.schema)}"
+            )
 
     def __len__(self) -> int:
         return self._num_rows
 
     def __getitem__(self, row: int) -> Sample:
-        sample = {name: None if column is None else column[row].as_py() for name, column in self._columns.items()}
+        sample = {name: column[row].as_py() for name, column in self._nested.items()}
+        sample.update((name, values[row]) for name, values in self._values.items())
         if sample.get("id") is None:
             sample["id"] = f"{PurePosixPath(self._block.shard.location).stem}:{self._block.index}:{row}"
         name = f"{sample['id']} in {self._block.shard.location}"

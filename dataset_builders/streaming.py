@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from datasets import Dataset, Features, IterableDataset
+from datasets.features.features import decode_nested_example, require_decoding
 from datasets.iterable_dataset import ExamplesIterable
 from torch.utils.data import DataLoader, get_worker_info
 
@@ -84,6 +85,9 @@ class ShuffledStream(torch.utils.data.IterableDataset):
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must be between 0 and {world_size - 1}, got {rank}")
         self.features = _features_to_decode(dataset)
+        self._encoded_columns = {
+            column: feature for column, feature in (self.features or {}).items() if require_decoding(feature)
+        }
         self.transform, self.corrupt_images = transform, corrupt_images
         self.seed, self.batch_size, self.lanes = seed, batch_size, lanes
         self._blocks = blocks
@@ -222,7 +226,11 @@ class ShuffledStream(torch.utils.data.IterableDataset):
         if self.features is None:
             return sample
         try:
-            return self.features.decode_example(sample)
+            return sample | {
+                column: decode_nested_example(feature, sample[column])
+                for column, feature in self._encoded_columns.items()
+                if sample[column] is not None
+            }
         except DECODING_ERRORS as error:
             raise CorruptImageError(f"{sample.get('id')} in {name}: {error}") from error
 

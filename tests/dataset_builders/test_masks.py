@@ -27,7 +27,7 @@ def test_every_colour_becomes_its_id(palette, mode):
 
 def test_unknown_colour_and_unexpected_channels_are_named():
     pixels = np.array([[ISPRS_PALETTE[0], (1, 2, 3)]], dtype=np.uint8)
-    with pytest.raises(SampleError, match=r"m.png: 1 mask pixels of unknown colour, the first is \(1, 2, 3\)"):
+    with pytest.raises(SampleError, match=r"m.png: label colours that no class has: \(1, 2, 3\) in 1 pixels"):
         colour_encoding(ISPRS_PALETTE).class_ids(Image.fromarray(pixels), "m.png")
     with pytest.raises(SampleError, match="mode 'RGB', expected one channel"):
         MaskEncoding().class_ids(Image.fromarray(pixels), "m.png")

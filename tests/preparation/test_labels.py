@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from s5_hf.dataset_builders.isprs import RELEASE_ENCODING
+from s5_hf.dataset_builders.label_colors import decode_colors
 from s5_hf.dataset_builders.labels import ISAID_PALETTE, ISPRS_PALETTE
-from s5_hf.preparation.labels import decode_colors, read_label
+from s5_hf.preparation.labels import read_label
 
 ISPRS = RELEASE_ENCODING.colours
 
@@ -32,7 +33,7 @@ def test_unknown_colors_are_named_with_their_counts(tmp_path):
         read_label(path, ISPRS)
     assert str(path) in str(caught.value)
     assert "(1, 2, 3) in 4 pixels, (9, 9, 9) in 1 pixels" in str(caught.value)
-    assert "(0, 255, 255)" in str(caught.value)
+    assert "(0, 255, 255)" in str(caught.value) and "--color-tolerance" in str(caught.value)
 
 
 def test_a_tolerance_accepts_colors_that_are_slightly_off():
