@@ -56,7 +56,8 @@ class SelectSettings:
         minimum_coherence: smallest correlation of neighbouring pixels over four scales, -1 to 1: against noise.
             Radar speckle may need less.
         duplicates: `"perceptual"` compares perceptual hashes of the pixels, `"features"` hashes of the backbone
-            features, `"keep"` removes nothing. Of near-duplicates the first of the walk stays.
+            features, `"keep"` removes nothing. Of near-duplicates the one that comes first in the list of candidates
+            stays: that of the source named first, so name the archive you trust most before the others.
         duplicate_distance: largest number of different bits, of 64, between near-duplicates.
         exclusion_distance: the same between a candidate and an excluded hash.
     """
@@ -100,6 +101,7 @@ class Candidates:
 
     Attributes:
         ids: unique names.
+        position: int64, place in the list of candidates; of near-duplicates the first one stays.
         entropy: float32, of the wanted kind; NaN where there are no scores.
         cluster: int16, nearest prototype.
         similarity: float32, cosine similarity to it.
@@ -109,6 +111,7 @@ class Candidates:
     """
 
     ids: pa.ChunkedArray
+    position: np.ndarray
     entropy: np.ndarray
     cluster: np.ndarray
     similarity: np.ndarray
@@ -165,11 +168,12 @@ def select_patches(
         raise ValueError(f"the strategy {settings.strategy} needs prototypes")
     _check_unique(candidates.ids)
     reasons = _filtered(candidates, settings, excluded_ids, excluded_hashes)
-    order = _order(candidates, settings, np.flatnonzero(reasons == 0))
     if settings.duplicates != "keep":
-        stays = first_of_near_duplicates(candidates.hash[order], settings.duplicate_distance)
-        reasons[order[~stays]] = REASONS.index("near-duplicate")
-        order = order[stays]
+        listed = np.flatnonzero(reasons == 0)
+        listed = listed[np.argsort(candidates.position[listed], kind="stable")]
+        stays = first_of_near_duplicates(candidates.hash[listed], settings.duplicate_distance)
+        reasons[listed[~stays]] = REASONS.index("near-duplicate")
+    order = _order(candidates, settings, np.flatnonzero(reasons == 0))
     if len(order) < settings.target:
         raise ValueError(
             f"{settings.target} patches are wanted, but only {len(order)} of {len(candidates)} candidates are left "

@@ -26,6 +26,7 @@ def candidates(rows, order=None) -> Candidates:
     hashes = np.array([rows[row].get("hash", row * 0x9E3779B97F4A7C15 % 2**64) for row in order], dtype=np.uint64)
     return Candidates(
         ids=pa.chunked_array([pa.array([rows[row]["id"] for row in order], pa.string())]),
+        position=np.array(list(order), dtype=np.int64),
         entropy=column("entropy", 0.5, np.float32),
         cluster=column("cluster", 0, np.int16),
         similarity=column("similarity", 0.9, np.float32),
@@ -40,17 +41,17 @@ def candidates(rows, order=None) -> Candidates:
 def select_by_hand(rows, target, weights, limits):
     """Everything in one loop: filters, duplicates, quotas."""
     quotas = largest_remainder(target, weights).tolist()
-    seen, taken = [], []
-    for row in sorted(rows, key=lambda row: (row["entropy"], row["id"])):
+    usable, taken = [], []
+    for row in rows:  # in the order of the list of candidates
         if row["contrast"] < limits["contrast"] or row["entropy"] > limits["entropy"] or row["id"] in limits["ids"]:
             continue
-        if any((row["hash"] ^ other).bit_count() <= limits["distance"] for other in seen):
-            continue
-        seen.append(row["hash"])
+        if not any((row["hash"] ^ other["hash"]).bit_count() <= limits["distance"] for other in usable):
+            usable.append(row)
+    for row in sorted(usable, key=lambda row: (row["entropy"], row["id"])):
         if quotas[row["cluster"]] > 0:
             quotas[row["cluster"]] -= 1
             taken.append(row["id"])
-    return taken, len(seen)
+    return taken, len(usable)
 
 
 ROWS = st.lists(
@@ -212,6 +213,16 @@ def test_similar_features_are_duplicates(segmenter, archive, tmp_path):
     assert selection.summary["counts"]["near-duplicate"] >= 21
     assert selection.chosen()["id"][0].as_py().startswith("a/")
     assert selection.chosen()["cluster"].to_pylist() == [None]
+
+
+def test_of_near_duplicates_that_of_the_source_named_first_stays():
+    rows = [{"id": "trusted/scene", "entropy": 0.4, "hash": 12}, {"id": "copies/scene", "entropy": 0.1, "hash": 13}]
+    table = candidates(rows)
+    found = select_patches(table, SelectSettings(target=1, strategy="entropy"))
+    assert chosen_ids(table, found) == ["trusted/scene"]
+    assert found.counts["near-duplicate"] == 1
+    table = candidates(rows, np.array([1, 0]))
+    assert chosen_ids(table, select_patches(table, SelectSettings(target=1, strategy="entropy"))) == ["trusted/scene"]
 
 
 def test_evaluation_images_are_kept_out(scores, prototypes, archive, images, tmp_path):
