@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .upsampled_convolution import convolve_upsampled
+
 
 class ConvNormActivation(nn.Module):
     """Convolution without bias, batch norm, ReLU."""
@@ -43,13 +45,28 @@ class UPerNetDecoder(nn.Module):
     def forward(self, feature_maps: Sequence[torch.Tensor]) -> torch.Tensor:
         """Maps `(batch, in_channels[k], ...)`, finest first, to one map `(batch, channels, ...)` at the finest."""
         self._check_batch_norm(feature_maps[-1])
+        # Convolutions are faster on maps that are channels last in memory, most of all in bfloat16.
+        feature_maps = [level.contiguous(memory_format=torch.channels_last) for level in feature_maps]
         levels = [conv(level) for conv, level in zip(self.lateral_convs, feature_maps, strict=False)]
         levels.append(self._pool(feature_maps[-1]))
         for finer in range(len(levels) - 2, -1, -1):
             levels[finer] = levels[finer] + resize_like(levels[finer + 1], levels[finer])
         fine = [conv(level) for conv, level in zip(self.level_convs, levels, strict=False)]
         fine.append(levels[-1])
-        return self.fusion(torch.cat([fine[0], *(resize_like(level, fine[0]) for level in fine[1:])], dim=1))
+        return self._fuse(fine)
+
+    def _fuse(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The fusing convolution over all levels at the size of the finest.
+
+        The official decoder enlarges all levels, stacks them and convolves the stack. The sum of the levels'
+        convolutions is the same, and a coarse level's is taken before it is enlarged: a third of the operations.
+        """
+        finest = levels[0]
+        weights = self.fusion.conv.weight.split([level.shape[1] for level in levels], dim=1)
+        fused = functional.conv2d(finest, weights[0], padding=1)
+        for level, weight in zip(levels[1:], weights[1:], strict=True):
+            fused = fused + convolve_upsampled(level, weight, finest.shape[2:])
+        return functional.relu(self.fusion.norm(fused))
 
     def _pool(self, coarsest: torch.Tensor) -> torch.Tensor:
         pooled = [
