@@ -45,6 +45,7 @@ from s5_hf.sharding import write_index, write_parquet_shards
 SIDE = 512
 TAR_SHARDS = 4
 BATCH_SIZE = 16
+PLACES = ("folder", "Parquet", "tar", "Parquet over http", "tar over http")
 # Forked processes have everything imported and opened, and the address space of their parent.
 CONTEXT = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
 IN_ORDER, SHUFFLED = "in order: map-style dataset, Pillow", "shuffled: map-style dataset, Pillow, DataLoader"
@@ -231,7 +232,9 @@ def measure_in_process(arrays: Iterable[np.ndarray], count: int, seed: int, answ
     answer.send(seconds_per_image(arrays, count))
 
 
-def measure_speed(folder: Path, encoding: str, count: int, rounds: int, images: Iterator[Image.Image]) -> None:
+def measure_speed(
+    folder: Path, encoding: str, count: int, rounds: int, kinds: list[str], images: Iterator[Image.Image]
+) -> None:
     files = write_folder(folder / f"files-{encoding}", count, encoding, images)
     parquet = write_parquet(files, folder / f"parquet-{encoding}")
     tars = write_tars(files, folder / f"tar-{encoding}")
@@ -245,6 +248,7 @@ def measure_speed(folder: Path, encoding: str, count: int, rounds: int, images: 
             "Parquet over http": f"{address}/{parquet.name}",
             "tar over http": f"{address}/{tars.name}",
         }
+        places = {name: place for name, place in places.items() if name in kinds}
         ways: dict[str, Iterable[np.ndarray]] = {
             IN_ORDER: Baseline(files),
             **{f"in order: stream, {name}": InOrder(place) for name, place in places.items()},
@@ -312,6 +316,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="folder with RGB images of at least 512 px")
     parser.add_argument("--count", type=int, default=512, help="images per measurement")
     parser.add_argument("--rounds", type=int, default=7, help="processes for each way")
+    parser.add_argument("--places", nargs="+", choices=PLACES, default=list(PLACES), help="where streams come from")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--no-speed", action="store_true")
     parser.add_argument("--no-memory", action="store_true")
@@ -333,7 +338,7 @@ def main() -> None:
             print("| format | way | images/s | ratio | images/s per core | ratio |")
             print("|---|---|---|---|---|---|")
             for encoding in arguments.formats:
-                measure_speed(Path(name), encoding, arguments.count, arguments.rounds, images)
+                measure_speed(Path(name), encoding, arguments.count, arguments.rounds, arguments.places, images)
         if not arguments.no_memory:
             print("\n| peak memory | samples | dataset in MB | peak in MB |")
             print("|---|---|---|---|")
