@@ -76,7 +76,7 @@ def test_bad_input():
         metrics.compute(predictions=[[[0]], [[0]]], references=[[[0]]])
     with pytest.raises(ValueError, match="expected predictions and references, got predictions, references, scores"):
         metrics.add_batch(predictions=[[[0]]], references=[[[0]]], scores=[1])
-    with pytest.raises(ValueError, match="expected prediction and reference, got prediction$"):
+    with pytest.raises(ValueError, match=r"expected prediction and reference, got prediction$"):
         metrics.add(prediction=[[0]])
     with pytest.raises(ValueError, match="num_process is not used"):
         SegmentationMetrics(labels=LABELS, num_process=2)
