@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 from ..atomic import atomic_folder
 from ..modeling.image_processing_s5 import S5ImageProcessor
 from .errors import CheckpointError
-from .recipe import Recipe, differing_keys
+from .recipe_reading import SectionedRecipe, differing_keys
 
 FOLDER_NAME = re.compile(r"^step-(\d+)$")
 # A full disk shows as each of these: Python's own, torch's writer, the writer of safetensors.
@@ -44,7 +44,7 @@ class Checkpoints:
     """
 
     def __init__(
-        self, folder: Path, keep: int, accelerator: Accelerator, recipe: Recipe, processor: S5ImageProcessor
+        self, folder: Path, keep: int, accelerator: Accelerator, recipe: SectionedRecipe, processor: S5ImageProcessor
     ) -> None:
         self.folder, self.keep = folder, keep
         self.accelerator, self.recipe, self.processor = accelerator, recipe, processor
