@@ -66,6 +66,11 @@ class FineTuningModelSettings(ModelSettings):
     lora_alpha: float = option(16.0, "scale of the adapters, over their rank")
     lora_dropout: float = option(0.0, "dropout before the adapters")
 
+    def __post_init__(self) -> None:
+        # So that the command line can take back what a recipe file says.
+        self.encoder = None if self.encoder == "none" else self.encoder
+        self.segmenter = None if self.segmenter == "none" else self.segmenter
+
 
 @dataclass
 class FineTuningDataSettings(ViewSettings):
@@ -232,7 +237,9 @@ def check_fine_tuning_recipe(recipe: FineTuningRecipe) -> None:
             f"mode sdf takes one dataset, got {', '.join(names)}: choose one with --datasets, or use mdf or moe"
         )
     if recipe.model.encoder and recipe.model.segmenter:
-        raise ValueError("give encoder or segmenter, not both: a segmenter brings its encoder")
+        raise ValueError(
+            "give encoder or segmenter, not both: a segmenter brings its encoder (--segmenter none takes one back)"
+        )
     if recipe.model.lora_rank < 0:
         raise ValueError(f"lora_rank must not be negative, got {recipe.model.lora_rank}")
     if recipe.data.temperature <= 0:

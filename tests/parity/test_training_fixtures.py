@@ -9,6 +9,8 @@ from torch.nn import functional
 
 from s5_hf.modeling import S5ForSemanticSegmentation
 from s5_hf.semi_supervised import FixMatch, LabelledBatch, UnlabelledBatch
+from s5_hf.training.joint_batches import JointBatch
+from s5_hf.training.joint_step import JointStep, TaskLoss
 from tests.parity.conftest import assert_close
 
 
@@ -176,6 +178,41 @@ def test_joint_steps(converted, arrays, mixed):
 
         optimizer.zero_grad()
         total.backward()
+        changes.see_gradients(model)
+        optimizer.step()
+        after = S5ForSemanticSegmentation.from_pretrained(converted(f"micro_mdf_train_after{step + 1}")).state_dict()
+        changes.assert_equal(model, after)
+
+
+def test_joint_steps_of_the_training_loop(converted, arrays):
+    """The step of examples/finetune_segmentation.py gives the official losses and weight changes.
+
+    An epoch has one step here: Vaihingen's loss begins in the second.
+    """
+    data = arrays("micro_mdf_train_io")
+    model = load_for_training(converted("micro_mdf_train_before")).train()
+    names = list(model.config.tasks)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05)
+    changes = WeightChanges(model)
+    joint_step = JointStep({"vaihingen": TaskLoss(from_epoch=1)})
+    for step in range(2):
+        fixture = {key[3:]: value for key, value in data.items() if key.startswith(f"s{step}_")}
+        masks = []
+        for name in names:  # the loop's views mark ignored pixels with 255, whatever the dataset does
+            mask = fixture[f"mask_{name}"]
+            masks.append(mask.where(mask != model.config.ignore_index_of(name), 255))
+        batch = JointBatch(
+            torch.cat([fixture[f"img_{name}"] for name in names]),
+            torch.cat(masks),
+            [name for name in names for _ in fixture[f"img_{name}"]],
+        )
+        output = joint_step(model, batch, epoch=step)
+        for name in names:
+            weighted = output.scalars[f"loss/{name}"] * (name != "vaihingen" or step == 1)
+            torch.testing.assert_close(weighted, fixture[f"loss_{name}"], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(output.loss.detach(), fixture["total"], rtol=1e-4, atol=1e-6)
+        optimizer.zero_grad()
+        output.loss.backward()
         changes.see_gradients(model)
         optimizer.step()
         after = S5ForSemanticSegmentation.from_pretrained(converted(f"micro_mdf_train_after{step + 1}")).state_dict()
