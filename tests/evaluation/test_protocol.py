@@ -58,7 +58,7 @@ def test_a_report_can_say_it_in_a_line():
 def test_bad_input():
     with pytest.raises(ValueError, match=r"unknown protocol 'fast'. Known: published: as .*; sliding: windows"):
         choose_protocol(get_entry("s5-isaid"), "fast")
-    with pytest.raises(ValueError, match="s5-dota is no segmentation dataset .* task is detection"):
+    with pytest.raises(ValueError, match=r"s5-dota is no segmentation dataset .* task is detection"):
         choose_protocol(get_entry("s5-dota"))
     with pytest.raises(ValueError, match="stride 100 needs a window"):
         choose_protocol(get_entry("s5-isaid"), stride=100)
