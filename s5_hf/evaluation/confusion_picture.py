@@ -1,5 +1,6 @@
 """The confusion matrix as a picture, drawn with Pillow alone."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,17 +30,16 @@ def draw_confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
     font, title_font = ImageFont.load_default(size=_TEXT_SIZE), ImageFont.load_default(size=_TITLE_SIZE)
+    note = "percent of the pixels of each true class (-: it does not occur)"
     names = round(max(font.getlength(label) for label in labels)) + _MARGIN
-    left, top = names + 2 * _MARGIN + _TEXT_SIZE, names + 2 * _MARGIN + 2 * _TITLE_SIZE
-    side = _CELL * len(labels)
-    width = max(left + side + _MARGIN, round(title_font.getlength(title)) + 2 * _MARGIN)
-    picture = Image.new("RGB", (width, top + side + 3 * _MARGIN), _PAPER)
+    left, top, side = names + 3 * _MARGIN, names + 5 * _MARGIN, _CELL * len(labels)
+    widest = max(title_font.getlength(title) + _MARGIN, font.getlength(note) + _MARGIN, left + side)
+    picture = Image.new("RGB", (math.ceil(widest) + _MARGIN, top + side + 3 * _MARGIN), _PAPER)
     draw = ImageDraw.Draw(picture)
     draw.text((_MARGIN, _MARGIN), title, font=title_font, fill=_INK)
-    draw.text((left, top - names - _MARGIN), "predicted", font=font, fill=_GREY, anchor="ls")
-    note = "percent of the pixels of each true class; - : the class does not occur"
-    draw.text((_MARGIN, picture.height - _MARGIN), note, font=font, fill=_GREY, anchor="ls")
-    _paste_turned(picture, "true", font, _GREY, (_MARGIN, top + side))
+    draw.text((_MARGIN, top + side + 2 * _MARGIN), note, font=font, fill=_GREY, anchor="ls")
+    draw.text((left + side // 2, top - names), "predicted", font=font, fill=_GREY, anchor="ms")
+    _paste_turned(picture, "true", font, _GREY, (_MARGIN, top + side // 2 + _MARGIN))
     for index, label in enumerate(labels):
         middle = top + index * _CELL + _CELL // 2
         draw.text((left - _MARGIN // 2, middle), label, font=font, fill=_INK, anchor="rm")

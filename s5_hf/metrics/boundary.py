@@ -124,8 +124,15 @@ def boundary_pixels(class_map: torch.Tensor, distance: int) -> torch.Tensor:
     highest = functional.max_pool2d(padded, 3, stride=1)
     lowest = -functional.max_pool2d(-padded, 3, stride=1)
     # Within d of another class = within d - 1 of a pixel that touches another class.
-    near = (highest != lowest).float()
-    reach = distance - 1
-    near = functional.max_pool2d(near, (2 * reach + 1, 1), stride=1, padding=(reach, 0))
-    near = functional.max_pool2d(near, (1, 2 * reach + 1), stride=1, padding=(0, reach))
-    return near[0, 0] > 0
+    touching = (highest != lowest)[0, 0]
+    return _spread(_spread(touching, distance - 1, dim=0), distance - 1, dim=1)
+
+
+def _spread(marked: torch.Tensor, reach: int, dim: int) -> torch.Tensor:
+    """Mark what lies within `reach` of a marked pixel along an axis; running sums make it independent of the reach."""
+    length = marked.shape[dim]
+    sums = marked.cumsum(dim, dtype=torch.int32)
+    sums = torch.cat([torch.zeros_like(sums.narrow(dim, 0, 1)), sums], dim)
+    places = torch.arange(length, device=marked.device)
+    upper = sums.index_select(dim, (places + reach + 1).clamp(max=length))
+    return upper > sums.index_select(dim, (places - reach).clamp(min=0))
