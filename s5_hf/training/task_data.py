@@ -6,6 +6,7 @@ from typing import Any
 
 from datasets import concatenate_datasets, load_dataset
 
+from ..dataset_builders.errors import LayoutError
 from ..dataset_builders.registry import REGISTRY, DatasetEntry, get_entry
 from ..palettes import default_palette
 from .class_map import ClassMap, MappedSamples
@@ -61,7 +62,10 @@ def load_task(settings: DatasetSettings, selection: str) -> TaskData:
     entry = get_entry(settings.dataset or default_dataset(settings.name))
     labels = task_labels(settings, entry)
     options = {"classes": list(labels)} if not entry.labels and not settings.class_map else {}
-    splits = load_dataset(entry.name, data_dir=settings.data_dir, **options)
+    try:
+        splits = load_dataset(entry.name, data_dir=settings.data_dir, **options)
+    except (LayoutError, ValueError) as error:
+        raise ValueError(f"the images of the task {settings.name!r} cannot be loaded: {error}") from error
     train = train_split(settings, splits)
     train, validation, source = divide(settings, entry, splits, train, selection)
     if validation is not None and settings.validation_count is not None:

@@ -9,8 +9,11 @@ from torch.nn import functional
 
 from s5_hf.modeling import S5ForSemanticSegmentation
 from s5_hf.semi_supervised import FixMatch, LabelledBatch, UnlabelledBatch
+from s5_hf.training.fine_tuning_recipe import FineTuningModelSettings
 from s5_hf.training.joint_batches import JointBatch
+from s5_hf.training.joint_model import joint_model
 from s5_hf.training.joint_step import JointStep, TaskLoss
+from s5_hf.training.task_data import TaskData
 from tests.parity.conftest import assert_close
 
 
@@ -217,3 +220,18 @@ def test_joint_steps_of_the_training_loop(converted, arrays):
         optimizer.step()
         after = S5ForSemanticSegmentation.from_pretrained(converted(f"micro_mdf_train_after{step + 1}")).state_dict()
         changes.assert_equal(model, after)
+
+
+def test_start_of_fine_tuning(converted):
+    """What examples/finetune_segmentation.py starts from is the official initialisation."""
+    official = S5ForSemanticSegmentation.from_pretrained(converted("micro_mdf_init_after"))
+    tasks = [
+        TaskData(name, tuple(labels), ((0, 0, 0),), official.config.ignore_index_of(name), [{}], None)
+        for name, labels in official.config.tasks.items()
+    ]
+    settings = FineTuningModelSettings(segmenter=str(converted("micro_s4p_upernet")), expert_channels=8)
+    ours = joint_model(settings, tasks, crop_size=64, channels=3)
+    assert ours.training and ours.config.to_dict()["tasks"] == official.config.to_dict()["tasks"]
+    for name, tensor in official.state_dict().items():
+        if not name.startswith("classifiers."):  # the official heads keep their own random values
+            assert torch.equal(ours.state_dict()[name], tensor), name
