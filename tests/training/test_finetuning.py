@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 
 import pytest
 import torch
@@ -127,6 +128,50 @@ def test_stopped_by_sigterm_and_killed_the_resumed_run_equals_the_whole_one(whol
 def test_two_runs_are_equal(whole_run, tmp_path):
     finetune(tmp_path, *VARIED)
     assert_equal_runs(whole_run, tmp_path)
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+from tests.training.finetuning import finetune
+finetune(Path(sys.argv[1]), *sys.argv[2:])
+print("ended")
+"""
+
+
+def test_two_processes_with_half_the_batch_equal_one(tmp_path):
+    options = (
+        *("--total_steps", "3", "--freeze_batch_norm", "--classifier_dropout", "0", "--drop_path_rate", "0"),
+        *("--validation_steps", "0", "--halves.class_weights", "1", "3", "--checkpoint_steps", "3"),
+    )
+    finetune(tmp_path / "one", *options)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes = [
+        driver(
+            TWO_PROCESSES,
+            *(tmp_path / "two", *options, "--batch_size", "1"),
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            WORLD_SIZE="2",
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=str(port),
+            ACCELERATE_USE_CPU="true",
+        )
+        for rank in (0, 1)
+    ]
+    outputs = [process.communicate(timeout=240)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    assert all("ended" in output for output in outputs)
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert sorted(one) == sorted(two) == [1, 2, 3]
+    for step in one:
+        assert two[step] == pytest.approx(one[step], abs=1e-5)
+    for name, tensor in weights_of(tmp_path / "one").items():
+        torch.testing.assert_close(weights_of(tmp_path / "two")[name], tensor, rtol=0, atol=1e-4, msg=name)
+    first, second = scores(tmp_path / "one")[0], scores(tmp_path / "two")[0]
+    assert second["validation/mean/miou"] == pytest.approx(first["validation/mean/miou"], abs=1e-3)
 
 
 def test_a_late_loss_leaves_its_decoder_alone_but_for_weight_decay(tmp_path):
