@@ -16,9 +16,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 import s5_hf  # noqa: F401 - makes the networks and the datasets known
-from s5_hf.evaluation.protocol import PROTOCOLS
-from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
-from s5_hf.evaluation.segmentation import LoopSettings
+from s5_hf.evaluation import PROTOCOLS, EvaluationSettings, LoopSettings, run_evaluation
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -53,8 +53,7 @@ def evaluate_command(
     from rich.markdown import Markdown
 
     from s5_hf.commands.datasets import builder_options
-    from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
-    from s5_hf.evaluation.segmentation import LoopSettings
+    from s5_hf.evaluation import EvaluationSettings, LoopSettings, run_evaluation
 
     changes = {
         "resize": resize,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from datasets import load_dataset
 
-from ..dataset_builders.registry import Colour, DatasetEntry, get_entry
+from ..dataset_builders.registry import DatasetEntry, get_entry
 from ..modeling.image_processing_s5 import to_channels_last
 
 __all__ = ["EvaluationData", "EvaluationImage", "check_classes", "load_evaluation_data"]
@@ -24,6 +24,7 @@ class EvaluationData:
         ignore_index: mask value without a class.
         left_out: names of classes that means leave out.
         samples: rows with `image`, `mask` (`None` where there are no labels) and `id`.
+        labels_of_model: whether nobody named the classes of the data, so that `labels` are the model's.
     """
 
     entry: DatasetEntry
@@ -32,11 +33,7 @@ class EvaluationData:
     ignore_index: int
     left_out: tuple[str, ...]
     samples: Sequence[Mapping[str, Any]]
-
-    @property
-    def palette(self) -> Sequence[Colour] | None:
-        """A colour per class where the dataset has its own."""
-        return self.entry.palette
+    labels_of_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,8 +119,9 @@ def load_evaluation_data(
     if entry.task != "segmentation":
         raise ValueError(f"{dataset} is a dataset for {entry.task}, the model is one for segmentation")
     options = dict(options or {})
-    if not entry.labels:
-        options.setdefault("classes", list(model_labels))
+    labels_of_model = not entry.labels and "classes" not in options
+    if labels_of_model:
+        options["classes"] = list(model_labels)
     split = split or entry.evaluation.split
     samples = load_dataset(dataset, data_dir=data_dir, split=split, **options)
     if len(samples) == 0:
@@ -135,6 +133,7 @@ def load_evaluation_data(
         ignore_index=options.get("ignore_index", entry.ignore_index),
         left_out=entry.evaluation.excluded_classes if left_out is None else tuple(left_out),
         samples=samples,
+        labels_of_model=labels_of_model,
     )
 
 

@@ -69,9 +69,13 @@ class SegmentationResults:
             f"# {self.data.entry.title}, {self.data.split}: {self.headline()}",
             "",
             f"- Model: `{self.model}`" + (f", task `{self.task}`" if self.task else ""),
-            f"- Dataset: `{self.data.entry.name}`, split `{self.data.split}`, {self.images:,} images",
+            f"- Dataset: `{self.data.entry.name}`, split `{self.data.split}`, images: {self.images:,}",
             f"- Protocol: {self.protocol.name} ({self.protocol.describe()})",
         ]
+        if self.data.labels_of_model:
+            lines.append(
+                "- Classes: those of the model, as the dataset names none: `classes` of the builder names them"
+            )
         if self.data.entry.evaluation.note:
             lines.append(f"- Note: {self.data.entry.evaluation.note}")
         if self.class_maps is not None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from s5_hf.curation.segmenter import Segmenter
 from s5_hf.evaluation.prediction import class_probabilities
@@ -66,3 +67,14 @@ def test_images_smaller_than_the_window_are_one_input(segmenter, images):
     torch.testing.assert_close(found, softmax(segmenter, images))
     narrow = class_probabilities(segmenter, images, Protocol(window=64, stride=64))  # 48 high, 80 wide
     torch.testing.assert_close(narrow[..., :16], softmax(segmenter, np.ascontiguousarray(images[:, :, :64]))[..., :16])
+
+
+def test_models_of_other_packages_that_predict_at_a_quarter_of_the_size(images):
+    config = SegformerConfig(
+        num_labels=4, depths=[1, 1, 1, 1], hidden_sizes=[8, 8, 8, 8], num_attention_heads=[1, 1, 1, 1]
+    )
+    torch.manual_seed(0)
+    segmenter = Segmenter(SegformerForSemanticSegmentation(config), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    found = class_probabilities(segmenter, images, Protocol())
+    assert found.shape == (2, 4, 48, 80)
+    torch.testing.assert_close(found, softmax(segmenter, images))

@@ -37,7 +37,7 @@ def test_a_report_by_the_command_line(model_folder, fields, tmp_path):
     assert report["protocol"]["window"] == 48 and report["protocol"]["stride"] == 24
     assert report["protocol"]["flips"] == ["none", "both"]
     text = (tmp_path / "report" / "results.md").read_text(encoding="utf-8")
-    assert f"| {100 * report['mIoU']:.2f} |" in text
+    assert f"| {100 * report['mIoU']:.2f} |" in text and "- Classes: those of the model" in text
     assert f"| water | {100 * report['per_class']['water']['IoU']:.2f} |" in text
 
 
@@ -72,6 +72,7 @@ def test_other_classes_are_shown_side_by_side(model_folder, fields, accelerator)
     assert "--by-position" in str(caught.value)
     by_position = run_evaluation(EvaluationSettings(**{**vars(other), "by_position": True}), accelerator)
     assert list(by_position.scores["per_class"]) == ["soil", "water", "crop"]
+    assert "- Classes: " not in by_position.as_markdown()
     data = load_evaluation_data("s5-image-mask", "val", str(fields), LABELS)
     with pytest.raises(ValueError, match=r"model   \(2\): a, b") as caught:
         check_classes(["a", "b"], data, by_position=True)

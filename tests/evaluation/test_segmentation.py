@@ -92,7 +92,7 @@ def test_three_real_processes_give_the_files_of_one(model_folder, fields, accele
         *("--output", str(tmp_path / "three"), "--class_maps", str(maps["three"])),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1"}
-    subprocess.run(command, check=True, cwd=ROOT, env=environment, timeout=120, capture_output=True)
+    subprocess.run(command, check=True, cwd=ROOT, env=environment, timeout=240, capture_output=True)
     reports = [json.loads((tmp_path / name / "results.json").read_text(encoding="utf-8")) for name in maps]
     assert [report.pop("class_maps") for report in reports] == [str(folder) for folder in maps.values()]
     assert reports[0] == reports[1]
