@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from .commands import curate, datasets, demo, models
+from .commands import curate, datasets, demo, evaluate, models
 
 app = typer.Typer(
     name="s5-hf",
@@ -24,6 +24,7 @@ def root() -> None:
 models.register(app)
 app.add_typer(datasets.app)
 app.add_typer(curate.app)
+evaluate.register(app)
 demo.register(app)
 
 

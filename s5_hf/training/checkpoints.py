@@ -25,9 +25,10 @@ from transformers import PreTrainedModel
 from ..atomic import atomic_folder
 from ..modeling.image_processing_s5 import S5ImageProcessor
 from .errors import CheckpointError
-from .recipe import Recipe, differing_keys
+from .recipe_reading import SectionedRecipe, differing_keys
 
 FOLDER_NAME = re.compile(r"^step-(\d+)$")
+StateDict = dict[str, torch.Tensor]
 # A full disk shows as each of these: Python's own, torch's writer, the writer of safetensors.
 WRITE_ERRORS = (OSError, RuntimeError, SafetensorError)
 
@@ -41,13 +42,21 @@ class Checkpoints:
         accelerator: whose prepared model, optimizer and scaler are saved.
         recipe: of the run.
         processor: saved beside the segmenter.
+        saved_form: what the bare model and its state dictionary become in a saved segmenter; the same by default.
     """
 
     def __init__(
-        self, folder: Path, keep: int, accelerator: Accelerator, recipe: Recipe, processor: S5ImageProcessor
+        self,
+        folder: Path,
+        keep: int,
+        accelerator: Accelerator,
+        recipe: SectionedRecipe,
+        processor: S5ImageProcessor,
+        saved_form: Callable[[torch.nn.Module, StateDict], StateDict] | None = None,
     ) -> None:
         self.folder, self.keep = folder, keep
         self.accelerator, self.recipe, self.processor = accelerator, recipe, processor
+        self.saved_form = saved_form
 
     def save(self, step: int, model: torch.nn.Module, average: PreTrainedModel | None = None) -> Path:
         """Write the checkpoint after `step` steps. All processes call it together.
@@ -63,7 +72,7 @@ class Checkpoints:
         final = self.folder / f"step-{step:08d}"
         temporary = self.folder / f".step-{step:08d}.partial"
         self._on_main_process(lambda: shutil.rmtree(temporary, ignore_errors=True))  # of a run that was killed
-        state_dict = self.accelerator.get_state_dict(model)  # all processes take part where weights are sharded
+        state_dict = self.saved_state(model)
         error = self._on_every_process(lambda: self._write(temporary, step, model, state_dict, average))
         if error is None:
             error = self._on_main_process(lambda: self._publish(temporary, final))
@@ -74,6 +83,13 @@ class Checkpoints:
                 f"the checkpoint of step {step} could not be written to {self.folder}: {error}. {self.last_good()}"
             )
         return final
+
+    def saved_state(self, model: torch.nn.Module) -> StateDict:
+        """The weights as they are saved. All processes call it together, because weights may be sharded."""
+        state_dict = self.accelerator.get_state_dict(model)
+        if self.saved_form is None:
+            return state_dict
+        return self.saved_form(self.accelerator.unwrap_model(model), state_dict)
 
     def load(self, folder: Path) -> int:
         """Take up a checkpoint; returns the number of steps that were made.
