@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from .commands import curate, datasets, demo, models
+from .commands import curate, datasets, demo, export, models
 
 app = typer.Typer(
     name="s5-hf",
@@ -25,6 +25,7 @@ models.register(app)
 app.add_typer(datasets.app)
 app.add_typer(curate.app)
 demo.register(app)
+export.register(app)
 
 
 def main() -> None:
