@@ -42,7 +42,7 @@ class SceneSegmenter(Protocol):
 
 
 def normalize_pixels(pixels: torch.Tensor, segmenter: SceneSegmenter) -> torch.Tensor:
-    """Images uint8 `(batch, height, width, channels)` to a segmenter's `pixel_values`, on its device.
+    """Images uint8 `(batch, channels, height, width)` to a segmenter's `pixel_values`, on its device.
 
     Returns:
         float32 `(batch, channels, height, width)`: (pixels / 255 - image_mean) / image_std.
@@ -51,5 +51,4 @@ def normalize_pixels(pixels: torch.Tensor, segmenter: SceneSegmenter) -> torch.T
     mean = torch.tensor(segmenter.image_mean, dtype=torch.float32).view(1, -1, 1, 1)
     scale, shift = (1 / (255 * std)).to(segmenter.device), (-mean / std).to(segmenter.device)
     # Bytes travel to the device, a quarter of the floats; one multiplication and one addition there.
-    moved = pixels.to(segmenter.device, non_blocking=True).permute(0, 3, 1, 2)
-    return moved.to(torch.float32, memory_format=torch.contiguous_format).mul_(scale).add_(shift)
+    return pixels.to(segmenter.device, non_blocking=True).float().mul_(scale).add_(shift)
