@@ -1,8 +1,7 @@
 """Reading class maps of whole scenes, as `s5-hf predict` writes them and as others do.
 
 Names and colours come from the sidecar `<name>.json` beside the map; where it is missing or silent, from the tags
-`S5_ID2LABEL` and `S5_SOURCE` and the colour table of a GeoTIFF or the palette of a PNG; after that from
-`default_palette`, and the classes are called "class 0", "class 1" and so on.
+`S5_ID2LABEL` and `S5_SOURCE` and the colour table or palette of the file; after that from `default_palette`, and the classes are called "class 0", "class 1" and so on.
 """
 
 from __future__ import annotations
@@ -182,7 +181,7 @@ def _is_png(path: Path) -> bool:
 class _PngReader:
     """A PNG of class ids, with a palette or grey."""
 
-    crs, transform, nodata, source = None, None, None, None
+    crs, transform, nodata = None, None, None
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -193,7 +192,9 @@ class _PngReader:
             self._image.close()
             raise ValueError(f"{path} is no class map: it is a {mode} picture, expected one band of class ids")
         self.width, self.height = self._image.size
-        self.id2label: dict[str, str] = {}
+        text = self._image.info
+        self.source = text.get("S5_SOURCE")
+        self.id2label = _parsed_labels(text.get("S5_ID2LABEL"), path)
         flat = (self._image.getpalette() or []) if self._image.mode == "P" else []
         self.colors = {i: _as_color(flat[3 * i : 3 * i + 3]) for i in range(len(flat) // 3)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -133,12 +134,10 @@ class _GeoPackageWriter:
 
 
 def _require_pyogrio() -> None:
-    try:
-        import pyogrio  # noqa: F401
-    except ImportError as error:
+    if importlib.util.find_spec("pyogrio") is None:
         raise ImportError(
-            f'GeoPackage needs pyogrio ({error}). Install it with: pip install "s5_hf[geo]"; GeoJSON works without it'
-        ) from error
+            'GeoPackage needs pyogrio. Install it with: pip install "s5_hf[geo]"; GeoJSON works without it'
+        )
 
 
 SUFFIXES: dict[str, Opener] = {".geojson": _open_geojson, ".gpkg": _open_geopackage}

@@ -6,6 +6,7 @@ not depend on the height of a band.
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -247,10 +248,6 @@ def _folder_beside(path: Path) -> tempfile.TemporaryDirectory[str]:
 
 
 def _require_geo() -> None:
-    try:
-        import rasterio.features
-        import shapely  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f'polygons need rasterio and shapely ({error}). Install them with: pip install "s5_hf[geo]"'
-        ) from error
+    missing = [package for package in ("rasterio", "shapely") if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ImportError(f'polygons need {", ".join(missing)}. Install with: pip install "s5_hf[geo]"')

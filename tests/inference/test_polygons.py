@@ -1,7 +1,9 @@
 """Polygons of class maps: the same regions as the pixels, whatever the file and however it is read."""
 
+import importlib.util
 import json
 import sqlite3
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
-
-rasterio = pytest.importorskip("rasterio", reason='polygons need "s5_hf[geo]"')
-shapely = pytest.importorskip("shapely", reason='polygons need "s5_hf[geo]"')
-
-from affine import Affine
-from rasterio.features import rasterize
-from shapely.geometry import Polygon, shape
+from PIL.PngImagePlugin import PngInfo
 
 from s5_hf.inference.class_maps import open_class_map, sidecar_path
 from s5_hf.inference.polygons import ground_area, trace_polygons, write_polygons
+
+rasterio = pytest.importorskip("rasterio", reason='polygons need "s5_hf[geo]"')
+rasterize = pytest.importorskip("rasterio.features").rasterize
+shapely = pytest.importorskip("shapely", reason='polygons need "s5_hf[geo]"')
+Affine, Polygon, shape = rasterio.Affine, shapely.Polygon, shapely.geometry.shape
 
 LABELS = {"0": "soil", "1": "crop", "2": "water"}
 # A ring of crop around water in soil, and a lone pixel of water.
@@ -31,7 +32,10 @@ RING[11, 15] = 2
 
 def write_geotiff(path: Path, ids: np.ndarray, **settings: object) -> Path:
     profile = {"driver": "GTiff", "width": ids.shape[1], "height": ids.shape[0], "count": 1, "dtype": ids.dtype}
-    with rasterio.open(path, "w", **{**profile, **settings}) as dataset:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        dataset = rasterio.open(path, "w", **{**profile, **settings})
+    with dataset:
         dataset.write(ids, 1)
         dataset.update_tags(S5_ID2LABEL=json.dumps(LABELS))
     return path
@@ -184,6 +188,24 @@ def test_rasters_that_are_no_class_maps(tmp_path):
     with pytest.raises(ValueError, match=r"damaged\.json.*is no JSON"):
         write_polygons(damaged, tmp_path / "a.geojson")
     assert not list(tmp_path.glob("*.geojson")) and not list(tmp_path.glob(".*"))
+
+
+def test_names_of_a_png_without_sidecar_come_from_its_text(tmp_path):
+    text = PngInfo()
+    text.add_text("S5_ID2LABEL", json.dumps(LABELS))
+    Image.fromarray(RING).save(tmp_path / "map.png", pnginfo=text)
+    assert write_polygons(tmp_path / "map.png", tmp_path / "a.geojson") == {"soil": 1, "crop": 1, "water": 2}
+
+
+def test_missing_packages_are_named(tmp_path, monkeypatch):
+    path = write_png(tmp_path / "map.png", RING)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pyogrio" else find_spec(name))
+    with pytest.raises(ImportError, match=r'pyogrio.*pip install "s5_hf\[geo\]"'):
+        write_polygons(path, tmp_path / "a.gpkg")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r'rasterio, shapely.*pip install "s5_hf\[geo\]"'):
+        write_polygons(path, tmp_path / "a.geojson")
 
 
 def test_an_interrupted_run_keeps_the_older_file(tmp_path, monkeypatch):
