@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,10 +15,12 @@ from PIL.PngImagePlugin import PngInfo
 
 from ..palettes import Palette
 from .class_rows import BYTE_SCALE, NO_DATA
+from .mapped_bytes import mapped_bytes
 
 if TYPE_CHECKING:
     from affine import Affine
     from rasterio.crs import CRS
+    from rasterio.io import DatasetReader, DatasetWriter
 
 __all__ = ["BLOCK_SIDE", "GeoTiffMap", "MapFile", "MapLayout", "PngMap", "is_geotiff", "open_map"]
 
@@ -128,16 +131,19 @@ class GeoTiffMap:
                 colors = {index: (*color, 255) for index, color in enumerate(layout.palette)}
                 dataset.write_colormap(1, {**colors, NO_DATA: (0, 0, 0, 0)})
 
-    def _opened(self, mode: str, **options: object):
+    @contextmanager
+    def _opened(self, mode: str, **options: object) -> Iterator[DatasetReader | DatasetWriter]:
         import rasterio
         import rasterio.errors
 
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-                return rasterio.open(self._temporary, mode, **options)
-        except rasterio.errors.RasterioIOError as error:
-            raise OSError(f"{self._final} cannot be written: {error}") from error
+                dataset = rasterio.open(self._temporary, mode, **options)
+            with dataset:
+                yield dataset
+        except rasterio.errors.RasterioError as error:
+            raise OSError(f"{self._final} cannot be written; is the disk full? {error.__cause__ or error}") from error
 
     def _require_written(self, top: int, rows: np.ndarray) -> None:
         """GDAL does not say so when a disk is full, so the last rows are read back."""
@@ -161,9 +167,7 @@ class PngMap:
 
     def __init__(self, temporary: Path, final: Path, layout: MapLayout) -> None:
         self._temporary, self._final, self._layout = temporary, final, layout
-        shape = (len(layout.bands), layout.height, layout.width)
-        mode = "r+" if temporary.exists() else "w+"
-        self._pixels = np.memmap(temporary, dtype=np.uint8, mode=mode, shape=shape)
+        self._pixels = mapped_bytes(temporary, (len(layout.bands), layout.height, layout.width))
 
     def write(self, top: int, rows: np.ndarray) -> None:
         self._pixels[:, top : top + rows.shape[1]] = rows

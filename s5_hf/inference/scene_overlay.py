@@ -9,6 +9,7 @@ from PIL import Image
 from ..palettes import Palette
 from ..visualization import add_legend, overlay_mask
 from .class_rows import NO_DATA
+from .mapped_bytes import mapped_bytes
 from .window_batches import NewRows
 
 __all__ = ["MAX_OVERLAY_SIDE", "SceneOverlay"]
@@ -30,8 +31,8 @@ class SceneOverlay:
         # The middle of the rows, and of the columns, that one pixel stands for.
         self._first_row, self._first_column = min(self._step, height) // 2, min(self._step, width) // 2
         shape = (_count(height, self._first_row, self._step), _count(width, self._first_column, self._step))
-        self._image = _stored(folder / "overlay_image.raw", (*shape, 3))
-        self._classes = _stored(folder / "overlay_classes.raw", shape)
+        self._image = mapped_bytes(folder / "overlay_image.raw", (*shape, 3))
+        self._classes = mapped_bytes(folder / "overlay_classes.raw", shape)
 
     def add_image(self, rows: NewRows) -> None:
         """Take rows of the scene; of other than three channels the first, or the first three, are shown."""
@@ -60,7 +61,3 @@ class SceneOverlay:
 
 def _count(length: int, offset: int, step: int) -> int:
     return max(0, -(-(length - offset) // step))
-
-
-def _stored(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    return np.memmap(path, dtype=np.uint8, mode="r+" if path.exists() else "w+", shape=shape)

@@ -69,8 +69,13 @@ class SceneWriter:
         self.rows_done, self.restart_window = state.get("rows", 0), state.get("window", 0)
         row_areas = pixel_areas(scene.crs, scene.transform, scene.height)
         self._areas = AreaCounter(len(id2label), row_areas, state.get("pixels"), state.get("square_metres"))
-        self._maps = self._open_maps(task)
-        self._overlay = SceneOverlay(files.work, scene.height, scene.width) if files.overlay else None
+        try:
+            self._maps = self._open_maps(task)
+            self._overlay = SceneOverlay(files.work, scene.height, scene.width) if files.overlay else None
+        except OSError:
+            if not self.rows_done:
+                self._remove_folder()
+            raise
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scene-writer")
         self._waiting: deque[Future] = deque()
         self._top = self.rows_done  # of the block that is being filled
@@ -87,7 +92,7 @@ class SceneWriter:
         # Blocks that are complete are written even so: the run goes on behind them.
         self._thread.shutdown(wait=True)
         if kind is None or not self.rows_done:
-            shutil.rmtree(self.files.work, ignore_errors=True)
+            self._remove_folder()
 
     def add_image(self, rows: NewRows) -> None:
         """Take rows of the scene as they are read."""
@@ -145,6 +150,9 @@ class SceneWriter:
         """Give the maps their names, the map of classes last."""
         for temporary, final in reversed(self._finished):
             temporary.replace(final)
+
+    def _remove_folder(self) -> None:
+        shutil.rmtree(self.files.work, ignore_errors=True)
 
     def _write(self, top: int, block: ClassRows, restart_window: int) -> None:
         """In the thread: one block into all maps, then the note of how far they go."""
