@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from .commands import curate, datasets, demo, export, models
+from .commands import curate, datasets, demo, export, models, predict
 
 app = typer.Typer(
     name="s5-hf",
@@ -26,6 +26,7 @@ app.add_typer(datasets.app)
 app.add_typer(curate.app)
 demo.register(app)
 export.register(app)
+predict.register(app)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ and written behind. `segment_scene` is the way through; the parts are in the fil
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from .class_rows import NO_DATA, class_rows
 from .scene_probabilities import SceneProbabilities, WindowSettings
 from .scene_result import MapProducts, SceneFiles, SceneResult, read_sidecar_areas, write_sidecar
 from .scene_segmenter import SceneSegmenter
-from .scene_source import SceneSource, has_rasterio, open_scene, scene_stem
+from .scene_source import SceneSource, has_rasterio, is_remote, open_scene, scene_stem
 from .scene_writer import SceneWriter
 from .test_time_augmentation import check_augmentations
 from .torch_segmenter import load_segmenters
@@ -43,6 +44,7 @@ def segment_scene(
     compile_model: bool = False,
     resume: bool = False,
     overwrite: bool = False,
+    progress: bool = True,
     report: Callable[[str], None] = tqdm.write,
 ) -> SceneResult:
     """Segment a scene of any size into a map of classes, georeferenced as the scene is.
@@ -68,6 +70,7 @@ def segment_scene(
         resume: go on with an interrupted run; the result is the same, pixel by pixel. A scene whose map is there
             already is left alone.
         overwrite: replace a map that is there already.
+        progress: whether to show a bar over the rows.
         report: takes what the user should know, a line at a time.
 
     Raises:
@@ -79,18 +82,21 @@ def segment_scene(
     settings, products = settings or WindowSettings(), products or MapProducts()
     check_augmentations(settings.flips, settings.scales)
     files = SceneFiles.named(output_path(source, output), products)
+    if not is_remote(source) and files.classes.resolve() == Path(source).resolve():
+        raise ValueError(f"the map would replace its scene {source}; choose another name or folder")
     if resume and is_finished(files):
         report(f"{files.classes} is there already")
         return SceneResult(files, read_sidecar_areas(files.sidecar))
     if files.classes.exists() and not (overwrite or resume):
-        raise FileExistsError(f"{files.classes} exists already; remove it, or set overwrite")
+        raise FileExistsError(f"{files.classes} exists already; remove it, or choose overwrite (--overwrite)")
     segmenters = load_segmenters(model, task, devices, precision, compile_model)
     if segmenters[0].num_labels > NO_DATA:
         raise ValueError(f"a map holds at most {NO_DATA} classes, the model has {segmenters[0].num_labels}")
     with open_scene(source, len(segmenters[0].image_mean), bands, scaling, nodata) as scene:
         for note in scene.notes:
             report(note)
-        result = _write_maps(scene, segmenters, files, settings, products, task, _model_name(model), resume, report)
+        maps = _MapMaker(scene, segmenters, files, settings, products, progress, report)
+        result = maps.make(task, _model_name(model, segmenters[0]), resume)
     if files.polygons is not None:
         _write_polygons(files, products)
     return result
@@ -109,64 +115,72 @@ def is_finished(files: SceneFiles) -> bool:
     return files.classes.is_file() and files.sidecar.is_file() and not files.work.exists()
 
 
-def _write_maps(
-    scene: SceneSource,
-    segmenters: Sequence[SceneSegmenter],
-    files: SceneFiles,
-    settings: WindowSettings,
-    products: MapProducts,
-    task: str | None,
-    model: str,
-    resume: bool,
-    report: Callable[[str], None],
-) -> SceneResult:
-    id2label = {index: segmenters[0].id2label[index] for index in range(segmenters[0].num_labels)}
-    palette = default_palette(len(id2label))
-    fingerprint = {
-        "the model": segmenters[0].fingerprint,
-        "the scene or how it is read": scene.fingerprint,
-        "the windows or their augmentation": repr(settings),
-        "the products": repr((products.probabilities, products.entropy, products.overlay)),
-    }
-    try:
-        with SceneWriter(files, scene, id2label, palette, task, fingerprint, resume) as writer:
-            if writer.rows_done:
-                report(f"going on behind row {writer.rows_done:,} of {scene.height:,}")
-            _fill(writer, scene, segmenters, settings, products)
-            areas = writer.finish()
-            write_sidecar(files, scene, areas, palette, task, model)
-            if files.areas is not None:
-                write_areas(areas, files.areas)
-            writer.publish()
-    except BaseException:
-        if files.work.exists():
-            report(f"{files.work} holds the rows that are finished: the same with resume goes on behind them")
-        raise
-    return SceneResult(files, areas, scene.notes)
+@dataclass(frozen=True)
+class _MapMaker:
+    """One scene on its way into files; the attributes are those of `segment_scene`."""
 
+    scene: SceneSource
+    segmenters: Sequence[SceneSegmenter]
+    files: SceneFiles
+    settings: WindowSettings
+    products: MapProducts
+    progress: bool
+    report: Callable[[str], None]
 
-def _fill(
-    writer: SceneWriter,
-    scene: SceneSource,
-    segmenters: Sequence[SceneSegmenter],
-    settings: WindowSettings,
-    products: MapProducts,
-) -> None:
-    """Predict the rows that are missing, and hand them to the writer."""
-    stream = SceneProbabilities(scene, segmenters, settings, writer.rows_done, writer.restart_window, writer.add_image)
-    name = scene_stem(scene.name)
-    with tqdm(total=scene.height, initial=writer.rows_done, desc=name, unit="row", dynamic_ncols=True) as bar:
-        for rows in stream:
-            probabilities, valid, row = rows.probabilities, rows.valid, rows.top
-            while probabilities.shape[1]:
-                count = min(writer.rows_to_block(), probabilities.shape[1])
-                part = None if valid is None else valid[:count]
-                maps = class_rows(probabilities[:, :count], part, products.probabilities, products.entropy)
-                row += count
-                writer.add(maps, stream.restart_window(row))
-                bar.update(count)
-                probabilities = probabilities[:, count:]
-                valid = None if valid is None else valid[count:]
+    def make(self, task: str | None, model: str, resume: bool) -> SceneResult:
+        """All files but the polygons; `task` and `model` are for the description."""
+        scene, files, segmenter = self.scene, self.files, self.segmenters[0]
+        id2label = {index: segmenter.id2label[index] for index in range(segmenter.num_labels)}
+        palette = default_palette(len(id2label))
+        try:
+            with SceneWriter(files, scene, id2label, palette, task, self._fingerprint(), resume) as writer:
+                if writer.rows_done:
+                    self.report(f"going on behind row {writer.rows_done:,} of {scene.height:,}")
+                self._fill(writer)
+                areas = writer.finish()
+                write_sidecar(files, scene, areas, palette, task, model)
+                if files.areas is not None:
+                    write_areas(areas, files.areas)
+                writer.publish()
+        except BaseException:
+            if files.work.exists():
+                self.report(f"{files.work} holds the rows that are finished: the same with resume goes on behind them")
+            raise
+        return SceneResult(files, areas, scene.notes)
+
+    def _fingerprint(self) -> dict[str, str]:
+        """What decides the content of the maps, under names for people."""
+        products = self.products
+        return {
+            "the model": self.segmenters[0].fingerprint,
+            "the scene or how it is read": self.scene.fingerprint,
+            "the windows or their augmentation": repr(self.settings),
+            "the products": repr((products.probabilities, products.entropy, products.overlay)),
+        }
+
+    def _fill(self, writer: SceneWriter) -> None:
+        """Predict the rows that are missing, and hand them to the writer."""
+        scene, products = self.scene, self.products
+        stream = SceneProbabilities(
+            scene, self.segmenters, self.settings, writer.rows_done, writer.restart_window, writer.add_image
+        )
+        with tqdm(
+            total=scene.height,
+            initial=writer.rows_done,
+            desc=scene_stem(scene.name),
+            unit="row",
+            disable=not self.progress,
+        ) as bar:
+            for rows in stream:
+                done = 0
+                while done < rows.probabilities.shape[1]:
+                    stop = min(done + writer.rows_to_block(), rows.probabilities.shape[1])
+                    valid = None if rows.valid is None else rows.valid[done:stop]
+                    piece = rows.probabilities[:, done:stop]
+                    maps = class_rows(piece, valid, products.probabilities, products.entropy)
+                    writer.add(maps, stream.restart_window(rows.top + stop))
+                    bar.update(stop - done)
+                    done = stop
 
 
 def _write_polygons(files: SceneFiles, products: MapProducts) -> None:
@@ -181,6 +195,6 @@ def _write_polygons(files: SceneFiles, products: MapProducts) -> None:
     )
 
 
-def _model_name(model: object) -> str:
+def _model_name(model: object, segmenter: SceneSegmenter) -> str:
     """What the sidecar says about the model: its name, or what it is."""
-    return str(model) if isinstance(model, (str, Path)) else type(model).__name__
+    return str(model) if isinstance(model, (str, Path)) else getattr(segmenter, "name", type(segmenter).__name__)

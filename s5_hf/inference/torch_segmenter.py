@@ -53,6 +53,7 @@ class TorchSegmenter:
             model = model.merge_experts(task)
         self.model = model.eval().to(device)
         self.device = torch.device(device)
+        self.name = model.config.name_or_path or type(model).__name__
         self.num_labels = len(labels)
         self.id2label = dict(enumerate(labels))
         self.image_mean, self.image_std = tuple(image_mean), tuple(image_std)
