@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from .commands import curate, datasets, demo, export, models, predict
+from .commands import curate, datasets, demo, export, models, predict, view
 
 app = typer.Typer(
     name="s5-hf",
@@ -27,6 +27,7 @@ app.add_typer(curate.app)
 demo.register(app)
 export.register(app)
 predict.register(app)
+view.register(app)
 
 
 def main() -> None:

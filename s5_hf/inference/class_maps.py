@@ -1,7 +1,8 @@
 """Reading class maps of whole scenes, as `s5-hf predict` writes them and as others do.
 
 Names and colours come from the sidecar `<name>.json` beside the map; where it is missing or silent, from the tags
-`S5_ID2LABEL` and `S5_SOURCE` and the colour table or palette of the file; after that from `default_palette`, and the classes are called "class 0", "class 1" and so on.
+`S5_ID2LABEL` and `S5_SOURCE` and the colour table or palette of the file; after that from `default_palette`, and the
+classes are called "class 0", "class 1" and so on.
 """
 
 from __future__ import annotations
