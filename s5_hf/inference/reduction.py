@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from PIL import Image
 
 from .class_maps import ClassMap
 from .scene_source import SceneSource
@@ -27,8 +28,8 @@ def reduce_scene(scene: SceneSource, factor: int) -> np.ndarray:
     parts = []
     for top, bottom in _bands(scene.width, scene.height, factor):
         pixels, _ = scene.read_rows(top, bottom)
-        blocks = _blocks(np.moveaxis(pixels, 0, -1), factor)
-        parts.append(np.rint(blocks.mean(axis=(1, 3), dtype=np.float32)).astype(np.uint8))
+        picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(pixels, 0, -1)))
+        parts.append(np.asarray(picture.reduce(factor)))
     return np.concatenate(parts)
 
 
@@ -36,43 +37,47 @@ def reduce_class_map(class_map: ClassMap, factor: int) -> tuple[np.ndarray, dict
     """The commonest class of every `factor` x `factor` pixels, and how often each class occurs.
 
     Returns:
-        ids: int32 `(height, width)`, sides rounded up; `NO_CLASS` where there is no data.
+        ids: int32 `(height, width)`, sides rounded up; `NO_CLASS` where there is no data. Of two classes that tie it
+            is the smaller one.
         pixels: class id to its number of pixels in every row of the whole map, int64 `(height,)`.
     """
     parts = []
     counts: dict[int, np.ndarray] = {}
     for top, bottom in _bands(class_map.width, class_map.height, factor):
         ids = class_map.read_rows(top, bottom)
-        present = np.unique(ids)
-        for class_id in present[present != class_map.nodata].tolist():
-            per_row = counts.setdefault(class_id, np.zeros(class_map.height, dtype=np.int64))
-            per_row[top:bottom] = np.count_nonzero(ids == class_id, axis=1)
-        commonest = present[_commonest(ids, present, factor)] if factor > 1 else ids
-        parts.append(np.where(commonest == class_map.nodata, NO_CLASS, commonest))
-    return np.concatenate(parts).astype(np.int32), dict(sorted(counts.items()))
+        present, numbers = _numbered(ids)
+        best = np.full((-(-ids.shape[0] // factor), -(-ids.shape[1] // factor)), NO_CLASS, dtype=np.int32)
+        most = np.zeros(best.shape, dtype=np.int64)
+        for number, class_id in enumerate(present.tolist()):
+            mask = (numbers == number).view(np.uint8)
+            if class_id != class_map.nodata:
+                per_row = counts.setdefault(class_id, np.zeros(class_map.height, dtype=np.int64))
+                per_row[top:bottom] = mask.sum(axis=1, dtype=np.uint32)
+            count = _block_sums(mask, factor)
+            better = count > most
+            best[better] = NO_CLASS if class_id == class_map.nodata else class_id
+            most[better] = count[better]
+        parts.append(best)
+    return np.concatenate(parts), dict(sorted(counts.items()))
 
 
-def _commonest(ids: np.ndarray, present: np.ndarray, factor: int) -> np.ndarray:
-    """Per block, the index into `present` of its commonest id; the smaller one of two that tie."""
-    blocks = _blocks(ids, factor)
-    best = np.zeros((blocks.shape[0], blocks.shape[2]), dtype=np.intp)
-    most = np.zeros(best.shape, dtype=np.int64)
-    for index, class_id in enumerate(present):
-        count = np.count_nonzero(blocks == class_id, axis=(1, 3))
-        better = count > most
-        best[better], most[better] = index, count[better]
-    return best
+def _numbered(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ids that occur, rising, and the map in their numbers: what `np.unique` gives, without sorting pixels."""
+    lowest = ids.min()
+    shifted = ids - lowest
+    present = np.flatnonzero(np.bincount(shifted.ravel()))
+    table = np.zeros(present[-1] + 1, dtype=np.uint8 if len(present) <= 256 else np.uint16)
+    table[present] = np.arange(len(present))
+    return present + lowest, table[shifted]
+
+
+def _block_sums(mask: np.ndarray, factor: int) -> np.ndarray:
+    """Sums of `factor` x `factor` pixels of zeros and ones; blocks at the right and lower end may be smaller."""
+    rows = np.add.reduceat(mask, np.arange(0, mask.shape[0], factor), axis=0, dtype=np.uint32)
+    return np.add.reduceat(rows, np.arange(0, mask.shape[1], factor), axis=1)
 
 
 def _bands(width: int, height: int, factor: int) -> Iterator[tuple[int, int]]:
     rows = max(1, _BAND_PIXELS // (width * factor)) * factor
     for top in range(0, height, rows):
         yield top, min(top + rows, height)
-
-
-def _blocks(pixels: np.ndarray, factor: int) -> np.ndarray:
-    """`(height, width, ...)` as `(rows, factor, columns, factor, ...)`; the last row and column are repeated."""
-    missing = [(0, -size % factor) for size in pixels.shape[:2]]
-    padded = np.pad(pixels, [*missing, *[(0, 0)] * (pixels.ndim - 2)], mode="edge")
-    rows, columns = padded.shape[0] // factor, padded.shape[1] // factor
-    return padded.reshape(rows, factor, columns, factor, *pixels.shape[2:])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from transformers import SwinConfig
 from typer.testing import CliRunner
 
@@ -19,7 +20,10 @@ from s5_hf.export.exporter import _READERS, _WRITERS, compare
 from s5_hf.export.metadata import ExportMetadata
 from s5_hf.export.program_file import METADATA_FILE, open_program
 from s5_hf.export.size_free_graph import SizeFreeGraph, averaging_matrix
+from s5_hf.inference.scene_probabilities import WindowSettings
+from s5_hf.inference.scene_result import MapProducts
 from s5_hf.inference.scene_segmenter import SceneSegmenter, normalize_pixels
+from s5_hf.inference.segment_scene import segment_scene
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
 from s5_hf.palettes import default_palette
 from tests.conftest import micro_segmentation_config, randomise
@@ -76,12 +80,30 @@ def test_onnx_segmenter_keeps_the_protocol_of_scenes(onnx_file, experts):
     assert segmenter.id2label == {0: "ground", 1: "road"} and segmenter.num_labels == 2
     pixels = torch.randint(0, 256, (2, 64, 48, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     pixel_values = S5ImageProcessor(image_mean=(0.1, 0.2, 0.3))(list(pixels.numpy()), return_tensors="pt").pixel_values
-    torch.testing.assert_close(normalize_pixels(pixels, segmenter), pixel_values, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        normalize_pixels(pixels.permute(0, 3, 1, 2), segmenter), pixel_values, rtol=0, atol=1e-5
+    )
     with torch.no_grad():
         expected = experts(pixel_values, task="roads").logits
     torch.testing.assert_close(segmenter.predict(pixel_values), expected, rtol=0, atol=1e-4)
     with pytest.raises(ValueError, match="multiples of 16, got 64 x 40"):
         segmenter.predict(torch.zeros(1, 3, 64, 40))
+
+
+def test_scenes_are_segmented_with_an_onnx_file(onnx_file, tmp_path):
+    rows, columns = np.mgrid[:70, :100]
+    pixels = np.stack([rows * 3, columns * 2, (rows // 8 + columns // 8) % 2 * 200], axis=-1).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "scene.png")
+    model = onnx_file.parent.parent / "model"
+    settings, products = WindowSettings(window=48, batch_size=2), MapProducts(probabilities=True)
+    ground = []
+    for source, task, name in ((onnx_file, None, "onnx"), (model, "roads", "torch")):
+        segment_scene(
+            source, tmp_path / "scene.png", tmp_path / f"{name}.png", task, settings, products, progress=False
+        )
+        ground.append(np.asarray(Image.open(tmp_path / f"{name}_probabilities_0_ground.png")).astype(int))
+    assert ground[0].shape == (70, 100) and np.ptp(ground[1]) > 10
+    assert np.abs(ground[0] - ground[1]).max() <= 1  # steps of 1 / 254
 
 
 def test_onnx_segmenter_scales_the_normalisation_to_the_protocol(onnx_file, monkeypatch):

@@ -85,6 +85,18 @@ def test_polygons_cover_their_pixels_and_do_not_depend_on_the_bands(tmp_path_fac
     np.testing.assert_array_equal(drawn, ids)
 
 
+def test_real_masks_come_back_pixel_by_pixel(real_imagery, tmp_path):
+    path = real_imagery / "citymaps" / "val" / "masks" / "0193.png"
+    with Image.open(path) as mask:
+        ids = np.asarray(mask)
+    labels = ["other land", "building", "road", "park", "water"]
+    write_polygons(path, tmp_path / "map.geojson", labels, classes=["building", "water"], simplify=0)
+    shapes = [(shape(f["geometry"]), f["properties"]["class_id"]) for f in features(tmp_path / "map.geojson")]
+    assert len(shapes) > 10 and all(outline.is_valid for outline, _ in shapes)
+    drawn = rasterize(shapes, out_shape=ids.shape, fill=9, dtype="uint8")
+    np.testing.assert_array_equal(drawn, np.where((ids == 1) | (ids == 4), ids, 9))
+
+
 def test_geojson_holds_longitude_and_latitude_counter_clockwise(tmp_path):
     # EPSG:32633 has its central meridian at 15 degrees east, x = 500 km.
     transform = Affine(10, 0, 500_000, 0, -10, 5_000_000)
