@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from .commands import curate, datasets, demo, evaluate, models
+from .commands import curate, datasets, demo, evaluate, export, models, predict, view
 
 app = typer.Typer(
     name="s5-hf",
@@ -26,6 +26,9 @@ app.add_typer(datasets.app)
 app.add_typer(curate.app)
 evaluate.register(app)
 demo.register(app)
+export.register(app)
+predict.register(app)
+view.register(app)
 
 
 def main() -> None:
