@@ -12,12 +12,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .hull_pairs import overlapping_hulls
 from .oriented_boxes import check_oriented_boxes, oriented_boxes_to_horizontal
-from .rotated_iou import MINIMUM_SIDE, overlapping_hulls, pairwise_overlaps
+from .rotated_iou import MINIMUM_SIDE, pairwise_overlaps
 
 __all__ = ["batched_horizontal_nms", "batched_rotated_nms", "horizontal_nms", "rotated_nms"]
 
 _BLOCK = 1024
+# Pairs compared at once; bounds the memory.
+_PAIRS = 1 << 16
 
 # Index pairs (rows, columns) of boxes of the first set that overlap too much with boxes of the second.
 _FindConflicts = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -40,10 +43,13 @@ def rotated_nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     check_oriented_boxes(boxes)
     _check(boxes, scores, 5, iou_threshold)
     exact = boxes.detach().to(torch.float32 if boxes.device.type == "mps" else torch.float64)
-    hulls = oriented_boxes_to_horizontal(exact)
+    hulls, areas = oriented_boxes_to_horizontal(exact), exact[:, 2] * exact[:, 3]
 
     def conflicts(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         rows, columns = overlapping_hulls(hulls[first], hulls[second])
+        # A little less than the threshold: rounding must not cut off a pair that is just above it.
+        possible = _hull_iou(hulls, areas, first[rows], second[columns]) > iou_threshold * 0.9999
+        rows, columns = rows[possible], columns[possible]
         over = pairwise_overlaps(exact, first[rows], second[columns]) > iou_threshold
         return rows[over], columns[over]
 
@@ -54,20 +60,20 @@ def rotated_nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 def horizontal_nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """As `rotated_nms`, for horizontal boxes [N, 4]: x1, y1, x2, y2 in pixels.
 
-    Boxes of any size take part; two boxes without area do not overlap.
+    Boxes of any size take part; a box without area overlaps with nothing.
     """
     _check(boxes, scores, 4, iou_threshold)
+    ordered = (boxes[:, 2:] >= boxes[:, :2]).all(dim=-1)  # false for NaN too
+    if not ordered.all():
+        row = int((~ordered).nonzero()[0])
+        raise ValueError(f"boxes[{row}] is {boxes[row].tolist()}: expected x1 <= x2 and y1 <= y2")
     exact = boxes.detach().to(torch.float32 if boxes.device.type == "mps" else torch.float64)
+    areas = (exact[:, 2] - exact[:, 0]) * (exact[:, 3] - exact[:, 1])
 
     def conflicts(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        left1, top1, right1, bottom1 = exact[first][:, None].unbind(-1)
-        left2, top2, right2, bottom2 = exact[second].unbind(-1)
-        width = (torch.minimum(right1, right2) - torch.maximum(left1, left2)).clamp_(min=0)
-        height = (torch.minimum(bottom1, bottom2) - torch.maximum(top1, top2)).clamp_(min=0)
-        shared = width * height
-        areas = (right1 - left1) * (bottom1 - top1) + (right2 - left2) * (bottom2 - top2)
-        rows, columns = (shared > iou_threshold * (areas - shared)).nonzero(as_tuple=True)
-        return rows, columns
+        rows, columns = overlapping_hulls(exact[first], exact[second])
+        over = _hull_iou(exact, areas, first[rows], second[columns]) > iou_threshold
+        return rows[over], columns[over]
 
     return _greedy(scores.argsort(descending=True, stable=True), conflicts)
 
@@ -110,6 +116,23 @@ def _check(boxes: Tensor, scores: Tensor, size: int, iou_threshold: float) -> No
         raise ValueError(f"scores must be [{len(boxes)}], one per box, got shape {tuple(scores.shape)}")
     if not 0 <= iou_threshold <= 1:
         raise ValueError(f"iou_threshold must lie in 0..1, got {iou_threshold}")
+    if scores.isnan().any():
+        raise ValueError(f"scores[{int(scores.isnan().nonzero()[0])}] is NaN")
+
+
+def _hull_iou(hulls: Tensor, areas: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """IoU [P] of pairs of horizontal boxes that meet; for the hulls and areas of oriented boxes, an upper bound."""
+    chunks = []
+    for row, column in zip(rows.split(_PAIRS), columns.split(_PAIRS), strict=True):
+        left1, top1, right1, bottom1 = hulls.index_select(0, row).unbind(-1)
+        left2, top2, right2, bottom2 = hulls.index_select(0, column).unbind(-1)
+        width = torch.minimum(right1, right2) - torch.maximum(left1, left2)
+        height = torch.minimum(bottom1, bottom2) - torch.maximum(top1, top2)
+        area1, area2 = areas[row], areas[column]
+        # Boxes share at most what their hulls share, and at most the smaller box.
+        shared = torch.minimum(width * height, torch.minimum(area1, area2))
+        chunks.append(shared / (area1 + area2 - shared))
+    return torch.cat(chunks)
 
 
 def _greedy(order: Tensor, conflicts: _FindConflicts) -> Tensor:

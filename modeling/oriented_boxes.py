@@ -1,9 +1,9 @@
 """Oriented boxes: the convention of this package, and the ways to and from other ones.
 
-A box is (cx, cy, w, h, theta). Centre and sizes are in pixels, theta is in radians; x points right and y points down.
-The w side runs along (cos theta, sin theta) and the h side along (-sin theta, cos theta), so a positive theta turns the
-box clockwise as seen on the screen, as in OpenCV, mmrotate and YOLO-OBB. The official release of S5 counts the other
-way round: see `negate_theta`.
+A box is (cx, cy, w, h, theta). Centre and sizes are in pixels, theta is in radians; x points right and y down. The w
+side runs along (cos theta, sin theta) and the h side along (-sin theta, cos theta), so a positive theta turns the box
+clockwise as seen on the screen, as in OpenCV, mmrotate and YOLO-OBB. The official release of S5 counts the other way
+round: see `negate_theta`.
 
 The canonical form has w >= h and theta in (-pi/2, pi/2]. A square has theta and theta +- pi/2 to choose from; like the
 official release, `canonical_boxes` gives it the second.
@@ -301,31 +301,29 @@ def opencv_to_oriented_boxes(boxes: Tensor) -> Tensor:
     Old releases (before 4.5.1) give angles in [-90, 0), newer ones in (0, 90]; both turn clockwise on the screen and
     both are read.
     """
-    return canonical_boxes(oriented_boxes_from_degrees(boxes))
+    radians = oriented_boxes_from_degrees(boxes)
+    check_oriented_boxes(radians)
+    return canonical_boxes(radians)
 
 
 def oriented_boxes_to_opencv(boxes: Tensor) -> Tensor:
     """Boxes [..., 5] as OpenCV's minAreaRect gives them since 4.5.1: angle in degrees, in (0, 90]."""
-    return _to_quarter_turn(boxes, offset=0.0)
+    check_oriented_boxes(boxes)
+    degrees = torch.rad2deg(boxes[..., 4:])
+    quarters = torch.ceil(degrees / 90) - 1
+    degrees = (degrees - 90 * quarters).clamp(0, 90)
+    # The sides change places with every quarter turn.
+    sides = torch.where(quarters.remainder(2) == 1, boxes[..., 2:4].flip(-1), boxes[..., 2:4])
+    return torch.cat([boxes[..., :2], sides, degrees], dim=-1)
 
 
 def oriented_boxes_to_old_opencv(boxes: Tensor) -> Tensor:
     """Boxes [..., 5] as OpenCV's minAreaRect gave them before 4.5.1: angle in degrees, in [-90, 0)."""
-    quarter = _to_quarter_turn(boxes, offset=0.0)
-    turned = torch.cat([quarter[..., :2], quarter[..., 2:4].flip(-1), quarter[..., 4:] - 90], dim=-1)
-    right = quarter[..., 4:] == 90  # 0 lies outside of [-90, 0): the same rectangle at -90 has these sides
-    return torch.where(right, torch.cat([quarter[..., :4], quarter[..., 4:] - 180], dim=-1), turned)
-
-
-def _to_quarter_turn(boxes: Tensor, offset: float) -> Tensor:
-    """Angles in degrees within (offset, offset + 90]; the sides swap with every quarter turn."""
-    check_oriented_boxes(boxes)
-    degrees = torch.rad2deg(boxes[..., 4:])
-    quarters = torch.ceil((degrees - offset) / 90) - 1
-    degrees = (degrees - 90 * quarters).clamp(offset, offset + 90)
-    odd = quarters.remainder(2) == 1
-    sides = torch.where(odd, boxes[..., 2:4].flip(-1), boxes[..., 2:4])
-    return torch.cat([boxes[..., :2], sides, degrees], dim=-1)
+    quarter = oriented_boxes_to_opencv(boxes)
+    centre, sides, degrees = quarter[..., :2], quarter[..., 2:4], quarter[..., 4:]
+    right = degrees == 90  # a quarter turn back would give 0, which lies outside: half a turn it is
+    sides = torch.where(right, sides, sides.flip(-1))
+    return torch.cat([centre, sides, torch.where(right, degrees - 180, degrees - 90)], dim=-1)
 
 
 def long_edge_90_to_oriented_boxes(boxes: Tensor) -> Tensor:

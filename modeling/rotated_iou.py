@@ -17,17 +17,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from .hull_pairs import overlapping_hulls
 from .oriented_boxes import check_oriented_boxes, oriented_boxes_to_horizontal
 
-__all__ = ["MINIMUM_SIDE", "elementwise_rotated_iou", "overlapping_hulls", "pairwise_overlaps", "rotated_iou"]
+__all__ = ["MINIMUM_SIDE", "elementwise_rotated_iou", "pairwise_overlaps", "rotated_iou"]
 
 MINIMUM_SIDE = 1e-3
 """Boxes with a side below this, in pixels, overlap with nothing (as in the official release)."""
 
 # Pairs computed at once: on a CPU few enough for the intermediate results to stay in its cache.
 _CPU_PAIRS, _GPU_PAIRS = 1 << 13, 1 << 22
-# Pairs of hulls compared at once.
-_CPU_HULLS, _GPU_HULLS = 1 << 18, 1 << 26
+# Entries of the result whose pairs are listed at once; bounds the memory.
+_LISTED = 1 << 22
 
 
 def rotated_iou(boxes1: Tensor, boxes2: Tensor, mode: Literal["iou", "iof"] = "iou") -> Tensor:
@@ -46,7 +47,7 @@ def rotated_iou(boxes1: Tensor, boxes2: Tensor, mode: Literal["iou", "iof"] = "i
     """
     first, second = _exact(boxes1, boxes2, mode)
     hulls1, hulls2 = oriented_boxes_to_horizontal(first).detach(), oriented_boxes_to_horizontal(second).detach()
-    step = max(1, (_GPU_HULLS if boxes1.is_cuda else _CPU_HULLS) // max(1, len(second)))
+    step = max(1, _LISTED // max(1, len(second)))
     blocks = []
     for start in range(0, len(first), step):
         block = boxes1.new_zeros(len(first[start : start + step]), len(second))
@@ -67,15 +68,6 @@ def elementwise_rotated_iou(boxes1: Tensor, boxes2: Tensor, mode: Literal["iou",
     first, second = _exact(boxes1, boxes2, mode)
     indices = torch.arange(len(first), device=first.device)
     return _chunked_overlaps(first, second, indices, indices, mode).to(boxes1.dtype)
-
-
-def overlapping_hulls(hulls1: Tensor, hulls2: Tensor) -> tuple[Tensor, Tensor]:
-    """Index pairs (into [N, 4] and [M, 4], x1, y1, x2, y2) of horizontal boxes that meet; touching does not count."""
-    left1, top1, right1, bottom1 = hulls1[:, None].unbind(-1)
-    left2, top2, right2, bottom2 = hulls2.unbind(-1)
-    meet = (left1 < right2).logical_and_(left2 < right1).logical_and_(top1 < bottom2).logical_and_(top2 < bottom1)
-    rows, columns = meet.nonzero(as_tuple=True)
-    return rows, columns
 
 
 def pairwise_overlaps(boxes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -136,21 +128,19 @@ def _intersection_areas(first: Tensor, second: Tensor) -> Tensor:
     corners_y = torch.stack([y - ay - by, y + ay - by, y + ay + by, y - ay + by, y - ay - by])
     cut_x = torch.clamp(corners_x, -half_w, half_w)
     excess = cut_x - corners_x
-    # Opposite edges differ by the sign of (step_x, step_y) alone.
-    step_x, step_y = 2 * torch.stack([ax, bx, -ax, -bx]), 2 * torch.stack([ay, by, -ay, -by])
-    inverse = _safe_inverse(step_x)
     # Where each edge enters and leaves x in [-w/2, w/2]. An edge outside of it counts 0, whatever its y becomes.
-    start = corners_y[:-1] + (excess[:-1] * inverse).clamp(0, 1) * step_y  # [4, n]
-    end = corners_y[1:] + (excess[1:] * inverse).clamp(-1, 0) * step_y
+    step_x, step_y = 2 * torch.stack([ax, bx]), 2 * torch.stack([ay, by])
+    step_x = torch.where(step_x == 0, 1, step_x)
+    step_x, step_y = (
+        torch.cat([step_x, -step_x]),
+        torch.cat([step_y, -step_y]),
+    )  # [4, n]: opposite edges differ by sign
+    start = corners_y[:-1] + (excess[:-1] / step_x).clamp(0, 1) * step_y
+    end = corners_y[1:] + (excess[1:] / step_x).clamp(-1, 0) * step_y
     # The mean of clamp(y) while y runs evenly from start to end.
     cut_start, cut_end = torch.clamp(start, -half_h, half_h), torch.clamp(end, -half_h, half_h)
-    share = (cut_end - cut_start) * _safe_inverse(end - start)
+    run = end - start
+    share = (cut_end - cut_start) / torch.where(run == 0, 1, run)
     both = cut_start + cut_end
     mean = (both + share * (start + end - both)) / 2
     return -((cut_x[1:] - cut_x[:-1]) * mean).sum(dim=0)
-
-
-def _safe_inverse(values: Tensor) -> Tensor:
-    """1 / values, and 0 where they are so small that the square of the inverse (its gradient) would overflow."""
-    usable = values.abs() > torch.finfo(values.dtype).tiny ** 0.25
-    return torch.where(usable, torch.where(usable, values, 1).reciprocal(), 0)

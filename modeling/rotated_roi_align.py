@@ -41,7 +41,7 @@ def roi_align_rotated(
         ValueError: a wrong shape, an index outside of the batch, or a size or ratio below 1.
     """
     _check(features, rois, output_size, sampling_ratio)
-    batch, channels, height, width = features.shape
+    channels, height, width = features.shape[1:]
     if len(rois) == 0:
         return features.new_zeros(0, channels, output_size, output_size)
     # The average of weighted pixels is what an embedding bag computes: each bin is a bag of pixels.
