@@ -23,7 +23,7 @@ from .feature_pyramid_network import FeaturePyramidNetwork
 from .image_sizes import read_image_sizes
 from .modeling_s5_segmentation import S5ForSemanticSegmentation, build_backbone
 from .modeling_s5_vit import S5ViTBackbone, check_pixel_values, pad_to_patches
-from .oriented_roi_head import OrientedRoIHead
+from .oriented_roi_head import OrientedRoIHead, new_classifier
 from .oriented_rpn import OrientedRPN, RPNOutput
 from .task_configuration import Tasks
 from .task_experts import copy_dense_weights
@@ -89,23 +89,14 @@ class S5DetectionPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        # What the release intends; its detector never calls it and keeps the defaults of torch.
-        if isinstance(module, FeaturePyramidNetwork):
-            for conv in (*module.lateral_convs, *module.level_convs):
-                init.xavier_uniform_(conv.weight)
-                init.zeros_(conv.bias)
-        elif isinstance(module, OrientedRPN):
-            for conv in (module.conv, module.classifier, module.regressor):
-                init.normal_(conv.weight, mean=0.0, std=0.01)
-                init.zeros_(conv.bias)
-        elif isinstance(module, OrientedRoIHead):
-            for layer in (module.hidden_first, module.hidden_second):
-                init.xavier_uniform_(layer.weight)
-                init.zeros_(layer.bias)
-            init.normal_(module.classifier.weight, mean=0.0, std=0.01)
-            init.zeros_(module.classifier.bias)
-            init.normal_(module.regressor.weight, mean=0.0, std=0.001)
-            init.zeros_(module.regressor.bias)
+        # What the release intends; its detector never calls it and keeps the defaults of torch. By layer, because
+        # transformers passes over modules of custom code that have no parameters of their own.
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            if hasattr(module, "initial_std"):
+                init.normal_(module.weight, mean=0.0, std=module.initial_std)
+            else:
+                init.xavier_uniform_(module.weight)
+            init.zeros_(module.bias)
 
 
 class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
@@ -295,8 +286,8 @@ class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
         self.necks.append(copy.deepcopy(self.necks[source]))
         self.rpn_heads.append(copy.deepcopy(self.rpn_heads[source]))
         roi_head = copy.deepcopy(self.roi_heads[source])
-        classifier = nn.Linear(self.config.roi_channels, len(labels) + 1)
-        nn.init.normal_(classifier.weight, std=0.01)
+        classifier = new_classifier(self.config.roi_channels, len(labels))
+        nn.init.normal_(classifier.weight, std=classifier.initial_std)
         nn.init.zeros_(classifier.bias)
         roi_head.classifier = classifier.to(device=self.device, dtype=self.dtype)
         roi_head.num_labels = len(labels)

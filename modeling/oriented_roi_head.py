@@ -45,8 +45,9 @@ class OrientedRoIHead(nn.Module):
         self.num_labels = num_labels
         self.hidden_first = nn.Linear(config.fpn_channels * config.roi_size**2, config.roi_channels)
         self.hidden_second = nn.Linear(config.roi_channels, config.roi_channels)
-        self.classifier = nn.Linear(config.roi_channels, num_labels + 1)
+        self.classifier = new_classifier(config.roi_channels, num_labels)
         self.regressor = nn.Linear(config.roi_channels, 5)
+        self.regressor.initial_std = 0.001
 
     def forward(
         self, levels: Sequence[torch.Tensor], proposals: Sequence[torch.Tensor]
@@ -130,6 +131,13 @@ class OrientedRoIHead(nn.Module):
     def decode(self, proposals: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
         """Boxes `(n, 5)` from proposals `(n, 5)` and deltas `(n, 5)`."""
         return decode_deltas(proposals, deltas, self.config.roi_delta_stds)
+
+
+def new_classifier(channels: int, num_labels: int) -> nn.Linear:
+    """A classifier of `num_labels` classes and background; `initial_std` is for the initialisation."""
+    classifier = nn.Linear(channels, num_labels + 1)
+    classifier.initial_std = 0.01
+    return classifier
 
 
 def as_rois(proposals: Sequence[torch.Tensor]) -> torch.Tensor:
