@@ -39,7 +39,7 @@ __all__ = [
     "oriented_boxes_to_dota",
     "oriented_boxes_to_horizontal",
     "oriented_boxes_to_long_edge_90",
-    "oriented_boxes_to_old_opencv",
+    "oriented_boxes_to_negative_opencv",
     "oriented_boxes_to_opencv",
     "oriented_boxes_to_yolo",
     "rotate_boxes",
@@ -68,7 +68,7 @@ def check_oriented_boxes(boxes: Tensor, name: str = "boxes") -> None:
     _check_last_dimension(boxes, 5, "(cx, cy, w, h, theta)", name)
     finite = torch.isfinite(boxes).all(dim=-1)
     positive = (boxes[..., 2:4] >= 0).all(dim=-1)
-    turned = boxes[..., 4].abs() > 2 * math.pi
+    turned = boxes[..., 4].abs() > 2 * math.pi + 0.01  # rounding of whole turns
     # One transfer for the three answers: on a GPU each would wait for the device.
     all_finite, all_positive, any_turned = torch.stack([finite.all(), positive.all(), turned.any()]).tolist()
     if not all_finite:
@@ -298,8 +298,8 @@ def _pair_corners(polygons: Tensor) -> Tensor:
 def opencv_to_oriented_boxes(boxes: Tensor) -> Tensor:
     """Canonical boxes [..., 5] of OpenCV's rotated rectangles (cx, cy, w, h, angle in degrees).
 
-    Old releases (before 4.5.1) give angles in [-90, 0), newer ones in (0, 90]; both turn clockwise on the screen and
-    both are read.
+    Releases 4.5.1 to 4.x give angles in (0, 90], older ones and 5.0 in [-90, 0). Both turn clockwise on the screen,
+    and both are read.
     """
     radians = oriented_boxes_from_degrees(boxes)
     check_oriented_boxes(radians)
@@ -307,7 +307,7 @@ def opencv_to_oriented_boxes(boxes: Tensor) -> Tensor:
 
 
 def oriented_boxes_to_opencv(boxes: Tensor) -> Tensor:
-    """Boxes [..., 5] as OpenCV's minAreaRect gives them since 4.5.1: angle in degrees, in (0, 90]."""
+    """Boxes [..., 5] as minAreaRect of OpenCV 4.5.1 to 4.x gives them: angle in degrees, in (0, 90]."""
     check_oriented_boxes(boxes)
     degrees = torch.rad2deg(boxes[..., 4:])
     quarters = torch.ceil(degrees / 90) - 1
@@ -317,8 +317,8 @@ def oriented_boxes_to_opencv(boxes: Tensor) -> Tensor:
     return torch.cat([boxes[..., :2], sides, degrees], dim=-1)
 
 
-def oriented_boxes_to_old_opencv(boxes: Tensor) -> Tensor:
-    """Boxes [..., 5] as OpenCV's minAreaRect gave them before 4.5.1: angle in degrees, in [-90, 0)."""
+def oriented_boxes_to_negative_opencv(boxes: Tensor) -> Tensor:
+    """Boxes [..., 5] as minAreaRect of OpenCV before 4.5.1 and of 5.0 gives them: degrees, in [-90, 0)."""
     quarter = oriented_boxes_to_opencv(boxes)
     centre, sides, degrees = quarter[..., :2], quarter[..., 2:4], quarter[..., 4:]
     right = degrees == 90  # a quarter turn back would give 0, which lies outside: half a turn it is

@@ -109,7 +109,7 @@ def _overlaps(first: Tensor, second: Tensor, mode: str) -> Tensor:
     """Overlaps [n] of n pairs, given by their terms [6, n]."""
     intersection = _intersection_areas(first, second)
     area1, area2 = 4 * first[2] * first[3], 4 * second[2] * second[3]
-    intersection = torch.minimum(intersection, torch.minimum(area1, area2))
+    intersection = torch.minimum(intersection.clamp(min=0), torch.minimum(area1, area2))  # rounding
     whole = area1 if mode == "iof" else area1 + area2 - intersection
     return intersection / torch.where(whole > 0, whole, 1)
 
@@ -128,13 +128,11 @@ def _intersection_areas(first: Tensor, second: Tensor) -> Tensor:
     corners_y = torch.stack([y - ay - by, y + ay - by, y + ay + by, y - ay + by, y - ay - by])
     cut_x = torch.clamp(corners_x, -half_w, half_w)
     excess = cut_x - corners_x
-    # Where each edge enters and leaves x in [-w/2, w/2]. An edge outside of it counts 0, whatever its y becomes.
+    # Opposite edges run along (step_x, step_y) there and back.
     step_x, step_y = 2 * torch.stack([ax, bx]), 2 * torch.stack([ay, by])
     step_x = torch.where(step_x == 0, 1, step_x)
-    step_x, step_y = (
-        torch.cat([step_x, -step_x]),
-        torch.cat([step_y, -step_y]),
-    )  # [4, n]: opposite edges differ by sign
+    step_x, step_y = torch.cat([step_x, -step_x]), torch.cat([step_y, -step_y])  # [4, n]
+    # Where each edge enters and leaves x in [-w/2, w/2]. An edge outside of it counts 0, whatever its y becomes.
     start = corners_y[:-1] + (excess[:-1] / step_x).clamp(0, 1) * step_y
     end = corners_y[1:] + (excess[1:] / step_x).clamp(-1, 0) * step_y
     # The mean of clamp(y) while y runs evenly from start to end.
@@ -143,4 +141,4 @@ def _intersection_areas(first: Tensor, second: Tensor) -> Tensor:
     share = (cut_end - cut_start) / torch.where(run == 0, 1, run)
     both = cut_start + cut_end
     mean = (both + share * (start + end - both)) / 2
-    return -((cut_x[1:] - cut_x[:-1]) * mean).sum(dim=0)
+    return ((cut_x[:-1] - cut_x[1:]) * mean).sum(dim=0)
