@@ -58,16 +58,13 @@ def assert_same_predictions(left, right, **tolerances):
 def test_one_image_is_learned_by_heart():
     """Every object found with its class, at an IoU above 0.5, and nothing else: an AP of 1.0."""
     torch.manual_seed(0)
-    boxes = torch.tensor(
-        [[30.0, 32, 40, 16, 0.5], [90, 40, 30, 24, -1.0], [64, 96, 60, 14, 0.0], [104, 104, 22, 20, 1.2]]
-    )
-    classes = torch.tensor([0, 1, 2, 1])
-    image = painted_scene(boxes, classes, 128)[None]
-    settings = {"fpn_channels": 32, "roi_channels": 128, "max_proposals": 150, "rpn_samples": 128, "roi_samples": 128}
-    model = S5ForOrientedObjectDetection(micro_detection_config(**settings)).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=90, pct_start=0.1)
-    for _ in range(90):
+    boxes = torch.tensor([[28.0, 26, 40, 16, 0.5], [70, 32, 28, 22, -1.0], [44, 74, 56, 14, 0.0]])
+    classes = torch.tensor([0, 1, 2])
+    image = painted_scene(boxes, classes, 96)[None]
+    model = S5ForOrientedObjectDetection(micro_detection_config(fpn_channels=32, roi_channels=128)).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=80, pct_start=0.1)
+    for _ in range(80):
         output = model(image, labels=[{"boxes": boxes, "class_labels": classes}])
         optimizer.zero_grad()
         output.loss.backward()
@@ -78,7 +75,7 @@ def test_one_image_is_learned_by_heart():
         found = S5ImageProcessor().post_process_oriented_object_detection(model.eval()(image), threshold=0.5)[0]
     assert len(found["scores"]) == len(boxes)
     iou, match = rotated_iou(boxes, found["boxes"]).max(dim=1)
-    assert sorted(match.tolist()) == [0, 1, 2, 3]
+    assert sorted(match.tolist()) == [0, 1, 2]
     assert iou.min() > 0.5
     assert torch.equal(found["labels"][match], classes)
 
