@@ -8,6 +8,7 @@ from .segmentation_counts import SegmentationCounts
 
 # Imported when they are used, because `evaluate` takes its time.
 _EVALUATE_MODULES = {
+    "OrientedAveragePrecision": "oriented_average_precision",
     "SegmentationMetrics": "segmentation_metrics",
 }
 
