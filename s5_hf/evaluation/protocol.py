@@ -35,7 +35,7 @@ class Protocol:
     """How predictions are made.
 
     Args:
-        name: one of `PROTOCOLS`.
+        name: for the report; one of `PROTOCOLS`, followed by ", changed" where settings differ from it.
         resize: side in pixels of the square to which images are resized first (bilinear); probabilities are resized
             back. `None` keeps their size.
         window: side of the sliding window in pixels; `None` makes the whole image one input.
@@ -125,6 +125,8 @@ def choose_protocol(entry: DatasetEntry, name: str = "published", **changes: Any
     if name == "sliding":
         protocol = Protocol(name, window=DEFAULT_SIDE)
     chosen = {key: value for key, value in changes.items() if value is not None}
+    if chosen:
+        chosen["name"] = f"{name}, changed"
     if "window" in chosen:
         chosen.setdefault("stride", max(1, chosen["window"] // 2))
     return replace(protocol, repeat_border=name == "official" and protocol.window is not None, **chosen)

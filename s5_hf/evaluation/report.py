@@ -40,7 +40,7 @@ class SegmentationResults:
     protocol: Protocol
     images: int
     scores: dict[str, Any] | None
-    class_maps: Path | None
+    class_maps: str | Path | None
 
     @property
     def metric(self) -> str:

@@ -61,7 +61,7 @@ class EvaluationSettings:
     data_dir: str | None = None
     split: str | None = None
     task: str | None = None
-    output: Path | None = None
+    output: str | Path | None = None
     protocol: str = "published"
     protocol_changes: dict[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] | None = None
@@ -107,7 +107,7 @@ def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -
     entry = get_entry(settings.dataset)
     protocol = choose_protocol(entry, settings.protocol, **settings.protocol_changes)
     if settings.loop.class_maps is not None:
-        require_absent(settings.loop.class_maps)
+        require_absent(Path(settings.loop.class_maps))
     tasks = getattr(AutoConfig.from_pretrained(settings.model), "tasks", {})
     same_name = settings.dataset.removeprefix("s5-")
     task = same_name if settings.task is None and len(tasks) > 1 and same_name in tasks else settings.task

@@ -36,7 +36,7 @@ class LoopSettings:
     batch_size: int = 1
     num_workers: int = 0
     boundary: bool = True
-    class_maps: Path | None = None
+    class_maps: str | Path | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:

@@ -99,7 +99,7 @@ class BoundaryCounts:
 
     def per_class(self) -> torch.Tensor:
         """Boundary IoU of each class, float64 `(C,)` in 0..1; NaN for a class without any boundary."""
-        both, reference, prediction = self.counts.double()
+        both, reference, prediction = self.counts.cpu().double()
         return both / (reference + prediction - both)
 
     def mean(self, left_out: tuple[int, ...] = ()) -> float:

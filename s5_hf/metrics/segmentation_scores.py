@@ -1,7 +1,8 @@
 """Scores of a segmentation as pure functions of its confusion matrix.
 
 `counts` is always `(C, C)` with references in rows and predictions in columns. A score per class is float64 `(C,)`
-in 0..1, and NaN where the class gives no answer (0 / 0); means leave such classes out.
+in 0..1 in main memory (not every device knows float64), and NaN where the class gives no answer (0 / 0); means leave
+such classes out.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,32 +23,32 @@ __all__ = [
 
 def intersection_over_union(counts: torch.Tensor) -> torch.Tensor:
     """TP / (TP + FP + FN); NaN for a class that neither occurs nor is predicted."""
-    counts = counts.double()
+    counts = counts.cpu().double()
     hits = counts.diagonal()
     return hits / (counts.sum(0) + counts.sum(1) - hits)
 
 
 def f1_score(counts: torch.Tensor) -> torch.Tensor:
     """2 TP / (2 TP + FP + FN); NaN for a class that neither occurs nor is predicted."""
-    counts = counts.double()
+    counts = counts.cpu().double()
     return 2 * counts.diagonal() / (counts.sum(0) + counts.sum(1))
 
 
 def class_accuracy(counts: torch.Tensor) -> torch.Tensor:
     """Recall, TP / (TP + FN); NaN for a class that does not occur."""
-    counts = counts.double()
+    counts = counts.cpu().double()
     return counts.diagonal() / counts.sum(1)
 
 
 def class_precision(counts: torch.Tensor) -> torch.Tensor:
     """TP / (TP + FP); NaN for a class that is never predicted."""
-    counts = counts.double()
+    counts = counts.cpu().double()
     return counts.diagonal() / counts.sum(0)
 
 
 def overall_accuracy(counts: torch.Tensor) -> float:
     """Share of all counted pixels that are right, those of left-out classes included; NaN without pixels."""
-    counts = counts.double()
+    counts = counts.cpu().double()
     return (counts.diagonal().sum() / counts.sum()).item()
 
 
@@ -96,7 +97,7 @@ def class_table(counts: torch.Tensor, labels: Sequence[str]) -> dict[str, dict[s
         "F1": f1_score(counts),
         "precision": class_precision(counts),
         "recall": class_accuracy(counts),
-        "share": counts.sum(1).double() / counts.sum().double(),
+        "share": counts.cpu().sum(1).double() / counts.cpu().sum(),
     }
     return {
         label: {name: values[index].item() for name, values in columns.items()} for index, label in enumerate(labels)

@@ -91,15 +91,7 @@ def set_up_fine_tuning(recipe: FineTuningRecipe, data: Sequence[TaskData] | None
     accelerator = make_accelerator(recipe)
     if accelerator.distributed_type == DistributedType.FSDP:
         raise ValueError("fine-tuning keeps dense models of single tasks and needs whole weights: use DDP, not FSDP")
-    output_dir = Path(recipe.run.output_dir)
-    checkpoints = Checkpoints(
-        output_dir / "checkpoints",
-        recipe.run.keep_checkpoints,
-        accelerator,
-        recipe,
-        processor(recipe),
-        saved_form=lambda model, state: merged_adapters(model, state) if recipe.model.lora_rank else state,
-    )
+    checkpoints = make_checkpoints(recipe, accelerator)
     resumed_from = checkpoints.to_resume()
     if data is None:
         with accelerator.main_process_first():  # one process fills the cache of the datasets
@@ -111,12 +103,7 @@ def set_up_fine_tuning(recipe: FineTuningRecipe, data: Sequence[TaskData] | None
     if recipe.model.lora_rank:
         add_adapters(model, recipe.model)
     model = synchronise(model, recipe, accelerator).to(accelerator.device)
-    rows = rows_per_batch(
-        [len(task.train) for task in tasks],
-        [recipe.batch_size_of(settings) for settings in recipe.datasets],
-        recipe.data.sampling,
-        recipe.data.temperature,
-    )
+    rows = rows_of(recipe, tasks)
     throughput = make_throughput(model, recipe, rows, tasks[0].name, accelerator)
     settings = recipe.optimizer
     optimizer = make_optimizer(
@@ -127,7 +114,10 @@ def set_up_fine_tuning(recipe: FineTuningRecipe, data: Sequence[TaskData] | None
         accelerator.unwrap_model(model).compile()
     set_seed(recipe.run.seed, device_specific=True, deterministic=recipe.run.deterministic)
     selection = describe_selection(recipe, tasks)
-    training = JointTraining(
+    first_step = 0 if resumed_from is None else checkpoints.load(resumed_from)
+    if accelerator.is_main_process:
+        save_selection(Path(recipe.run.output_dir), selection)
+    return JointTraining(
         accelerator,
         tasks,
         model,
@@ -136,13 +126,32 @@ def set_up_fine_tuning(recipe: FineTuningRecipe, data: Sequence[TaskData] | None
         rows,
         total_steps(recipe, tasks, rows, accelerator.num_processes),
         checkpoints,
-        BestModels(output_dir / "best", processor(recipe), selection),
+        BestModels(Path(recipe.run.output_dir) / "best", processor(recipe), selection),
         throughput,
-        first_step=0 if resumed_from is None else checkpoints.load(resumed_from),
+        first_step,
     )
-    if accelerator.is_main_process:
-        save_selection(output_dir, selection)
-    return training
+
+
+def make_checkpoints(recipe: FineTuningRecipe, accelerator: Accelerator) -> Checkpoints:
+    """Checkpoints whose saved models have no adapters any more."""
+    return Checkpoints(
+        Path(recipe.run.output_dir) / "checkpoints",
+        recipe.run.keep_checkpoints,
+        accelerator,
+        recipe,
+        processor(recipe),
+        saved_form=merged_adapters if recipe.model.lora_rank else None,
+    )
+
+
+def rows_of(recipe: FineTuningRecipe, tasks: Sequence[TaskData]) -> tuple[Fraction, ...]:
+    """Images of each dataset per batch and process."""
+    return rows_per_batch(
+        [len(task.train) for task in tasks],
+        [recipe.batch_size_of(settings) for settings in recipe.datasets],
+        recipe.data.sampling,
+        recipe.data.temperature,
+    )
 
 
 def check_tasks(recipe: FineTuningRecipe, tasks: Sequence[TaskData]) -> None:
@@ -196,33 +205,36 @@ def rate_factor(recipe: FineTuningRecipe, step: int, total: int) -> float:
 
 def batch_source(training: JointTraining, recipe: FineTuningRecipe) -> Iterator[JointBatch]:
     """Mixed batches on the device, for ever, from the first step that is to be made."""
-    accelerator, data, seed = training.accelerator, recipe.data, recipe.run.seed
-    channels = len(data.image_mean)
-    weak_view = WeakView(data.crop_size, tuple(data.scale_range), rotation_probability=data.rotation_probability)
-    dataset = JointDataset(
-        tuple(
-            ViewedDataset(
-                task.train, SampleView(weak_view, seed, task.name, len(task.labels), task.ignore_index, channels)
-            )
-            for task in training.tasks
-        )
-    )
+    accelerator, tasks, data = training.accelerator, training.tasks, recipe.data
     order = JointOrder(
-        tuple(len(task.train) for task in training.tasks),
+        tuple(len(task.train) for task in tasks),
         training.rows,
-        tuple(order_seed(seed, task.name) for task in training.tasks),
+        tuple(order_seed(recipe.run.seed, task.name) for task in tasks),
         accelerator.process_index,
         accelerator.num_processes,
     )
     views = JointViews(
-        tuple(task.name for task in training.tasks),
+        tuple(task.name for task in tasks),
         accelerator.device,
         data.image_mean,
         data.image_std,
         StrongAugmentation() if data.color_augmentation else None,
     )
     taken = training.first_step * recipe.optimizer.gradient_accumulation
-    return joint_batches(dataset, order, views, taken, data.num_workers)
+    return joint_batches(joint_dataset(recipe, tasks), order, views, taken, data.num_workers)
+
+
+def joint_dataset(recipe: FineTuningRecipe, tasks: Sequence[TaskData]) -> JointDataset:
+    """The weak views of all datasets."""
+    data, seed = recipe.data, recipe.run.seed
+    view = WeakView(data.crop_size, tuple(data.scale_range), rotation_probability=data.rotation_probability)
+    channels = len(data.image_mean)
+    return JointDataset(
+        tuple(
+            ViewedDataset(task.train, SampleView(view, seed, task.name, len(task.labels), task.ignore_index, channels))
+            for task in tasks
+        )
+    )
 
 
 def validation_settings(recipe: FineTuningRecipe, task: TaskData) -> ValidationSettings:

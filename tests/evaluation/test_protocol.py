@@ -32,6 +32,7 @@ def test_every_segmentation_dataset_has_every_protocol():
 def test_changes_override_a_protocol():
     loveda = get_entry("s5-loveda")
     assert choose_protocol(loveda, window=256).stride == 128
+    assert choose_protocol(loveda, window=256).name == "published, changed"
     assert choose_protocol(loveda, stride=100).window == 512
     changed = choose_protocol(loveda, "original", flips=("none", "both"), scales=(0.5, 1.0), resize=None)
     assert (changed.window, changed.flips, changed.scales) == (None, ("none", "both"), (0.5, 1.0))

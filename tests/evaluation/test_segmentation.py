@@ -16,7 +16,7 @@ from PIL import Image
 
 from s5_hf.curation.segmenter import Segmenter
 from s5_hf.evaluation.class_maps import class_map_names
-from s5_hf.evaluation.data import load_evaluation_data
+from s5_hf.evaluation.data import EvaluationImages, load_evaluation_data
 from s5_hf.evaluation.protocol import Protocol
 from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
 from s5_hf.evaluation.segmentation import LoopSettings, count_segmentation
@@ -151,3 +151,21 @@ def test_bad_settings():
         LoopSettings(batch_size=0)
     with pytest.raises(ValueError, match="num_workers must not be negative, got -1"):
         LoopSettings(num_workers=-1)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "folder", "split", "size", "ignored"),
+    [
+        ("s5-loveda", "loveda", "val", 1024, 255),
+        ("s5-potsdam", "potsdam", "train", 512, 5),
+        ("s5-vaihingen", "vaihingen", "train", 512, 5),
+    ],
+)
+def test_real_files_of_the_benchmarks(real_imagery, dataset, folder, split, size, ignored):
+    data = load_evaluation_data(dataset, split, str(real_imagery / "benchmark_samples" / folder), ())
+    image = EvaluationImages(data, channels=3)[0]
+    assert image.pixels.shape == (size, size, 3)
+    assert set(np.unique(image.mask).tolist()) <= {*range(len(data.labels)), ignored}
+    counts = SegmentationCounts(data.labels, data.ignore_index, data.left_out)
+    counts.update(np.where(image.mask == ignored, 0, image.mask), image.mask)  # a perfect prediction
+    assert counts.scores()["mIoU"] == counts.scores()["boundary_mIoU"] == 1

@@ -13,7 +13,7 @@ MICRO = [
     *("--mode", "moe", "--expert_channels", "8", "--hidden_size", "32", "--num_hidden_layers", "4"),
     *("--num_attention_heads", "4", "--decoder_channels", "16", "--crop_size", "64", "--num_workers", "0"),
     *("--batch_size", "2", "--learning_rate", "1e-3", "--epochs", "10", "--total_steps", "10"),
-    *("--checkpoint_steps", "4", "--validation_steps", "3", "--logging_steps", "1", "--trackers", "none"),
+    *("--checkpoint_steps", "4", "--validation_steps", "5", "--logging_steps", "1", "--trackers", "none"),
     *("--image_mean", "0.5", "0.5", "0.5", "--datasets", "blocks", "halves"),
 ]
 
