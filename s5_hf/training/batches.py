@@ -6,7 +6,7 @@ goes on with the exact next batch.
 
 import itertools
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -115,7 +115,13 @@ class Order(Protocol):
     def batch(self, index: int) -> list[tuple[int, ...]]: ...
 
 
-def load_in_order(dataset: Any, order: Order, taken: int, num_workers: int) -> Iterator[Row]:
+def load_in_order(
+    dataset: Any,
+    order: Order,
+    taken: int,
+    num_workers: int,
+    collate: Callable[[Sequence[Row]], Any] | None = None,
+) -> Iterator[Any]:
     """Batches of a dataset from number `taken` on, for ever.
 
     Args:
@@ -123,13 +129,14 @@ def load_in_order(dataset: Any, order: Order, taken: int, num_workers: int) -> I
         order: of the places.
         taken: number of the first batch.
         num_workers: processes; 0 reads in this one.
+        collate: makes a batch of its rows; by default every column is stacked.
     """
     return iter(
         DataLoader(
             dataset,
             batch_sampler=OrderedFrom(order, taken),
             num_workers=num_workers,
-            collate_fn=stack_rows,
+            collate_fn=stack_rows if collate is None else collate,
             worker_init_fn=leave_interrupts,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # or the loader would draw from, and change, torch's own state

@@ -1,6 +1,6 @@
 """The weights that were best in validation: of all tasks on average, and of every task by itself.
 
-    run/best/mean/       the whole model with the best mean of the tasks' mIoU
+    run/best/mean/       the whole model with the best mean of the tasks' scores
     run/best/<task>/     a dense model of one task, with its expert and decoder, from the step that was best for it
 
 Each folder loads with `from_pretrained` and holds scores.json: step, scores, and how they were selected.
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from ..atomic import atomic_folder
 from ..modeling.image_processing_s5 import S5ImageProcessor
-from ..modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from .checkpoints import WRITE_ERRORS, StateDict
 from .errors import CheckpointError
 
@@ -46,15 +46,13 @@ class BestModels:
             return float("-inf")
         return json.loads(path.read_text(encoding="utf-8"))["best"]
 
-    def keep(
-        self, step: int, scores: Mapping[str, float], model: S5ForSemanticSegmentation, state_dict: StateDict
-    ) -> list[str]:
+    def keep(self, step: int, scores: Mapping[str, float], model: PreTrainedModel, state_dict: StateDict) -> list[str]:
         """Write the weights for every score that is the best so far; for the main process.
 
         Args:
             step: optimizer steps that were made.
             scores: by task, and `mean`.
-            model: the bare model.
+            model: the bare model, with `config.tasks` and `merge_experts`.
             state_dict: its weights as they are saved, without adapters.
 
         Returns:
@@ -68,7 +66,7 @@ class BestModels:
             return []
         # New networks draw new weights before they are filled: the run's own random numbers must not notice.
         with torch.random.fork_rng(devices=[]):
-            whole = S5ForSemanticSegmentation(model.config)
+            whole = type(model)(model.config)
             whole.load_state_dict(state_dict)
             several = len(model.config.tasks) > 1
             try:
@@ -79,7 +77,7 @@ class BestModels:
                 raise CheckpointError(f"the best weights of step {step} could not be written: {error}") from error
         return names
 
-    def _write(self, name: str, model: S5ForSemanticSegmentation, step: int, scores: Mapping[str, float]) -> None:
+    def _write(self, name: str, model: PreTrainedModel, step: int, scores: Mapping[str, float]) -> None:
         description = {"best": scores[name], "step": step, "scores": dict(scores), **self.selection}
         final, new, former = (self.folder / part for part in (name, f".{name}.new", f".{name}.former"))
         for leftover in (new, former):  # of a run that was killed

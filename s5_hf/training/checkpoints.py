@@ -2,6 +2,7 @@
 
     run/checkpoints/step-00002000/
         segmenter/   config.json, model.safetensors: for AutoModelForSemanticSegmentation.from_pretrained
+                     (detector/ in a run that trains one: for AutoModelForObjectDetection)
         encoder/     the backbone alone: for AutoModel and AutoBackbone
         average/     the segmenter with averaged weights, where the recipe asks for them
         state/       what Accelerate saves (weights, optimizer, scaler, RNG of every process)
@@ -29,6 +30,8 @@ from .recipe_reading import SectionedRecipe, differing_keys
 
 FOLDER_NAME = re.compile(r"^step-(\d+)$")
 StateDict = dict[str, torch.Tensor]
+# Folders of a whole model, by what it does.
+SEGMENTER, DETECTOR = "segmenter", "detector"
 # A full disk shows as each of these: Python's own, torch's writer, the writer of safetensors.
 WRITE_ERRORS = (OSError, RuntimeError, SafetensorError)
 
@@ -41,8 +44,9 @@ class Checkpoints:
         keep: how many of the last to keep.
         accelerator: whose prepared model, optimizer and scaler are saved.
         recipe: of the run.
-        processor: saved beside the segmenter.
-        saved_form: what the bare model and its state dictionary become in a saved segmenter; the same by default.
+        processor: saved beside the model.
+        saved_form: what the bare model and its state dictionary become in a saved model; the same by default.
+        model_folder: name of the folder of the whole model.
     """
 
     def __init__(
@@ -53,10 +57,11 @@ class Checkpoints:
         recipe: SectionedRecipe,
         processor: S5ImageProcessor,
         saved_form: Callable[[torch.nn.Module, StateDict], StateDict] | None = None,
+        model_folder: str = SEGMENTER,
     ) -> None:
         self.folder, self.keep = folder, keep
         self.accelerator, self.recipe, self.processor = accelerator, recipe, processor
-        self.saved_form = saved_form
+        self.saved_form, self.model_folder = saved_form, model_folder
 
     def save(self, step: int, model: torch.nn.Module, average: PreTrainedModel | None = None) -> Path:
         """Write the checkpoint after `step` steps. All processes call it together.
@@ -152,7 +157,8 @@ class Checkpoints:
     ) -> None:
         self.accelerator.save_state(str(temporary / "state"))
         if self.accelerator.is_main_process:
-            save_segmenter(self.accelerator.unwrap_model(model), temporary, self.processor, state_dict)
+            bare = self.accelerator.unwrap_model(model)
+            save_networks(bare, temporary, self.processor, state_dict, self.model_folder)
             if average is not None:
                 average.save_pretrained(temporary / "average")
                 self.processor.save_pretrained(temporary / "average")
@@ -187,25 +193,26 @@ class Checkpoints:
         return self._on_every_process(action if main else lambda: None)
 
 
-def save_segmenter(
+def save_networks(
     model: PreTrainedModel,
     folder: Path,
     processor: S5ImageProcessor,
     state_dict: dict[str, torch.Tensor] | None = None,
+    model_folder: str = SEGMENTER,
 ) -> None:
-    """Save a segmenter to `folder/segmenter` and its backbone to `folder/encoder`, each with the image processor."""
+    """Save a whole model to `folder/<model_folder>` and its backbone to `folder/encoder`, with the image processor."""
     state_dict = model.state_dict() if state_dict is None else state_dict
     prefix = "backbone."
     encoder = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
-    model.save_pretrained(folder / "segmenter", state_dict=state_dict)
+    model.save_pretrained(folder / model_folder, state_dict=state_dict)
     model.backbone.save_pretrained(folder / "encoder", state_dict=encoder)
-    for name in ("segmenter", "encoder"):
+    for name in (model_folder, "encoder"):
         processor.save_pretrained(folder / name)
 
 
 def copy_result(checkpoint: Path, output_dir: Path) -> None:
     """Copy the networks of the last checkpoint to where a user looks for the result of a run."""
-    for source in (checkpoint / "segmenter", checkpoint / "encoder", checkpoint / "average"):
+    for source in (checkpoint / name for name in (SEGMENTER, DETECTOR, "encoder", "average")):
         if source.is_dir():
             shutil.rmtree(output_dir / source.name, ignore_errors=True)
             with atomic_folder(output_dir / source.name) as temporary:

@@ -17,7 +17,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from .recipe import SAME_RESULT, AdamWSettings, ModelSettings, RunSettings, ViewSettings, bookkeeping
 from .recipe_reading import (
@@ -110,11 +110,6 @@ class FineTuningRunSettings(RunSettings):
 
 
 SECTIONS = (FineTuningModelSettings, FineTuningDataSettings, FineTuningOptimizerSettings, FineTuningRunSettings)
-DATASET_HELP = "keys of a dataset, given as --NAME.key value:\n" + "\n".join(
-    f"  {field.name}: {field.metadata['help']}"
-    for field in dataclasses.fields(DatasetSettings)
-    if field.name != "name"
-)
 
 
 @dataclass
@@ -124,6 +119,9 @@ class FineTuningRecipe(SectionedRecipe):
     FREE_TO_CHANGE: ClassVar[frozenset[str]] = (
         (bookkeeping(FineTuningRunSettings) - {"selection"}) | SAME_RESULT | {"data_dir"}
     )
+
+    SECTIONS: ClassVar[tuple[type, ...]] = SECTIONS
+    DATASET: ClassVar[type] = DatasetSettings
 
     model: FineTuningModelSettings
     data: FineTuningDataSettings
@@ -137,19 +135,30 @@ class FineTuningRecipe(SectionedRecipe):
         flat = {key: value for section in sections for key, value in dataclasses.asdict(section).items()}
         return {**flat, "datasets": [dataclasses.asdict(settings) for settings in self.datasets]}
 
+    def check(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        check_fine_tuning_recipe(self)
+
     def batch_size_of(self, dataset: DatasetSettings) -> int:
         """Images of a dataset per process and micro-step."""
         return self.data.batch_size if dataset.batch_size is None else dataset.batch_size
 
 
+AnySettings = TypeVar("AnySettings")
+AnyFineTuningRecipe = TypeVar("AnyFineTuningRecipe", bound=FineTuningRecipe)
+
+
 def read_fine_tuning_recipe(
-    arguments: Sequence[str] | None = None, description: str | None = None
-) -> FineTuningRecipe:
+    arguments: Sequence[str] | None = None,
+    description: str | None = None,
+    recipe_type: type[AnyFineTuningRecipe] = FineTuningRecipe,
+) -> AnyFineTuningRecipe:
     """The recipe of a command line: `[recipe.yaml] [--key value ...] [--DATASET.key value ...]`.
 
     Args:
         arguments: of the command line; `sys.argv[1:]` by default.
         description: for `--help`.
+        recipe_type: what is read.
 
     Raises:
         ValueError: for unknown keys, values of the wrong type and settings that contradict each other.
@@ -157,22 +166,33 @@ def read_fine_tuning_recipe(
     """
     path, words = split_file(sys.argv[1:] if arguments is None else arguments)
     settings = read_yaml(path) if path else {}
-    of_datasets = dataset_arguments(settings.get("datasets") or [], str(path))
+    of_datasets = dataset_arguments(settings.get("datasets") or [], str(path), recipe_type.DATASET)
     settings["datasets"] = list(of_datasets)
-    from_file = settings_to_arguments(settings, SECTIONS, str(path))
+    from_file = settings_to_arguments(settings, recipe_type.SECTIONS, str(path))
     words, overrides = split_dataset_words(words)
-    sections = parse_sections(SECTIONS, [*from_file, *words], description, DATASET_HELP)
+    help_of_datasets = dataset_help(recipe_type.DATASET)
+    sections = parse_sections(recipe_type.SECTIONS, [*from_file, *words], description, help_of_datasets)
     names = sections[1].datasets
     unknown = sorted(set(overrides) - set(names))
     if unknown:
         raise ValueError(f"--{unknown[0]}.{overrides[unknown[0]][0][2:]}: the datasets are {', '.join(names) or '-'}")
-    datasets = [dataset_settings(name, [*of_datasets.get(name, []), *overrides.get(name, [])]) for name in names]
-    recipe = FineTuningRecipe(*sections, tuple(datasets))
-    check_fine_tuning_recipe(recipe)
+    datasets = [
+        dataset_settings(name, [*of_datasets.get(name, []), *overrides.get(name, [])], recipe_type.DATASET)
+        for name in names
+    ]
+    recipe = recipe_type(*sections, tuple(datasets))
+    recipe.check()
     return recipe
 
 
-def dataset_arguments(entries: object, source: str) -> dict[str, list[str]]:
+def dataset_help(dataset_type: type) -> str:
+    """Help for the keys of a dataset."""
+    fields = [field for field in dataclasses.fields(dataset_type) if field.name != "name"]
+    lines = [f"  {field.name}: {field.metadata['help']}" for field in fields]
+    return "\n".join(["keys of a dataset, given as --NAME.key value:", *lines])
+
+
+def dataset_arguments(entries: object, source: str, dataset_type: type) -> dict[str, list[str]]:
     """The settings of every dataset of a file as arguments, by name.
 
     Raises:
@@ -190,7 +210,7 @@ def dataset_arguments(entries: object, source: str) -> dict[str, list[str]]:
                 f"two datasets in {source} are called {settings['name']!r}; every task needs its own name"
             )
         own = f"the dataset {settings['name']!r} in {source}"
-        found[settings["name"]] = settings_to_arguments(settings, [DatasetSettings], own)
+        found[settings["name"]] = settings_to_arguments(settings, [dataset_type], own)
     return found
 
 
@@ -211,14 +231,14 @@ def split_dataset_words(words: Sequence[str]) -> tuple[list[str], dict[str, list
     return rest, overrides
 
 
-def dataset_settings(name: str, arguments: Sequence[str]) -> DatasetSettings:
+def dataset_settings(name: str, arguments: Sequence[str], dataset_type: type[AnySettings]) -> AnySettings:
     """The settings of one dataset.
 
     Raises:
         ValueError: naming the dataset, for unknown keys and bad values.
     """
     try:
-        (settings,) = parse_sections([DatasetSettings], arguments)
+        (settings,) = parse_sections([dataset_type], arguments)
     except ValueError as error:
         raise ValueError(f"dataset {name!r}: {error}") from error
     return dataclasses.replace(settings, name=name)
@@ -226,6 +246,20 @@ def dataset_settings(name: str, arguments: Sequence[str]) -> DatasetSettings:
 
 def check_fine_tuning_recipe(recipe: FineTuningRecipe) -> None:
     """Raise a ValueError for settings that cannot work."""
+    check_joint_settings(recipe)
+    if recipe.model.encoder and recipe.model.segmenter:
+        raise ValueError(
+            "give encoder or segmenter, not both: a segmenter brings its encoder (--segmenter none takes one back)"
+        )
+    if recipe.model.lora_rank < 0:
+        raise ValueError(f"lora_rank must not be negative, got {recipe.model.lora_rank}")
+    for settings in recipe.datasets:
+        check_dataset(recipe, settings)
+        check_masks(recipe, settings)
+
+
+def check_joint_settings(recipe: FineTuningRecipe) -> None:
+    """Raise a ValueError for settings that cannot work in any joint training."""
     names = recipe.data.datasets
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -236,12 +270,6 @@ def check_fine_tuning_recipe(recipe: FineTuningRecipe) -> None:
         raise ValueError(
             f"mode sdf takes one dataset, got {', '.join(names)}: choose one with --datasets, or use mdf or moe"
         )
-    if recipe.model.encoder and recipe.model.segmenter:
-        raise ValueError(
-            "give encoder or segmenter, not both: a segmenter brings its encoder (--segmenter none takes one back)"
-        )
-    if recipe.model.lora_rank < 0:
-        raise ValueError(f"lora_rank must not be negative, got {recipe.model.lora_rank}")
     if recipe.data.temperature <= 0:
         raise ValueError(f"temperature must be above 0, got {recipe.data.temperature}")
     optimizer = recipe.optimizer
@@ -256,8 +284,6 @@ def check_fine_tuning_recipe(recipe: FineTuningRecipe) -> None:
     )
     recipe.data.check()
     recipe.run.check()
-    for settings in recipe.datasets:
-        check_dataset(recipe, settings)
 
 
 def check_dataset(recipe: FineTuningRecipe, settings: DatasetSettings) -> None:
@@ -270,13 +296,20 @@ def check_dataset(recipe: FineTuningRecipe, settings: DatasetSettings) -> None:
     )
     if not 0 < settings.held_out_share < 1:
         raise ValueError(f"{name}.held_out_share must lie between 0 and 1, got {settings.held_out_share}")
-    if settings.loss_weight < 0 or min(settings.class_weights, default=0) < 0:
-        raise ValueError(f"{name}.loss_weight and {name}.class_weights must not be negative")
+    if settings.loss_weight < 0:
+        raise ValueError(f"{name}.loss_weight must not be negative, got {settings.loss_weight}")
     if not 0 <= settings.loss_from_epoch < recipe.optimizer.epochs:
         raise ValueError(
             f"{name}.loss_from_epoch must lie between 0 and epochs - 1 = {recipe.optimizer.epochs - 1}, "
             f"got {settings.loss_from_epoch}"
         )
+
+
+def check_masks(recipe: FineTuningRecipe, settings: DatasetSettings) -> None:
+    """Raise a ValueError for settings of a dataset that a segmenter cannot learn with."""
+    name = settings.name
+    if min(settings.class_weights, default=0) < 0:
+        raise ValueError(f"{name}.class_weights must not be negative, got {settings.class_weights}")
     if recipe.batch_size_of(settings) == 1 and not recipe.model.freeze_batch_norm:
         raise ValueError(
             f"{name}.batch_size must be at least 2: batch norm in the decoder needs two images of a dataset; "

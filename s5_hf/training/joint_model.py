@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedModel
 
 from ..modeling.configuration_s5 import S5SegmentationConfig, S5ViTConfig
 from ..modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
@@ -35,7 +35,7 @@ def joint_model(
         refuse_other_labels(settings.segmenter, known, names)
     if known == {name: list(labels) for name, labels in names.items()}:
         model = load_segmenter(settings)
-        require_mode(model, settings)
+        require_mode(model, settings.mode, settings.segmenter)
     else:
         first = tasks[0]
         dense = (
@@ -84,12 +84,12 @@ def load_segmenter(settings: FineTuningModelSettings) -> S5ForSemanticSegmentati
     return S5ForSemanticSegmentation.from_pretrained(settings.segmenter, config=config)
 
 
-def require_mode(model: S5ForSemanticSegmentation, settings: FineTuningModelSettings) -> None:
-    """Raise a ValueError if a segmenter that goes on has experts where the mode has none, or the other way round."""
+def require_mode(model: PreTrainedModel, mode: str, name: str) -> None:
+    """Raise a ValueError if a model that goes on has experts where the mode has none, or the other way round."""
     has_experts = bool(getattr(model.backbone.config, "num_experts", 0))
-    if has_experts != (settings.mode == "moe"):
+    if has_experts != (mode == "moe"):
         found = "experts" if has_experts else "no experts"
-        raise ValueError(f"{settings.segmenter} has these tasks already and {found}; mode {settings.mode} differs")
+        raise ValueError(f"{name} has these tasks already and {found}; mode {mode} differs")
 
 
 class TaskView(nn.Module):

@@ -1,10 +1,11 @@
 """Everything a fine-tuning run needs before its first step, put together from a recipe."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedType
@@ -15,7 +16,7 @@ from ..atomic import atomic_file
 from .augmentations import StrongAugmentation
 from .batches import ViewedDataset
 from .best_models import BestModels
-from .checkpoints import Checkpoints
+from .checkpoints import SEGMENTER, Checkpoints
 from .fine_tuning_recipe import FineTuningRecipe
 from .joint_batches import (
     JointBatch,
@@ -35,7 +36,7 @@ from .schedules import learning_rate_factor
 from .setup import make_accelerator, processor, synchronise
 from .task_data import TaskData, load_task
 from .throughput import Throughput, forward_flops, peak_flops, step_flops
-from .validation import ValidationSettings
+from .validation import ValidationSettings, validate
 from .weak_view import SampleView, WeakView
 
 SELECTION_IN_WORDS = {
@@ -46,11 +47,44 @@ SELECTION_IN_WORDS = {
 }
 
 
+@dataclass(frozen=True)
+class JointKind:
+    """What a joint training of one kind, segmentation or detection, does in its own way.
+
+    Attributes:
+        folder: of the whole model in a checkpoint.
+        score: name of the value that makes weights the best, and `score_in_words`.
+        load_task: the data of a dataset's settings, for a selection.
+        check_tasks: raises a ValueError where tasks and recipe do not fit.
+        make_model: the network at step 0, in train mode.
+        saved_form: see [`Checkpoints`]; `None` for the same.
+        make_step: what turns (model, batch, epoch) into a loss.
+        make_throughput: from model, recipe, images per batch, a task and the accelerator.
+        batches: mixed batches for ever, from the first step that is to be made.
+        rate_factor: factor of the learning rate, from recipe, step and total.
+        validate: named values of one task, from training, recipe, task and the path of a picture.
+    """
+
+    folder: str
+    score: str
+    score_in_words: str
+    load_task: Callable[[Any, str], Any]
+    check_tasks: Callable[[Any, Sequence[Any]], None]
+    make_model: Callable[[Any, Sequence[Any]], torch.nn.Module]
+    saved_form: Callable[[Any], Any]
+    make_step: Callable[[Any, torch.device], Any]
+    make_throughput: Callable[..., Throughput]
+    batches: Callable[["JointTraining", Any], Iterator[Any]]
+    rate_factor: Callable[[Any, int, int], float]
+    validate: Callable[["JointTraining", Any, Any, Path], dict[str, float]]
+
+
 @dataclass
 class JointTraining:
     """The parts of a run that is ready to start.
 
     Attributes:
+        kind: of training.
         accelerator: of Accelerate.
         tasks: the datasets, in the order of the experts.
         model: prepared, `None` once it is released; the bare one is `accelerator.unwrap_model(model)`.
@@ -64,10 +98,11 @@ class JointTraining:
         first_step: steps that were made before.
     """
 
+    kind: JointKind
     accelerator: Accelerator
-    tasks: tuple[TaskData, ...]
+    tasks: tuple[Any, ...]
     model: torch.nn.Module | None
-    step: JointStep
+    step: Any
     optimizer: torch.optim.Optimizer | None
     rows: tuple[Fraction, ...]
     total_steps: int
@@ -78,10 +113,18 @@ class JointTraining:
 
 
 def set_up_fine_tuning(recipe: FineTuningRecipe, data: Sequence[TaskData] | None = None) -> JointTraining:
+    """Joint training of a segmenter: see `set_up_joint_training`."""
+    return set_up_joint_training(recipe, SEGMENTATION, data)
+
+
+def set_up_joint_training(
+    recipe: FineTuningRecipe, kind: JointKind, data: Sequence[Any] | None = None
+) -> JointTraining:
     """Load data, make or load the network, prepare everything for the device, and take up a checkpoint.
 
     Args:
         recipe: of the run.
+        kind: of training.
         data: in place of what the recipe names, in the same order.
 
     Raises:
@@ -91,20 +134,17 @@ def set_up_fine_tuning(recipe: FineTuningRecipe, data: Sequence[TaskData] | None
     accelerator = make_accelerator(recipe)
     if accelerator.distributed_type == DistributedType.FSDP:
         raise ValueError("fine-tuning keeps dense models of single tasks and needs whole weights: use DDP, not FSDP")
-    checkpoints = make_checkpoints(recipe, accelerator)
+    checkpoints = make_checkpoints(recipe, kind, accelerator)
     resumed_from = checkpoints.to_resume()
     if data is None:
         with accelerator.main_process_first():  # one process fills the cache of the datasets
-            data = [load_task(settings, recipe.run.selection) for settings in recipe.datasets]
+            data = [kind.load_task(settings, recipe.run.selection) for settings in recipe.datasets]
     tasks = tuple(data)
-    check_tasks(recipe, tasks)
+    kind.check_tasks(recipe, tasks)
     set_seed(recipe.run.seed, deterministic=recipe.run.deterministic)  # the same new weights on every process
-    model = joint_model(recipe.model, tasks, recipe.data.crop_size, len(recipe.data.image_mean))
-    if recipe.model.lora_rank:
-        add_adapters(model, recipe.model)
-    model = synchronise(model, recipe, accelerator).to(accelerator.device)
+    model = synchronise(kind.make_model(recipe, tasks), recipe, accelerator).to(accelerator.device)
     rows = rows_of(recipe, tasks)
-    throughput = make_throughput(model, recipe, rows, tasks[0].name, accelerator)
+    throughput = kind.make_throughput(model, recipe, rows, tasks[0].name, accelerator)
     settings = recipe.optimizer
     optimizer = make_optimizer(
         model, settings.learning_rate, settings.weight_decay, (settings.beta1, settings.beta2), settings.layer_decay
@@ -118,10 +158,11 @@ def set_up_fine_tuning(recipe: FineTuningRecipe, data: Sequence[TaskData] | None
     if accelerator.is_main_process:
         save_selection(Path(recipe.run.output_dir), selection)
     return JointTraining(
+        kind,
         accelerator,
         tasks,
         model,
-        joint_step(recipe, accelerator.device),
+        kind.make_step(recipe, accelerator.device),
         optimizer,
         rows,
         total_steps(recipe, tasks, rows, accelerator.num_processes),
@@ -132,16 +173,30 @@ def set_up_fine_tuning(recipe: FineTuningRecipe, data: Sequence[TaskData] | None
     )
 
 
-def make_checkpoints(recipe: FineTuningRecipe, accelerator: Accelerator) -> Checkpoints:
-    """Checkpoints whose saved models have no adapters any more."""
+def make_checkpoints(recipe: FineTuningRecipe, kind: JointKind, accelerator: Accelerator) -> Checkpoints:
+    """Checkpoints of a kind of training."""
     return Checkpoints(
         Path(recipe.run.output_dir) / "checkpoints",
         recipe.run.keep_checkpoints,
         accelerator,
         recipe,
         processor(recipe),
-        saved_form=merged_adapters if recipe.model.lora_rank else None,
+        saved_form=kind.saved_form(recipe),
+        model_folder=kind.folder,
     )
+
+
+def make_segmenter(recipe: FineTuningRecipe, tasks: Sequence[TaskData]) -> torch.nn.Module:
+    """The segmenter at step 0, with adapters if the recipe has some."""
+    model = joint_model(recipe.model, tasks, recipe.data.crop_size, len(recipe.data.image_mean))
+    if recipe.model.lora_rank:
+        add_adapters(model, recipe.model)
+    return model
+
+
+def without_adapters(recipe: FineTuningRecipe) -> Callable[..., Any] | None:
+    """What makes saved models free of adapters, `None` where there are none."""
+    return merged_adapters if recipe.model.lora_rank else None
 
 
 def rows_of(recipe: FineTuningRecipe, tasks: Sequence[TaskData]) -> tuple[Fraction, ...]:
@@ -237,6 +292,14 @@ def joint_dataset(recipe: FineTuningRecipe, tasks: Sequence[TaskData]) -> JointD
     )
 
 
+def validate_segmenter(
+    training: JointTraining, recipe: FineTuningRecipe, task: TaskData, panel: Path
+) -> dict[str, float]:
+    """The values of one task: see `validate`."""
+    model = TaskView(training.model, task.name)
+    return validate(model, task.validation, validation_settings(recipe, task), training.accelerator, panel)
+
+
 def validation_settings(recipe: FineTuningRecipe, task: TaskData) -> ValidationSettings:
     """How a task is validated. Nothing is pseudo-labelled here; the threshold is that of S4 pre-training."""
     return ValidationSettings(
@@ -280,11 +343,29 @@ def save_selection(output_dir: Path, selection: dict[str, object]) -> None:
     tqdm.write(f"validation images of {sources}\nselection {selection['selection']}: {selection['in_words']}")
 
 
+SEGMENTATION = JointKind(
+    folder=SEGMENTER,
+    score="miou",
+    score_in_words="mIoU",
+    load_task=load_task,
+    check_tasks=check_tasks,
+    make_model=make_segmenter,
+    saved_form=without_adapters,
+    make_step=joint_step,
+    make_throughput=make_throughput,
+    batches=batch_source,
+    rate_factor=rate_factor,
+    validate=validate_segmenter,
+)
+
 __all__ = [
+    "SEGMENTATION",
+    "JointKind",
     "JointTraining",
     "batch_source",
     "epoch_of",
     "rate_factor",
     "set_up_fine_tuning",
+    "set_up_joint_training",
     "validation_settings",
 ]

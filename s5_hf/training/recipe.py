@@ -25,8 +25,8 @@ from .recipe_reading import (
 
 
 @dataclass
-class ModelSettings:
-    """The network."""
+class EncoderSettings:
+    """The backbone."""
 
     model_size: str = option("b", "size of a new S5 ViT: ti, s, b, l or h")
     hidden_size: int | None = option(None, "width of a new ViT of another size than the named ones")
@@ -34,10 +34,16 @@ class ModelSettings:
     num_attention_heads: int | None = option(None, "heads of a new ViT of another size")
     encoder: str | None = option(None, "folder or name of pre-trained encoder weights, such as those of MAE")
     segmenter: str | None = option(None, "folder or name of a whole segmenter to start from")
-    decoder_channels: int = option(256, "width of the UPerNet decoder")
     drop_path_rate: float = option(0.1, "stochastic depth of the last block")
-    classifier_dropout: float = option(0.1, "channel dropout before the classifier")
     gradient_checkpointing: bool = option(False, "recompute activations: less memory, more time")
+
+
+@dataclass
+class ModelSettings(EncoderSettings):
+    """The network."""
+
+    decoder_channels: int = option(256, "width of the UPerNet decoder")
+    classifier_dropout: float = option(0.1, "channel dropout before the classifier")
     freeze_batch_norm: bool = option(False, "keep batch norm statistics as they are")
 
 
@@ -240,6 +246,7 @@ def check_recipe(recipe: Recipe) -> None:
 __all__ = [
     "AdamWSettings",
     "DataSettings",
+    "EncoderSettings",
     "MethodSettings",
     "ModelSettings",
     "OptimizerSettings",

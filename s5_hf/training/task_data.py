@@ -91,10 +91,10 @@ def load_task(settings: DatasetSettings, selection: str) -> TaskData:
     )
 
 
-def default_dataset(task: str) -> str:
+def default_dataset(task: str, own: str = OWN_DATASET) -> str:
     """`s5-<task>` where the registry has it, else a dataset of the user's own."""
     name = f"s5-{task}"
-    return name if name in REGISTRY else OWN_DATASET
+    return name if name in REGISTRY else own
 
 
 def task_labels(settings: DatasetSettings, entry: DatasetEntry) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ def automatic_split(settings: DatasetSettings, entry: DatasetEntry, splits: Mapp
     """The validation split that suits a selection: see the table in `examples/finetune_segmentation.py`."""
     trained = settings.train_split.split("+")
     reported = reported_splits(entry)
-    usable = [split for split in splits if split not in trained and has_masks(splits[split])]
+    usable = [split for split in splits if split not in trained and has_labels(splits[split])]
     if selection == "official_test_split":
         wanted = [split for split in reported if split in usable] + ["val"]
     elif selection == "validation":
@@ -191,8 +191,10 @@ def reported_splits(entry: DatasetEntry) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("test", *published)))
 
 
-def has_masks(split: Any) -> bool:
-    """Whether the first sample of a split has a mask (some test splits are published without)."""
+def has_labels(split: Any) -> bool:
+    """Whether the first sample of a split has a mask, or any an object (some test splits come without)."""
+    if len(split) > 0 and "objects" in split[0]:
+        return any(objects["category"] for objects in split["objects"])
     return len(split) > 0 and split[0].get("mask") is not None
 
 
