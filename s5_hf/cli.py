@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from .commands import curate, datasets, demo, evaluate, export, models, predict, view
+from .commands import curate, datasets, demo, detect, evaluate, export, models, predict, view
 
 app = typer.Typer(
     name="s5-hf",
@@ -29,6 +29,7 @@ demo.register(app)
 export.register(app)
 predict.register(app)
 view.register(app)
+detect.register(app)
 
 
 def main() -> None:

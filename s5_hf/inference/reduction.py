@@ -24,11 +24,15 @@ def reduction_factor(width: int, height: int, max_size: int) -> int:
 
 
 def reduce_scene(scene: SceneSource, factor: int) -> np.ndarray:
-    """The mean of every `factor` x `factor` pixels, uint8 `(height, width, 3)`, sides rounded up."""
+    """The mean of every `factor` x `factor` pixels, uint8 `(height, width, 3)`, sides rounded up.
+
+    Of other than three channels the first three, or the first, are taken.
+    """
     parts = []
     for top, bottom in _bands(scene.width, scene.height, factor):
         pixels, _ = scene.read_rows(top, bottom)
-        picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(pixels, 0, -1)))
+        colors = pixels[:3] if len(pixels) >= 3 else np.repeat(pixels[:1], 3, axis=0)
+        picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(colors, 0, -1)))
         parts.append(np.asarray(picture.reduce(factor)))
     return np.concatenate(parts)
 

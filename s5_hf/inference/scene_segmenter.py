@@ -5,7 +5,15 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-__all__ = ["SceneSegmenter", "normalize_pixels"]
+__all__ = ["NormalizedInput", "SceneSegmenter", "normalize_pixels"]
+
+
+class NormalizedInput(Protocol):
+    """A network that takes normalised images on a device; the attributes are those of `SceneSegmenter`."""
+
+    image_mean: Sequence[float]
+    image_std: Sequence[float]
+    device: torch.device
 
 
 @runtime_checkable
@@ -41,14 +49,14 @@ class SceneSegmenter(Protocol):
         ...
 
 
-def normalize_pixels(pixels: torch.Tensor, segmenter: SceneSegmenter) -> torch.Tensor:
-    """Images uint8 `(batch, channels, height, width)` to a segmenter's `pixel_values`, on its device.
+def normalize_pixels(pixels: torch.Tensor, network: NormalizedInput) -> torch.Tensor:
+    """Images uint8 `(batch, channels, height, width)` to a network's `pixel_values`, on its device.
 
     Returns:
         float32 `(batch, channels, height, width)`: (pixels / 255 - image_mean) / image_std.
     """
-    std = torch.tensor(segmenter.image_std, dtype=torch.float32).view(1, -1, 1, 1)
-    mean = torch.tensor(segmenter.image_mean, dtype=torch.float32).view(1, -1, 1, 1)
-    scale, shift = (1 / (255 * std)).to(segmenter.device), (-mean / std).to(segmenter.device)
+    std = torch.tensor(network.image_std, dtype=torch.float32).view(1, -1, 1, 1)
+    mean = torch.tensor(network.image_mean, dtype=torch.float32).view(1, -1, 1, 1)
+    scale, shift = (1 / (255 * std)).to(network.device), (-mean / std).to(network.device)
     # Bytes travel to the device, a quarter of the floats; one multiplication and one addition there.
-    return pixels.to(segmenter.device, non_blocking=True).float().mul_(scale).add_(shift)
+    return pixels.to(network.device, non_blocking=True).float().mul_(scale).add_(shift)

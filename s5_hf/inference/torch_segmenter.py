@@ -17,7 +17,7 @@ from ..modeling import S5ForSemanticSegmentation
 from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from .scene_segmenter import SceneSegmenter
 
-__all__ = ["TorchSegmenter", "default_device", "load_segmenters"]
+__all__ = ["TorchSegmenter", "default_device", "load_segmenters", "processor_normalization"]
 
 
 class TorchSegmenter:
@@ -108,7 +108,7 @@ def load_segmenters(
         return [model]
     mean, std = IMAGENET_MEAN, IMAGENET_STD
     if not isinstance(model, PreTrainedModel):
-        mean, std = _normalization(AutoImageProcessor.from_pretrained(model))
+        mean, std = processor_normalization(AutoImageProcessor.from_pretrained(model))
         model = AutoModelForSemanticSegmentation.from_pretrained(model)
     devices = devices or (default_device(),)
     models = [model, *(copy.deepcopy(model) for _ in devices[1:])]
@@ -141,7 +141,7 @@ def task_labels(model: PreTrainedModel, task: str | None) -> list[str]:
     return list(tasks[next(iter(tasks)) if task is None else task])
 
 
-def _normalization(processor: object) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def processor_normalization(processor: object) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation on the scale 0..1, whatever the processor's own scale is."""
     unit = 255 * (processor.rescale_factor if getattr(processor, "do_rescale", True) else 1.0)
     if not getattr(processor, "do_normalize", True):
