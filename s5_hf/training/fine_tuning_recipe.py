@@ -163,7 +163,7 @@ def read_fine_tuning_recipe(
     words, overrides = split_dataset_words(words)
     sections = parse_sections(SECTIONS, [*from_file, *words], description, DATASET_HELP)
     names = sections[1].datasets
-    unknown = sorted(set(overrides) - set(names))
+    unknown = sorted(set(overrides) - set(names) - set(of_datasets))  # settings of one that is not chosen may stay
     if unknown:
         raise ValueError(f"--{unknown[0]}.{overrides[unknown[0]][0][2:]}: the datasets are {', '.join(names) or '-'}")
     datasets = [dataset_settings(name, [*of_datasets.get(name, []), *overrides.get(name, [])]) for name in names]
