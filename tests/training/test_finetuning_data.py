@@ -112,6 +112,10 @@ class TestRecipe:
         with pytest.raises(ValueError, match=r"dataset 'a': .*--data_dri"):
             read_fine_tuning_recipe(["--datasets", "a", "--a.data_dri", "x"])
 
+    def test_settings_of_a_dataset_that_is_not_chosen_may_stay(self):
+        words = [str(RECIPES / "moe_mdf_tiny_cpu.yaml"), "--citymaps.data_dir", "x", "--datasets", "massroads"]
+        assert [settings.name for settings in read_fine_tuning_recipe(words).datasets] == ["massroads"]
+
     def test_none_takes_back_what_a_recipe_starts_from(self):
         words = [str(RECIPES / "moe_mdf_vit_b.yaml"), "--segmenter", "none", "--encoder", "s5-vit-b"]
         model = read_fine_tuning_recipe(words).model
