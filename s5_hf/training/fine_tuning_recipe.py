@@ -42,7 +42,9 @@ class DatasetSettings:
     data_dir: str | None = option(None, "its data_dir")
     train_split: str = option("train", "split to learn from, or several joined as in train+val")
     validation_split: str = option("auto", "auto, held_out (a share of the training images), none, or a split")
-    held_out_share: float = option(0.1, "share of the training images that held_out sets aside, the last by name")
+    held_out_share: float = option(
+        0.1, "share of the training images that held_out sets aside, of each folder the last"
+    )
     validation_count: int | None = option(None, "validate on the first images only")
     classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
     class_map: list[str] = option([], "mask value to class, as 3:road 4:ignore; every value that occurs must be named")
