@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
+from transformers.utils.logging import disable_progress_bar
 
 from s5_hf.modeling import S5ForSemanticSegmentation
 from s5_hf.training.run_folder import read_log
@@ -101,10 +102,13 @@ def parameters(folder: Path) -> int:
     return S5ForSemanticSegmentation.from_pretrained(folder / "segmenter").num_parameters()
 
 
-def spread(values: list[float]) -> str:
-    """Mean and standard deviation of a sample."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.3f} ± {deviation:.3f}"
+def spread(values: list[float | None]) -> str:
+    """Mean and standard deviation of a sample; `None` stands for a class that does not occur."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    deviation = statistics.stdev(known) if len(known) > 1 else 0.0
+    return f"{statistics.mean(known):.3f} ± {deviation:.3f}"
 
 
 def print_table(arguments: argparse.Namespace) -> None:
@@ -142,6 +146,7 @@ def main() -> None:
     split = words.index("--") if "--" in words else len(words)
     arguments, options = parser.parse_args(words[:split]), words[split + 1 :]
 
+    disable_progress_bar()
     start = pretrain(arguments)
     parts = [part for parts in CONTESTANTS.values() for part in parts]
     runs = [Run(mode, names, seed) for seed in arguments.seeds for mode, names in parts]

@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2, help="of each task; one by one batch norm needs two")
     parser.add_argument("--precision", default="no", choices=["no", "bf16"])
     parser.add_argument("--steps", type=int, default=3, help="timed steps per process, after one to warm up")
-    parser.add_argument("--rounds", type=int, default=3, help="processes per contestant, in turns")
+    parser.add_argument("--rounds", type=int, default=2, help="processes per contestant, in turns")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -42,7 +42,9 @@ class DatasetSettings:
     data_dir: str | None = option(None, "its data_dir")
     train_split: str = option("train", "split to learn from, or several joined as in train+val")
     validation_split: str = option("auto", "auto, held_out (a share of the training images), none, or a split")
-    held_out_share: float = option(0.1, "share of the training images that held_out sets aside, the last by name")
+    held_out_share: float = option(
+        0.1, "share of the training images that held_out sets aside, of each folder the last"
+    )
     validation_count: int | None = option(None, "validate on the first images only")
     classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
     class_map: list[str] = option([], "mask value to class, as 3:road 4:ignore; every value that occurs must be named")
@@ -173,7 +175,7 @@ def read_fine_tuning_recipe(
     help_of_datasets = dataset_help(recipe_type.DATASET)
     sections = parse_sections(recipe_type.SECTIONS, [*from_file, *words], description, help_of_datasets)
     names = sections[1].datasets
-    unknown = sorted(set(overrides) - set(names))
+    unknown = sorted(set(overrides) - set(names) - set(of_datasets))  # settings of one that is not chosen may stay
     if unknown:
         raise ValueError(f"--{unknown[0]}.{overrides[unknown[0]][0][2:]}: the datasets are {', '.join(names) or '-'}")
     datasets = [

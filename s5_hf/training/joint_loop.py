@@ -14,7 +14,7 @@ from tqdm import tqdm
 from .best_models import MEAN
 from .fine_tuning_recipe import FineTuningRecipe
 from .joint_setup import JointKind, JointTraining, epoch_of
-from .run_folder import RunLog
+from .run_folder import RunLog, read_log
 from .running import progress_bar, report
 from .schedules import set_learning_rate
 from .signals import StopSignals
@@ -34,8 +34,10 @@ def train(recipe: FineTuningRecipe, training: JointTraining, signals: StopSignal
             f"{recipe.model.mode}: steps {first} to {total}, images per batch {parts}, output in {run.output_dir}"
         )
     bar = progress_bar(first, total, accelerator)
-    logged_at, stopped, finished = first, False, True
+    logged_at, stopped = first, False
     training.throughput.start()
+    if validation_is_due(recipe, training, first) and not was_validated(recipe, first):  # a signal came in between
+        look(recipe, training, log, bar, first)
 
     for step in range(first, total):
         epoch = epoch_of(step, total, settings.epochs)
@@ -67,12 +69,8 @@ def train(recipe: FineTuningRecipe, training: JointTraining, signals: StopSignal
             logged_at = made
             report(accelerator, log, bar, made, values, shown)
 
-        due = finished or (run.validation_steps and made % run.validation_steps == 0)
-        if due and not stopped:
-            with training.throughput.paused():
-                scores = score(recipe, training, made)
-                keep_best(recipe, training, made, scores)
-            report(accelerator, log, bar, made, {f"validation/{name}": value for name, value in scores.items()})
+        if validation_is_due(recipe, training, made) and not stopped:
+            look(recipe, training, log, bar, made)
 
         if made % run.checkpoint_steps == 0 or finished or stopped:
             with training.throughput.paused():
@@ -80,7 +78,28 @@ def train(recipe: FineTuningRecipe, training: JointTraining, signals: StopSignal
         if stopped:
             break
     bar.close()
-    return not stopped or finished
+    return not stopped
+
+
+def validation_is_due(recipe: FineTuningRecipe, training: JointTraining, made: int) -> bool:
+    """Whether the weights after so many steps are to be validated."""
+    every = recipe.run.validation_steps
+    return made == training.total_steps or bool(made and every and made % every == 0)
+
+
+def was_validated(recipe: FineTuningRecipe, step: int) -> bool:
+    """Whether the log of the run holds the validation of a step."""
+    entries = [entry for entry in read_log(Path(recipe.run.output_dir)) if entry["step"] == step]
+    return any(name.startswith("validation/") for entry in entries for name in entry)
+
+
+def look(recipe: FineTuningRecipe, training: JointTraining, log: RunLog | None, bar: tqdm, step: int) -> None:
+    """Validate, keep the best weights, report."""
+    with training.throughput.paused():
+        scores = score(recipe, training, step)
+        keep_best(recipe, training, step, scores)
+    values = {f"validation/{name}": value for name, value in scores.items()}
+    report(training.accelerator, log, bar, step, values)
 
 
 def score(recipe: FineTuningRecipe, training: JointTraining, step: int) -> dict[str, float]:

@@ -152,7 +152,11 @@ def divide(
         return train, None, "none"
     if chosen == "held_out":
         rest, held_out = hold_out(train, settings.held_out_share, settings.name)
-        return rest, held_out, f"{len(held_out)} of {len(train)} training images, set aside (the last by name)"
+        return (
+            rest,
+            held_out,
+            f"{len(held_out)} of {len(train)} training images, set aside (the last by name of each folder)",
+        )
     require_split(settings, splits, chosen)
     if chosen in settings.train_split.split("+"):
         raise ValueError(
@@ -199,17 +203,24 @@ def has_labels(split: Any) -> bool:
 
 
 def hold_out(samples: Any, share: float, task: str) -> tuple[Any, Any]:
-    """The samples without the last share by name, and that share: crops of one scene mostly stay together.
+    """The samples without the last share by name of each folder, and that share.
+
+    Crops of one scene have names that follow each other, so that they mostly stay together; folders are cities or
+    kinds of landscape, and each is represented.
 
     Raises:
         ValueError: if nothing would be left to train on.
     """
     names = [str(name) for name in samples["id"]]
-    order = sorted(range(len(names)), key=names.__getitem__)
-    count = max(1, round(share * len(names)))
-    if count >= len(names):
-        raise ValueError(f"the task {task!r} has {len(names)} training images, too few to set {count} aside")
-    return samples.select(sorted(order[:-count])), samples.select(sorted(order[-count:]))
+    folders: dict[str, list[int]] = {}
+    for index in sorted(range(len(names)), key=names.__getitem__):
+        folders.setdefault(names[index].rpartition("/")[0], []).append(index)
+    chosen = {index for folder in folders.values() for index in folder[len(folder) - round(share * len(folder)) :]}
+    chosen = chosen or {max(range(len(names)), key=names.__getitem__)}
+    if len(chosen) >= len(names):
+        raise ValueError(f"the task {task!r} has {len(names)} training images, too few to set {len(chosen)} aside")
+    rest = [index for index in range(len(names)) if index not in chosen]
+    return samples.select(rest), samples.select(sorted(chosen))
 
 
 def require_split(settings: DatasetSettings, splits: Mapping[str, Any], split: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from PIL import Image
 
 from s5_hf.training.batches import ViewedDataset
@@ -22,7 +23,7 @@ from s5_hf.training.joint_batches import (
 )
 from s5_hf.training.joint_setup import epoch_of, rate_factor
 from s5_hf.training.recipe_reading import differing_keys
-from s5_hf.training.task_data import TaskData, load_task
+from s5_hf.training.task_data import TaskData, hold_out, load_task
 from s5_hf.training.weak_view import SampleView, WeakView
 from tests.training.finetuning import micro_recipe, micro_tasks
 from tests.training.pretraining import random_samples
@@ -112,6 +113,10 @@ class TestRecipe:
         with pytest.raises(ValueError, match=r"dataset 'a': .*--data_dri"):
             read_fine_tuning_recipe(["--datasets", "a", "--a.data_dri", "x"])
 
+    def test_settings_of_a_dataset_that_is_not_chosen_may_stay(self):
+        words = [str(RECIPES / "moe_mdf_tiny_cpu.yaml"), "--citymaps.data_dir", "x", "--datasets", "massroads"]
+        assert [settings.name for settings in read_fine_tuning_recipe(words).datasets] == ["massroads"]
+
     def test_none_takes_back_what_a_recipe_starts_from(self):
         words = [str(RECIPES / "moe_mdf_vit_b.yaml"), "--segmenter", "none", "--encoder", "s5-vit-b"]
         model = read_fine_tuning_recipe(words).model
@@ -146,8 +151,16 @@ class TestSplits:
         task = load_task(own(root, held_out_share=0.2), "validation")
         assert [sample["id"] for sample in task.validation] == ["08", "09"]
         assert {sample["id"] for sample in task.train} == {f"{index:02d}" for index in range(8)}
-        assert task.validation_source == "2 of 10 training images, set aside (the last by name)"
+        assert task.validation_source == "2 of 10 training images, set aside (the last by name of each folder)"
         assert load_task(own(root), "last").validation is None
+
+    def test_every_folder_gives_its_share(self):
+        names = [f"{city}/{index}" for city in ("Bonn", "Kyoto") for index in range(5)]
+        rest, held_out = hold_out(Dataset.from_dict({"id": names[::-1]}), 0.4, "cities")
+        assert sorted(held_out["id"]) == ["Bonn/3", "Bonn/4", "Kyoto/3", "Kyoto/4"]
+        assert sorted([*rest["id"], *held_out["id"]]) == names
+        _, one = hold_out(Dataset.from_dict({"id": names}), 0.01, "cities")
+        assert list(one["id"]) == ["Kyoto/4"]
 
     def test_the_test_split_cannot_choose_weights_unless_officially(self, tmp_path):
         root = write_images(tmp_path, train=4, test=2)
