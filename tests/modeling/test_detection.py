@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 from transformers import AutoImageProcessor, AutoModelForObjectDetection, ConvNextConfig, SwinConfig, pipeline
 
+from s5_hf.metrics import OrientedAveragePrecision
 from s5_hf.modeling import (
     S5DetectionConfig,
     S5ForOrientedObjectDetection,
@@ -56,7 +57,7 @@ def assert_same_predictions(left, right, **tolerances):
 
 
 def test_one_image_is_learned_by_heart():
-    """Every object found with its class, at an IoU above 0.5, and nothing else: an AP of 1.0."""
+    """An AP of 1.0 at an IoU of 0.5; and above a score of 0.5 nothing but the objects."""
     torch.manual_seed(0)
     boxes = torch.tensor([[28.0, 26, 40, 16, 0.5], [70, 32, 28, 22, -1.0], [44, 74, 56, 14, 0.0]])
     classes = torch.tensor([0, 1, 2])
@@ -72,12 +73,16 @@ def test_one_image_is_learned_by_heart():
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        found = S5ImageProcessor().post_process_oriented_object_detection(model.eval()(image), threshold=0.5)[0]
-    assert len(found["scores"]) == len(boxes)
-    iou, match = rotated_iou(boxes, found["boxes"]).max(dim=1)
-    assert sorted(match.tolist()) == [0, 1, 2]
+        output = model.eval()(image)
+    metric = OrientedAveragePrecision(labels=DETECTION_TASKS["vehicles"], iou_thresholds=[0.5])
+    found = S5ImageProcessor().post_process_oriented_object_detection(output)[0]
+    metric.add_image("scene", found, {"boxes": boxes, "labels": classes})
+    assert metric.compute()["map_50"] == 1.0
+    sure = found["scores"] > 0.5
+    iou, match = rotated_iou(boxes, found["boxes"][sure]).max(dim=1)
+    assert sorted(match.tolist()) == list(range(int(sure.sum()))) == [0, 1, 2]
     assert iou.min() > 0.5
-    assert torch.equal(found["labels"][match], classes)
+    assert torch.equal(found["labels"][sure][match], classes)
 
 
 def test_training_gives_losses_and_evaluation_predictions_too(model, images):
