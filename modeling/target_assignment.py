@@ -36,6 +36,8 @@ def assign_anchors(
     Returns:
         int64 `(n,)`: the number of a box, `NEGATIVE` or `IGNORED`.
     """
+    if not len(hulls):
+        return torch.full((len(anchors),), NEGATIVE, dtype=torch.int64, device=anchors.device)
     best = anchors.new_zeros(len(anchors))
     best_hull = torch.zeros(len(anchors), dtype=torch.int64, device=anchors.device)
     claimed = torch.full_like(best_hull, NEGATIVE)
@@ -57,8 +59,7 @@ def assign_anchors(
         claimed.scatter_reduce_(0, near[anchor], numbers[row], reduce="amax")
     assigned = torch.full_like(best_hull, IGNORED)
     assigned[best < negative_iou] = NEGATIVE
-    if len(hulls):
-        assigned = torch.where(best >= positive_iou, best_hull, assigned)
+    assigned = torch.where(best >= positive_iou, best_hull, assigned)
     return torch.where(claimed != NEGATIVE, claimed, assigned)
 
 
