@@ -248,6 +248,17 @@ def test_experts_start_as_the_dense_model(kind, images, tmp_path):
 
 
 @torch.no_grad()
+def test_detector_on_a_pretrained_backbone(images, tmp_path):
+    backbone = randomise(S5ViTBackbone(S5ViTConfig(**MICRO_VIT))).eval()
+    backbone.save_pretrained(tmp_path)
+    model = S5ForOrientedObjectDetection.from_backbone(str(tmp_path), DETECTION_TASKS, fpn_channels=16).eval()
+    for left, right in zip(model.backbone(images).feature_maps, backbone(images).feature_maps, strict=True):
+        assert torch.equal(left, right)
+    assert model.config.fpn_channels == 16
+    assert model(images[:1], task="roofs").logits[0].shape[1] == 2
+
+
+@torch.no_grad()
 def test_position_embeddings_for_another_size(images):
     dense = randomise(S5ViTBackbone(S5ViTConfig(**MICRO_VIT))).eval()
     model = S5ForOrientedObjectDetection.from_dense(dense, DETECTION_TASKS, expert_channels=8, image_size=96)
