@@ -112,6 +112,22 @@ def test_the_random_samples_follow_the_generator(model, images):
     assert not torch.equal(loss(1), loss(2))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(model, images, dtype):
+    """Boxes, scores and losses are float32 whatever the network computes in."""
+    torch.manual_seed(0)
+    expected = model(images, labels=LABELS).loss_parts["vehicles"]
+    torch.manual_seed(0)
+    with torch.autocast("cpu", dtype):
+        output = model(images, labels=LABELS)
+    output.loss.backward()
+    for values in (*output.logits, *output.pred_boxes, *output.proposal_scores, output.loss):
+        assert values.dtype == torch.float32 and values.isfinite().all()
+    torch.testing.assert_close(output.loss_parts["vehicles"]["rpn_cls"], expected["rpn_cls"], rtol=0.05, atol=0.01)
+    whole = model.to(dtype)(images.to(dtype))
+    assert whole.pred_boxes[0].dtype == torch.float32 and whole.pred_boxes[0].isfinite().all()
+
+
 def test_mixed_batch_equals_one_forward_per_task(moe_model, images):
     """Predictions, losses and every gradient, for an unsorted batch."""
     tasks = ["roofs", "vehicles", "vehicles", "roofs"]
