@@ -1,4 +1,6 @@
-"""Sizes of the images in a padded batch."""
+"""Sizes of the images in a padded batch, and what lies in the padding."""
+
+from collections.abc import Sequence
 
 import torch
 
@@ -28,3 +30,11 @@ def read_image_sizes(pixel_values: torch.Tensor, pixel_mask: torch.Tensor | None
         if not image_height * image_width or not mask[index, :image_height, :image_width].all():
             raise ValueError(f"pixel_mask of image {index} is no rectangle in the upper left corner")
     return sizes
+
+
+def centred_in_padding(boxes: torch.Tensor, size: Sequence[int], padded_size: Sequence[int]) -> torch.Tensor:
+    """Which boxes `(n, 5)` have their centre in the padding to the right of or below an image `(height, width)`."""
+    x, y = boxes[:, 0], boxes[:, 1]
+    right = (x > size[1]) & (x <= padded_size[1])
+    below = (y > size[0]) & (y <= padded_size[0])
+    return right | below

@@ -20,7 +20,7 @@ from .anchors import STRIDES
 from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from .detection_labels import ImageLabels, check_classes, read_labels
 from .feature_pyramid_network import FeaturePyramidNetwork
-from .image_sizes import read_image_sizes
+from .image_sizes import centred_in_padding, read_image_sizes
 from .modeling_s5_segmentation import S5ForSemanticSegmentation, build_backbone
 from .modeling_s5_vit import S5ViTBackbone, check_pixel_values, pad_to_patches
 from .oriented_roi_head import OrientedRoIHead, new_classifier
@@ -387,14 +387,6 @@ def check_strides(feature_maps: Sequence[torch.Tensor], padded: torch.Tensor) ->
             f"the backbone gives maps of the sizes {found} for images of {tuple(padded.shape[2:])}; "
             f"the detector needs four maps of the strides 4, 8, 16 and 32: {expected}"
         )
-
-
-def centred_in_padding(boxes: torch.Tensor, size: Sequence[int], padded_size: Sequence[int]) -> torch.Tensor:
-    """Which boxes `(n, 5)` have their centre in the padding to the right of or below an image `(height, width)`."""
-    x, y = boxes[:, 0], boxes[:, 1]
-    right = (x > size[1]) & (x <= padded_size[1])
-    below = (y > size[0]) & (y <= padded_size[0])
-    return right | below
 
 
 def by_entry(predictions: Sequence[ImagePrediction | None]) -> dict[str, list[torch.Tensor] | None]:

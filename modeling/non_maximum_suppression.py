@@ -18,7 +18,9 @@ from .rotated_iou import MINIMUM_SIDE, pairwise_overlaps
 
 __all__ = ["batched_horizontal_nms", "batched_rotated_nms", "horizontal_nms", "rotated_nms"]
 
-_BLOCK = 1024
+# The least number of boxes in a block, and the largest number of blocks: in small blocks crowds vanish sooner, in few
+# the pairs that meet are found faster.
+_BLOCK, _BLOCKS = 1024, 32
 # Pairs compared at once; bounds the memory.
 _PAIRS = 1 << 16
 
@@ -137,9 +139,10 @@ def _hull_iou(hulls: Tensor, areas: Tensor, rows: Tensor, columns: Tensor) -> Te
 
 def _greedy(order: Tensor, conflicts: _FindConflicts) -> Tensor:
     """The kept ones of `order`, indices of boxes from the best down."""
+    size = max(_BLOCK, len(order) // _BLOCKS)
     kept = [order[:0]]
     while len(order):
-        block, order = order[:_BLOCK], order[_BLOCK:]
+        block, order = order[:size], order[size:]
         rows, columns = conflicts(block, block)
         later = rows < columns
         block = block[_resolve(len(block), rows[later], columns[later])]

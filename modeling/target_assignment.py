@@ -11,8 +11,9 @@ from .rotated_iou import rotated_iou
 NEGATIVE = -1
 IGNORED = -2
 
-# Overlaps computed at once: bounds the memory of images with many boxes, 262,000 anchors each.
-PAIRS_AT_ONCE = 4_000_000
+# Boxes compared with the anchors at once. They are neighbours, so that most anchors are left aside: few boxes leave
+# more of them aside, many boxes need fewer rounds.
+BOXES_AT_ONCE = 16
 
 
 def assign_anchors(
@@ -26,7 +27,7 @@ def assign_anchors(
 
     An anchor belongs to the hull it overlaps most, if by `positive_iou` or more; it is negative below `negative_iou`
     and ignored in between. In addition every hull gets the anchors that overlap it most of all (all of them where
-    several do), if by `minimum_positive_iou` or more; of several such hulls the last one counts.
+    several do), if by `minimum_positive_iou` (more than 0) or more; of several such hulls the last one counts.
 
     Args:
         anchors: `(n, 4)`, left, top, right, bottom in pixels.
@@ -35,23 +36,30 @@ def assign_anchors(
     Returns:
         int64 `(n,)`: the number of a box, `NEGATIVE` or `IGNORED`.
     """
+    if not len(hulls):
+        return torch.full((len(anchors),), NEGATIVE, dtype=torch.int64, device=anchors.device)
     best = anchors.new_zeros(len(anchors))
     best_hull = torch.zeros(len(anchors), dtype=torch.int64, device=anchors.device)
     claimed = torch.full_like(best_hull, NEGATIVE)
-    step = max(1, PAIRS_AT_ONCE // max(len(anchors), 1))
-    for start in range(0, len(hulls) if len(anchors) else 0, step):
-        iou = horizontal_iou(hulls[start : start + step], anchors)
-        highest, hull = iou.max(dim=0)
-        best_hull = torch.where(highest > best, hull + start, best_hull)
-        best = torch.maximum(best, highest)
+    for numbers in hulls[:, 1].argsort(stable=True).split(BOXES_AT_ONCE):
+        numbers = numbers.sort().values  # so that of equal overlaps the first box is found first
+        some = hulls[numbers]
+        near = ((anchors[:, 3] > some[:, 1].min()) & (anchors[:, 1] < some[:, 3].max())).nonzero().flatten()
+        if not len(near):
+            continue
+        iou = horizontal_iou(some, anchors[near])
+        highest, row = iou.max(dim=0)
+        hull = numbers[row]
+        better = (highest > best[near]) | ((highest == best[near]) & (hull < best_hull[near]))
+        best_hull[near] = torch.where(better, hull, best_hull[near])
+        best[near] = torch.maximum(best[near], highest)
 
         highest = iou.amax(dim=1, keepdim=True)
-        hull, anchor = ((iou == highest) & (highest >= minimum_positive_iou)).nonzero(as_tuple=True)
-        claimed.scatter_reduce_(0, anchor, hull + start, reduce="amax")
+        row, anchor = ((iou == highest) & (highest >= minimum_positive_iou)).nonzero(as_tuple=True)
+        claimed.scatter_reduce_(0, near[anchor], numbers[row], reduce="amax")
     assigned = torch.full_like(best_hull, IGNORED)
     assigned[best < negative_iou] = NEGATIVE
-    if len(hulls):
-        assigned = torch.where(best >= positive_iou, best_hull, assigned)
+    assigned = torch.where(best >= positive_iou, best_hull, assigned)
     return torch.where(claimed != NEGATIVE, claimed, assigned)
 
 

@@ -9,7 +9,11 @@ import pytest
 import transformers
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES_WITH_EXAMPLES = ["s5_hf.modeling.modeling_s5_vit", "s5_hf.modeling.modeling_s5_segmentation"]
+MODULES_WITH_EXAMPLES = [
+    "s5_hf.modeling.modeling_s5_vit",
+    "s5_hf.modeling.modeling_s5_segmentation",
+    "s5_hf.modeling.modeling_s5_detection",
+]
 
 
 @pytest.mark.parametrize("name", MODULES_WITH_EXAMPLES)

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 from transformers import AutoImageProcessor, AutoModelForObjectDetection, ConvNextConfig, SwinConfig, pipeline
 
+from s5_hf.metrics import OrientedAveragePrecision
 from s5_hf.modeling import (
     S5DetectionConfig,
     S5ForOrientedObjectDetection,
@@ -56,7 +57,7 @@ def assert_same_predictions(left, right, **tolerances):
 
 
 def test_one_image_is_learned_by_heart():
-    """Every object found with its class, at an IoU above 0.5, and nothing else: an AP of 1.0."""
+    """An AP of 1.0 at an IoU of 0.5; and above a score of 0.5 nothing but the objects."""
     torch.manual_seed(0)
     boxes = torch.tensor([[28.0, 26, 40, 16, 0.5], [70, 32, 28, 22, -1.0], [44, 74, 56, 14, 0.0]])
     classes = torch.tensor([0, 1, 2])
@@ -72,12 +73,16 @@ def test_one_image_is_learned_by_heart():
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        found = S5ImageProcessor().post_process_oriented_object_detection(model.eval()(image), threshold=0.5)[0]
-    assert len(found["scores"]) == len(boxes)
-    iou, match = rotated_iou(boxes, found["boxes"]).max(dim=1)
-    assert sorted(match.tolist()) == [0, 1, 2]
+        output = model.eval()(image)
+    metric = OrientedAveragePrecision(labels=DETECTION_TASKS["vehicles"], iou_thresholds=[0.5])
+    found = S5ImageProcessor().post_process_oriented_object_detection(output)[0]
+    metric.add_image("scene", found, {"boxes": boxes, "labels": classes})
+    assert metric.compute()["map_50"] == 1.0
+    sure = found["scores"] > 0.5
+    iou, match = rotated_iou(boxes, found["boxes"][sure]).max(dim=1)
+    assert sorted(match.tolist()) == list(range(int(sure.sum()))) == [0, 1, 2]
     assert iou.min() > 0.5
-    assert torch.equal(found["labels"][match], classes)
+    assert torch.equal(found["labels"][sure][match], classes)
 
 
 def test_training_gives_losses_and_evaluation_predictions_too(model, images):
@@ -105,6 +110,22 @@ def test_the_random_samples_follow_the_generator(model, images):
 
     assert torch.equal(loss(1), loss(1))
     assert not torch.equal(loss(1), loss(2))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision(model, images, dtype):
+    """Boxes, scores and losses are float32 whatever the network computes in."""
+    torch.manual_seed(0)
+    expected = model(images, labels=LABELS).loss_parts["vehicles"]
+    torch.manual_seed(0)
+    with torch.autocast("cpu", dtype):
+        output = model(images, labels=LABELS)
+    output.loss.backward()
+    for values in (*output.logits, *output.pred_boxes, *output.proposal_scores, output.loss):
+        assert values.dtype == torch.float32 and values.isfinite().all()
+    torch.testing.assert_close(output.loss_parts["vehicles"]["rpn_cls"], expected["rpn_cls"], rtol=0.05, atol=0.01)
+    whole = model.to(dtype)(images.to(dtype))
+    assert whole.pred_boxes[0].dtype == torch.float32 and whole.pred_boxes[0].isfinite().all()
 
 
 def test_mixed_batch_equals_one_forward_per_task(moe_model, images):
@@ -240,6 +261,17 @@ def test_experts_start_as_the_dense_model(kind, images, tmp_path):
             assert all(torch.equal(own[name], its[name]) for name in its)
         assert torch.equal(model.roi_heads[1].hidden_first.weight, dense.roi_heads[0].hidden_first.weight)
         assert model.roi_heads[1].classifier.out_features == 2
+
+
+@torch.no_grad()
+def test_detector_on_a_pretrained_backbone(images, tmp_path):
+    backbone = randomise(S5ViTBackbone(S5ViTConfig(**MICRO_VIT))).eval()
+    backbone.save_pretrained(tmp_path)
+    model = S5ForOrientedObjectDetection.from_backbone(str(tmp_path), DETECTION_TASKS, fpn_channels=16).eval()
+    for left, right in zip(model.backbone(images).feature_maps, backbone(images).feature_maps, strict=True):
+        assert torch.equal(left, right)
+    assert model.config.fpn_channels == 16
+    assert model(images[:1], task="roofs").logits[0].shape[1] == 2
 
 
 @torch.no_grad()

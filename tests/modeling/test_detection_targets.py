@@ -144,7 +144,7 @@ def test_assignment_in_pieces_is_the_same(count, monkeypatch):
     anchors = level_anchors((12, 12), 8, 4, (0.5, 1, 2))
     hulls = oriented_boxes_to_horizontal(random_boxes(count, 3, largest=60.0).float() / torch.tensor([5, 5, 1, 1, 1]))
     whole = assign_anchors(anchors, hulls, 0.7, 0.3, 0.3)
-    monkeypatch.setattr(target_assignment, "PAIRS_AT_ONCE", 1000)
+    monkeypatch.setattr(target_assignment, "BOXES_AT_ONCE", 100)
     assert torch.equal(assign_anchors(anchors, hulls, 0.7, 0.3, 0.3), whole)
     assert (whole >= 0).any() == (count > 0)
 

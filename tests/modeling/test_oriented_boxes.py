@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor
 
+from s5_hf.dataset_builders.oriented_geometry import boxes_to_polygons, polygons_to_boxes
 from s5_hf.modeling import oriented_boxes as boxes_module
 from s5_hf.modeling.oriented_boxes import (
     canonical_boxes,
@@ -34,6 +35,7 @@ from s5_hf.modeling.oriented_boxes import (
     wrap_theta,
     yolo_to_oriented_boxes,
 )
+from s5_hf.visualization import oriented_box_corners
 
 BOX = st.tuples(
     st.floats(-200, 200), st.floats(-200, 200), st.floats(0.5, 90), st.floats(0.5, 90), st.floats(-6.2, 6.2)
@@ -295,6 +297,15 @@ def test_leading_dimensions(shape: tuple[int, ...]) -> None:
     assert corners_to_oriented_boxes(oriented_boxes_to_corners(boxes)).shape == shape
     for convert in (canonical_boxes, oriented_boxes_to_opencv, oriented_boxes_to_long_edge_90):
         assert convert(boxes).shape == shape
+
+
+def test_datasets_and_pictures_keep_the_same_convention() -> None:
+    boxes = random_boxes(100)
+    corners = oriented_boxes_to_corners(boxes)
+    torch.testing.assert_close(torch.from_numpy(boxes_to_polygons(boxes.numpy())), corners.flatten(1))
+    torch.testing.assert_close(torch.as_tensor(oriented_box_corners(boxes.numpy()), dtype=torch.float64), corners)
+    read = torch.from_numpy(polygons_to_boxes(corners.flatten(1).numpy()))
+    torch.testing.assert_close(read, minimum_area_rectangles(corners))
 
 
 def test_everything_public_is_listed() -> None:
