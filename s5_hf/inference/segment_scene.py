@@ -18,6 +18,7 @@ from ..palettes import default_palette
 from ..preparation.rasters import Scaling
 from .areas import write_areas
 from .class_rows import NO_DATA, class_rows
+from .map_files import is_geotiff
 from .scene_probabilities import SceneProbabilities, WindowSettings
 from .scene_result import MapProducts, SceneFiles, SceneResult, read_sidecar_areas, write_sidecar
 from .scene_segmenter import SceneSegmenter
@@ -93,6 +94,8 @@ def segment_scene(
     if segmenters[0].num_labels > NO_DATA:
         raise ValueError(f"a map holds at most {NO_DATA} classes, the model has {segmenters[0].num_labels}")
     with open_scene(source, len(segmenters[0].image_mean), bands, scaling, nodata) as scene:
+        if scene.crs is not None and not is_geotiff(files.classes):
+            scene.notes.append(f"{files.classes} carries no coordinates; a .tif would")
         for note in scene.notes:
             report(note)
         maps = _MapMaker(scene, segmenters, files, settings, products, progress, report)
