@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from .class_maps import ClassMap
 from .scene_source import SceneSource
@@ -26,7 +27,7 @@ def reduction_factor(width: int, height: int, max_size: int) -> int:
 def reduce_scene(scene: SceneSource, factor: int) -> np.ndarray:
     """The mean of every `factor` x `factor` pixels, uint8 `(height, width, 3)`, sides rounded up."""
     parts = []
-    for top, bottom in _bands(scene.width, scene.height, factor):
+    for top, bottom in _bands(scene.width, scene.height, factor, "the scene"):
         pixels, _ = scene.read_rows(top, bottom)
         picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(pixels, 0, -1)))
         parts.append(np.asarray(picture.reduce(factor)))
@@ -43,7 +44,7 @@ def reduce_class_map(class_map: ClassMap, factor: int) -> tuple[np.ndarray, dict
     """
     parts = []
     counts: dict[int, np.ndarray] = {}
-    for top, bottom in _bands(class_map.width, class_map.height, factor):
+    for top, bottom in _bands(class_map.width, class_map.height, factor, "the map"):
         ids = class_map.read_rows(top, bottom)
         present, numbers = _numbered(ids)
         best = np.full((-(-ids.shape[0] // factor), -(-ids.shape[1] // factor)), NO_CLASS, dtype=np.int32)
@@ -77,7 +78,11 @@ def _block_sums(mask: np.ndarray, factor: int) -> np.ndarray:
     return np.add.reduceat(rows, np.arange(0, mask.shape[1], factor), axis=1)
 
 
-def _bands(width: int, height: int, factor: int) -> Iterator[tuple[int, int]]:
+def _bands(width: int, height: int, factor: int, what: str) -> Iterator[tuple[int, int]]:
+    """Rows of the blocks from top to bottom, a band at a time, with a progress bar."""
     rows = max(1, _BAND_PIXELS // (width * factor)) * factor
-    for top in range(0, height, rows):
-        yield top, min(top + rows, height)
+    with tqdm(total=height, desc=f"reading {what}", unit="row", disable=None) as bar:
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            yield top, bottom
+            bar.update(bottom - top)
