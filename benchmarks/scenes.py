@@ -157,7 +157,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--whole-up-to", type=int, default=5000, help="largest scene for the baseline")
     parser.add_argument("--classes", type=int, default=7)
     parser.add_argument("--hidden-size", type=int, default=192)
-    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--decoder-channels", type=int, default=64)
     parser.add_argument("--overlap", type=float, default=0.25)
     parser.add_argument("--batch-size", type=int, default=4)

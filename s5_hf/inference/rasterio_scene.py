@@ -42,7 +42,7 @@ def open_with_rasterio(
     import rasterio.errors
 
     # GDAL keeps up to 5 % of the machine's memory as a cache; a row of tiles is all that reading rows needs.
-    with rasterio.Env(GDAL_CACHEMAX=64 * _MEGABYTE, **(_REMOTE_OPTIONS if is_remote(source) else {})):
+    with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE, **(_REMOTE_OPTIONS if is_remote(source) else {})):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
@@ -51,7 +51,7 @@ def open_with_rasterio(
             raise OSError(f"{source} cannot be read as an image: {error}") from error
         with dataset:
             row_of_tiles = dataset.block_shapes[0][0] * dataset.width * sum(_bytes(kind) for kind in dataset.dtypes)
-            with rasterio.Env(GDAL_CACHEMAX=64 * _MEGABYTE + 2 * row_of_tiles):
+            with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE + row_of_tiles):
                 yield RasterioScene(dataset, source, num_channels, bands, scaling, nodata)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
 from tqdm import tqdm
 from transformers import PreTrainedModel
@@ -71,7 +72,7 @@ def segment_scenes(
     """
     _require_different_maps(sources, output)
     # A process that is done waits for the others, however long: torchrun ends them all when one fails.
-    state = PartialState(timeout=timedelta(days=30))
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=30))
     if devices is None and state.num_processes > 1:
         devices = (str(state.device),)
     own = sources[state.process_index :: state.num_processes]
