@@ -1,5 +1,6 @@
 """Many scenes, and `s5-hf predict`."""
 
+import importlib
 import json
 
 import numpy as np
@@ -9,8 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
-from s5_hf.inference import segment_scenes as module
-from s5_hf.inference.segment_scenes import find_scenes, segment_scenes
+from s5_hf.inference import find_scenes, segment_scenes
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
 
 from .conftest import smooth_image
@@ -67,6 +67,7 @@ def test_processes_share_the_scenes(tmp_path, monkeypatch):
             def wait_for_everyone(self):
                 pass
 
+        module = importlib.import_module("s5_hf.inference.segment_scenes")
         monkeypatch.setattr(module, "PartialState", State)
         monkeypatch.setattr(module, "load_segmenters", lambda *arguments: [PixelSegmenter()])
         results = segment_scenes("model", scenes, tmp_path / "out", report=silent)

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from s5_hf.inference.scene_probabilities import WindowSettings
-from s5_hf.inference.scene_result import MapProducts
-from s5_hf.inference.segment_scene import segment_scene
+from s5_hf.inference import MapProducts, WindowSettings, segment_scene
 
 from .conftest import smooth_image
 from .segmenters import NeighbourSegmenter

@@ -7,9 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from s5_hf.inference.scene_probabilities import WindowSettings
-from s5_hf.inference.scene_result import MapProducts
-from s5_hf.inference.segment_scene import segment_scene
+from s5_hf.inference import MapProducts, WindowSettings, segment_scene
 from s5_hf.palettes import default_palette
 
 from .conftest import smooth_image
