@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
-from s5_hf.inference import find_scenes, segment_scenes
+from s5_hf.inference import MapProducts, find_scenes, segment_scenes
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
 
 from .conftest import smooth_image
@@ -89,6 +89,12 @@ def test_two_scenes_of_one_name_are_refused(tmp_path):
     write_images(tmp_path / "in", "a.png", "a.jpg")
     with pytest.raises(ValueError, match=r"a.jpg and .*a.png would both become .*a\."):
         segment_scenes(PixelSegmenter(), find_scenes([tmp_path / "in"]), tmp_path / "out", report=silent)
+
+
+def test_scenes_cannot_share_a_file_of_polygons(tmp_path):
+    products = MapProducts(polygons="all.gpkg")
+    with pytest.raises(ValueError, match=r"2 scenes cannot share the polygons all.gpkg; give the suffix alone: .gpkg"):
+        segment_scenes(PixelSegmenter(), ["a.png", "b.png"], tmp_path, products=products, report=silent)
 
 
 def test_the_command_segments_a_folder(tmp_path, segmenter_folder):
