@@ -27,10 +27,9 @@ import torch
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
-from s5_hf.inference.scene_probabilities import WindowSettings, scene_grid
+from s5_hf.inference import TorchSegmenter, WindowSettings, segment_scene
+from s5_hf.inference.scene_probabilities import scene_grid
 from s5_hf.inference.scene_segmenter import normalize_pixels
-from s5_hf.inference.segment_scene import segment_scene
-from s5_hf.inference.torch_segmenter import TorchSegmenter
 from s5_hf.inference.windows import blending_weights
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
 from s5_hf.synthetic import synthetic_scene
@@ -157,7 +156,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--whole-up-to", type=int, default=5000, help="largest scene for the baseline")
     parser.add_argument("--classes", type=int, default=7)
     parser.add_argument("--hidden-size", type=int, default=192)
-    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--decoder-channels", type=int, default=64)
     parser.add_argument("--overlap", type=float, default=0.25)
     parser.add_argument("--batch-size", type=int, default=4)

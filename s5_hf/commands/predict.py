@@ -59,9 +59,7 @@ def predict(
 
     On several GPUs, a share of the scenes on each: `accelerate launch -m s5_hf.cli predict ...`.
     """
-    from ..inference.scene_probabilities import WindowSettings
-    from ..inference.scene_result import MapProducts
-    from ..inference.segment_scenes import find_scenes, segment_scenes
+    from ..inference import MapProducts, WindowSettings, find_scenes, segment_scenes
     from ..preparation.rasters import Scaling
 
     results = segment_scenes(

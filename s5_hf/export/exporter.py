@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
+from transformers import AutoConfig, AutoImageProcessor
 
-from ..modeling import S5ForSemanticSegmentation, S5ImageProcessor
+from ..modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
 from .metadata import ExportMetadata
 from .onnx_file import open_onnx, require_onnx, write_onnx
 from .program_file import open_program, write_program
@@ -32,7 +32,7 @@ class ExportReport:
     """What was written and how it compares.
 
     Attributes:
-        path: the file; for ONNX beyond 2 GB, its weights lie beside it in `<name>.data`.
+        path: the file; for ONNX beyond 1.5 GB, its weights lie beside it in `<name>.data`.
         size: bytes of all that was written.
         metadata: what the file says about itself.
         differences: for each compared input shape, the largest absolute difference between the logits.
@@ -66,6 +66,7 @@ def export_model(
         processor: how images are normalised; by default that of the folder, ImageNet's for a model without one.
 
     Raises:
+        FileNotFoundError: if there is no such model folder.
         ImportError: if ONNX packages are missing.
         ValueError: for an unknown format or task, a missing task, a wrong ending, or a model of another kind.
         RuntimeError: if the file does not give the model's logits.
@@ -75,8 +76,8 @@ def export_model(
     if file_format == "onnx":
         require_onnx()
     if not isinstance(model, S5ForSemanticSegmentation):
-        processor = processor or _processor_of(model)
-        model = _load(model)
+        name, model = model, _load(model)
+        processor = processor or _processor_of(name)
     dense = model.merge_experts(task).cpu().float().eval()
     metadata = ExportMetadata.of(dense, processor or S5ImageProcessor())
     graph = SizeFreeGraph(dense)
@@ -134,10 +135,12 @@ def _check_target(output: Path, file_format: str) -> None:
 
 
 def _load(name: str | Path) -> S5ForSemanticSegmentation:
-    model = AutoModelForSemanticSegmentation.from_pretrained(name)
-    if not isinstance(model, S5ForSemanticSegmentation):
-        raise ValueError(f"{name} is a {model.config.model_type!r} model, expected a segmenter of this package")
-    return model
+    if Path(name).is_absolute() and not Path(name).is_dir():
+        raise FileNotFoundError(f"there is no model folder {name}")  # the Hub would complain of its slashes
+    config = AutoConfig.from_pretrained(name)
+    if not isinstance(config, S5SegmentationConfig):
+        raise ValueError(f"{name} is a {config.model_type!r} model, expected a segmenter of this package")
+    return S5ForSemanticSegmentation.from_pretrained(name)
 
 
 def _processor_of(name: str | Path) -> S5ImageProcessor | None:

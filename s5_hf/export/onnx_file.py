@@ -29,7 +29,7 @@ def require_onnx(packages: Sequence[str] = ("onnx", "onnxscript", "onnxruntime")
 
 
 def write_onnx(graph: SizeFreeGraph, metadata: ExportMetadata, path: Path) -> None:
-    """Write an ONNX file; weights beyond 2 GB, which the format cannot hold, go into `<name>.data` beside it."""
+    """Write an ONNX file; weights beyond 1.5 GB go into `<name>.data` beside it, as one file holds at most 2 GB."""
     import onnx_ir
 
     program = trace(graph)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,9 @@ _SAMPLE_SIDE = 256
 _SAMPLE_GRID = 8
 _MEGABYTE = 2**20
 
+# No search for files beside the scene; and no HEAD requests, which signed URLs refuse.
+_REMOTE_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "CPL_VSIL_CURL_USE_HEAD": "NO"}
+
 
 @contextmanager
 def open_with_rasterio(
@@ -39,8 +42,7 @@ def open_with_rasterio(
     import rasterio.errors
 
     # GDAL keeps up to 5 % of the machine's memory as a cache; a row of tiles is all that reading rows needs.
-    options = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if is_remote(source) else {}
-    with rasterio.Env(GDAL_CACHEMAX=64 * _MEGABYTE, **options):
+    with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE, **(_REMOTE_OPTIONS if is_remote(source) else {})):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
@@ -49,7 +51,7 @@ def open_with_rasterio(
             raise OSError(f"{source} cannot be read as an image: {error}") from error
         with dataset:
             row_of_tiles = dataset.block_shapes[0][0] * dataset.width * sum(_bytes(kind) for kind in dataset.dtypes)
-            with rasterio.Env(GDAL_CACHEMAX=64 * _MEGABYTE + 2 * row_of_tiles):
+            with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE + row_of_tiles):
                 yield RasterioScene(dataset, source, num_channels, bands, scaling, nodata)
 
 
@@ -163,13 +165,15 @@ class RasterioScene:
     def _read_mask(self, window: object) -> np.ndarray:
         return self._guarded(lambda: self._dataset.read_masks(self.bands[0], window=window)) > 0
 
-    def _guarded(self, read):
+    def _guarded(self, read: Callable[[], np.ndarray]) -> np.ndarray:
         import rasterio.errors
 
         try:
             return read()
         except rasterio.errors.RasterioIOError as error:
-            raise OSError(f"{self.name} cannot be read; is it cut off or damaged? {error}") from error
+            raise OSError(
+                f"{self.name} cannot be read; is it cut off or damaged? {error.__cause__ or error}"
+            ) from error
 
 
 def describe_bands(dataset: DatasetReader) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from .class_maps import ClassMap
 from .scene_source import SceneSource
@@ -29,7 +30,7 @@ def reduce_scene(scene: SceneSource, factor: int) -> np.ndarray:
     Of other than three channels the first three, or the first, are taken.
     """
     parts = []
-    for top, bottom in _bands(scene.width, scene.height, factor):
+    for top, bottom in _bands(scene.width, scene.height, factor, "the scene"):
         pixels, _ = scene.read_rows(top, bottom)
         colors = pixels[:3] if len(pixels) >= 3 else np.repeat(pixels[:1], 3, axis=0)
         picture = Image.fromarray(np.ascontiguousarray(np.moveaxis(colors, 0, -1)))
@@ -47,7 +48,7 @@ def reduce_class_map(class_map: ClassMap, factor: int) -> tuple[np.ndarray, dict
     """
     parts = []
     counts: dict[int, np.ndarray] = {}
-    for top, bottom in _bands(class_map.width, class_map.height, factor):
+    for top, bottom in _bands(class_map.width, class_map.height, factor, "the map"):
         ids = class_map.read_rows(top, bottom)
         present, numbers = _numbered(ids)
         best = np.full((-(-ids.shape[0] // factor), -(-ids.shape[1] // factor)), NO_CLASS, dtype=np.int32)
@@ -81,7 +82,11 @@ def _block_sums(mask: np.ndarray, factor: int) -> np.ndarray:
     return np.add.reduceat(rows, np.arange(0, mask.shape[1], factor), axis=1)
 
 
-def _bands(width: int, height: int, factor: int) -> Iterator[tuple[int, int]]:
+def _bands(width: int, height: int, factor: int, what: str) -> Iterator[tuple[int, int]]:
+    """Rows of the blocks from top to bottom, a band at a time, with a progress bar."""
     rows = max(1, _BAND_PIXELS // (width * factor)) * factor
-    for top in range(0, height, rows):
-        yield top, min(top + rows, height)
+    with tqdm(total=height, desc=f"reading {what}", unit="row", disable=None) as bar:
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            yield top, bottom
+            bar.update(bottom - top)

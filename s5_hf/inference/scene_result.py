@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..atomic import atomic_file
@@ -50,6 +51,11 @@ class MapProducts:
         if self.polygons is not None and not str(self.polygons).endswith((".geojson", ".gpkg")):
             raise ValueError(f"polygons are written as .geojson or .gpkg, got {str(self.polygons)!r}")
 
+    @property
+    def names_polygons(self) -> bool:
+        """Whether `polygons` is a file, and not a suffix alone."""
+        return self.polygons is not None and str(self.polygons) not in (".geojson", ".gpkg")
+
 
 @dataclass(frozen=True)
 class SceneFiles:
@@ -68,21 +74,22 @@ class SceneFiles:
         """The files for a map of classes called `output`.
 
         Raises:
-            ImportError: a GeoTIFF is asked for and rasterio is not installed.
+            ImportError: a GeoTIFF or polygons are asked for and the extra `geo` is not installed.
             ValueError: the suffix is none of .tif, .tiff and .png.
         """
         if not is_geotiff(output) and output.suffix.lower() != ".png":
             raise ValueError(f"a map is written as .tif or .png, got {str(output)!r}")
         if is_geotiff(output) and not has_rasterio():
             raise ImportError(f'writing {output} needs rasterio. Install it with: pip install "s5_hf[geo]"')
+        if products.polygons is not None and find_spec("shapely") is None:
+            raise ImportError('polygons need shapely. Install it with: pip install "s5_hf[geo]"')
 
         def beside(ending: str) -> Path:
             return output.with_name(f"{output.stem}_{ending}")
 
         polygons = products.polygons
         if polygons is not None:
-            is_suffix = str(polygons) in (".geojson", ".gpkg")
-            polygons = beside(f"polygons{polygons}") if is_suffix else Path(polygons)
+            polygons = Path(polygons) if products.names_polygons else beside(f"polygons{polygons}")
         return cls(
             classes=output,
             sidecar=output.with_suffix(".json"),

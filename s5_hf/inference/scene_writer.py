@@ -21,9 +21,17 @@ from .scene_result import SceneFiles, relative_source
 from .scene_source import SceneSource
 from .window_batches import NewRows
 
-__all__ = ["SceneWriter"]
+__all__ = ["SceneWriter", "has_unfinished_work"]
+
+STATE_FILE = "state.json"
+"""In the folder of unfinished work: how far its files go."""
 
 _BLOCKS_IN_FLIGHT = 2
+
+
+def has_unfinished_work(files: SceneFiles) -> bool:
+    """Whether an interrupted run has left finished rows."""
+    return (files.work / STATE_FILE).is_file()
 
 
 class SceneWriter:
@@ -172,7 +180,7 @@ class SceneWriter:
             "pixels": self._areas.pixels.tolist(),
             "square_metres": self._areas.square_metres.tolist(),
         }
-        with atomic_file(self.files.work / "state.json") as temporary:
+        with atomic_file(self.files.work / STATE_FILE) as temporary:
             temporary.write_text(json.dumps(state), encoding="utf-8")
         self.rows_done = rows
 
@@ -208,15 +216,14 @@ class SceneWriter:
         }
 
     def _earlier_state(self) -> dict:
-        path = self.files.work / "state.json"
-        if not path.is_file():
+        if not has_unfinished_work(self.files):
             return {}
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = json.loads((self.files.work / STATE_FILE).read_text(encoding="utf-8"))
         earlier = state["fingerprint"]
         changed = [name for name, value in self._fingerprint.items() if earlier.get(name) != value]
         if changed:
             raise ValueError(
                 f"{self.files.work} holds unfinished work, but since then changed: {', '.join(changed)}. Start anew "
-                "without resume, or go back to what it was"
+                "with overwrite in place of resume, or go back to what it was"
             )
         return state

@@ -18,11 +18,12 @@ from ..palettes import default_palette
 from ..preparation.rasters import Scaling
 from .areas import write_areas
 from .class_rows import NO_DATA, class_rows
+from .map_files import is_geotiff
 from .scene_probabilities import SceneProbabilities, WindowSettings
 from .scene_result import MapProducts, SceneFiles, SceneResult, read_sidecar_areas, write_sidecar
 from .scene_segmenter import SceneSegmenter
 from .scene_source import SceneSource, has_rasterio, is_remote, open_scene, scene_stem
-from .scene_writer import SceneWriter
+from .scene_writer import SceneWriter, has_unfinished_work
 from .test_time_augmentation import check_augmentations
 from .torch_segmenter import load_segmenters
 
@@ -69,12 +70,12 @@ def segment_scene(
         compile_model: whether to run the network through `torch.compile`.
         resume: go on with an interrupted run; the result is the same, pixel by pixel. A scene whose map is there
             already is left alone.
-        overwrite: replace a map that is there already.
+        overwrite: replace a map that is there already, and forget an interrupted run.
         progress: whether to show a bar over the rows.
         report: takes what the user should know, a line at a time.
 
     Raises:
-        FileExistsError: the map is there already, and neither `resume` nor `overwrite` is set.
+        FileExistsError: the map is there already, or a part of it, and neither `resume` nor `overwrite` is set.
         ImportError: a package of the extra `geo` is missing.
         OSError: a file cannot be read or written. Rows that are finished are kept for `resume`.
         ValueError: an option is out of range, the model lacks the task, or the bands do not fit.
@@ -86,13 +87,18 @@ def segment_scene(
         raise ValueError(f"the map would replace its scene {source}; choose another name or folder")
     if resume and is_finished(files):
         report(f"{files.classes} is there already")
+        if files.polygons is not None and not files.polygons.exists():
+            _write_polygons(files, products)
         return SceneResult(files, read_sidecar_areas(files.sidecar))
-    if files.classes.exists() and not (overwrite or resume):
-        raise FileExistsError(f"{files.classes} exists already; remove it, or choose overwrite (--overwrite)")
+    if not (overwrite or resume):
+        _require_new(files)
     segmenters = load_segmenters(model, task, devices, precision, compile_model)
     if segmenters[0].num_labels > NO_DATA:
         raise ValueError(f"a map holds at most {NO_DATA} classes, the model has {segmenters[0].num_labels}")
+    _require_classes(products.polygon_classes, segmenters[0])
     with open_scene(source, len(segmenters[0].image_mean), bands, scaling, nodata) as scene:
+        if scene.crs is not None and not is_geotiff(files.classes):
+            scene.notes.append(f"{files.classes} carries no coordinates; a .tif would")
         for note in scene.notes:
             report(note)
         maps = _MapMaker(scene, segmenters, files, settings, products, progress, report)
@@ -113,6 +119,27 @@ def output_path(source: str | Path, output: str | Path) -> Path:
 def is_finished(files: SceneFiles) -> bool:
     """Whether a scene has been done before."""
     return files.classes.is_file() and files.sidecar.is_file() and not files.work.exists()
+
+
+def _require_new(files: SceneFiles) -> None:
+    if files.classes.exists():
+        raise FileExistsError(f"{files.classes} exists already; remove it, or choose overwrite (--overwrite)")
+    if has_unfinished_work(files):
+        raise FileExistsError(
+            f"{files.work} holds the unfinished work of an earlier run; choose resume (--resume) to go on with it or "
+            "overwrite (--overwrite) to start anew"
+        )
+
+
+def _require_classes(classes: Sequence[str | int] | None, segmenter: SceneSegmenter) -> None:
+    """Find a class that the model does not have before the work, not after it."""
+    known = {*segmenter.id2label, *segmenter.id2label.values()}
+    unknown = [name for name in classes or () if name not in known]
+    if unknown:
+        raise ValueError(
+            f"the model has no classes {', '.join(map(str, unknown))} to make polygons of; it has: "
+            f"{', '.join(segmenter.id2label.values())}"
+        )
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from .scene_result import SceneResult
+from .scene_result import MapProducts, SceneResult
 from .scene_segmenter import SceneSegmenter
 from .scene_source import is_remote
 from .segment_scene import output_path, segment_scene
@@ -69,9 +70,9 @@ def segment_scenes(
         RuntimeError: scenes failed; the message names them all.
         ValueError: two scenes would have the same map, or as `segment_scene`.
     """
-    _require_different_maps(sources, output)
+    _require_different_files(sources, output, options.get("products"))
     # A process that is done waits for the others, however long: torchrun ends them all when one fails.
-    state = PartialState(timeout=timedelta(days=30))
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=30))
     if devices is None and state.num_processes > 1:
         devices = (str(state.device),)
     own = sources[state.process_index :: state.num_processes]
@@ -100,7 +101,12 @@ def _scenes_of(place: str) -> list[str]:
     return sorted(path for path in glob.glob(place, recursive=True) if Path(path).is_file())  # noqa: PTH207 - ~ and **
 
 
-def _require_different_maps(sources: Sequence[str | Path], output: str | Path) -> None:
+def _require_different_files(sources: Sequence[str | Path], output: str | Path, products: MapProducts | None) -> None:
+    if len(sources) > 1 and products is not None and products.names_polygons:
+        raise ValueError(
+            f"{len(sources)} scenes cannot share the polygons {products.polygons}; give the suffix alone: "
+            f"{Path(products.polygons).suffix}"
+        )
     maps: dict[Path, str | Path] = {}
     for source in sources:
         path = output_path(source, output)

@@ -29,10 +29,17 @@ from s5_hf.palettes import default_palette
 from tests.conftest import micro_segmentation_config, randomise
 
 
+def small_pooling_segmenter(num_experts: int = 0) -> S5ForSemanticSegmentation:
+    """A micro segmenter with half of the usual pooling scales, which takes half as long to trace."""
+    config = micro_segmentation_config(num_experts)
+    config.pool_scales = (1, 3)
+    return randomise(S5ForSemanticSegmentation(config)).eval()
+
+
 @pytest.fixture(scope="module")
 def experts() -> S5ForSemanticSegmentation:
     """A micro mixture of experts with the tasks fields and roads."""
-    return randomise(S5ForSemanticSegmentation(micro_segmentation_config(num_experts=2))).eval()
+    return small_pooling_segmenter(num_experts=2)
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +136,7 @@ def test_onnx_segmenter_refuses_other_files(tmp_path, onnx_file):
 
 
 def test_torch_export_program_gives_the_logits_at_any_size(tmp_path):
-    config = micro_segmentation_config()
-    config.pool_scales = (1, 3)  # half of the usual ones: tracing takes half as long
-    dense_model = randomise(S5ForSemanticSegmentation(config)).eval()
+    dense_model = small_pooling_segmenter()
     report = export_model(dense_model, tmp_path / "fields.pt2", "torch-export")
     assert max(report.differences.values()) < 1e-4 and len(report.differences) == 4
     run = open_program(tmp_path / "fields.pt2")
@@ -189,10 +194,15 @@ def test_bad_requests(experts, dense_model, tmp_path):
         export_model(experts, tmp_path / "model.pt2", "torch-export")
     with pytest.raises(ValueError, match=r"'rivers'.*fields, roads"):
         export_model(experts, tmp_path / "model.pt2", "torch-export", task="rivers")
+    with pytest.raises(FileNotFoundError, match=r"no model folder .*absent"):
+        export_model(tmp_path / "absent", tmp_path / "model.pt2", "torch-export")
+    experts.backbone.save_pretrained(tmp_path / "encoder")
+    with pytest.raises(ValueError, match="encoder is a 's5_vit' model, expected a segmenter"):
+        export_model(tmp_path / "encoder", tmp_path / "model.pt2", "torch-export")
     (tmp_path / "taken.pt2").mkdir()
     with pytest.raises(IsADirectoryError, match=r"taken\.pt2"):
         export_model(dense_model, tmp_path / "taken.pt2", "torch-export")
-    assert [path.name for path in tmp_path.iterdir()] == ["taken.pt2"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["encoder", "taken.pt2"]
 
 
 def test_a_backbone_of_another_kind_is_refused(tmp_path):

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from s5_hf.inference.scene_probabilities import WindowSettings
-from s5_hf.inference.scene_result import MapProducts
-from s5_hf.inference.segment_scene import segment_scene
+from s5_hf.inference import MapProducts, WindowSettings, segment_scene
 
 from .conftest import smooth_image
 from .segmenters import NeighbourSegmenter
@@ -82,14 +80,16 @@ def test_without_finished_rows_nothing_is_left(tmp_path, scene):
         assert names(output.parent) == []
 
 
-def test_starting_anew_forgets_the_earlier_run(tmp_path, scene):
+def test_starting_anew_has_to_be_said(tmp_path, scene):
     output = tmp_path / "maps" / "map.tif"
     with pytest.raises(KeyboardInterrupt):
         run(Interrupted(12), scene, output)
+    with pytest.raises(FileExistsError, match=r"map.tif.partial holds the unfinished work .*--resume.*--overwrite"):
+        run(NeighbourSegmenter(), scene, output)
     segmenter = NeighbourSegmenter()
-    run(segmenter, scene, output)
+    run(segmenter, scene, output, overwrite=True)
     assert len(segmenter.batch_sizes) == 21
-    assert names(output.parent) == ["map.json", "map.tif", "map_areas.csv", *names(output.parent)[3:]]
+    assert ".map.tif.partial" not in names(output.parent)
 
 
 def test_a_changed_run_cannot_go_on(tmp_path, scene):
@@ -117,6 +117,14 @@ def test_a_finished_scene_is_left_alone(tmp_path, scene):
     assert again.areas == result.areas
     assert lines == [f"{output} is there already"]
     assert output.read_bytes() == before
+
+
+def test_polygons_that_are_missing_are_made_up_for(tmp_path, write_geotiff):
+    pytest.importorskip("shapely", reason="polygons need shapely (the extra geo)")
+    scene, output = write_geotiff("scene.tif", smooth_image(40, 40).transpose(2, 0, 1)), tmp_path / "map.tif"
+    run(NeighbourSegmenter(), scene, output, products=MapProducts())
+    result = run(Interrupted(0), scene, output, products=MapProducts(polygons=".geojson"), resume=True)
+    assert result.files.polygons.is_file()
 
 
 @pytest.fixture

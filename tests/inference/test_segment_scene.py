@@ -7,9 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from s5_hf.inference.scene_probabilities import WindowSettings
-from s5_hf.inference.scene_result import MapProducts
-from s5_hf.inference.segment_scene import segment_scene
+from s5_hf.inference import MapProducts, WindowSettings, segment_scene
 from s5_hf.palettes import default_palette
 
 from .conftest import smooth_image
@@ -194,6 +192,11 @@ def test_wrong_outputs_are_refused_before_any_work(tmp_path):
         segment_scene(PixelSegmenter(), tmp_path / "scene.png", tmp_path / "map.jpg", report=silent)
     with pytest.raises(ValueError, match=r".geojson or .gpkg, got 'a.shp'"):
         MapProducts(polygons="a.shp")
+    with pytest.raises(ValueError, match=r"no classes roof .*it has: class 0, class 1, class 2"):
+        products = MapProducts(polygons=".gpkg", polygon_classes=["roof", "class 1"])
+        segment_scene(PixelSegmenter(), tmp_path / "scene.png", tmp_path / "map.png", products=products, report=silent)
+    with pytest.raises(ValueError, match="would replace its scene"):
+        segment_scene(PixelSegmenter(), tmp_path / "scene.png", tmp_path / "scene.png", report=silent, overwrite=True)
     with pytest.raises(ValueError, match="at most 255 classes, the model has 300"):
         segment_scene(PixelSegmenter(300), tmp_path / "scene.png", tmp_path / "map.png", report=silent)
     with pytest.raises(OSError, match=r"scene.png"):  # a folder below a file cannot be made
