@@ -57,8 +57,12 @@ class S5SegmentationPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
+        # By layer, because transformers passes over modules of custom code that have no parameters of their own.
         if isinstance(module, nn.Conv2d):
-            init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if hasattr(module, "initial_std"):
+                init.normal_(module.weight, mean=0.0, std=module.initial_std)
+            else:
+                init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
@@ -70,9 +74,6 @@ class S5SegmentationPreTrainedModel(PreTrainedModel):
         elif isinstance(module, UPerNetDecoder):
             init.zeros_(module.unused_classifier_weight)
             init.zeros_(module.unused_classifier_bias)
-        elif isinstance(module, S5ForSemanticSegmentation):
-            for classifier in module.classifiers:
-                init.normal_(classifier.weight, mean=0.0, std=self.config.initializer_range)
 
 
 class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
@@ -97,9 +98,7 @@ class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
         super().__init__(config)
         self.backbone = build_backbone(config.backbone_config)
         self.decoders = nn.ModuleList(self._new_decoder() for _ in config.tasks)
-        self.classifiers = nn.ModuleList(
-            nn.Conv2d(config.decoder_channels, len(labels), kernel_size=1) for labels in config.tasks.values()
-        )
+        self.classifiers = nn.ModuleList(self._new_classifier(len(labels)) for labels in config.tasks.values())
         self.dropout = nn.Dropout2d(config.classifier_dropout)
         self.post_init()
 
@@ -240,13 +239,18 @@ class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
         source = self._single_index(like) if like is not None else 0
         self._append_task({"name": name, "labels": list(labels), "ignore_index": ignore_index}, source)
         self.decoders.append(copy.deepcopy(self.decoders[source]))
-        classifier = nn.Conv2d(self.config.decoder_channels, len(labels), kernel_size=1)
-        nn.init.normal_(classifier.weight, std=self.config.initializer_range)
+        classifier = self._new_classifier(len(labels))
+        nn.init.normal_(classifier.weight, std=classifier.initial_std)
         nn.init.zeros_(classifier.bias)
         self.classifiers.append(classifier.to(device=self.device, dtype=self.dtype))
 
     def _new_decoder(self) -> UPerNetDecoder:
         return UPerNetDecoder(self.backbone.channels, self.config.decoder_channels, self.config.pool_scales)
+
+    def _new_classifier(self, num_labels: int) -> nn.Conv2d:
+        classifier = nn.Conv2d(self.config.decoder_channels, num_labels, kernel_size=1)
+        classifier.initial_std = self.config.initializer_range
+        return classifier
 
     def _decode(
         self,

@@ -183,7 +183,7 @@ def test_added_task_leaves_the_others_alone(moe_model, images, tmp_path):
 @torch.no_grad()
 def test_a_task_added_to_a_dense_model_gives_mdf(dense_model, images):
     before = dense_model(images).logits
-    dense_model.add_task("roads", ["ground", "road"])
+    dense_model.add_task("rails", ["ground", "rail"])
     assert torch.equal(dense_model(images, task="fields").logits, before)
     assert dense_model(images, task="roads").logits.shape[1] == 2
 
@@ -255,6 +255,17 @@ def test_new_weights_are_drawn_for_every_part():
             assert not parameter.any(), name
         else:
             assert (parameter == 1).all(), name
+
+
+def test_new_classifiers_are_unsure():
+    # A classifier of large weights is sure of nonsense, and FixMatch then learns from it.
+    torch.manual_seed(0)
+    config = S5SegmentationConfig(backbone_config=S5ViTConfig(**MICRO_VIT), tasks=MICRO_TASKS, decoder_channels=512)
+    model = S5ForSemanticSegmentation(config)
+    model.add_task("rails", ["ground", "rail"])
+    for classifier in model.classifiers:
+        assert classifier.weight.std().item() == pytest.approx(config.initializer_range, rel=0.15)
+        assert not classifier.bias.any()
 
 
 def test_loading_reports_nothing_missing(dense_model, tmp_path):
