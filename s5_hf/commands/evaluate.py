@@ -18,7 +18,9 @@ def evaluate_command(
     split: Annotated[str | None, typer.Option(help="That of the published numbers if not given.")] = None,
     task: Annotated[str | None, typer.Option(help="Of a model with several; by default the dataset's name.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("evaluation"),
-    protocol: Annotated[str, typer.Option(help="published, official, original, resize or sliding.")] = "published",
+    protocol: Annotated[
+        str, typer.Option(help="published, official (segmentation), original, resize or sliding.")
+    ] = "published",
     resize: Annotated[int | None, typer.Option(min=1, help="Resize images to this side in pixels, and back.")] = None,
     window: Annotated[int | None, typer.Option(min=1, help="Side of the sliding window in pixels.")] = None,
     stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows; half a window.")] = None,
@@ -30,6 +32,9 @@ def evaluate_command(
     class_maps: Annotated[
         Path | None, typer.Option(help="Folder for the predictions as PNG, such as the LoveDA server takes.")
     ] = None,
+    detections: Annotated[
+        Path | None, typer.Option(help="Folder for DOTA's Task 1 result files of a detector, for its server.")
+    ] = None,
     by_position: Annotated[bool, typer.Option("--by-position", help="Class names need not agree.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images of one size per forward pass.")] = 1,
     num_workers: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 0,
@@ -39,7 +44,9 @@ def evaluate_command(
         list[str] | None, typer.Option(help="Option of the builder as name=value (repeatable), value in JSON or text.")
     ] = None,
 ) -> None:
-    """Evaluate a model as published, or otherwise; writes JSON, Markdown and the confusion matrix as a picture.
+    """Evaluate a model as published, or otherwise; writes JSON, Markdown and a picture.
+
+    The picture shows the confusion matrix of a segmenter, precision over recall of a detector.
 
         s5-hf evaluate s5-vit-b-moe --dataset s5-potsdam --data-dir data/potsdam
 
@@ -47,7 +54,11 @@ def evaluate_command(
 
         s5-hf evaluate s5-vit-b-moe --dataset s5-loveda --data-dir LoveDA --split test --class-maps submission
 
-    On many processes: `accelerate launch examples/evaluate_segmentation.py`.
+        s5-hf evaluate s5-vit-b-moe-det --dataset s5-dior-r --data-dir DIOR-R
+
+        s5-hf evaluate s5-vit-b-moe-det --dataset s5-dota --data-dir DOTA --split test --detections submission
+
+    On many processes: `accelerate launch examples/evaluate_segmentation.py`, or `examples/evaluate_detection.py`.
     """
     from rich.console import Console
     from rich.markdown import Markdown
@@ -76,7 +87,7 @@ def evaluate_command(
             by_position=by_position,
             options=builder_options(option or []),
             precision=precision,
-            loop=LoopSettings(batch_size, num_workers, boundary, class_maps),
+            loop=LoopSettings(batch_size, num_workers, boundary, class_maps, detections),
         )
     )
     Console().print(Markdown(results.as_markdown()))

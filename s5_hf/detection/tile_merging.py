@@ -19,6 +19,8 @@ best-scored detection stays. Detections of one tile are not compared: the detect
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -45,14 +47,18 @@ BORDER_MARGIN_SHARE = 0.05
 
 
 def merge_tiles(
-    detections: Detections, tiles: Tensor, grid: WindowGrid, size: tuple[int, int], iou_threshold: float
+    detections: Detections,
+    tiles: Tensor,
+    grid: WindowGrid | Sequence[Window],
+    size: tuple[int, int],
+    iou_threshold: float,
 ) -> Detections:
     """The objects of a scene from those of its tiles.
 
     Args:
         detections: `boxes` `(n, 5)` in pixels of the scene, `scores` and `labels`, of all tiles.
         tiles: int64 `(n,)`, the tile in the grid that each comes from.
-        grid: of the tiles.
+        grid: the tiles.
         size: height and width of the scene.
         iou_threshold: rotated IoU above which two whole detections of a class are the same object.
 
@@ -82,7 +88,7 @@ def merge_tiles(
     return {"boxes": detections["boxes"][chosen], "scores": scores[chosen], "labels": labels[chosen]}
 
 
-def cut_by_tiles(boxes: Tensor, tiles: Tensor, grid: WindowGrid, size: tuple[int, int]) -> Tensor:
+def cut_by_tiles(boxes: Tensor, tiles: Tensor, grid: WindowGrid | Sequence[Window], size: tuple[int, int]) -> Tensor:
     """Which boxes `(n, 5)` of the scene touch a border of their tile that lies inside the scene, bool `(n,)`."""
     windows = torch.tensor([grid[index] for index in range(len(grid))], dtype=torch.float64)[tiles]  # [n, 4]
     hulls = oriented_boxes_to_horizontal(boxes.double())
@@ -105,7 +111,12 @@ def shared_view_iou(first: np.ndarray, second: np.ndarray, window: Window) -> fl
 
 
 def _same_objects(
-    boxes: Tensor, labels: Tensor, tiles: Tensor, cut: Tensor, grid: WindowGrid, iou_threshold: float
+    boxes: Tensor,
+    labels: Tensor,
+    tiles: Tensor,
+    cut: Tensor,
+    grid: WindowGrid | Sequence[Window],
+    iou_threshold: float,
 ) -> tuple[_Partners, _Partners]:
     """Detections of one class from different tiles that are the same object: by their IoU, and by a shared view."""
     rows, columns = _pairs_that_meet(boxes, labels, tiles)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["draw_confusion_matrix"]
+__all__ = ["GREY", "INK", "PAPER", "draw_confusion_matrix", "paste_turned"]
 
 _CELL, _MARGIN, _TEXT_SIZE, _TITLE_SIZE = 52, 16, 14, 18
-_INK, _GREY, _PAPER = (32, 32, 32), (110, 110, 110), (255, 255, 255)
+INK, GREY, PAPER = (32, 32, 32), (110, 110, 110), (255, 255, 255)
 _DARKEST = np.array((8, 48, 107))
 
 
@@ -34,16 +34,16 @@ def draw_confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str)
     names = round(max(font.getlength(label) for label in labels)) + _MARGIN
     left, top, side = names + 3 * _MARGIN, names + 5 * _MARGIN, _CELL * len(labels)
     widest = max(title_font.getlength(title) + _MARGIN, font.getlength(note) + _MARGIN, left + side)
-    picture = Image.new("RGB", (math.ceil(widest) + _MARGIN, top + side + 3 * _MARGIN), _PAPER)
+    picture = Image.new("RGB", (math.ceil(widest) + _MARGIN, top + side + 3 * _MARGIN), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((_MARGIN, _MARGIN), title, font=title_font, fill=_INK)
-    draw.text((_MARGIN, top + side + 2 * _MARGIN), note, font=font, fill=_GREY, anchor="ls")
-    draw.text((left + side // 2, top - names), "predicted", font=font, fill=_GREY, anchor="ms")
-    _paste_turned(picture, "true", font, _GREY, (_MARGIN, top + side // 2 + _MARGIN))
+    draw.text((_MARGIN, _MARGIN), title, font=title_font, fill=INK)
+    draw.text((_MARGIN, top + side + 2 * _MARGIN), note, font=font, fill=GREY, anchor="ls")
+    draw.text((left + side // 2, top - names), "predicted", font=font, fill=GREY, anchor="ms")
+    paste_turned(picture, "true", font, GREY, (_MARGIN, top + side // 2 + _MARGIN))
     for index, label in enumerate(labels):
         middle = top + index * _CELL + _CELL // 2
-        draw.text((left - _MARGIN // 2, middle), label, font=font, fill=_INK, anchor="rm")
-        _paste_turned(picture, label, font, _INK, (left + index * _CELL + (_CELL - _TEXT_SIZE) // 2, top - 6))
+        draw.text((left - _MARGIN // 2, middle), label, font=font, fill=INK, anchor="rm")
+        paste_turned(picture, label, font, INK, (left + index * _CELL + (_CELL - _TEXT_SIZE) // 2, top - 6))
     for row, column in np.ndindex(shares.shape):
         _draw_cell(draw, (left + column * _CELL, top + row * _CELL), shares[row, column], font)
     return picture
@@ -56,7 +56,7 @@ def _draw_cell(draw: ImageDraw.ImageDraw, corner: tuple[int, int], share: float,
     x, y = corner
     draw.rectangle([x, y, x + _CELL - 1, y + _CELL - 1], fill=(red, green, blue), outline=(225, 225, 225))
     text = _percentage(share) if known else "-"
-    ink = _PAPER if strength > 0.5 else _INK
+    ink = PAPER if strength > 0.5 else INK
     draw.text((x + _CELL // 2, y + _CELL // 2), text, font=font, fill=ink, anchor="mm")
 
 
@@ -69,7 +69,7 @@ def _percentage(share: float) -> str:
     return f"{min(100 * share, 99.9):.1f}"
 
 
-def _paste_turned(
+def paste_turned(
     picture: Image.Image,
     text: str,
     font: ImageFont.FreeTypeFont,

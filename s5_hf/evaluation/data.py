@@ -21,16 +21,17 @@ class EvaluationData:
         entry: what the registry knows of the dataset.
         split: name of the split.
         labels: class names in the order of their ids.
-        ignore_index: mask value without a class.
+        ignore_index: mask value without a class, `None` where there are no masks.
         left_out: names of classes that means leave out.
-        samples: rows with `image`, `mask` (`None` where there are no labels) and `id`.
+        samples: rows with `image`, `id` and, for segmentation, `mask` (`None` where there are no labels), for
+            detection, `objects`.
         labels_of_model: whether nobody named the classes of the data, so that `labels` are the model's.
     """
 
     entry: DatasetEntry
     split: str
     labels: tuple[str, ...]
-    ignore_index: int
+    ignore_index: int | None
     left_out: tuple[str, ...]
     samples: Sequence[Mapping[str, Any]]
     labels_of_model: bool = False
@@ -98,6 +99,7 @@ def load_evaluation_data(
     model_labels: Sequence[str],
     options: Mapping[str, Any] | None = None,
     left_out: Sequence[str] | None = None,
+    task: str = "segmentation",
 ) -> EvaluationData:
     """Open a split of a dataset of the registry.
 
@@ -105,19 +107,20 @@ def load_evaluation_data(
         dataset: name in the registry.
         split: name of the split; that of the published numbers if left out.
         data_dir: where its files are.
-        model_labels: classes of the model. A dataset that does not know its own (`s5-image-mask`) takes them, unless
-            `options` give `classes`.
+        model_labels: classes of the model. A dataset that does not know its own (`s5-image-mask`, `s5-oriented`)
+            takes them, unless `options` give `classes`.
         options: of the builder.
         left_out: classes that means leave out; those of the published numbers if left out.
+        task: of the model, `"segmentation"` or `"detection"`.
 
     Raises:
         KeyError: for an unknown dataset; lists the known.
         FileNotFoundError: if `data_dir` does not exist or holds no known layout.
-        ValueError: for an unknown split or option, or a dataset without masks.
+        ValueError: for an unknown split or option, or a dataset for another task.
     """
     entry = get_entry(dataset)
-    if entry.task != "segmentation":
-        raise ValueError(f"{dataset} is a dataset for {entry.task}, the model is one for segmentation")
+    if entry.task != task:
+        raise ValueError(f"{dataset} is a dataset for {entry.task}, the model is one for {task}")
     options = dict(options or {})
     labels_of_model = not entry.labels and "classes" not in options
     if labels_of_model:
@@ -129,12 +132,19 @@ def load_evaluation_data(
     return EvaluationData(
         entry=entry,
         split=split,
-        labels=tuple(entry.labels or options["classes"]),
+        labels=_labels(entry, samples, options),
         ignore_index=options.get("ignore_index", entry.ignore_index),
         left_out=entry.evaluation.excluded_classes if left_out is None else tuple(left_out),
         samples=samples,
         labels_of_model=labels_of_model,
     )
+
+
+def _labels(entry: DatasetEntry, samples: Any, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names: of a detection dataset those of its columns, as its configurations differ."""
+    if entry.task == "detection":
+        return tuple(samples.features["objects"]["category"].feature.names)
+    return tuple(entry.labels or options["classes"])
 
 
 def check_classes(model_labels: Sequence[str], data: EvaluationData, by_position: bool = False) -> None:

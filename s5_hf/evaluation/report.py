@@ -14,7 +14,7 @@ from .confusion_picture import draw_confusion_matrix
 from .data import EvaluationData
 from .protocol import Protocol
 
-__all__ = ["SegmentationResults"]
+__all__ = ["SegmentationResults", "percent", "table", "without_nan"]
 
 _MEANS = ("mIoU", "mF1", "mAcc", "OA", "boundary_mIoU")
 _COLUMNS = ("IoU", "F1", "precision", "recall", "boundary_IoU", "share")
@@ -61,7 +61,7 @@ class SegmentationResults:
         }
         if self.scores is not None:
             content |= {"metric": self.metric, "value": self.scores[self.metric], **self.scores}
-        return _without_nan(content)
+        return without_nan(content)
 
     def as_markdown(self) -> str:
         """The same for people, scores in percent."""
@@ -88,7 +88,7 @@ class SegmentationResults:
 
     def headline(self) -> str:
         """The published metric in percent."""
-        return "no labels" if self.scores is None else f"{self.metric} {_percent(self.scores[self.metric])}"
+        return "no labels" if self.scores is None else f"{self.metric} {percent(self.scores[self.metric])}"
 
     def write(self, folder: str | Path) -> None:
         """Write `results.json`, `results.md` and `confusion_matrix.png`, each whole or not at all."""
@@ -106,27 +106,30 @@ class SegmentationResults:
 
     def _means_table(self) -> list[str]:
         names = [name for name in _MEANS if name in self.scores]
-        return _table(names, [[_percent(self.scores[name]) for name in names]])
+        return table(names, [[percent(self.scores[name]) for name in names]])
 
     def _class_table(self) -> list[str]:
         per_class = self.scores["per_class"]
         names = [name for name in _COLUMNS if name in next(iter(per_class.values()))]
-        rows = [[label, *(_percent(row[name]) for name in names)] for label, row in per_class.items()]
-        return _table(["class", *names], rows)
+        rows = [[label, *(percent(row[name]) for name in names)] for label, row in per_class.items()]
+        return table(["class", *names], rows)
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A share as percent with two decimals, a dash for NaN."""
     return "-" if math.isnan(value) else f"{100 * value:.2f}"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+def table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a Markdown table; numbers to the right, a column called class to the left."""
     rule = ["---" if name == "class" else "---:" for name in header]
     return [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """The same data with None in place of NaN, which JSON does not know."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -5,11 +5,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ..curation.segmenter import Segmenter
@@ -19,7 +20,9 @@ from .data import EvaluationData, EvaluationImage, EvaluationImages
 from .prediction import class_probabilities
 from .protocol import Protocol
 
-__all__ = ["LoopSettings", "count_segmentation"]
+ImageT = TypeVar("ImageT")
+
+__all__ = ["LoopSettings", "count_segmentation", "image_groups"]
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,15 @@ class LoopSettings:
         batch_size: images per forward pass, where they have one size.
         num_workers: processes that read images; 0 reads in the main one.
         boundary: whether to count boundaries for Boundary IoU.
-        class_maps: folder to write the predictions to, `None` for none.
+        class_maps: folder to write the predictions of a segmenter to, `None` for none.
+        detections: folder to write the result files of a detector to, in DOTA's Task 1 format, `None` for none.
     """
 
     batch_size: int = 1
     num_workers: int = 0
     boundary: bool = True
     class_maps: str | Path | None = None
+    detections: str | Path | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -78,7 +83,7 @@ def count_segmentation(
     maps = nullcontext() if settings.class_maps is None else open_class_maps(settings.class_maps, accelerator)
     with maps as folder:
         names = {} if folder is None else _names_by_id(data)
-        for group in _groups(images, settings, accelerator):
+        for group in image_groups(images, settings, accelerator):
             predicted = _predict(segmenter, group, protocol)
             for image, classes in zip(group, predicted, strict=True):
                 if image.mask is not None:
@@ -97,10 +102,14 @@ def _predict(segmenter: Segmenter, group: Sequence[EvaluationImage], protocol: P
     return probabilities.argmax(dim=1)
 
 
-def _groups(
-    images: EvaluationImages, settings: LoopSettings, accelerator: Accelerator
-) -> Iterator[list[EvaluationImage]]:
-    """The images of this process in batches, each cut where the size changes."""
+def image_groups(images: Dataset[ImageT], settings: LoopSettings, accelerator: Accelerator) -> Iterator[list[ImageT]]:
+    """The images of this process in batches, each cut where the size changes.
+
+    Args:
+        images: decoded by index, with `pixels` `(height, width, channels)`.
+        settings: batches and workers.
+        accelerator: of this process.
+    """
     order = range(len(images))
     batches = [list(order[start : start + settings.batch_size]) for start in order[:: settings.batch_size]]
     own = batches[accelerator.process_index :: accelerator.num_processes]

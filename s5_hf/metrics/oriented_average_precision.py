@@ -67,6 +67,13 @@ class _JudgedImage:
     ignored: np.ndarray  # [T, N]
     references: np.ndarray  # [C], those that count
 
+    def curve(self, row: int, label: int) -> PrecisionRecall:
+        """Precision and recall of a class at the threshold number `row`."""
+        ours = self.labels == label
+        return PrecisionRecall.from_detections(
+            self.scores[ours], self.right[row, ours], self.ignored[row, ours], int(self.references[label])
+        )
+
 
 class OrientedAveragePrecision(evaluate.Metric):
     """Average precision of oriented boxes, per class and in the mean.
@@ -177,6 +184,18 @@ class OrientedAveragePrecision(evaluate.Metric):
                     raise ValueError(f"cannot merge a metric with {name} {state[name]} into {getattr(self, name)}")
             self._images = {**state["images"], **self._images}
 
+    def precision_recall(self, iou_threshold: float = 0.5) -> dict[str, PrecisionRecall]:
+        """The curve of every class over the images added so far, which stay.
+
+        Raises:
+            ValueError: nothing was added, or the threshold is not among `iou_thresholds`.
+        """
+        if iou_threshold not in self.iou_thresholds:
+            raise ValueError(f"iou_threshold must be one of {list(self.iou_thresholds)}, got {iou_threshold}")
+        verdicts = self._verdicts(self._sorted_images())
+        row = self.iou_thresholds.index(iou_threshold)
+        return {name: verdicts.curve(row, label) for label, name in enumerate(self.labels)}
+
     def compute(
         self,
         *,
@@ -199,12 +218,15 @@ class OrientedAveragePrecision(evaluate.Metric):
         """
         if predictions is not None or references is not None:
             self.add_batch(predictions=predictions or [], references=references or [], image_ids=image_ids)
+        images = self._sorted_images()
+        self._images, self._unnamed = {}, 0
+        return self._summary(self._verdicts(images))
+
+    def _sorted_images(self) -> list[_JudgedImage]:
+        """In the order of their names, so that equal scores sort alike however the images came."""
         if not self._images:
             raise ValueError("no images were added: call add_image, add or add_batch first")
-        # In the order of their names, so that equal scores sort alike however the images came.
-        images = [self._images[image_id] for image_id in sorted(self._images)]
-        self._images, self._unnamed = {}, 0
-        return self._summary(images)
+        return [self._images[image_id] for image_id in sorted(self._images)]
 
     def _judge(self, image_id: str, predictions: Detections, references: Detections) -> _JudgedImage:
         found = _read(predictions, ("boxes", "scores", "labels"), f"{image_id}: predictions", len(self.labels))
@@ -224,20 +246,22 @@ class OrientedAveragePrecision(evaluate.Metric):
         counts = np.bincount(wanted["labels"][~difficult], minlength=len(self.labels))
         return _JudgedImage(scores, labels, right, ignored, counts)
 
-    def _summary(self, images: list[_JudgedImage]) -> dict[str, object]:
-        scores = np.concatenate([image.scores for image in images])
-        labels = np.concatenate([image.labels for image in images])
-        right = np.concatenate([image.right for image in images], axis=1)
-        ignored = np.concatenate([image.ignored for image in images], axis=1)
-        references = np.sum([image.references for image in images], axis=0)
+    def _verdicts(self, images: list[_JudgedImage]) -> _JudgedImage:
+        """The same of all images, as if they were one."""
+        return _JudgedImage(
+            scores=np.concatenate([image.scores for image in images]),
+            labels=np.concatenate([image.labels for image in images]),
+            right=np.concatenate([image.right for image in images], axis=1),
+            ignored=np.concatenate([image.ignored for image in images], axis=1),
+            references=np.sum([image.references for image in images], axis=0),
+        )
 
+    def _summary(self, verdicts: _JudgedImage) -> dict[str, object]:
+        labels, references = verdicts.labels, verdicts.references
         area, eleven = np.empty((2, len(self.iou_thresholds), len(self.labels)))
         for label in range(len(self.labels)):
-            ours = labels == label
             for row in range(len(self.iou_thresholds)):
-                curve = PrecisionRecall.from_detections(
-                    scores[ours], right[row, ours], ignored[row, ours], int(references[label])
-                )
+                curve = verdicts.curve(row, label)
                 area[row, label] = area_average_precision(curve)
                 eleven[row, label] = eleven_point_average_precision(curve)
 
