@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datasets import load_dataset
+from datasets import DatasetDict, load_dataset
+from datasets.exceptions import DatasetGenerationError
 
 from ..dataset_builders.errors import LayoutError
 from ..dataset_builders.registry import DatasetEntry, get_entry
@@ -62,11 +63,7 @@ def load_detection_task(settings: DetectionDatasetSettings, selection: str) -> D
     """
     entry = get_entry(settings.dataset or default_dataset(settings.name, OWN_DATASET))
     labels = detection_labels(settings, entry)
-    options = {} if entry.labels else {"classes": list(labels), "ignored_classes": list(settings.ignored_classes)}
-    try:
-        splits = load_dataset(entry.name, settings.config, data_dir=settings.data_dir, **options)
-    except (LayoutError, ValueError) as error:
-        raise ValueError(f"the images of the task {settings.name!r} cannot be loaded: {error}") from error
+    splits = load_splits(settings, entry, labels)
     train = train_split(settings, splits)
     train, validation, source = divide(settings, entry, splits, train, selection)
     if settings.drop_empty:
@@ -76,6 +73,22 @@ def load_detection_task(settings: DetectionDatasetSettings, selection: str) -> D
         source += f", the first {len(validation)} images"
     voc07 = entry.evaluation is not None and entry.evaluation.average_precision == "voc07"
     return DetectionTaskData(settings.name, labels, train, validation, source, voc07)
+
+
+def load_splits(settings: DetectionDatasetSettings, entry: DatasetEntry, labels: Sequence[str]) -> DatasetDict:
+    """All splits of a dataset.
+
+    Raises:
+        ValueError: naming task and file, if they cannot be read.
+    """
+    options = {} if entry.labels else {"classes": list(labels), "ignored_classes": list(settings.ignored_classes)}
+    try:
+        return load_dataset(entry.name, settings.config, data_dir=settings.data_dir, **options)
+    except (LayoutError, ValueError) as error:
+        raise ValueError(f"the images of the task {settings.name!r} cannot be loaded: {error}") from error
+    except DatasetGenerationError as error:  # its cause names the file
+        reason = error.__cause__ or error
+        raise ValueError(f"the images of the task {settings.name!r} cannot be loaded: {reason}") from error
 
 
 def detection_labels(settings: DetectionDatasetSettings, entry: DatasetEntry) -> tuple[str, ...]:

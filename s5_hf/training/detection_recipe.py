@@ -41,6 +41,7 @@ class DetectionDatasetSettings:
     validation_count: int | None = option(None, "validate on the first images only")
     classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
     ignored_classes: list[str] = option([], "class names whose objects are left out (s5-oriented)")
+    image_scale: float | None = option(None, "as in the recipe, for this dataset; default: that of the recipe")
     least_side: float = option(1.0, "shorter sides of boxes, in pixels of the file, are taken as this long")
     least_hull_side: float = option(
         0.0, "boxes whose horizontal hull is narrower, in pixels of the view, are left out (officially 2 for DOTA)"
@@ -168,6 +169,11 @@ class DetectionRecipe(FineTuningRecipe):
     run: DetectionRunSettings
     datasets: tuple[DetectionDatasetSettings, ...] = ()
 
+    def image_scale_of(self, name: str) -> float | None:
+        """The factor by which the images of a dataset are resized, `None` to fit them into the view."""
+        (own,) = (settings.image_scale for settings in self.datasets if settings.name == name)
+        return self.data.image_scale if own is None else own
+
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
         check_joint_settings(self)
@@ -179,5 +185,7 @@ class DetectionRecipe(FineTuningRecipe):
             raise ValueError(f"warmup_start must lie between 0 and 1, got {self.optimizer.warmup_start}")
         for settings in self.datasets:
             check_dataset(self, settings)
+            if settings.image_scale is not None and settings.image_scale <= 0:
+                raise ValueError(f"{settings.name}.image_scale must be above 0, got {settings.image_scale}")
             if settings.least_side <= 0:
                 raise ValueError(f"{settings.name}.least_side must be above 0, got {settings.least_side}")

@@ -95,13 +95,19 @@ def batch_source(training: JointTraining, recipe: DetectionRecipe) -> Iterator[D
 
 def oriented_dataset(recipe: DetectionRecipe, tasks: Sequence[DetectionTaskData]) -> JointDataset:
     """The views of all datasets."""
-    view, seed, channels = oriented_view(recipe), recipe.run.seed, len(recipe.data.image_mean)
+    seed, channels = recipe.run.seed, len(recipe.data.image_mean)
     return JointDataset(
         tuple(
             ViewedDataset(
                 task.train,
                 OrientedSampleView(
-                    view, seed, task.name, task.labels, channels, settings.least_side, settings.least_hull_side
+                    oriented_view(recipe, task.name),
+                    seed,
+                    task.name,
+                    task.labels,
+                    channels,
+                    settings.least_side,
+                    settings.least_hull_side,
                 ),
             )
             for task, settings in zip(tasks, recipe.datasets, strict=True)
@@ -109,12 +115,12 @@ def oriented_dataset(recipe: DetectionRecipe, tasks: Sequence[DetectionTaskData]
     )
 
 
-def oriented_view(recipe: DetectionRecipe) -> OrientedView:
-    """How a recipe views images; what lies beyond them has the mean colour."""
+def oriented_view(recipe: DetectionRecipe, task: str) -> OrientedView:
+    """How a recipe views the images of a task; what lies beyond them has the mean colour."""
     data = recipe.data
     return OrientedView(
         size=data.image_size,
-        image_scale=data.image_scale,
+        image_scale=recipe.image_scale_of(task),
         scale_range=tuple(data.scale_range),
         flip_probability=data.flip_probability,
         quarter_turn_probability=data.quarter_turn_probability,
@@ -131,7 +137,11 @@ def validate_task(
     """The values of one task: see `validate_detector`."""
     data = recipe.data
     settings = DetectionValidation(
-        data.image_size, data.image_scale, data.image_mean, data.image_std, recipe.run.panel_images
+        data.image_size,
+        recipe.image_scale_of(task.name),
+        data.image_mean,
+        data.image_std,
+        recipe.run.panel_images,
     )
     model = training.accelerator.unwrap_model(training.model)
     return validate_detector(TaskView(model, task.name), task, settings, training.accelerator, panel)
