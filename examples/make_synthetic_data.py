@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--size", type=int, default=192, help="side of the images in pixels, from 64")
-    parser.add_argument("--labelled", type=int, default=12, help="training images of each dataset")
+    parser.add_argument("--labelled", type=int, default=16, help="training images of each dataset")
     parser.add_argument("--validation", type=int, default=8, help="validation images of each dataset")
     parser.add_argument("--archive", type=int, default=48, help="good images of the archive")
     parser.add_argument("--scene", type=int, default=640, help="side of the scene in pixels")

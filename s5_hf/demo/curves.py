@@ -11,7 +11,7 @@ __all__ = ["Points", "line_chart"]
 Points = Sequence[tuple[float, float]]
 
 COLOURS = ("#9aa5b1", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
-_WIDTH, _HEIGHT = 520, 250
+_WIDTH, _HEIGHT = 350, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 14, 12, 38
 _TICKS = 5
 

@@ -22,8 +22,9 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem aut
 h1 { margin-bottom: .2rem } h2 { margin-top: 2.6rem; border-bottom: 1px solid #ddd } h3 { margin-bottom: .4rem }
 table { border-collapse: collapse; margin: .6rem 0 } td, th { padding: .15rem 1.1rem .15rem 0; text-align: left }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } tr:first-child { border-bottom: 1px solid #ccc }
-svg { max-width: 100%; height: auto } svg text { font: 12px system-ui, sans-serif; fill: currentColor }
-.charts { display: flex; flex-wrap: wrap; gap: 1rem } .chart p { margin: 0 }
+svg { display: block; max-width: 100%; height: auto } svg text { font: 12px system-ui, sans-serif; fill: currentColor }
+.charts { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1rem 0 }
+.chart { max-width: 350px } .chart p { margin: 0 }
 .grid { display: grid; gap: 6px; justify-content: start } .grid b { font-size: 12px; align-self: end }
 .grid img { display: block; width: 100%; height: auto; border-radius: 3px; outline: 1px solid #ddd }
 figure { margin: 0 } figcaption { font-size: 12px; line-height: 1.3; color: #555; overflow-wrap: anywhere }

@@ -46,7 +46,7 @@ def overview(settings: DemoSettings, folders: DemoFolders, seconds: float) -> st
         "<p>The whole way of S5 on made-up scenes: a first segmenter scores an archive, the images with reliable "
         "pseudo-labels become a dataset, semi-supervised pre-training (S4P) learns from them, and one mixture of "
         "experts (MoE-MDF) serves two datasets with different classes. Every step is a command; they stand below. "
-        f"<span class='time'>All commands: {seconds / 60:.1f} minutes.</span></p>"
+        f"<span class='time'>All commands: {seconds / 60:.1f} minutes, in one process on one thread.</span></p>"
     )
     rows = fine_tuning_rows(folders)
     best = max(rows, key=lambda row: row["mean"])["name"]
@@ -85,9 +85,13 @@ def data_section(settings: DemoSettings, folders: DemoFolders) -> str:
         section += f"<h3>{task}: {what}</h3>" + class_legend(TASK_LABELS[task], PALETTES[task])
         section += picture_grid(cells, len(shown))
     paths = sorted((folders.data / "archive").iterdir())
-    cells = [picture(Image.open(path), path.name, 160) for path in paths[: 2 * SHOWN]]
-    count = len(paths)
-    return section + f"<h3>The archive: {count} images without labels</h3>" + picture_grid(cells, 2 * SHOWN, width=120)
+    planted = [next(path for path in paths if path.name.startswith(f"{kind}_")) for kind in PLANTED]
+    cells = [picture(Image.open(path), path.name, 160) for path in [*paths[:SHOWN], *planted]]
+    return (
+        section
+        + f"<h3>The archive: {len(paths)} images without labels, some planted</h3>"
+        + picture_grid(cells, len(cells), width=120)
+    )
 
 
 def first_section(settings: DemoSettings, folders: DemoFolders) -> str:
@@ -118,7 +122,8 @@ def curation_section(settings: DemoSettings, folders: DemoFolders) -> str:
         + table(("candidates", "images"), counts)
         + "<h3>What was planted</h3>"
         + table(("", "in the archive", "chosen"), planted)
-        + "<p class='note'>Of a copy and its original either may stay, never both.</p>"
+        + "<p class='note'>Noise is known by its incoherence, a blank by its contrast, copies by perceptual hashes. "
+        "Of copies the one named first stays: the original.</p>"
         + "<h3>Chosen, with pseudo-labels, from the lowest to the highest entropy</h3>"
         + class_legend(TASK_LABELS[CITY], SCENE_PALETTE)
         + picture_grid(cells, len(shown), width=165)

@@ -27,10 +27,10 @@ class DemoSettings:
 
     seed: int = 0
     size: int = 192
-    labelled: int = 12
+    labelled: int = 16
     validation: int = 8
     archive: int = 48
-    steps: int = 200
+    steps: int = 240
     scene: int = 640
 
     def __post_init__(self) -> None:
