@@ -65,6 +65,7 @@ class DetectionModelSettings(EncoderSettings):
     roi_channels: int = option(1024, "width of the two hidden layers of the RoI head")
     anchor_scale: float = option(8.0, "side of a square anchor in strides of its level (4, 8, 16, 32, 64)")
     finest_scale: float = option(56.0, "RoIs of less than twice this size are pooled at stride 4")
+    rpn_positive_iou: float = option(0.7, "anchors that overlap an object's hull by this learn to find it")
     rpn_samples: int = option(256, "anchors per image in the loss")
     roi_samples: int = option(512, "proposals per image in the loss")
     proposals_per_level: int = option(2000, "best-scored anchors of a level that become candidates")
@@ -83,7 +84,7 @@ class DetectionModelSettings(EncoderSettings):
 STARTS = ("encoder", "segmenter", "detector")
 HEAD_KEYS = (
     *("fpn_channels", "roi_channels", "anchor_scale", "finest_scale", "rpn_samples", "roi_samples"),
-    *("proposals_per_level", "max_proposals"),
+    *("proposals_per_level", "max_proposals", "rpn_positive_iou"),
 )
 
 
@@ -103,6 +104,7 @@ class DetectionDataSettings:
         None, "factor by which images are resized, in validation too; default: their longer side becomes image_size"
     )
     scale_range: list[float] = option([1.0, 1.0], "range of a random factor on top of it")
+    object_crop_probability: float = option(0.0, "of a crop that shows the centre of a random object")
     flip_probability: float = option(0.5, "of each of the two flips")
     quarter_turn_probability: float = option(0.0, "of a turn by 90, 180 or 270 degrees")
     rotation_probability: float = option(0.0, "of a turn by any angle")
@@ -121,7 +123,13 @@ class DetectionDataSettings:
             raise ValueError(f"scale_range must be two positive numbers, the smaller first, got {self.scale_range}")
         if len(self.image_mean) != len(self.image_std):
             raise ValueError(f"image_mean has {len(self.image_mean)} channels, image_std {len(self.image_std)}")
-        for key in ("flip_probability", "quarter_turn_probability", "rotation_probability", "least_visible_share"):
+        for key in (
+            "object_crop_probability",
+            "flip_probability",
+            "quarter_turn_probability",
+            "rotation_probability",
+            "least_visible_share",
+        ):
             if not 0 <= getattr(self, key) <= 1:
                 raise ValueError(f"{key} must lie between 0 and 1, got {getattr(self, key)}")
 
@@ -180,7 +188,9 @@ class DetectionRecipe(FineTuningRecipe):
         given = [key for key in STARTS if getattr(self.model, key)]
         if len(given) > 1:
             raise ValueError(f"give {' or '.join(given)}, not both (--{given[0]} none takes one back)")
-        require_positive({key: getattr(self.model, key) for key in HEAD_KEYS})
+        require_positive({key: getattr(self.model, key) for key in HEAD_KEYS if key != "rpn_positive_iou"})
+        if not 0.3 <= self.model.rpn_positive_iou <= 1:
+            raise ValueError(f"rpn_positive_iou must lie between 0.3 and 1, got {self.model.rpn_positive_iou}")
         if not 0 <= self.optimizer.warmup_start <= 1:
             raise ValueError(f"warmup_start must lie between 0 and 1, got {self.optimizer.warmup_start}")
         for settings in self.datasets:

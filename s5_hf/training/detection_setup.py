@@ -122,6 +122,7 @@ def oriented_view(recipe: DetectionRecipe, task: str) -> OrientedView:
         size=data.image_size,
         image_scale=recipe.image_scale_of(task),
         scale_range=tuple(data.scale_range),
+        object_crop_probability=data.object_crop_probability,
         flip_probability=data.flip_probability,
         quarter_turn_probability=data.quarter_turn_probability,
         rotation_probability=data.rotation_probability,

@@ -35,6 +35,8 @@ class OrientedView:
         size: side of the square view.
         image_scale: factor by which images are resized; `None` makes their longer side `size`.
         scale_range: a random factor on top of it.
+        object_crop_probability: of a crop that shows the centre of a random object, where there is one; other crops
+            lie anywhere.
         flip_probability: of each of the two flips.
         quarter_turn_probability: of a turn by 90, 180 or 270 degrees, each as likely as the others.
         rotation_probability: of a turn by any angle up to `rotation_degrees`, either way, about the view's middle.
@@ -45,6 +47,7 @@ class OrientedView:
     size: int
     image_scale: float | None = None
     scale_range: tuple[float, float] = (1.0, 1.0)
+    object_crop_probability: float = 0.0
     flip_probability: float = 0.5
     quarter_turn_probability: float = 0.0
     rotation_probability: float = 0.0
@@ -69,7 +72,7 @@ class OrientedView:
         """
         height, width = pixels.shape[:2]
         scaled = self._scaled_size(height, width, generator)
-        top, left = (uniform_integer(0, max(0, side - self.size), generator) for side in scaled)
+        top, left = self._corner(scaled, boxes, (height, width), generator)
         rows, columns = (min(side, self.size) for side in scaled)
         angle = self._draw_angle(generator)
         to_view = shift(-left, -top) @ scaling(scaled[1] / width, scaled[0] / height)
@@ -99,6 +102,28 @@ class OrientedView:
         if low != high:
             factor *= low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64).item()
         return max(1, round(height * factor)), max(1, round(width * factor))
+
+    def _corner(
+        self, scaled: tuple[int, int], boxes: torch.Tensor, original: tuple[int, int], generator: torch.Generator
+    ) -> tuple[int, int]:
+        """Top and left of the crop, in pixels of the scaled image."""
+        low, high = (0, 0), tuple(max(0, side - self.size) for side in scaled)
+        if self._shows_an_object(boxes, generator):
+            x, y = boxes[uniform_integer(0, len(boxes) - 1, generator), :2].tolist()
+            centre = (y * scaled[0] / original[0], x * scaled[1] / original[1])
+            low = tuple(
+                min(max(0, math.ceil(place - self.size)), most) for place, most in zip(centre, high, strict=True)
+            )
+            high = tuple(
+                min(max(least, math.floor(place)), most) for place, least, most in zip(centre, low, high, strict=True)
+            )
+        top, left = (uniform_integer(least, most, generator) for least, most in zip(low, high, strict=True))
+        return top, left
+
+    def _shows_an_object(self, boxes: torch.Tensor, generator: torch.Generator) -> bool:
+        if not len(boxes) or not self.object_crop_probability:
+            return False
+        return bool(torch.rand((), generator=generator) < self.object_crop_probability)
 
     def _draw_angle(self, generator: torch.Generator) -> float:
         """Radians, clockwise on the screen; 0 for no turn."""

@@ -31,7 +31,7 @@ RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 # Everything random at once.
 VARIED = (
     *("--drop_path_rate", "0.1", "--image_scale", "0.9", "--scale_range", "0.8", "1.3", "--num_workers", "0"),
-    *("--quarter_turn_probability", "0.5", "--rotation_probability", "0.5"),
+    *("--quarter_turn_probability", "0.5", "--rotation_probability", "0.5", "--object_crop_probability", "0.5"),
 )
 
 
@@ -105,6 +105,7 @@ class TestRecipe:
             (["--scale_range", "2", "1"], "scale_range must be two positive numbers"),
             (["--rotation_probability", "1.5"], "rotation_probability must lie between 0 and 1, got 1.5"),
             (["--ships.least_side", "0"], "ships.least_side must be above 0"),
+            (["--rpn_positive_iou", "0.2"], r"rpn_positive_iou must lie between 0\.3 and 1, got 0\.2"),
             (["--max_proposals", "0"], "max_proposals must be at least 1, got 0"),
             (["--warmup_start", "2"], "warmup_start must lie between 0 and 1"),
             (["--encoder", "a", "--detector", "b"], "give encoder or detector, not both"),

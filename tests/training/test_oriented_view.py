@@ -97,7 +97,7 @@ def test_both_flips_are_a_half_turn_and_no_angle_is_none(settings, expected):
 
 
 def test_the_draws_follow_from_the_generator():
-    view = OrientedView(32, 1.0, (0.5, 2.0), 0.5, 0.5, 0.5)
+    view = OrientedView(32, 1.0, (0.5, 2.0), quarter_turn_probability=0.5, rotation_probability=0.5)
     box = torch.tensor([[20.0, 10.0, 8.0, 4.0, 0.3]])
     pixels = painted(box, 48, 64)
     one, two, other = (view(pixels, box, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
@@ -111,6 +111,17 @@ def test_boxes_cut_off_by_the_crop_go_and_those_cut_off_by_the_image_stay():
         # The first box spans 20 to 40; the second is half outside of the image, the third wholly.
         kept = remaining(before, before, (48, 64), (48, view_width), 0.7)
         assert kept.tolist() == expected, view_width
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), x=st.floats(0, 200), y=st.floats(0, 100), scale=st.floats(0.2, 2))
+def test_a_crop_may_have_to_show_an_object(seed, x, y, scale):
+    box = torch.tensor([[x, y, 4.0, 2.0, 0.0]])
+    view = OrientedView(32, scale, object_crop_probability=1.0, least_visible_share=0.0, **STILL)
+    pixels = np.zeros((100, 200, 3), np.uint8)
+    _, (rows, columns), boxes, kept = view(pixels, box, torch.Generator().manual_seed(seed))
+    assert kept.tolist() == [0]
+    assert -0.5 <= boxes[0, 0] <= columns + 0.5 and -0.5 <= boxes[0, 1] <= rows + 0.5
 
 
 def test_tiny_boxes_are_clipped_in_the_file_and_left_out_of_the_view():
