@@ -39,7 +39,7 @@ def detect(
     nodata: Annotated[float | None, typer.Option(help="Value of pixels without data; by default the file's.")] = None,
     device: Annotated[str | None, typer.Option(help="Such as cuda:1 or cpu; by default the first GPU.")] = None,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    resume: Annotated[bool, typer.Option("--resume", help="Leave scenes that are done already.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with interrupted scenes; leave finished ones.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there already.")] = False,
 ) -> None:
     """Find oriented objects in whole scenes of any size; an object cut by a tile is found once.

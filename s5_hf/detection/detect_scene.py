@@ -21,9 +21,10 @@ from ..preparation.rasters import Scaling
 from .detection_geojson import write_geojson_detections
 from .detection_overlay import draw_detections
 from .dota_results import write_task1_results
-from .scene_detections import MEMORY, SceneDetections, write_coco_detections
+from .scene_detections import MEMORY, SceneDetections, read_coco_detections, write_coco_detections
 from .scene_detector import SceneDetector
 from .tile_detection import TileSettings, detect_objects, tile_grid
+from .tile_journal import TileJournal
 from .torch_detector import load_detector
 
 __all__ = ["FORMATS", "check_formats", "detect_scene", "detection_files"]
@@ -51,6 +52,7 @@ def detect_scene(
     nodata: float | None = None,
     device: str | torch.device | None = None,
     precision: str = "fp32",
+    resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
     report: Callable[[str], None] = tqdm.write,
@@ -74,14 +76,16 @@ def detect_scene(
         bands, scaling, nodata: how the scene is read; see `open_scene`. Not for pictures in memory.
         device: where the network runs; the first GPU if there is one.
         precision: `"fp32"` or `"bf16"`.
+        resume: go on with an interrupted run; the result is the same. A scene whose JSON file is there already is
+            left alone, and its objects are read from it.
         overwrite: replace files that are there already.
         progress: whether to show a bar over the tiles.
         report: takes what the user should know, a line at a time.
 
     Raises:
-        FileExistsError: the results are there already, and `overwrite` is not set.
+        FileExistsError: the results are there already, and neither `resume` nor `overwrite` is set.
         ImportError: a package of the extra `geo` is missing.
-        OSError: a file cannot be read or written.
+        OSError: a file cannot be read or written. Tiles that are finished are kept for `resume`.
         ValueError: an option is out of range, the model is no detector or lacks the task, or the bands do not fit.
         RuntimeError: the outputs of the network are not finite.
     """
@@ -89,15 +93,17 @@ def detect_scene(
     check_formats(formats)
     name = str(image) if isinstance(image, (str, Path)) else MEMORY
     files = {} if output is None else detection_files(name, output, formats)
-    if output is not None and not overwrite:
-        _require_absent(files["json"])
-    if "dota" in formats and output is not None and not overwrite:
-        _require_absent(Path(output) / "Task1")
+    if resume and files and files["json"].is_file():
+        report(f"{files['json']} is there already")
+        return read_coco_detections(files["json"])
+    if output is not None and not (overwrite or resume):
+        require_absent(files["json"], Path(output) / "Task1" if "dota" in formats else None)
     detector = load_detector(model, task, device, precision)
     with _open(image, len(detector.image_mean), bands, scaling, nodata) as scene:
         for note in scene.notes:
             report(note)
-        found = _find(scene, detector, settings, progress)
+        journal = _open_journal(files["json"], scene, detector, settings, resume) if files else None
+        found = _find(scene, detector, settings, journal, progress, report)
         if output is None:
             return found
         notes = [*found.notes]
@@ -111,6 +117,7 @@ def detect_scene(
         write_task1_results(Path(output) / "Task1", {found.stem: found.as_tensors()}, found.class_names)
     # Last, because it says that the scene is done.
     write_coco_detections(found, files["json"], _model_name(model, detector), getattr(detector, "task", task))
+    journal.remove()
     return replace(found, notes=notes, files=files)
 
 
@@ -135,10 +142,43 @@ def check_formats(formats: Sequence[str]) -> None:
         raise ValueError(f"unknown format {', '.join(map(repr, unknown)) or repr(formats)}. Known: {known}")
 
 
-def _find(scene: SceneSource, detector: SceneDetector, settings: TileSettings, progress: bool) -> SceneDetections:
+def require_absent(*paths: Path | None) -> None:
+    """Raise a FileExistsError for the first path that exists."""
+    for path in paths:
+        if path is not None and path.exists():
+            raise FileExistsError(
+                f"{path} exists already; remove it, or choose overwrite (--overwrite) or resume (--resume)"
+            )
+
+
+def _open_journal(
+    result: Path, scene: SceneSource, detector: SceneDetector, settings: TileSettings, resume: bool
+) -> TileJournal:
+    fingerprint = f"{detector.fingerprint} {scene.fingerprint} {settings}"
+    return TileJournal(result.with_name(f".{result.name}.partial"), fingerprint, resume)
+
+
+def _find(
+    scene: SceneSource,
+    detector: SceneDetector,
+    settings: TileSettings,
+    journal: TileJournal | None,
+    progress: bool,
+    report: Callable[[str], None],
+) -> SceneDetections:
     tiles = len(tile_grid(scene.height, scene.width, settings))
-    with tqdm(total=tiles, desc=scene_stem(scene.name), unit="tile", disable=not progress) as bar:
-        found = detect_objects(scene, detector, settings, lambda done: bar.update(done - bar.n))
+    if journal is not None and journal.done:
+        report(f"going on behind tile {journal.done:,} of {tiles:,}")
+    try:
+        with tqdm(total=tiles, desc=scene_stem(scene.name), unit="tile", disable=not progress) as bar:
+            found = detect_objects(scene, detector, settings, lambda done: bar.update(done - bar.n), journal)
+    except BaseException:
+        if journal is not None and journal.path.exists():
+            report(f"{journal.path} holds the tiles that are finished: the same with resume goes on behind them")
+        raise
+    finally:
+        if journal is not None:
+            journal.close()
     return SceneDetections(
         name=scene.name,
         width=scene.width,
@@ -166,11 +206,6 @@ def _open(
     if bands is not None or scaling is not None or nodata is not None:
         raise ValueError("bands, scaling and nodata say how a file is read; a picture in memory is taken as it is")
     yield ArrayScene(to_channels_last(image, num_channels), MEMORY)
-
-
-def _require_absent(path: Path) -> None:
-    if path.exists():
-        raise FileExistsError(f"{path} exists already; remove it, or choose overwrite (--overwrite)")
 
 
 def _model_name(model: object, detector: SceneDetector) -> str:

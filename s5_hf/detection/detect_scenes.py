@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from ..inference.scene_source import scene_stem
 from .detect_scene import check_formats, detect_scene, detection_files
 from .dota_results import write_task1_results
-from .scene_detections import SceneDetections, read_coco_detections
+from .scene_detections import SceneDetections
 from .scene_detector import SceneDetector
 from .torch_detector import load_detector
 
@@ -43,7 +43,7 @@ def detect_scenes(
         sources: the scenes.
         output: a folder; the files are called after their scenes.
         formats: as `detect_scene`.
-        resume: leave scenes that are done already.
+        resume: go on with interrupted scenes, and leave those that are done.
         overwrite: replace what is there already.
         report: takes what the user should know, a line at a time.
         **options: further arguments of `detect_scene`.
@@ -69,16 +69,18 @@ def detect_scenes(
     kinds = [kind for kind in formats if kind != "dota"]
     results, failures = [], []
     for source in own:
-        done = detection_files(source, output, kinds)["json"]
-        if resume and done.is_file():
-            report(f"{done} is there already")
-            results.append(read_coco_detections(done))
-            continue
         try:
-            show = state.is_main_process
             results.append(
                 detect_scene(
-                    detector, source, output, formats=kinds, overwrite=True, progress=show, report=report, **options
+                    detector,
+                    source,
+                    output,
+                    formats=kinds,
+                    resume=resume,
+                    overwrite=True,
+                    progress=state.is_main_process,
+                    report=report,
+                    **options,
                 )
             )
         except (OSError, ValueError) as error:

@@ -22,12 +22,14 @@ class SceneDetector(Protocol):
         image_mean, image_std: for normalisation, one number per channel on the scale 0..1. Their length is the
             number of channels the network takes.
         device: where `detect` takes its input.
+        fingerprint: changes whenever the detections would: a resumed run asks for the same one.
     """
 
     labels: Sequence[str]
     image_mean: Sequence[float]
     image_std: Sequence[float]
     device: torch.device
+    fingerprint: str
 
     def detect(
         self, pixel_values: Tensor, threshold: float, iou_threshold: float, max_detections: int

@@ -16,6 +16,7 @@ from ..inference.windows import WindowGrid
 from ..modeling.non_maximum_suppression import batched_rotated_nms
 from ..modeling.oriented_boxes import flip_boxes_horizontally, flip_boxes_vertically
 from .scene_detector import Detections, SceneDetector
+from .tile_journal import TileJournal
 from .tile_merging import merge_tiles
 
 __all__ = ["TileSettings", "detect_objects", "detect_with_flips", "tile_grid"]
@@ -69,7 +70,8 @@ def detect_objects(
     scene: SceneSource,
     detector: SceneDetector,
     settings: TileSettings,
-    on_tiles: Callable[[int], None] = lambda count: None,
+    on_tiles: Callable[[int], None] = lambda done: None,
+    journal: TileJournal | None = None,
 ) -> Detections:
     """The objects in a scene.
 
@@ -80,23 +82,29 @@ def detect_objects(
         scene: the scene, read from top to bottom.
         detector: the network.
         settings: tiles and thresholds.
-        on_tiles: takes the number of tiles that are done, after every batch.
+        on_tiles: takes the number of tiles that are done, at first and after every batch.
+        journal: keeps what the tiles give; those it holds already are not looked at again.
 
     Returns:
         float64 boxes, float32 scores and labels on the CPU, best first.
     """
     grid = tile_grid(scene.height, scene.width, settings)
-    batches = window_batches(scene, grid, settings.batch_size, len(detector.image_mean))
-    parts, tiles = [_nothing()], [torch.empty(0, dtype=torch.int64)]
-    for batch in prefetch(batches):
+    done, tiles = (0, {}) if journal is None else (journal.done, dict(journal.tiles))
+    on_tiles(done)
+    for batch in prefetch(window_batches(scene, grid, settings.batch_size, len(detector.image_mean), done)):
+        found: list[Detections] = []
         if batch.indices:
-            pixel_values = normalize_pixels(batch.pixels, detector)
-            for index, found in zip(batch.indices, detect_with_flips(detector, pixel_values, settings), strict=True):
-                parts.append(_moved(found, grid[index].left, grid[index].top))
-                tiles.append(torch.full((len(found["scores"]),), index))
+            found = detect_with_flips(detector, normalize_pixels(batch.pixels, detector), settings)
+        new = dict(zip(batch.indices, found, strict=True))
+        tiles |= new
+        if journal is not None:
+            journal.add(batch.last + 1, new)
         on_tiles(batch.last + 1)
-    found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    return merge_tiles(found, torch.cat(tiles), grid, (scene.height, scene.width), settings.iou_threshold)
+    moved = [_moved(found, grid[index].left, grid[index].top) for index, found in tiles.items()]
+    numbers = [torch.full((len(found["scores"]),), index) for index, found in tiles.items()]
+    together = {name: torch.cat([part[name] for part in (_nothing(), *moved)]) for name in _nothing()}
+    origins = torch.cat([torch.empty(0, dtype=torch.int64), *numbers])
+    return merge_tiles(together, origins, grid, (scene.height, scene.width), settings.iou_threshold)
 
 
 def detect_with_flips(detector: SceneDetector, pixel_values: Tensor, settings: TileSettings) -> list[Detections]:

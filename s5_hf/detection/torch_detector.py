@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING
 
-from ..curation.segmenter import PRECISIONS
+from ..curation.segmenter import PRECISIONS, model_fingerprint
 from ..inference.torch_segmenter import default_device, processor_normalization
 from ..modeling import S5DetectionConfig, S5ForOrientedObjectDetection
 from ..modeling.detection_post_processing import find_objects
@@ -56,6 +57,11 @@ class TorchDetector:
         self.device = torch.device(device)
         self.image_mean, self.image_std = tuple(image_mean), tuple(image_std)
         self.precision = precision
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of weights, task, normalisation and precision."""
+        return f"{model_fingerprint(self.model, self.task, self.image_mean, self.image_std)} {self.precision}"
 
     @torch.inference_mode()
     def detect(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cached_property
+
 import numpy as np
 
 __all__ = ["ArrayScene"]
@@ -25,7 +28,12 @@ class ArrayScene:
         self.bands = list(range(1, pixels.shape[2] + 1))
         self.crs = self.transform = None
         self.notes: list[str] = []
-        self.fingerprint = name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all pixels."""
+        digest = hashlib.blake2b(np.ascontiguousarray(self._pixels), digest_size=16).hexdigest()
+        return f"{self._pixels.shape} {digest}"
 
     def read_rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
         return np.ascontiguousarray(self._pixels[top:bottom].transpose(2, 0, 1)), None

@@ -36,6 +36,7 @@ class OracleDetector:
     """
 
     image_mean, image_std = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)
+    fingerprint = "oracle"
 
     def __init__(self, boxes, labels, names=("ship", "car"), least=0.1):
         self.boxes, self.classes, self.least = boxes.double(), labels, least

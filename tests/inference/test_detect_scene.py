@@ -369,23 +369,50 @@ def test_settings_out_of_range(values, message):
         TileSettings(**values)
 
 
-def test_an_interrupted_scene_leaves_nothing_and_others_go_on(scenes, tmp_path):
+def test_an_interrupted_scene_goes_on_behind_its_last_batch(tmp_path):
     class Stops(OracleDetector):
         def detect(self, pixel_values, *settings):
-            if len(self.batches) == 2:
+            if len(self.batches) == 4:
                 raise KeyboardInterrupt
             return super().detect(pixel_values, *settings)
 
-    with pytest.raises(KeyboardInterrupt):
-        detect_scene(
-            Stops(SHIP, torch.tensor([0, 1])),
-            position_image(400, 400),
-            tmp_path / "out",
-            settings=TileSettings(tile=128, overlap=28, batch_size=1),
-            progress=False,
-        )
-    assert not (tmp_path / "out").exists()
+    boxes, labels = scattered_boxes(400, 500, 3)
+    Image.fromarray(position_image(400, 500)).save(tmp_path / "port.png")
+    settings = TileSettings(tile=160, overlap=80, batch_size=2, threshold=0.1)
+    arguments = {"settings": settings, "progress": False, "formats": ("dota",), "output": tmp_path / "out"}
+    notes = []
 
+    def stop():
+        with pytest.raises(KeyboardInterrupt):
+            detect_scene(Stops(boxes, labels), tmp_path / "port.png", report=notes.append, overwrite=True, **arguments)
+
+    stop()
+    work = tmp_path / "out" / ".port.json.partial"
+    assert list((tmp_path / "out").iterdir()) == [work] and "goes on behind them" in notes[-1]
+    work.write_text(work.read_text(encoding="utf-8") + '{"done": 1', encoding="utf-8")  # cut off with the process
+
+    detector = OracleDetector(boxes, labels)
+    found = detect_scene(detector, tmp_path / "port.png", report=notes.append, resume=True, **arguments)
+    assert notes[-1] == "going on behind tile 8 of 24"
+    assert sum(shape[0] for shape in detector.batches) == 16
+    assert match(found, boxes, labels) > 0.9999
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Task1", "port.json"]
+    expected = detect_scene(OracleDetector(boxes, labels), tmp_path / "port.png", settings=settings, progress=False)
+    assert torch.equal(found.boxes, expected.boxes) and torch.equal(found.scores, expected.scores)
+    again = detect_scene(detector, tmp_path / "port.png", report=notes.append, resume=True, **arguments)
+    assert notes[-1].endswith("port.json is there already") and len(again) == len(found)
+
+    # Other settings, or no wish to go on: from the start.
+    for changes in ({"resume": True, "settings": TileSettings(tile=160, overlap=79)}, {}):
+        (tmp_path / "out" / "port.json").unlink(missing_ok=True)
+        stop()
+        detector = OracleDetector(boxes, labels)
+        options = {**arguments, "overwrite": True, "formats": (), "report": notes.append, **changes}
+        detect_scene(detector, tmp_path / "port.png", **options)
+        assert sum(shape[0] for shape in detector.batches) == 24
+
+
+def test_a_scene_that_fails_does_not_stop_the_others(scenes, tmp_path):
     (scenes / "bad.png").write_bytes(b"nothing")
     detector = OracleDetector(SHIP, torch.tensor([0, 1]))
     sources = [scenes / "bad.png", scenes / "a.png", scenes / "b.png"]
