@@ -18,7 +18,7 @@ import s5_hf.demo
 from s5_hf.cli import app
 from s5_hf.demo import DemoSettings, DemoStopped, run_demo
 from s5_hf.demo.chain import PARTS, chain
-from s5_hf.demo.commands import run_command
+from s5_hf.demo.commands import CommandStopped, run_command
 from s5_hf.demo.curves import line_chart, ticks
 from s5_hf.demo.folders import DemoFolders
 from s5_hf.demo.progress import Progress
@@ -188,6 +188,25 @@ def test_sizes_that_cannot_work(name):
 def test_errors_of_commands_pass_through(tmp_path):
     with pytest.raises(FileNotFoundError):
         run_command(["s5-hf", "view", str(tmp_path / "nothing.png")], tmp_path)
+
+
+@pytest.mark.parametrize("words", [["s5-hf", "models"], ["python", "examples/script.py"]])
+def test_an_interrupted_command_is_not_finished(tmp_path, monkeypatch, words):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("s5_hf.hub.count_parameters", lambda *arguments: interrupt())
+    (tmp_path / "script.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
+    with pytest.raises(CommandStopped) as stop:
+        run_command(words, tmp_path)
+    assert stop.value.status == 130
+
+
+@pytest.mark.parametrize(("end", "message"), [("2", "ended with status 2"), ("'no data'", "no data")])
+def test_a_script_that_fails_is_not_finished(tmp_path, end, message):
+    (tmp_path / "script.py").write_text(f"import sys; sys.exit({end})", encoding="utf-8")
+    with pytest.raises(RuntimeError, match=message):
+        run_command(["python", "examples/script.py"], tmp_path)
 
 
 def test_the_command_line_ends_with_the_status_of_the_signal(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from click.exceptions import Abort
+import typer
 
 __all__ = ["CommandStopped", "find_examples", "run_command"]
 
@@ -60,13 +60,12 @@ def run_command(words: Sequence[str], examples: Path) -> None:
                 runpy.run_path(str(script), run_name="__main__")
             else:
                 run_command_line(words[1:])
-    except (KeyboardInterrupt, Abort):
+    except (KeyboardInterrupt, typer.Abort):
         raise CommandStopped(130) from None
     except SystemExit as end:
         if isinstance(end.code, str):
             raise RuntimeError(end.code) from end
-        if end.code:
-            raise CommandStopped(end.code) from None
+        check_status(end.code or 0, words)
     finally:
         sys.argv = arguments
 
@@ -75,7 +74,16 @@ def run_command_line(arguments: Sequence[str]) -> None:
     """What the program `s5-hf` does, with errors passed on."""
     from ..cli import app
 
-    app(list(arguments), standalone_mode=False)
+    # Without its standalone mode typer returns the status of an exit, such as 130 for Ctrl-C.
+    check_status(app(list(arguments), standalone_mode=False) or 0, ["s5-hf", *arguments])
+
+
+def check_status(status: int, words: Sequence[str]) -> None:
+    """Raise unless a command ended well: CommandStopped for a signal, RuntimeError for anything else."""
+    if status > 128:
+        raise CommandStopped(status)
+    if status:
+        raise RuntimeError(f"{' '.join(words[:3])} ... ended with status {status}")
 
 
 def quiet_libraries() -> None:
