@@ -41,7 +41,7 @@ def train(folder: Path, words: list[str]) -> None:
     recipe = EXAMPLES / "recipes" / "detection_tiny_cpu.yaml"
     command = [
         *(sys.executable, str(EXAMPLES / "finetune_detection.py"), str(recipe), "--output_dir", str(folder)),
-        *("--resume", "auto", "--selection", "last", *words),
+        *("--resume", "auto", "--selection", "last", "--validation_steps", "0", *words),
     ]
     log = folder.with_suffix(".log")
     print(f"{folder.name}: training; output in {log}", file=sys.stderr)
