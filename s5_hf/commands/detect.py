@@ -26,8 +26,9 @@ def detect(
         str, typer.Option(help="Views to put together: none,horizontal,vertical,both or some of them.")
     ] = "none",
     iou_threshold: Annotated[
-        float, typer.Option(help="Of two objects of a class that overlap more the better one stays.")
+        float, typer.Option(help="Of two objects of a class in a tile that overlap more the better one stays.")
     ] = 0.1,
+    merge_iou_threshold: Annotated[float, typer.Option(help="The same for objects of different tiles.")] = 0.1,
     max_detections: Annotated[int, typer.Option(help="The best that are kept per tile.")] = 2000,
     bands: Annotated[str | None, typer.Option(help="Bands for red, green and blue, from 1, such as 4,3,2.")] = None,
     percentiles: Annotated[
@@ -39,7 +40,9 @@ def detect(
     nodata: Annotated[float | None, typer.Option(help="Value of pixels without data; by default the file's.")] = None,
     device: Annotated[str | None, typer.Option(help="Such as cuda:1 or cpu; by default the first GPU.")] = None,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with interrupted scenes; leave finished ones.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with interrupted scenes; leave finished ones.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there already.")] = False,
 ) -> None:
     """Find oriented objects in whole scenes of any size; an object cut by a tile is found once.
@@ -67,6 +70,7 @@ def detect(
             flips=tuple(words(flips)),
             threshold=threshold,
             iou_threshold=iou_threshold,
+            merge_iou_threshold=merge_iou_threshold,
             max_detections=max_detections,
         ),
         bands=None if bands is None else [int(band) for band in numbers(bands, "--bands")],

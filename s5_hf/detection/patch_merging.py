@@ -22,7 +22,7 @@ def are_patches(names: list[str]) -> bool:
     return bool(names) and all(_PATCH.fullmatch(name) for name in names)
 
 
-def merge_patches(found: Mapping[str, Detections], iou_threshold: float = 0.1) -> dict[str, Detections]:
+def merge_patches(found: Mapping[str, Detections], iou_threshold: float = 0.5) -> dict[str, Detections]:
     """The objects of whole images, by their names; images that are no patches come back as they are.
 
     Args:

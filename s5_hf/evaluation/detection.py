@@ -113,7 +113,7 @@ def judge_detections(
         parts = gather_object([kept]) if accelerator.num_processes > 1 else [kept]
         if accelerator.is_main_process:
             everything = {name: found for part in parts for name, found in part.items()}
-            _write_results(settings.detections, {name: everything[name] for name in ids}, data)
+            _write_results(settings.detections, {name: everything[name] for name in ids}, data, protocol)
         accelerator.wait_for_everyone()
     return metric
 
@@ -164,8 +164,12 @@ def _resized(pixels: np.ndarray, longer_side: int | None) -> np.ndarray:
     return resize_image(pixels, size, 2)  # Pillow's bilinear filter
 
 
-def _write_results(folder: str | Path, found: dict[str, Detections], data: EvaluationData) -> None:
+def _write_results(
+    folder: str | Path, found: dict[str, Detections], data: EvaluationData, protocol: DetectionProtocol
+) -> None:
     names = result_names(list(found))
-    merged = merge_patches({names[identifier]: objects for identifier, objects in found.items()})
+    merged = merge_patches(
+        {names[identifier]: objects for identifier, objects in found.items()}, protocol.merge_iou_threshold
+    )
     with atomic_folder(folder) as temporary:
         write_task1_results(temporary, merged, data.labels)

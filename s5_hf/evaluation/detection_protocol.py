@@ -35,7 +35,7 @@ class DetectionProtocol:
             input of its own size.
         stride: pixels from tile to tile, a window less the published overlap (200 of 1024) if left out.
         flips: views whose objects are put together.
-        threshold, iou_threshold, max_detections: see [`TileSettings`]; the published values.
+        threshold, iou_threshold, merge_iou_threshold, max_detections: see [`TileSettings`]; the published values.
         average_precision: which one is the result, at IoU 0.5: `"voc07"` (11 points) or `"area"`.
         difficult_counted: whether objects that are marked as difficult count; else they may be found but need not be.
 
@@ -50,6 +50,7 @@ class DetectionProtocol:
     flips: tuple[str, ...] = ("none",)
     threshold: float = 0.05
     iou_threshold: float = 0.1
+    merge_iou_threshold: float = 0.5
     max_detections: int = 2000
     average_precision: Literal["voc07", "area"] = "area"
     difficult_counted: bool = False
@@ -78,6 +79,7 @@ class DetectionProtocol:
             flips=self.flips,
             threshold=self.threshold,
             iou_threshold=self.iou_threshold,
+            merge_iou_threshold=self.merge_iou_threshold,
             max_detections=self.max_detections,
         )
 
@@ -85,7 +87,9 @@ class DetectionProtocol:
         """One line for a report."""
         parts = ["images at their own size" if self.resize is None else f"longer side resized to {self.resize} px"]
         if self.window is not None:
-            parts.append(f"tiles of {self.window} px every {self.stride} px, objects merged")
+            parts.append(
+                f"tiles of {self.window} px every {self.stride} px, objects merged at IoU {self.merge_iou_threshold:g}"
+            )
         if self.flips != ("none",):
             parts.append(f"flips: {', '.join(self.flips)}")
         parts.append(f"scores above {self.threshold:g}, non-maximum suppression at IoU {self.iou_threshold:g}")

@@ -192,13 +192,13 @@ def test_protocols_of_the_registry():
     assert (dior.threshold, dior.iou_threshold, dior.max_detections) == (0.05, 0.1, 2000)
     dota = choose_detection_protocol(get_entry("s5-dota"))
     assert (dota.resize, dota.window, dota.stride) == (None, 1024, 824)
-    assert (dota.average_precision, dota.difficult_counted) == ("area", False)
+    assert (dota.average_precision, dota.difficult_counted, dota.merge_iou_threshold) == ("area", False, 0.5)
     changed = choose_detection_protocol(get_entry("s5-dota"), "sliding", window=512, flips=("none", "both"))
     assert (changed.window, changed.stride) == (512, 412)
     assert choose_detection_protocol(get_entry("s5-dota"), "original").describe() == (
         "images at their own size; scores above 0.05, non-maximum suppression at IoU 0.1; difficult objects ignored"
     )
-    assert "tiles of 512 px every 412 px, objects merged; flips: none, both" in changed.describe()
+    assert "tiles of 512 px every 412 px, objects merged at IoU 0.5; flips: none, both" in changed.describe()
 
 
 @pytest.mark.parametrize(

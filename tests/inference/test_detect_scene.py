@@ -130,6 +130,21 @@ def test_classes_do_not_suppress_each_other_and_tiles_are_not_compared_with_them
     assert found["scores"][0] == pytest.approx(0.3)  # nothing is changed in place
 
 
+@pytest.mark.parametrize(("merge_iou_threshold", "count"), [(0.1, 1), (0.5, 2)])
+def test_how_much_objects_of_two_tiles_may_overlap(merge_iou_threshold, count):
+    """The second tile sees the object 18 pixels beside: an IoU of 22 / 58."""
+
+    class Jumps(OracleDetector):
+        def detect(self, pixel_values, *settings):
+            first, second = super().detect(pixel_values, *settings)
+            return [first, {**second, "boxes": second["boxes"] + torch.tensor([18.0, 0, 0, 0, 0])}]
+
+    detector = Jumps(torch.tensor([[200.0, 100, 40, 20, 0]]), torch.tensor([0]))
+    settings = TileSettings(tile=256, overlap=96, merge_iou_threshold=merge_iou_threshold)
+    found = detect_scene(detector, position_image(256, 416), settings=settings, progress=False)
+    assert len(detector.seen) == 2 and len(found) == count
+
+
 def test_shared_views_against_a_count_of_points():
     generator = torch.Generator().manual_seed(0)
     first = torch.rand(20, 5, generator=generator, dtype=torch.float64) * torch.tensor([40, 40, 40, 30, 3.0])
