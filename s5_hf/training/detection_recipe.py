@@ -37,7 +37,9 @@ class DetectionDatasetSettings:
     data_dir: str | None = option(None, "its data_dir")
     train_split: str = option("train", "split to learn from, or several joined as in train+val")
     validation_split: str = option("auto", "auto, held_out (a share of the training images), none, or a split")
-    held_out_share: float = option(0.1, "share of the training images that held_out sets aside, the last by name")
+    held_out_share: float = option(
+        0.1, "share of the training images that held_out sets aside, of each folder the last"
+    )
     validation_count: int | None = option(None, "validate on the first images only")
     classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
     ignored_classes: list[str] = option([], "class names whose objects are left out (s5-oriented)")
