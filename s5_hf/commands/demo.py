@@ -12,7 +12,7 @@ def demo(
     size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=64, max=1024)] = 192,
     labelled: Annotated[int, typer.Option(help="Labelled training images of each dataset.", min=4)] = 16,
     archive: Annotated[int, typer.Option(help="Good images of the archive.", min=8)] = 48,
-    steps: Annotated[int, typer.Option(help="Of every training.", min=2)] = 240,
+    steps: Annotated[int, typer.Option(help="Of every training.", min=2)] = 200,
     scene: Annotated[int, typer.Option(help="Side of the scene in pixels.", min=64, max=4096)] = 640,
 ) -> None:
     """Run the whole chain of S5 on made-up scenes: train, curate, pre-train, fine-tune, evaluate, map.

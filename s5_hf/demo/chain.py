@@ -62,7 +62,10 @@ def preparing_steps(settings: DemoSettings, folders: DemoFolders) -> list[Step]:
         *("--size", settings.size, "--labelled", settings.labelled, "--validation", settings.validation),
         *("--archive", settings.archive, "--scene", settings.scene, "--seed", settings.seed),
     ]
-    learning = ["--steps", settings.steps, "--crop", settings.crop, "--batch-size", 8, "--seed", settings.seed]
+    learning = [
+        *("--steps", settings.steps, "--crop", settings.crop, "--batch-size", 8),
+        *("--learning-rate", 0.002, "--seed", settings.seed),
+    ]
     data, first = folders.data, folders.first_segmenter
     return [
         step("data", "data", "two labelled datasets, an archive, a scene", "make_synthetic_data.py", data, *size),

@@ -64,7 +64,7 @@ def pretraining_recipe(settings: DemoSettings, folders: DemoFolders) -> dict[str
         "total_steps": settings.steps,
         "labelled_batch_size": 4,
         "unlabelled_batch_size": 4,
-        "learning_rate": 6e-4,
+        "learning_rate": 1.5e-3,
         "warmup_steps": settings.steps // 10,
         **run_settings(settings),
     }
@@ -91,7 +91,7 @@ def fine_tuning_recipe(settings: DemoSettings, folders: DemoFolders) -> dict[str
         "color_augmentation": False,
         "epochs": 10,
         "total_steps": settings.steps,
-        "learning_rate": 6e-4,
+        "learning_rate": 1.5e-3,
         "warmup_steps": settings.steps // 10,
         "selection": "last",
         **run_settings(settings),

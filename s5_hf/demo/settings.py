@@ -30,7 +30,7 @@ class DemoSettings:
     labelled: int = 16
     validation: int = 8
     archive: int = 48
-    steps: int = 240
+    steps: int = 200
     scene: int = 640
 
     def __post_init__(self) -> None:
