@@ -92,7 +92,7 @@ def main() -> None:
         folders.append(arguments.output_dir / mode)
         chosen = ["--mode", mode, "--datasets", *names, f"--hituav.data_dir={arguments.hituav}", *second]
         train(folders[-1], [*chosen, *options])
-    print("| run | parameters | steps | minutes of training | AP50 (objects) | |")
+    print("| run | parameters | steps | minutes of training | AP50 (objects) | second task |")
     print("|---|---|---|---|---|---|")
     print(*(row(folder) for folder in folders), sep="\n")
     print(f"\n{os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}")
