@@ -56,6 +56,7 @@ class EvaluationProtocol:
         flip_augmentation: whether predictions are averaged over flips of the image.
         intersection_threshold: rotated IoU above which a detection counts, `None` for segmentation.
         average_precision: `"voc07"` (11 points) or `"area"` (area under the curve), `None` for segmentation.
+        difficult_counted: whether objects that are marked as difficult count; if not, they may be found but need not.
         note: what a reader of the numbers has to know.
     """
 
@@ -68,6 +69,7 @@ class EvaluationProtocol:
     flip_augmentation: bool = False
     intersection_threshold: float | None = None
     average_precision: Literal["voc07", "area"] | None = None
+    difficult_counted: bool = False
     note: str = ""
 
 
@@ -250,6 +252,7 @@ _ENTRIES = (
             resize=1024,
             intersection_threshold=0.5,
             average_precision="voc07",
+            difficult_counted=True,
             note="Difficult objects count.",
         ),
         splits=("train", "val", "trainval", "test"),

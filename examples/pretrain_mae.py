@@ -32,7 +32,7 @@ from s5_hf.training.augmentations import normalize, to_unit_range
 from s5_hf.training.batches import IndexedBatches, StreamedBatches
 from s5_hf.training.errors import NonFiniteLossError
 from s5_hf.training.optimizer import make_optimizer
-from s5_hf.training.recipe import RecipeParser
+from s5_hf.training.recipe_reading import RecipeParser
 from s5_hf.training.schedules import learning_rate_factor, set_learning_rate
 from s5_hf.training.segmentation_data import load_split
 from s5_hf.training.signals import StopSignals
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None, samples: Any | None = None) -> 
     if accelerator.is_main_process:
         save_encoder(accelerator.unwrap_model(model), settings, output_dir)
     accelerator.wait_for_everyone()
-    del model, optimizer  # before the processes part: see Training.release in s5_hf/training/setup.py
+    del model, optimizer  # before the processes part: see `release` in s5_hf/training/running.py
     accelerator.free_memory()
     accelerator.end_training()
 

@@ -16,28 +16,25 @@ log.jsonl, TensorBoard files, panels/*.png, checkpoints/step-*, and at the end s
 """
 
 import contextlib
-import math
-import signal
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
-from transformers.utils import logging as transformers_logging
 
 import s5_hf  # noqa: F401 - makes names and datasets known
-from s5_hf.training.checkpoints import copy_result, newest
-from s5_hf.training.errors import DataWorkerError
 from s5_hf.training.pseudo_label_health import PseudoLabelHealth
 from s5_hf.training.recipe import Recipe, read_recipe
-from s5_hf.training.run_folder import RunLog, save_description
+from s5_hf.training.run_folder import RunLog
+from s5_hf.training.running import carry_out, progress_bar, report
 from s5_hf.training.schedules import learning_rate_factor, set_learning_rate
 from s5_hf.training.segmentation_data import SegmentationData
-from s5_hf.training.setup import Training, batch_source, explain_worker_death, set_up, validation_settings
+from s5_hf.training.setup import Training, batch_source, set_up, validation_settings
 from s5_hf.training.signals import StopSignals
 from s5_hf.training.step_meter import StepMeter, require_finite
 from s5_hf.training.validation import validate
+
+SHOWN = ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "images_per_second", "mfu")
 
 
 def train(recipe: Recipe, training: Training, signals: StopSignals) -> bool:
@@ -51,9 +48,7 @@ def train(recipe: Recipe, training: Training, signals: StopSignals) -> bool:
     batches = batch_source(training, recipe)
     if accelerator.is_main_process:
         tqdm.write(f"{method.name}: steps {first} to {settings.total_steps}, output in {output_dir}")
-    bar = tqdm(
-        initial=first, total=settings.total_steps, unit="step", disable=not accelerator.is_main_process, leave=False
-    )
+    bar = progress_bar(first, settings.total_steps, accelerator)
     logged_at, stopped, finished = first, False, True
     training.throughput.start()
 
@@ -94,13 +89,13 @@ def train(recipe: Recipe, training: Training, signals: StopSignals) -> bool:
                 for label, share in zip(training.data.labels, class_shares, strict=bool(class_shares))
             }
             logged_at = made
-            report(training, log, bar, made, values)
+            report(accelerator, log, bar, made, values, SHOWN)
 
         due = finished or (run.validation_steps and made % run.validation_steps == 0)
         if training.data.validation is not None and due and not stopped:
             with training.throughput.paused():
                 scores = score(recipe, training, made)
-            report(training, log, bar, made, {f"validation/{name}": value for name, value in scores.items()})
+            report(accelerator, log, bar, made, {f"validation/{name}": value for name, value in scores.items()})
 
         if made % run.checkpoint_steps == 0 or finished or stopped:
             with training.throughput.paused():
@@ -122,47 +117,13 @@ def score(recipe: Recipe, training: Training, step: int) -> dict[str, float]:
     return scores
 
 
-def report(training: Training, log: RunLog | None, bar: tqdm, step: int, values: dict[str, float]) -> None:
-    """Write values to trackers and log, and the most important ones to the progress bar."""
-    training.accelerator.log({name: value for name, value in values.items() if math.isfinite(value)}, step=step)
-    if log is not None:
-        log.write(step, values)
-    shown = ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "images_per_second", "mfu")
-    found = {name: f"{values[name]:.3g}" for name in shown if name in values}
-    if found:
-        bar.set_postfix(found)
-
-
 def main(arguments: Sequence[str] | None = None, data: SegmentationData | None = None) -> None:
     """Run a recipe from the command line, or with datasets of your own.
 
     Exits with 128 plus the signal's number when a signal stopped the run (its state is saved).
     """
     recipe = read_recipe(arguments, __doc__)
-    transformers_logging.disable_progress_bar()  # one bar is enough
-    with StopSignals() as signals:
-        training = set_up(recipe, data)
-        accelerator, output_dir = training.accelerator, Path(recipe.run.output_dir)
-        if accelerator.is_main_process:
-            save_description(output_dir, recipe)
-        accelerator.init_trackers("s4p", {key: str(value) for key, value in recipe.to_dict().items()})
-        try:
-            complete = train(recipe, training, signals)
-            accelerator.wait_for_everyone()  # or a fast process would hang up while a slow one still talks to it
-        except RuntimeError as error:
-            message = explain_worker_death(error, training.checkpoints.last_good())
-            if message is None:
-                raise
-            raise DataWorkerError(message) from error
-        finally:
-            training.release()
-            accelerator.end_training()
-        if complete and accelerator.is_main_process:
-            copy_result(newest(output_dir / "checkpoints"), output_dir)
-    if not complete:
-        number = signals.received or signal.SIGTERM
-        print(f"stopped by signal {number}; {training.checkpoints.last_good()} Go on with --resume auto.")
-        sys.exit(128 + number)
+    carry_out(recipe, lambda: set_up(recipe, data), train, project="s4p")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ try:
 except ImportError:  # transformers < 5.3 keeps it elsewhere
     from transformers.utils.backbone_utils import BackboneConfigMixin
 
+from .task_configuration import S5TaskConfig, Tasks
+
 # out_indices count the stem as 0, so block k (0-based) is stage k + 1.
 VIT_SIZES: dict[str, dict[str, Any]] = {
     "ti": {"hidden_size": 192, "num_hidden_layers": 12, "num_attention_heads": 3, "out_indices": [4, 6, 8, 12]},
@@ -21,8 +23,6 @@ VIT_SIZES: dict[str, dict[str, Any]] = {
     "l": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "out_indices": [8, 12, 16, 24]},
     "h": {"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 16, "out_indices": [16, 24, 28, 32]},
 }
-
-Tasks = Mapping[str, Sequence[str]] | Sequence[Mapping[str, Any]]
 
 
 class S5ViTConfig(BackboneConfigMixin, PretrainedConfig):
@@ -131,7 +131,7 @@ def default_taps(num_hidden_layers: int) -> list[int]:
     return sorted({max(1, round(num_hidden_layers * quarter / 4)) for quarter in range(1, 5)})
 
 
-class S5SegmentationConfig(PretrainedConfig):
+class S5SegmentationConfig(S5TaskConfig):
     """Configuration of [`S5ForSemanticSegmentation`]: one backbone, one UPerNet decoder and head per task.
 
     Args:
@@ -144,12 +144,10 @@ class S5SegmentationConfig(PretrainedConfig):
         pool_scales: grid sizes of the pyramid pooling.
         classifier_dropout: probability of dropping a channel before the classifier.
         initializer_range: standard deviation of new classifier weights.
-
-    In memory `config.tasks` is a dictionary; in config.json it is a list, because JSON written by transformers sorts
-    the keys of a dictionary and the order of the tasks is the order of the experts.
     """
 
     model_type = "s5_segmentation"
+    minimum_labels = 2
     sub_configs = {"backbone_config": S5ViTConfig}  # noqa: RUF012 - the attribute's form is transformers' own
 
     def __init__(
@@ -176,59 +174,131 @@ class S5SegmentationConfig(PretrainedConfig):
             self._tasks = {"segmentation": []}
         self._check_experts()
 
-    @property
-    def tasks(self) -> dict[str, list[str]]:
-        """Task names and their labels, in the order of experts and decoders."""
-        if len(self._tasks) == 1:
-            # With one task id2label is the truth, so that `from_pretrained(..., id2label=...)` means what it says.
-            return {name: [self.id2label[index] for index in sorted(self.id2label)] for name in self._tasks}
-        return {name: list(labels) for name, labels in self._tasks.items()}
-
-    @tasks.setter
-    def tasks(self, tasks: Tasks) -> None:
-        if isinstance(tasks, Mapping):
-            self._tasks = {name: list(labels) for name, labels in tasks.items()}
-        else:
-            self._tasks = {task["name"]: list(task["labels"]) for task in tasks}
-            if len(self._tasks) != len(tasks):
-                raise ValueError(f"two tasks share a name: {[task['name'] for task in tasks]}")
-            self.ignore_index = {
-                task["name"]: task.get("ignore_index", self.ignore_index_of(task["name"])) for task in tasks
-            }
-        self._check_tasks()
-        # Several tasks have no common list of labels: `config.tasks` holds them, id2label stays empty.
-        only = next(iter(self._tasks.values())) if len(self._tasks) == 1 else []
-        self.id2label = dict(enumerate(only))
-        self.label2id = {label: index for index, label in self.id2label.items()}
-
     def ignore_index_of(self, task: str) -> int:
         """The label value that the loss of `task` leaves out."""
         return self.ignore_index if isinstance(self.ignore_index, int) else self.ignore_index.get(task, 255)
 
+    def task_settings(self, task: str) -> dict[str, Any]:
+        """Name, labels and ignore index of one task: an entry of the list that `tasks` takes."""
+        return {**super().task_settings(task), "ignore_index": self.ignore_index_of(task)}
+
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain data; `tasks` becomes a list with name, labels and ignore index."""
         output = super().to_dict()
-        output.pop("_tasks", None)
-        output["tasks"] = [
-            {"name": name, "labels": labels, "ignore_index": self.ignore_index_of(name)}
-            for name, labels in self.tasks.items()
-        ]
         output.pop("ignore_index", None)
         return output
 
-    def _check_tasks(self) -> None:
-        if not self._tasks:
-            raise ValueError("tasks is empty; expected a mapping of a task's name to its labels")
-        for name, labels in self._tasks.items():
-            if len(labels) < 2:
-                raise ValueError(f"task {name!r} needs at least two labels, got {labels}")
-            if len(set(labels)) != len(labels):
-                raise ValueError(f"task {name!r} repeats a label: {labels}")
+    def _read_task_settings(self, tasks: Sequence[Mapping[str, Any]]) -> None:
+        self.ignore_index = {
+            task["name"]: task.get("ignore_index", self.ignore_index_of(task["name"])) for task in tasks
+        }
 
-    def _check_experts(self) -> None:
-        num_experts = getattr(self.backbone_config, "num_experts", 0)
-        if isinstance(self.backbone_config, S5ViTConfig) and num_experts not in (0, len(self._tasks)):
-            raise ValueError(f"the backbone has {num_experts} experts but there are {len(self._tasks)} tasks")
+
+class S5DetectionConfig(S5TaskConfig):
+    """Configuration of [`S5ForOrientedObjectDetection`]: one backbone, one oriented R-CNN per task.
+
+    The defaults are the published ones (Oriented R-CNN as the S5 release configures it).
+
+    Args:
+        backbone_config: an [`S5ViTConfig`] (default: ViT-B) or the configuration of any `AutoBackbone` whose four maps
+            have the strides 4, 8, 16 and 32, as an object or as a dictionary with `model_type`.
+        tasks: ordered mapping of a task's name to its labels, such as `{"dota": ["plane", ...]}`; background is not
+            among them. A model with one task may give `id2label` or `num_labels` instead.
+        fpn_channels: width of the feature pyramid network and of the region proposal network.
+        anchor_scale: side of a square anchor in strides of its level.
+        anchor_ratios: height divided by width of the anchors of a cell.
+        rpn_positive_iou, rpn_negative_iou: from here on an anchor is positive, below that it is negative.
+        rpn_minimum_positive_iou: the best anchors of a box are positive from this IoU on.
+        rpn_samples, rpn_positive_fraction: sampled anchors per image, and the share that may be positive.
+        rpn_delta_stds: divisors of the six regression targets (x, y, width, height, alpha, beta).
+        rpn_smooth_l1_beta: where the smooth L1 loss of the proposals turns from square to straight.
+        proposals_per_level: best-scored anchors of a level that become candidates.
+        proposal_nms_iou: candidates of a level whose horizontal hulls overlap more are suppressed.
+        max_proposals: proposals per image.
+        roi_channels: width of the two hidden layers of the RoI head.
+        roi_size: cells along each side of a pooled RoI.
+        roi_sampling_ratio: samples along each side of a cell.
+        roi_width_factor, roi_height_factor: a proposal grows by these before it is pooled.
+        finest_scale: RoIs of less than twice this size (square root of the grown area, pixels) are pooled at stride 4,
+            of less than four times at stride 8, and so on.
+        roi_positive_iou: rotated IoU from which a proposal is positive; all others are negative.
+        roi_samples, roi_positive_fraction: sampled proposals per image, and the share that may be positive.
+        roi_delta_stds: divisors of the five regression targets (x, y, width, height, angle).
+        roi_smooth_l1_beta: as `rpn_smooth_l1_beta`.
+    """
+
+    model_type = "s5_detection"
+    sub_configs = {"backbone_config": S5ViTConfig}  # noqa: RUF012 - the attribute's form is transformers' own
+
+    def __init__(
+        self,
+        backbone_config: PretrainedConfig | dict[str, Any] | None = None,
+        tasks: Tasks | None = None,
+        fpn_channels: int = 256,
+        anchor_scale: float = 8.0,
+        anchor_ratios: Sequence[float] = (0.5, 1.0, 2.0),
+        rpn_positive_iou: float = 0.7,
+        rpn_negative_iou: float = 0.3,
+        rpn_minimum_positive_iou: float = 0.3,
+        rpn_samples: int = 256,
+        rpn_positive_fraction: float = 0.5,
+        rpn_delta_stds: Sequence[float] = (1.0, 1.0, 1.0, 1.0, 0.5, 0.5),
+        rpn_smooth_l1_beta: float = 1 / 9,
+        proposals_per_level: int = 2000,
+        proposal_nms_iou: float = 0.8,
+        max_proposals: int = 2000,
+        roi_channels: int = 1024,
+        roi_size: int = 7,
+        roi_sampling_ratio: int = 2,
+        roi_width_factor: float = 1.2,
+        roi_height_factor: float = 1.4,
+        finest_scale: float = 56.0,
+        roi_positive_iou: float = 0.5,
+        roi_samples: int = 512,
+        roi_positive_fraction: float = 0.25,
+        roi_delta_stds: Sequence[float] = (0.1, 0.1, 0.2, 0.2, 0.1),
+        roi_smooth_l1_beta: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        self.backbone_config = make_backbone_config(backbone_config)
+        self.fpn_channels = fpn_channels
+        self.anchor_scale = anchor_scale
+        self.anchor_ratios = list(anchor_ratios)
+        self.rpn_positive_iou = rpn_positive_iou
+        self.rpn_negative_iou = rpn_negative_iou
+        self.rpn_minimum_positive_iou = rpn_minimum_positive_iou
+        self.rpn_samples = rpn_samples
+        self.rpn_positive_fraction = rpn_positive_fraction
+        self.rpn_delta_stds = list(rpn_delta_stds)
+        self.rpn_smooth_l1_beta = rpn_smooth_l1_beta
+        self.proposals_per_level = proposals_per_level
+        self.proposal_nms_iou = proposal_nms_iou
+        self.max_proposals = max_proposals
+        self.roi_channels = roi_channels
+        self.roi_size = roi_size
+        self.roi_sampling_ratio = roi_sampling_ratio
+        self.roi_width_factor = roi_width_factor
+        self.roi_height_factor = roi_height_factor
+        self.finest_scale = finest_scale
+        self.roi_positive_iou = roi_positive_iou
+        self.roi_samples = roi_samples
+        self.roi_positive_fraction = roi_positive_fraction
+        self.roi_delta_stds = list(roi_delta_stds)
+        self.roi_smooth_l1_beta = roi_smooth_l1_beta
+        super().__init__(**kwargs)
+        if tasks is not None:
+            self.tasks = tasks
+        else:
+            self._tasks = {"detection": []}
+        self._check_experts()
+        self._check_lengths()
+
+    def _check_lengths(self) -> None:
+        for name, length in (("rpn_delta_stds", 6), ("roi_delta_stds", 5)):
+            if len(getattr(self, name)) != length:
+                raise ValueError(f"{name} needs {length} numbers, got {getattr(self, name)}")
+        if not self.anchor_ratios:
+            raise ValueError("anchor_ratios is empty; expected at least one height divided by width")
 
 
 def make_backbone_config(backbone_config: PretrainedConfig | dict[str, Any] | None) -> PretrainedConfig:
@@ -250,4 +320,4 @@ def make_backbone_config(backbone_config: PretrainedConfig | dict[str, Any] | No
     return CONFIG_MAPPING[model_type](**settings)
 
 
-__all__ = ["S5SegmentationConfig", "S5ViTConfig", "VIT_SIZES"]
+__all__ = ["S5DetectionConfig", "S5SegmentationConfig", "S5ViTConfig", "VIT_SIZES"]

@@ -11,6 +11,9 @@ from transformers.image_processing_base import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.utils import TensorType
 
+from .detection_post_processing import find_objects
+from .oriented_boxes import oriented_boxes_to_horizontal
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -18,7 +21,7 @@ ImageLike = Image.Image | np.ndarray | torch.Tensor
 
 
 class S5ImageProcessor(BaseImageProcessor):
-    """Images to normalised `pixel_values`, label maps to `labels`, logits back to class maps.
+    """Images to normalised `pixel_values`, label maps to `labels`, outputs back to class maps or to objects.
 
     Images keep their size by default: the networks take any size. A batch needs one common size, so images of
     different sizes either come one by one or with `do_resize=True`.
@@ -131,6 +134,62 @@ class S5ImageProcessor(BaseImageProcessor):
         if len(target_sizes) != len(logits):
             raise ValueError(f"got {len(target_sizes)} target sizes for {len(logits)} images")
         return [resize_logits(image, size).argmax(dim=0) for image, size in zip(logits, target_sizes, strict=True)]
+
+    def post_process_oriented_object_detection(
+        self,
+        outputs: Any,
+        threshold: float = 0.05,
+        target_sizes: Sequence[tuple[int, int]] | torch.Tensor | None = None,
+        iou_threshold: float = 0.1,
+        max_detections: int = 2000,
+    ) -> list[dict[str, torch.Tensor]]:
+        """The objects in the outputs of [`S5ForOrientedObjectDetection`]; the defaults are the published ones.
+
+        Args:
+            outputs: an output with `logits`, `pred_boxes` and `image_sizes`.
+            threshold: least score, exclusive.
+            target_sizes: `(height, width)` per image, if the boxes are wanted in pixels of images of other sizes than
+                those the model saw (the originals, where `do_resize=True`).
+            iou_threshold: of two objects of a class that overlap by more than this rotated IoU the better one stays.
+            max_detections: the best that are kept per image.
+
+        Returns:
+            Per image `scores` `(n,)`, `labels` int64 `(n,)` and oriented `boxes` `(n, 5)`: cx, cy, w, h in pixels,
+            theta in radians, clockwise on the screen. Best first. Boxes may reach beyond the image.
+
+        Raises:
+            ValueError: if the outputs hold no predictions, or there is not one target size per image.
+        """
+        if outputs.logits is None:
+            raise ValueError("the outputs hold no predictions: in training mode with labels there are only losses")
+        sizes = torch.as_tensor(outputs.image_sizes).tolist()
+        targets = sizes if target_sizes is None else torch.as_tensor(target_sizes).tolist()
+        if len(targets) != len(sizes):
+            raise ValueError(f"got {len(targets)} target sizes for {len(sizes)} images")
+        return [
+            find_objects(
+                logits,
+                boxes,
+                threshold,
+                iou_threshold,
+                max_detections,
+                scale=(target[0] / size[0], target[1] / size[1]),
+            )
+            for logits, boxes, size, target in zip(outputs.logits, outputs.pred_boxes, sizes, targets, strict=True)
+        ]
+
+    def post_process_object_detection(
+        self,
+        outputs: Any,
+        threshold: float = 0.5,
+        target_sizes: Sequence[tuple[int, int]] | torch.Tensor | None = None,
+    ) -> list[dict[str, torch.Tensor]]:
+        """As `post_process_oriented_object_detection`, with horizontal hulls `(n, 4)` (left, top, right, bottom).
+
+        This is what `pipeline("object-detection")` asks for.
+        """
+        found = self.post_process_oriented_object_detection(outputs, threshold, target_sizes)
+        return [{**image, "boxes": oriented_boxes_to_horizontal(image["boxes"])} for image in found]
 
 
 def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:

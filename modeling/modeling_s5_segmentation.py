@@ -19,8 +19,9 @@ from transformers.modeling_outputs import SemanticSegmenterOutput
 from .configuration_s5 import S5SegmentationConfig, S5ViTConfig, Tasks
 from .modeling_s5_vit import S5ViTBackbone, check_pixel_values, pad_to_patches
 from .segmentation_loss import check_labels, segmentation_loss
-from .task_experts import copy_dense_weights, merged_state_dict
+from .task_experts import copy_dense_weights
 from .task_groups import TaskGroups, group_rows
+from .task_model import TaskModelMixin
 from .upernet import UPerNetDecoder
 
 
@@ -56,8 +57,12 @@ class S5SegmentationPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
+        # By layer, because transformers passes over modules of custom code that have no parameters of their own.
         if isinstance(module, nn.Conv2d):
-            init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if hasattr(module, "initial_std"):
+                init.normal_(module.weight, mean=0.0, std=module.initial_std)
+            else:
+                init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
@@ -69,12 +74,9 @@ class S5SegmentationPreTrainedModel(PreTrainedModel):
         elif isinstance(module, UPerNetDecoder):
             init.zeros_(module.unused_classifier_weight)
             init.zeros_(module.unused_classifier_bias)
-        elif isinstance(module, S5ForSemanticSegmentation):
-            for classifier in module.classifiers:
-                init.normal_(classifier.weight, mean=0.0, std=self.config.initializer_range)
 
 
-class S5ForSemanticSegmentation(S5SegmentationPreTrainedModel):
+class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
     """Semantic segmentation for one or many tasks.
 
     ```python
@@ -96,9 +98,7 @@ class S5ForSemanticSegmentation(S5SegmentationPreTrainedModel):
         super().__init__(config)
         self.backbone = build_backbone(config.backbone_config)
         self.decoders = nn.ModuleList(self._new_decoder() for _ in config.tasks)
-        self.classifiers = nn.ModuleList(
-            nn.Conv2d(config.decoder_channels, len(labels), kernel_size=1) for labels in config.tasks.values()
-        )
+        self.classifiers = nn.ModuleList(self._new_classifier(len(labels)) for labels in config.tasks.values())
         self.dropout = nn.Dropout2d(config.classifier_dropout)
         self.post_init()
 
@@ -227,26 +227,6 @@ class S5ForSemanticSegmentation(S5SegmentationPreTrainedModel):
         copy_dense_weights(dense, model)
         return model.to(dense.device).train(dense.training)
 
-    def merge_experts(self, task: str | None = None) -> "S5ForSemanticSegmentation":
-        """An ordinary dense model for one task: its expert joined with the shared part, its decoder, its classifier.
-
-        The result has one task, needs no `task` in its calls and gives the logits of this model to float precision.
-
-        Raises:
-            ValueError: if the model has several tasks and `task` is not one of them.
-        """
-        index = self._single_index(task)
-        name = list(self.config.tasks)[index]
-        config = copy.deepcopy(self.config)
-        config.tasks = [
-            {"name": name, "labels": self.config.tasks[name], "ignore_index": self.config.ignore_index_of(name)}
-        ]
-        if config.backbone_config.model_type == S5ViTConfig.model_type:
-            config.backbone_config.num_experts = 0
-        dense = type(self)(S5SegmentationConfig.from_dict(config.to_dict()))
-        dense.load_state_dict(merged_state_dict(self.state_dict(), index))
-        return dense.to(device=self.device, dtype=self.dtype).train(self.training)
-
     def add_task(self, name: str, labels: Sequence[str], ignore_index: int = 255, like: str | None = None) -> None:
         """Give a trained model one more task.
 
@@ -256,27 +236,21 @@ class S5ForSemanticSegmentation(S5SegmentationPreTrainedModel):
         Raises:
             ValueError: if the name is taken, `like` is unknown, or the labels are unfit.
         """
-        if name in self.config.tasks:
-            raise ValueError(f"the model already has a task {name!r}; its tasks: {', '.join(self.config.tasks)}")
         source = self._single_index(like) if like is not None else 0
-        known = [
-            {"name": known, "labels": known_labels, "ignore_index": self.config.ignore_index_of(known)}
-            for known, known_labels in self.config.tasks.items()
-        ]
-        self.config.tasks = [*known, {"name": name, "labels": list(labels), "ignore_index": ignore_index}]
-        if isinstance(self.backbone, S5ViTBackbone) and self.backbone.config.num_experts:
-            for layer in self.backbone.encoder.layers:
-                layer.feed_forward.experts.append(copy.deepcopy(layer.feed_forward.experts[source]))
-            self.backbone.config.num_experts = len(self.config.tasks)
-            self.config.backbone_config.num_experts = len(self.config.tasks)
+        self._append_task({"name": name, "labels": list(labels), "ignore_index": ignore_index}, source)
         self.decoders.append(copy.deepcopy(self.decoders[source]))
-        classifier = nn.Conv2d(self.config.decoder_channels, len(labels), kernel_size=1)
-        nn.init.normal_(classifier.weight, std=self.config.initializer_range)
+        classifier = self._new_classifier(len(labels))
+        nn.init.normal_(classifier.weight, std=classifier.initial_std)
         nn.init.zeros_(classifier.bias)
         self.classifiers.append(classifier.to(device=self.device, dtype=self.dtype))
 
     def _new_decoder(self) -> UPerNetDecoder:
         return UPerNetDecoder(self.backbone.channels, self.config.decoder_channels, self.config.pool_scales)
+
+    def _new_classifier(self, num_labels: int) -> nn.Conv2d:
+        classifier = nn.Conv2d(self.config.decoder_channels, num_labels, kernel_size=1)
+        classifier.initial_std = self.config.initializer_range
+        return classifier
 
     def _decode(
         self,
@@ -303,16 +277,12 @@ class S5ForSemanticSegmentation(S5SegmentationPreTrainedModel):
         task_weights: Mapping[str, float] | None,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         names = list(self.config.tasks)
-        unknown = set(task_weights or ()) - set(names)
-        if unknown:
-            raise ValueError(f"task_weights names {sorted(unknown)}; the model's tasks: {', '.join(names)}")
         losses = {}
         for group, group_logits in zip(groups, logits, strict=True):
             name = names[group.index]
             ignore_index = self.config.ignore_index_of(name)
             losses[name] = segmentation_loss(group_logits, labels[group.start : group.stop], ignore_index, task=name)
-        total = sum((task_weights or {}).get(name, 1.0) * loss for name, loss in losses.items())
-        return total, losses
+        return self._weighted_sum(losses, task_weights), losses
 
     def _per_image(self, logits: Sequence[torch.Tensor], groups: TaskGroups) -> list[torch.Tensor]:
         rows = [image for group_logits in logits for image in group_logits]
@@ -322,29 +292,6 @@ class S5ForSemanticSegmentation(S5SegmentationPreTrainedModel):
         for row, position in zip(rows, groups.order, strict=True):
             in_order[position] = row
         return in_order
-
-    def _expert_arguments(self, groups: TaskGroups) -> dict[str, list[int]]:
-        if not getattr(self.backbone.config, "num_experts", 0) or not isinstance(self.backbone, S5ViTBackbone):
-            return {}
-        return {"expert_index": [group.index for group in groups for _ in range(group.start, group.stop)]}
-
-    def _task_index(self, task: str | Sequence[str] | None) -> int | list[int]:
-        if task is None or isinstance(task, str):
-            return self._single_index(task)
-        return [self._single_index(name) for name in task]
-
-    def _single_index(self, task: str | None) -> int:
-        names = list(self.config.tasks)
-        if task is None and len(names) == 1:
-            return 0
-        if task is None:
-            raise ValueError(
-                f"the model has several tasks ({', '.join(names)}): give task=..., one name or one per image, "
-                "or make a model of one task with merge_experts(task)"
-            )
-        if task not in names:
-            raise ValueError(f"unknown task {task!r}; the model's tasks: {', '.join(names)}")
-        return names.index(task)
 
 
 def build_backbone(config: PretrainedConfig) -> PreTrainedModel:

@@ -70,10 +70,14 @@ class UPerNetDecoder(nn.Module):
 
     def _pool(self, coarsest: torch.Tensor) -> torch.Tensor:
         pooled = [
-            resize_like(conv(functional.adaptive_avg_pool2d(coarsest, scale)), coarsest)
+            resize_like(conv(self.pool_to_grid(coarsest, scale)), coarsest)
             for scale, conv in zip(self.pool_scales, self.pool_convs, strict=True)
         ]
         return self.pool_bottleneck(torch.cat([coarsest, *pooled], dim=1))
+
+    def pool_to_grid(self, feature_map: torch.Tensor, scale: int) -> torch.Tensor:
+        """Means over a grid of `scale` x `scale` bins; an exporter may have to write it otherwise."""
+        return functional.adaptive_avg_pool2d(feature_map, scale)
 
     def _check_batch_norm(self, coarsest: torch.Tensor) -> None:
         norm = self.pool_convs[0].norm

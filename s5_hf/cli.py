@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from .commands import curate, datasets, demo, models
+from .commands import curate, datasets, demo, detect, evaluate, export, models, predict, view
 
 app = typer.Typer(
     name="s5-hf",
@@ -24,7 +24,12 @@ def root() -> None:
 models.register(app)
 app.add_typer(datasets.app)
 app.add_typer(curate.app)
+evaluate.register(app)
 demo.register(app)
+export.register(app)
+predict.register(app)
+view.register(app)
+detect.register(app)
 
 
 def main() -> None:

@@ -1,11 +1,19 @@
 """Registration of the networks with the Auto classes of transformers."""
 
 import transformers
-from transformers import AutoBackbone, AutoConfig, AutoModel, AutoModelForSemanticSegmentation
+from transformers import (
+    AutoBackbone,
+    AutoConfig,
+    AutoModel,
+    AutoModelForObjectDetection,
+    AutoModelForSemanticSegmentation,
+)
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from .auto_backbone import let_auto_backbone_load_folders
 from .modeling import (
+    S5DetectionConfig,
+    S5ForOrientedObjectDetection,
     S5ForSemanticSegmentation,
     S5ImageProcessor,
     S5SegmentationConfig,
@@ -17,12 +25,13 @@ from .modeling import (
 
 def register_networks() -> None:
     """Make the Auto classes know the S5 networks; doing so again changes nothing."""
-    for config_class in (S5ViTConfig, S5SegmentationConfig):
+    for config_class in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig):
         AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
         AutoImageProcessor.register(config_class, slow_image_processor_class=S5ImageProcessor, exist_ok=True)
     AutoModel.register(S5ViTConfig, S5ViTModel, exist_ok=True)
     AutoBackbone.register(S5ViTConfig, S5ViTBackbone, exist_ok=True)
     AutoModelForSemanticSegmentation.register(S5SegmentationConfig, S5ForSemanticSegmentation, exist_ok=True)
+    AutoModelForObjectDetection.register(S5DetectionConfig, S5ForOrientedObjectDetection, exist_ok=True)
     let_auto_backbone_load_folders()
     show_auto_image_processor()
 

@@ -1,25 +1,39 @@
 """`s5-hf demo`."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 
 def demo(
-    output: Path = typer.Option(Path("demo"), help="Folder for the pictures and the converted model."),
-    seed: int = typer.Option(0, help="Seed of the scene and of the random weights."),
-    size: int = typer.Option(600, help="Height and width of the scene in pixels.", min=64, max=4096),
+    output: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Of all data and all trainings.", min=0)] = 0,
+    size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=64, max=1024)] = 192,
+    labelled: Annotated[int, typer.Option(help="Labelled training images of each dataset.", min=4)] = 16,
+    archive: Annotated[int, typer.Option(help="Good images of the archive.", min=8)] = 48,
+    steps: Annotated[int, typer.Option(help="Of every training.", min=2)] = 200,
+    scene: Annotated[int, typer.Option(help="Side of the scene in pixels.", min=64, max=4096)] = 640,
 ) -> None:
-    """Make a synthetic aerial scene, convert a random official checkpoint, segment, draw the overlay.
+    """Run the whole chain of S5 on made-up scenes: train, curate, pre-train, fine-tune, evaluate, map.
 
-    Example: `s5-hf demo --output demo`, then look at `demo/overview.png`.
+    It takes some minutes on two cores and leaves `report.html`, with pictures, curves, comparisons and the command
+    of every step. Stopped by Ctrl-C, the same command goes on; another option starts anew.
+
+    Example: `s5-hf demo --output demo`, then open `demo/report.html`.
     """
-    from transformers.utils.logging import disable_progress_bar
+    import torch
 
-    from ..demo import run_demo
+    from ..demo import DemoSettings, DemoStopped, run_demo
 
-    disable_progress_bar()  # its steps take a second each and report themselves
-    run_demo(output, seed=seed, size=size, report=typer.echo)
+    # Networks this small gain little from a second thread, and lose a lot where other work keeps the cores busy.
+    torch.set_num_threads(1)
+    settings = DemoSettings(seed=seed, size=size, labelled=labelled, archive=archive, steps=steps, scene=scene)
+    try:
+        run_demo(output, settings, report=typer.echo)
+    except DemoStopped as stop:
+        typer.echo(str(stop), err=True)
+        raise typer.Exit(stop.status) from None
 
 
 def register(app: typer.Typer) -> None:

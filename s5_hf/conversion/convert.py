@@ -1,5 +1,6 @@
 """Checkpoints to this package's folders, and back to the official layout."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,10 +9,19 @@ import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ..atomic import atomic_file, atomic_folder, require_absent
-from ..modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
+from ..modeling import (
+    S5DetectionConfig,
+    S5ForOrientedObjectDetection,
+    S5ForSemanticSegmentation,
+    S5ImageProcessor,
+    S5SegmentationConfig,
+    S5ViTBackbone,
+    S5ViTConfig,
+)
 from ..modeling.configuration_s5 import VIT_SIZES
-from ..official_tasks import task_settings
+from ..official_tasks import DETECTION_TASKS, detection_task_settings, task_settings
 from .checkpoint_files import read_checkpoint
+from .detector_layout import detector_name, detector_tasks_of
 from .mae_layout import (
     encoder_from_timm,
     encoder_from_transformers,
@@ -23,7 +33,7 @@ from .official_layout import encoder_name, segmenter_name, tasks_of
 
 State = dict[str, torch.Tensor]
 
-KNOWN_LAYOUTS = "official S5 encoder or segmenter, MAE (facebook/timm), MAE (transformers' ViTMAE)"
+KNOWN_LAYOUTS = "official S5 encoder, segmenter or detector, MAE (facebook/timm), MAE (transformers' ViTMAE)"
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,8 @@ def convert_checkpoint(
     Args:
         source: checkpoint file, or a folder of transformers for ViTMAE.
         output: the folder to make; it must not exist.
-        task: name of the task of a single-task segmenter (default: `isaid` with 16 classes, else `segmentation`).
+        task: name of the task of a single-task model (default: `isaid` for a segmenter with 16 classes, else
+            `segmentation`; `dior` for a detector with 20 classes, `dota` with 18, else `detection`).
         labels: names of its classes; the official ones where `task` is an official name.
         num_attention_heads: needed only where the width is none of the known sizes, because no tensor shows it.
         image_size: side in pixels for which a MAE encoder gets its position embeddings.
@@ -67,6 +78,8 @@ def convert_checkpoint(
         model, report = model_from_encoder(state, num_attention_heads)
     elif "encoder.patch_embed.projection.weight" in state:
         model, report = model_from_segmenter(state, task, labels, num_attention_heads)
+    elif "backbone.patch_embed.projection.weight" in state:
+        model, report = model_from_detector(state, task, labels, num_attention_heads)
     else:
         raise ValueError(
             f"{source} is of no known layout ({KNOWN_LAYOUTS}); its first tensors: {', '.join(list(state)[:5])}"
@@ -80,7 +93,8 @@ def convert_checkpoint(
 def export_official(folder: str | Path, output: str | Path) -> Path:
     """Write a folder of this package as an official `.pth` file; the tensors are equal byte for byte.
 
-    Encoders get bare names, segmenters the prefix `module.`, both under `"model"`, as in the release.
+    Encoders get bare names, segmenters the prefix `module.`, both under `"model"`; detectors get bare names under
+    `"state_dict"`, all as in the release.
 
     Raises:
         FileExistsError: if `output` exists.
@@ -89,17 +103,24 @@ def export_official(folder: str | Path, output: str | Path) -> Path:
     output = Path(output)
     require_absent(output)
     config = AutoConfig.from_pretrained(folder)
+    on_s5_vit = isinstance(getattr(config, "backbone_config", config), S5ViTConfig)
     if isinstance(config, S5ViTConfig):
         model: PreTrainedModel = S5ViTBackbone.from_pretrained(folder)
-        state = {encoder_name(name): tensor for name, tensor in model.state_dict().items()}
-    elif isinstance(config, S5SegmentationConfig) and isinstance(config.backbone_config, S5ViTConfig):
+        content = {"model": {encoder_name(name): tensor for name, tensor in model.state_dict().items()}}
+    elif isinstance(config, S5SegmentationConfig) and on_s5_vit:
         model = S5ForSemanticSegmentation.from_pretrained(folder)
         tasks = list(config.tasks)
         state = {f"module.{segmenter_name(name, tasks)}": tensor for name, tensor in model.state_dict().items()}
+        content = {"model": state}
+    elif isinstance(config, S5DetectionConfig) and on_s5_vit:
+        model = S5ForOrientedObjectDetection.from_pretrained(folder)
+        tasks = list(config.tasks)
+        state = {detector_name(name, tasks): tensor for name, tensor in model.state_dict().items()}
+        content = {"state_dict": state, "meta": {}}
     else:
         raise ValueError(f"{folder} holds a {config.model_type!r} model, which the official layout cannot express")
     with atomic_file(output) as temporary:
-        torch.save({"model": state}, temporary)
+        torch.save(content, temporary)
     return output
 
 
@@ -125,6 +146,34 @@ def model_from_segmenter(
     model = fill(S5ForSemanticSegmentation, config, state, lambda name: segmenter_name(name, names))
     several = "MoE-MDF segmenter" if backbone_config.num_experts else "MDF segmenter"
     return model, ConversionReport(several if len(names) > 1 else "S5 segmenter", config)
+
+
+def model_from_detector(
+    state: State, task: str | None, labels: Sequence[str] | None, num_attention_heads: int | None
+) -> tuple[PreTrainedModel, ConversionReport]:
+    """The oriented detector of an official checkpoint, of one task or of several.
+
+    No tensor shows the scale of the anchors or the sizes at which RoIs change their level: they are taken as
+    published.
+    """
+    encoder = {
+        name.removeprefix("backbone."): tensor for name, tensor in state.items() if name.startswith("backbone.")
+    }
+    tasks = detector_tasks(state, task, labels)
+    suffix = f"_{tasks[0]['name']}" if len(detector_tasks_of(state)) else ""
+    fpn_channels = require(state, f"neck{suffix}.lateral_convs.0.conv.weight").shape[0]
+    hidden = require(state, f"roi_head{suffix}.bbox_head.shared_fcs.0.weight")
+    config = S5DetectionConfig(
+        backbone_config=official_vit_config(encoder, num_attention_heads),
+        tasks=tasks,
+        fpn_channels=fpn_channels,
+        roi_channels=hidden.shape[0],
+        roi_size=math.isqrt(hidden.shape[1] // fpn_channels),
+    )
+    names = list(config.tasks)
+    model = fill(S5ForOrientedObjectDetection, config, state, lambda name: detector_name(name, names))
+    several = "MoE-MDF detector" if config.backbone_config.num_experts else "MDF detector"
+    return model, ConversionReport(several if len(names) > 1 else "S5 detector", config)
 
 
 def model_from_mae(
@@ -232,17 +281,40 @@ def segmenter_tasks(state: State, task: str | None, labels: Sequence[str] | None
     """Name, labels and ignore index per task of an official segmenter, in the order of its experts."""
     names = tasks_of(state)
     if names:
-        if task or labels:
-            raise ValueError(f"the checkpoint names its tasks itself ({', '.join(names)}): leave out task and labels")
+        refuse_task_options(names, task, labels)
         spelled = [name for name in state if name.startswith("semseghead_") and name.endswith(".1.weight")]
         return [task_settings(name, state[key].shape[0]) for name, key in zip(names, spelled, strict=True)]
     num_labels = require(state, "semseghead.1.weight").shape[0]
     settings = task_settings(task or ("isaid" if num_labels == 16 else "segmentation"), num_labels)
-    if labels is not None:
-        if len(labels) != num_labels:
-            raise ValueError(f"got {len(labels)} labels for a checkpoint of {num_labels} classes")
-        settings["labels"] = list(labels)
-    return [settings]
+    return [with_labels(settings, labels)]
+
+
+def detector_tasks(state: State, task: str | None, labels: Sequence[str] | None) -> list[dict[str, object]]:
+    """Name and labels per task of an official detector, in the order of its experts."""
+    names = detector_tasks_of(state)
+    if names:
+        refuse_task_options(names, task, labels)
+        counts = [state[f"roi_head_{name}.bbox_head.fc_cls.weight"].shape[0] - 1 for name in names]
+        return [detection_task_settings(name, count) for name, count in zip(names, counts, strict=True)]
+    num_labels = require(state, "roi_head.bbox_head.fc_cls.weight").shape[0] - 1
+    by_count = {len(detection_task_settings(name)["labels"]): name for name in DETECTION_TASKS}
+    settings = detection_task_settings(task or by_count.get(num_labels, "detection"), num_labels)
+    return [with_labels(settings, labels)]
+
+
+def refuse_task_options(names: Sequence[str], task: str | None, labels: Sequence[str] | None) -> None:
+    """Raise a ValueError if a user names the task of a checkpoint that names its tasks itself."""
+    if task or labels:
+        raise ValueError(f"the checkpoint names its tasks itself ({', '.join(names)}): leave out task and labels")
+
+
+def with_labels(settings: dict[str, object], labels: Sequence[str] | None) -> dict[str, object]:
+    """The settings of a task with the labels a user gave, if any, in place of its own; as many as there were."""
+    if labels is None:
+        return settings
+    if len(labels) != len(settings["labels"]):
+        raise ValueError(f"got {len(labels)} labels for a checkpoint of {len(settings['labels'])} classes")
+    return {**settings, "labels": list(labels)}
 
 
 def count_layers(state: State, prefix: str) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ class Segmenter:
         self.labels = _labels_of(model, task)
         self.model = model.eval().to(device)
         self.task, self.precision, self.device = task, precision, torch.device(device)
-        self.fingerprint = model_fingerprint(model, task, mean, std)
+        self.image_mean, self.image_std = tuple(mean), tuple(std)
         self._mean = torch.tensor(mean, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(std, device=device).view(1, -1, 1, 1)
         self._rescale_factor = rescale_factor
@@ -88,26 +89,42 @@ class Segmenter:
         mean, std = processor.image_mean, processor.image_std
         return cls(model, mean, std, task, precision, device, processor.rescale_factor)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change with the weights, the task or the normalisation."""
+        return model_fingerprint(self.model, self.task, self.image_mean, self.image_std)
+
     @torch.inference_mode()
     def __call__(self, patches: np.ndarray) -> Prediction:
         """Segment patches, uint8 `(batch, height, width, 3)`."""
+        with self._autocast():
+            logits, feature_map = self._forward(self.pixel_values(patches))
+        return Prediction(
+            _at_size(logits, patches.shape[1:3]), functional.normalize(_pool(feature_map.float()), dim=1)
+        )
+
+    def pixel_values(self, patches: np.ndarray) -> torch.Tensor:
+        """Patches, uint8 `(batch, height, width, channels)`, normalised: `(batch, channels, height, width)`."""
         writable = np.require(patches, np.uint8, ["C", "W"])  # torch warns of arrays that it may not write to
         pixels = torch.from_numpy(writable).to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
-        pixels = (pixels * self._rescale_factor - self._mean) / self._std
-        autocast = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
-        with autocast:
-            logits, feature_map = self._forward(pixels)
-        size = tuple(patches.shape[1:3])
-        logits = logits.float()
-        if tuple(logits.shape[2:]) != size:  # SegFormer and others predict at a quarter of the size
-            logits = functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-        return Prediction(logits, functional.normalize(_pool(feature_map.float()), dim=1))
+        return (pixels * self._rescale_factor - self._mean) / self._std
+
+    @torch.inference_mode()
+    def probabilities(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Class probabilities, float32 `(batch, classes, height, width)`, at the size of the normalised images."""
+        task = {"task": self.task} if self.is_s5 else {}
+        with self._autocast():
+            logits = self.model(pixel_values, **task).logits
+        return _at_size(logits, pixel_values.shape[2:]).softmax(dim=1)
 
     def feature_size(self, side: int) -> int:
         """Length of a feature; for models of other packages found out on a blank patch of that side."""
         if self.is_s5:
             return self.model.backbone.channels[-1]
         return self(np.zeros((1, side, side, 3), dtype=np.uint8)).features.shape[1]
+
+    def _autocast(self) -> AbstractContextManager:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
     def _forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if not self.is_s5:
@@ -153,6 +170,14 @@ def model_fingerprint(model: nn.Module, task: str | None, mean: Sequence[float],
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def _at_size(logits: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Logits as float32 at the size of the images: SegFormer and others predict at a quarter of it."""
+    logits, size = logits.float(), tuple(size)
+    if tuple(logits.shape[2:]) == size:
+        return logits
+    return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
 def _pool(feature_map: torch.Tensor) -> torch.Tensor:

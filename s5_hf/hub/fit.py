@@ -3,7 +3,7 @@
 from transformers import PretrainedConfig
 
 from ..conversion import ConversionReport
-from ..modeling import S5SegmentationConfig
+from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from .names import KNOWN_MODELS, known_model, vit_config_of
 
 # The settings that decide shapes and outputs.
@@ -19,7 +19,18 @@ VIT_SETTINGS = (
     "use_feature_pyramid",
     "out_indices",
 )
-DECODER_SETTINGS = ("decoder_channels", "pool_scales")
+HEAD_SETTINGS = {
+    S5ViTConfig.model_type: (),
+    S5SegmentationConfig.model_type: ("decoder_channels", "pool_scales"),
+    S5DetectionConfig.model_type: (
+        "fpn_channels",
+        "anchor_scale",
+        "anchor_ratios",
+        "roi_channels",
+        "roi_size",
+        "finest_scale",
+    ),
+}
 SIZE_SETTINGS = ("hidden_size", "num_hidden_layers")
 
 
@@ -64,11 +75,12 @@ def config_differences(found: PretrainedConfig, expected: PretrainedConfig) -> l
     differences = differing(vit_config_of(found), vit_config_of(expected), VIT_SETTINGS)
     if getattr(vit_config_of(expected), "num_experts", 0):
         differences += differing(vit_config_of(found), vit_config_of(expected), ("expert_channels",))
-    if isinstance(expected, S5SegmentationConfig):
-        differences += differing(found, expected, DECODER_SETTINGS)
-        # As lists, because the order of the tasks is the order of the experts.
-        if list(found.tasks.items()) != list(expected.tasks.items()):
-            differences.append(f"tasks are {found.tasks} instead of {expected.tasks}")
+    differences += differing(found, expected, HEAD_SETTINGS[expected.model_type])
+    if isinstance(expected, S5ViTConfig):
+        return differences
+    # As lists, because the order of the tasks is the order of the experts.
+    if list(found.tasks.items()) != list(expected.tasks.items()):
+        differences.append(f"tasks are {found.tasks} instead of {expected.tasks}")
     return differences
 
 

@@ -1,16 +1,41 @@
 """The model card (README.md) of a pushed model."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from huggingface_hub import ModelCard, ModelCardData
 from transformers import PretrainedConfig
 
-from ..modeling import S5SegmentationConfig
+from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from .names import count_parameters
 
 Metrics = dict[str, dict[str, float]]
 
 PAPER = "https://arxiv.org/abs/2508.12409"
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What the card says of a kind of model: the Hub's words for it, and a person's."""
+
+    pipeline_tag: str
+    tag: str
+    description: str
+
+
+PURPOSES = {
+    S5ViTConfig.model_type: Purpose(
+        "image-feature-extraction",
+        "feature-extraction",
+        "Encoder for remote-sensing images (four-level feature pyramid)",
+    ),
+    S5SegmentationConfig.model_type: Purpose(
+        "image-segmentation", "semantic-segmentation", "Semantic segmentation of remote-sensing images"
+    ),
+    S5DetectionConfig.model_type: Purpose(
+        "object-detection", "oriented-object-detection", "Oriented object detection in remote-sensing images"
+    ),
+}
 
 
 def check_metrics(metrics: Mapping[str, object] | None, config: PretrainedConfig) -> Metrics:
@@ -21,14 +46,14 @@ def check_metrics(metrics: Mapping[str, object] | None, config: PretrainedConfig
     """
     if not metrics:
         return {}
-    tasks = list(config.tasks) if isinstance(config, S5SegmentationConfig) else ["features"]
+    tasks = list(getattr(config, "tasks", ["features"]))
     if not any(isinstance(values, Mapping) for values in metrics.values()):
         if len(tasks) > 1:
             raise ValueError(f"the model has the tasks {', '.join(tasks)}: give the metrics by task")
         metrics = {tasks[0]: metrics}
     checked: Metrics = {}
     for task, values in metrics.items():
-        if task not in tasks and isinstance(config, S5SegmentationConfig):
+        if task not in tasks and not isinstance(config, S5ViTConfig):
             raise ValueError(f"metrics of an unknown task {task!r}; the model's tasks: {', '.join(tasks)}")
         if not isinstance(values, Mapping):
             raise ValueError(f"metrics of {task!r} are {values!r}, expected an object of numbers by metric")
@@ -41,20 +66,20 @@ def check_metrics(metrics: Mapping[str, object] | None, config: PretrainedConfig
 
 def model_card(config: PretrainedConfig, repository: str, license_name: str | None, metrics: Metrics) -> ModelCard:
     """The card: what the model does, its classes, its figures, and a snippet that runs."""
-    segmentation = isinstance(config, S5SegmentationConfig)
+    purpose = PURPOSES[config.model_type]
     data = ModelCardData(
         library_name="transformers",
-        pipeline_tag="image-segmentation" if segmentation else "image-feature-extraction",
+        pipeline_tag=purpose.pipeline_tag,
         license=license_name,
-        tags=["remote-sensing", "s5", "semantic-segmentation" if segmentation else "feature-extraction"],
+        tags=["remote-sensing", "s5", purpose.tag],
     )
     sections = [
         f"---\n{data.to_yaml()}\n---\n",
         f"# {repository.split('/')[-1]}\n",
         description(config),
-        *([classes_section(config)] if segmentation else []),
+        *([classes_section(config)] if hasattr(config, "tasks") else []),
         *([metrics_section(metrics)] if metrics else []),
-        f"## Usage\n\n{segmentation_usage(config, repository) if segmentation else encoder_usage(repository)}",
+        f"## Usage\n\n{usage(config, repository)}",
         f"## Licence\n\n{license_name or 'Not stated by the owner of this repository.'}\n",
     ]
     return ModelCard("\n".join(sections))
@@ -64,23 +89,20 @@ def description(config: PretrainedConfig) -> str:
     """The opening paragraph."""
     vit = getattr(config, "backbone_config", config)
     millions = count_parameters(config) / 1e6
-    what = (
-        "Semantic segmentation of remote-sensing images"
-        if isinstance(config, S5SegmentationConfig)
-        else "Encoder for remote-sensing images (four-level feature pyramid)"
-    )
     experts = f", {vit.num_experts} task experts" if getattr(vit, "num_experts", 0) else ""
+    what = PURPOSES[config.model_type].description
     return f"{what}, after [S5]({PAPER}): {vit.model_type}{experts}, {millions:.1f} M parameters.\n"
 
 
-def classes_section(config: S5SegmentationConfig) -> str:
-    """Classes per task, in the order of the logits."""
-    rows = [
-        f"| {task} | {', '.join(f'{index} {label}' for index, label in enumerate(labels))} "
-        f"| {config.ignore_index_of(task)} |"
-        for task, labels in config.tasks.items()
-    ]
-    return "\n".join(["## Classes\n", "| task | classes | ignored label |", "|---|---|---|", *rows, ""])
+def classes_section(config: S5SegmentationConfig | S5DetectionConfig) -> str:
+    """Classes per task, in the order of the logits, and for segmentation the label that the loss leaves out."""
+    ignores = isinstance(config, S5SegmentationConfig)
+    rows = []
+    for task, labels in config.tasks.items():
+        ignored = f" {config.ignore_index_of(task)} |" if ignores else ""
+        rows.append(f"| {task} | {', '.join(f'{index} {label}' for index, label in enumerate(labels))} |{ignored}")
+    title = ["| task | classes |" + (" ignored label |" if ignores else ""), "|---|---|" + ("---|" if ignores else "")]
+    return "\n".join(["## Classes\n", *title, *rows, ""])
 
 
 def metrics_section(metrics: Metrics) -> str:
@@ -89,6 +111,32 @@ def metrics_section(metrics: Metrics) -> str:
         f"| {task} | {metric} | {value:g} |" for task, values in metrics.items() for metric, value in values.items()
     ]
     return "\n".join(["## Metrics\n", "| task | metric | value |", "|---|---|---|", *rows, ""])
+
+
+def usage(config: PretrainedConfig, repository: str) -> str:
+    """A snippet for the kind of model."""
+    if isinstance(config, S5DetectionConfig):
+        return detection_usage(config, repository)
+    return segmentation_usage(config, repository) if hasattr(config, "tasks") else encoder_usage(repository)
+
+
+def detection_usage(config: S5DetectionConfig, repository: str) -> str:
+    """A snippet from an image file to oriented boxes."""
+    tasks = list(config.tasks)
+    task = f', task="{tasks[-1]}"' if len(tasks) > 1 else ""
+    return f"""```python
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForObjectDetection
+
+processor = AutoImageProcessor.from_pretrained("{repository}", trust_remote_code=True)
+model = AutoModelForObjectDetection.from_pretrained("{repository}", trust_remote_code=True).eval()
+
+image = Image.open("image.png")
+outputs = model(**processor(image, return_tensors="pt"){task})
+objects = processor.post_process_oriented_object_detection(outputs, threshold=0.5)[0]
+# objects["boxes"]: (n, 5), cx, cy, w, h in pixels, theta in radians (clockwise); also "labels" and "scores"
+```
+"""
 
 
 def segmentation_usage(config: S5SegmentationConfig, repository: str) -> str:

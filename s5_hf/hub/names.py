@@ -7,9 +7,22 @@ from dataclasses import dataclass
 import torch
 from transformers import PretrainedConfig
 
-from ..modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
+from ..modeling import (
+    S5DetectionConfig,
+    S5ForOrientedObjectDetection,
+    S5ForSemanticSegmentation,
+    S5SegmentationConfig,
+    S5ViTBackbone,
+    S5ViTConfig,
+)
 from ..modeling.configuration_s5 import VIT_SIZES
-from ..official_tasks import MOE_MDF_TASKS, PRETRAINING_TASK, task_settings
+from ..official_tasks import (
+    DETECTION_TASKS,
+    MOE_MDF_TASKS,
+    PRETRAINING_TASK,
+    detection_task_settings,
+    task_settings,
+)
 
 OFFICIAL_REPOSITORY = "lianglyu/S5"
 NAME_PREFIX = "s5-vit-"
@@ -20,6 +33,8 @@ OFFICIAL_FILES = {
     "": {"b": "vit_b_s4p.pth", "l": "vit_l_s4p.pth", "h": "vit_h_s4p.pth"},
     "-upernet": {"b": "vit_b_s4p_upernet.pth", "l": "vit_l_s4p_upernet.pth", "h": "vit_h_s4p_upernet.pth"},
     "-moe": {"b": "s5_vit_b_moe_mdf.pth", "l": "s5_vit_l_moe_mdf.pth", "h": "s5_vit_h_moe_mdf.pth"},
+    # The authors call both by the same name. Should the repository hold the segmenter there, it is refused.
+    "-moe-det": {"b": "s5_vit_b_moe_mdf.pth", "l": "s5_vit_l_moe_mdf.pth", "h": "s5_vit_h_moe_mdf.pth"},
 }
 
 # 256 in every official model; the small sizes are narrower than that or hardly wider, so a quarter of their width.
@@ -28,8 +43,8 @@ SMALL_EXPERT_CHANNELS = {"ti": 48, "s": 96}
 # Name -> "owner/repository" with a folder of this package. None is published yet.
 HUB_REPOSITORIES: dict[str, str] = {}
 
-# Names that later versions will fill.
-RESERVED_NAMES = ("s5-vit-b-moe-det", "s5-vit-l-moe-det", "s5-vit-h-moe-det")
+# The official detectors work at 1024 px and store position embeddings for that.
+DETECTION_IMAGE_SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -50,16 +65,23 @@ class KnownModel:
 
 
 def config_of(size: str, kind: str) -> PretrainedConfig:
-    """The configuration of a ViT size: encoder (`""`), iSAID segmenter (`"-upernet"`) or MoE-MDF (`"-moe"`)."""
+    """The configuration of a ViT size and a kind.
+
+    Kinds: encoder (`""`), iSAID segmenter (`"-upernet"`), MoE-MDF segmenter (`"-moe"`), MoE-MDF detector
+    (`"-moe-det"`).
+    """
     if kind == "":
         return S5ViTConfig.from_size(size)
     if kind == "-upernet":
-        names, experts = [PRETRAINING_TASK], {}
-    else:
-        names = list(MOE_MDF_TASKS)
-        experts = {"num_experts": len(names), "expert_channels": SMALL_EXPERT_CHANNELS.get(size, 256)}
-    tasks = [task_settings(name) for name in names]
-    return S5SegmentationConfig(backbone_config=S5ViTConfig.from_size(size, **experts), tasks=tasks)
+        return S5SegmentationConfig(S5ViTConfig.from_size(size), tasks=[task_settings(PRETRAINING_TASK)])
+    expert_channels = SMALL_EXPERT_CHANNELS.get(size, 256)
+    if kind == "-moe":
+        vit = S5ViTConfig.from_size(size, num_experts=len(MOE_MDF_TASKS), expert_channels=expert_channels)
+        return S5SegmentationConfig(vit, tasks=[task_settings(name) for name in MOE_MDF_TASKS])
+    vit = S5ViTConfig.from_size(
+        size, num_experts=len(DETECTION_TASKS), expert_channels=expert_channels, image_size=DETECTION_IMAGE_SIZE
+    )
+    return S5DetectionConfig(vit, tasks=[detection_task_settings(name) for name in DETECTION_TASKS])
 
 
 KNOWN_MODELS: dict[str, KnownModel] = {
@@ -78,15 +100,11 @@ def known_model(name: str) -> KnownModel:
     """The table's entry.
 
     Raises:
-        OSError: for a name of this family that does not exist or that this version cannot fill yet. It is an OSError
-            because that is what `from_pretrained` raises for a model it cannot find.
+        OSError: for a name of this family that does not exist. It is an OSError because that is what
+            `from_pretrained` raises for a model it cannot find.
     """
     if name in KNOWN_MODELS:
         return KNOWN_MODELS[name]
-    if name in RESERVED_NAMES:
-        raise OSError(
-            f"{name!r} is reserved for the oriented object detector, which this version of s5_hf does not have"
-        )
     close = difflib.get_close_matches(name, KNOWN_MODELS, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise OSError(f"there is no model {name!r}; {hint}Known names: {', '.join(KNOWN_MODELS)}")
@@ -108,13 +126,14 @@ def repository_of(name: str) -> str | None:
 
 
 def vit_config_of(config: PretrainedConfig) -> PretrainedConfig:
-    """The ViT inside a configuration: that of the backbone for a segmenter, else the configuration itself."""
+    """The ViT inside a configuration: the backbone's for segmenters and detectors, else the configuration itself."""
     return getattr(config, "backbone_config", config)
 
 
 def count_parameters(config: PretrainedConfig) -> int:
     """Number of parameters of the model of this configuration, without allocating them."""
-    model_class = S5ForSemanticSegmentation if isinstance(config, S5SegmentationConfig) else S5ViTBackbone
+    classes = {S5SegmentationConfig: S5ForSemanticSegmentation, S5DetectionConfig: S5ForOrientedObjectDetection}
+    model_class = classes.get(type(config), S5ViTBackbone)
     with torch.device("meta"):
         model = model_class(config)
     return sum(parameter.numel() for parameter in model.parameters())

@@ -25,11 +25,16 @@ AUTO_CLASSES = {
         "AutoConfig": "S5SegmentationConfig",
         "AutoModelForSemanticSegmentation": "S5ForSemanticSegmentation",
     },
+    "s5_detection": {
+        "AutoConfig": "S5DetectionConfig",
+        "AutoModelForObjectDetection": "S5ForOrientedObjectDetection",
+    },
 }
 PROCESSOR_CLASSES = {"AutoImageProcessor": "S5ImageProcessor"}
 CODE_FILES = {
     "s5_vit": ("configuration_s5", "modeling_s5_vit", "image_processing_s5"),
     "s5_segmentation": ("configuration_s5", "modeling_s5_segmentation", "image_processing_s5"),
+    "s5_detection": ("configuration_s5", "modeling_s5_detection", "image_processing_s5"),
 }
 
 # All classes are reached through one file. transformers copies only what a file itself imports (5.0), and makes one

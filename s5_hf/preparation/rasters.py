@@ -19,7 +19,7 @@ from .crops import Window
 if TYPE_CHECKING:
     import rasterio
 
-__all__ = ["PADDING_RGB", "Scaling", "open_raster", "pad_to", "unlimited_pixels"]
+__all__ = ["PADDING_RGB", "Scaling", "open_raster", "pad_to", "pillow_reads", "unlimited_pixels"]
 
 PADDING_RGB = (124, 116, 104)
 """What fills a patch beyond the image: the mean colour, as the official DOTA patches have it."""
@@ -88,7 +88,7 @@ def open_raster(
         ValueError: a band is asked for that the file does not have.
     """
     scaling = scaling or Scaling()
-    if bands is None and scaling.values is None and _pillow_reads(path):
+    if bands is None and scaling.values is None and pillow_reads(path):
         with unlimited_pixels(), Image.open(path) as image:
             yield _PillowRaster(image, path)
         return
@@ -119,7 +119,7 @@ def _inside(window: Window, raster: Raster) -> Window:
     return Window(left, top, min(window.right, raster.width), min(window.bottom, raster.height))
 
 
-def _pillow_reads(path: Path) -> bool:
+def pillow_reads(path: Path) -> bool:
     """Whether Pillow gives the file's true values: it cuts 16-bit colours to 8 bits and mistakes a fourth band."""
     try:
         with unlimited_pixels(), Image.open(path) as image:

@@ -6,10 +6,10 @@ goes on with the exact next batch.
 
 import itertools
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -44,14 +44,19 @@ class BatchOrder:
     def batch(self, index: int) -> list[tuple[int, int]]:
         """(sample, epoch) of each row of batch `index`."""
         first = (index * self.world_size + self.rank) * self.batch_size
-        rows = []
-        for position in range(first, first + self.batch_size):
-            epoch, offset = divmod(position, self.num_samples)
-            rows.append((int(epoch_permutation(self.num_samples, self.seed, epoch)[offset]), epoch))
-        return rows
+        return endless_samples(self.num_samples, self.seed, first, self.batch_size)
 
 
-@lru_cache(maxsize=8)
+def endless_samples(num_samples: int, seed: int, first: int, count: int) -> list[tuple[int, int]]:
+    """(sample, epoch) of `count` places of the endless sequence of a dataset, from place `first` on."""
+    samples = []
+    for position in range(first, first + count):
+        epoch, offset = divmod(position, num_samples)
+        samples.append((int(epoch_permutation(num_samples, seed, epoch)[offset]), epoch))
+    return samples
+
+
+@lru_cache(maxsize=32)
 def epoch_permutation(num_samples: int, seed: int, epoch: int) -> np.ndarray:
     """The order of the samples in an epoch."""
     return np.random.default_rng([seed, epoch]).permutation(num_samples)
@@ -101,27 +106,52 @@ class IndexedBatches:
 
     def start(self, taken: int) -> Iterator[Row]:
         """Batches from number `taken` on, for ever."""
-        return iter(
-            DataLoader(
-                self.dataset,
-                batch_sampler=OrderedFrom(self.order, taken),
-                num_workers=self.num_workers,
-                collate_fn=stack_rows,
-                worker_init_fn=leave_interrupts,
-                pin_memory=torch.cuda.is_available(),
-                generator=torch.Generator(),  # or the loader would draw from, and change, torch's own state
-            )
+        return load_in_order(self.dataset, self.order, taken, self.num_workers)
+
+
+class Order(Protocol):
+    """Says which places of a dataset make up batch `index`."""
+
+    def batch(self, index: int) -> list[tuple[int, ...]]: ...
+
+
+def load_in_order(
+    dataset: Any,
+    order: Order,
+    taken: int,
+    num_workers: int,
+    collate: Callable[[Sequence[Row]], Any] | None = None,
+) -> Iterator[Any]:
+    """Batches of a dataset from number `taken` on, for ever.
+
+    Args:
+        dataset: gives a row for every place of the order.
+        order: of the places.
+        taken: number of the first batch.
+        num_workers: processes; 0 reads in this one.
+        collate: makes a batch of its rows; by default every column is stacked.
+    """
+    return iter(
+        DataLoader(
+            dataset,
+            batch_sampler=OrderedFrom(order, taken),
+            num_workers=num_workers,
+            collate_fn=stack_rows if collate is None else collate,
+            worker_init_fn=leave_interrupts,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # or the loader would draw from, and change, torch's own state
         )
+    )
 
 
 @dataclass(frozen=True)
 class OrderedFrom:
     """The endless sequence of batches from one on; what `DataLoader` calls a batch sampler."""
 
-    order: BatchOrder
+    order: Order
     first: int
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
         return (self.order.batch(index) for index in itertools.count(self.first))
 
 

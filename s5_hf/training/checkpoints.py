@@ -2,6 +2,7 @@
 
     run/checkpoints/step-00002000/
         segmenter/   config.json, model.safetensors: for AutoModelForSemanticSegmentation.from_pretrained
+                     (detector/ in a run that trains one: for AutoModelForObjectDetection)
         encoder/     the backbone alone: for AutoModel and AutoBackbone
         average/     the segmenter with averaged weights, where the recipe asks for them
         state/       what Accelerate saves (weights, optimizer, scaler, RNG of every process)
@@ -25,9 +26,12 @@ from transformers import PreTrainedModel
 from ..atomic import atomic_folder
 from ..modeling.image_processing_s5 import S5ImageProcessor
 from .errors import CheckpointError
-from .recipe import Recipe, differing_keys
+from .recipe_reading import SectionedRecipe, differing_keys
 
 FOLDER_NAME = re.compile(r"^step-(\d+)$")
+StateDict = dict[str, torch.Tensor]
+# Folders of a whole model, by what it does.
+SEGMENTER, DETECTOR = "segmenter", "detector"
 # A full disk shows as each of these: Python's own, torch's writer, the writer of safetensors.
 WRITE_ERRORS = (OSError, RuntimeError, SafetensorError)
 
@@ -40,14 +44,24 @@ class Checkpoints:
         keep: how many of the last to keep.
         accelerator: whose prepared model, optimizer and scaler are saved.
         recipe: of the run.
-        processor: saved beside the segmenter.
+        processor: saved beside the model.
+        saved_form: what the bare model and its state dictionary become in a saved model; the same by default.
+        model_folder: name of the folder of the whole model.
     """
 
     def __init__(
-        self, folder: Path, keep: int, accelerator: Accelerator, recipe: Recipe, processor: S5ImageProcessor
+        self,
+        folder: Path,
+        keep: int,
+        accelerator: Accelerator,
+        recipe: SectionedRecipe,
+        processor: S5ImageProcessor,
+        saved_form: Callable[[torch.nn.Module, StateDict], StateDict] | None = None,
+        model_folder: str = SEGMENTER,
     ) -> None:
         self.folder, self.keep = folder, keep
         self.accelerator, self.recipe, self.processor = accelerator, recipe, processor
+        self.saved_form, self.model_folder = saved_form, model_folder
 
     def save(self, step: int, model: torch.nn.Module, average: PreTrainedModel | None = None) -> Path:
         """Write the checkpoint after `step` steps. All processes call it together.
@@ -63,7 +77,7 @@ class Checkpoints:
         final = self.folder / f"step-{step:08d}"
         temporary = self.folder / f".step-{step:08d}.partial"
         self._on_main_process(lambda: shutil.rmtree(temporary, ignore_errors=True))  # of a run that was killed
-        state_dict = self.accelerator.get_state_dict(model)  # all processes take part where weights are sharded
+        state_dict = self.saved_state(model)
         error = self._on_every_process(lambda: self._write(temporary, step, model, state_dict, average))
         if error is None:
             error = self._on_main_process(lambda: self._publish(temporary, final))
@@ -74,6 +88,13 @@ class Checkpoints:
                 f"the checkpoint of step {step} could not be written to {self.folder}: {error}. {self.last_good()}"
             )
         return final
+
+    def saved_state(self, model: torch.nn.Module) -> StateDict:
+        """The weights as they are saved. All processes call it together, because weights may be sharded."""
+        state_dict = self.accelerator.get_state_dict(model)
+        if self.saved_form is None:
+            return state_dict
+        return self.saved_form(self.accelerator.unwrap_model(model), state_dict)
 
     def load(self, folder: Path) -> int:
         """Take up a checkpoint; returns the number of steps that were made.
@@ -136,7 +157,8 @@ class Checkpoints:
     ) -> None:
         self.accelerator.save_state(str(temporary / "state"))
         if self.accelerator.is_main_process:
-            save_segmenter(self.accelerator.unwrap_model(model), temporary, self.processor, state_dict)
+            bare = self.accelerator.unwrap_model(model)
+            save_networks(bare, temporary, self.processor, state_dict, self.model_folder)
             if average is not None:
                 average.save_pretrained(temporary / "average")
                 self.processor.save_pretrained(temporary / "average")
@@ -171,25 +193,26 @@ class Checkpoints:
         return self._on_every_process(action if main else lambda: None)
 
 
-def save_segmenter(
+def save_networks(
     model: PreTrainedModel,
     folder: Path,
     processor: S5ImageProcessor,
     state_dict: dict[str, torch.Tensor] | None = None,
+    model_folder: str = SEGMENTER,
 ) -> None:
-    """Save a segmenter to `folder/segmenter` and its backbone to `folder/encoder`, each with the image processor."""
+    """Save a whole model to `folder/<model_folder>` and its backbone to `folder/encoder`, with the image processor."""
     state_dict = model.state_dict() if state_dict is None else state_dict
     prefix = "backbone."
     encoder = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
-    model.save_pretrained(folder / "segmenter", state_dict=state_dict)
+    model.save_pretrained(folder / model_folder, state_dict=state_dict)
     model.backbone.save_pretrained(folder / "encoder", state_dict=encoder)
-    for name in ("segmenter", "encoder"):
+    for name in (model_folder, "encoder"):
         processor.save_pretrained(folder / name)
 
 
 def copy_result(checkpoint: Path, output_dir: Path) -> None:
     """Copy the networks of the last checkpoint to where a user looks for the result of a run."""
-    for source in (checkpoint / "segmenter", checkpoint / "encoder", checkpoint / "average"):
+    for source in (checkpoint / name for name in (SEGMENTER, DETECTOR, "encoder", "average")):
         if source.is_dir():
             shutil.rmtree(output_dir / source.name, ignore_errors=True)
             with atomic_folder(output_dir / source.name) as temporary:

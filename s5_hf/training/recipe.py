@@ -5,31 +5,28 @@ A YAML file holds flat keys, the fields of the classes below. `--key value` on t
 Unknown keys and values of the wrong type are refused.
 """
 
-import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, NoReturn
-
-import yaml
-from transformers import HfArgumentParser
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 from ..semi_supervised import method_names
-
-
-def option(default: Any, help: str) -> Any:
-    """A field with its default and its line of `--help`."""
-    metadata = {"help": help.replace("%", "%%")}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+from .recipe_reading import (
+    SectionedRecipe,
+    differing_keys,
+    option,
+    parse_sections,
+    read_yaml,
+    require_positive,
+    settings_to_arguments,
+    split_file,
+)
 
 
 @dataclass
-class ModelSettings:
-    """The network."""
+class EncoderSettings:
+    """The backbone."""
 
     model_size: str = option("b", "size of a new S5 ViT: ti, s, b, l or h")
     hidden_size: int | None = option(None, "width of a new ViT of another size than the named ones")
@@ -37,15 +34,40 @@ class ModelSettings:
     num_attention_heads: int | None = option(None, "heads of a new ViT of another size")
     encoder: str | None = option(None, "folder or name of pre-trained encoder weights, such as those of MAE")
     segmenter: str | None = option(None, "folder or name of a whole segmenter to start from")
-    decoder_channels: int = option(256, "width of the UPerNet decoder")
     drop_path_rate: float = option(0.1, "stochastic depth of the last block")
-    classifier_dropout: float = option(0.1, "channel dropout before the classifier")
     gradient_checkpointing: bool = option(False, "recompute activations: less memory, more time")
+
+
+@dataclass
+class ModelSettings(EncoderSettings):
+    """The network."""
+
+    decoder_channels: int = option(256, "width of the UPerNet decoder")
+    classifier_dropout: float = option(0.1, "channel dropout before the classifier")
     freeze_batch_norm: bool = option(False, "keep batch norm statistics as they are")
 
 
 @dataclass
-class DataSettings:
+class ViewSettings:
+    """How images become crops."""
+
+    num_workers: int = option(4, "processes that decode and crop; pre-training has them for each of its two streams")
+    crop_size: int = option(512, "side of the crops in pixels, a multiple of the patch size")
+    scale_range: list[float] = option([0.5, 2.0], "range of the random scale")
+    image_mean: list[float] = option([0.485, 0.456, 0.406], "mean of each channel, for images in 0..1")
+    image_std: list[float] = option([0.229, 0.224, 0.225], "standard deviation of each channel")
+
+    def check(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        require_positive({"crop_size": self.crop_size})
+        if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
+            raise ValueError(f"scale_range must be two positive numbers, the smaller first, got {self.scale_range}")
+        if len(self.image_mean) != len(self.image_std):
+            raise ValueError(f"image_mean has {len(self.image_mean)} channels, image_std {len(self.image_std)}")
+
+
+@dataclass
+class DataSettings(ViewSettings):
     """Labelled, unlabelled and validation images."""
 
     labelled_dataset: str = option("s5-isaid", "name of the labelled dataset for load_dataset")
@@ -63,11 +85,6 @@ class DataSettings:
     mean_excludes: list[str] = option([], "classes left out of mIoU, such as iSAID's background")
     ignore_index: int = option(255, "mask value without a class")
     streaming: bool = option(False, "stream the datasets instead of indexing them")
-    num_workers: int = option(4, "processes that decode and crop, for each of the two streams")
-    crop_size: int = option(512, "side of the crops in pixels, a multiple of the patch size")
-    scale_range: list[float] = option([0.5, 2.0], "range of the random scale")
-    image_mean: list[float] = option([0.485, 0.456, 0.406], "mean of each channel, for images in 0..1")
-    image_std: list[float] = option([0.229, 0.224, 0.225], "standard deviation of each channel")
 
 
 @dataclass
@@ -86,12 +103,9 @@ class MethodSettings:
 
 
 @dataclass
-class OptimizerSettings:
-    """Steps, batches and AdamW."""
+class AdamWSettings:
+    """AdamW, its schedule and its precision."""
 
-    total_steps: int = option(120_000, "optimizer steps")
-    labelled_batch_size: int = option(12, "labelled images per process and micro-step")
-    unlabelled_batch_size: int = option(12, "unlabelled images per process and micro-step")
     gradient_accumulation: int = option(1, "micro-steps per optimizer step")
     learning_rate: float = option(5e-5, "highest learning rate")
     weight_decay: float = option(0.01, "of all parameters but norms and positions")
@@ -101,10 +115,19 @@ class OptimizerSettings:
     schedule: Literal["cosine", "poly", "constant"] = option("cosine", "course of the learning rate")
     warmup_steps: int = option(0, "steps of linear warm-up")
     gradient_clip: float | None = option(None, "largest gradient norm; null for none")
-    weight_average_decay: float | None = option(None, "decay of an average of the weights; null for none")
     mixed_precision: Literal["no", "fp16", "bf16"] = option("no", "precision of both passes")
     compile: bool = option(False, "torch.compile the network")
     sync_batch_norm: bool = option(True, "share batch statistics between GPU processes")
+
+
+@dataclass
+class OptimizerSettings(AdamWSettings):
+    """Steps, batches and AdamW."""
+
+    total_steps: int = option(120_000, "optimizer steps")
+    labelled_batch_size: int = option(12, "labelled images per process and micro-step")
+    unlabelled_batch_size: int = option(12, "unlabelled images per process and micro-step")
+    weight_average_decay: float | None = option(None, "decay of an average of the weights; null for none")
 
 
 @dataclass
@@ -122,32 +145,36 @@ class RunSettings:
     trackers: list[str] = option(["tensorboard"], "trackers of Accelerate by name; 'none' for none")
     deterministic: bool = option(False, "ask torch for deterministic algorithms")
 
+    def check(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        require_positive(
+            {
+                "checkpoint_steps": self.checkpoint_steps,
+                "keep_checkpoints": self.keep_checkpoints,
+                "logging_steps": self.logging_steps,
+            }
+        )
 
-SECTIONS = {
-    "model": ModelSettings,
-    "data": DataSettings,
-    "method": MethodSettings,
-    "optimizer": OptimizerSettings,
-    "run": RunSettings,
-}
-# What may change between a run and its continuation without changing its result.
-FREE_TO_CHANGE = {field.name for field in dataclasses.fields(RunSettings)} - {"seed", "deterministic"} | {
-    "num_workers",
-    "labelled_dir",
-    "unlabelled_dir",
-    "validation_split",
-    "validation_count",
-    "mean_excludes",
-    "gradient_checkpointing",
-    "compile",
-    "encoder",
-    "segmenter",
-}
+
+SECTIONS = (ModelSettings, DataSettings, MethodSettings, OptimizerSettings, RunSettings)
+# What a run may change when it is taken up again, beside its bookkeeping.
+SAME_RESULT = frozenset({"num_workers", "gradient_checkpointing", "compile", "encoder", "segmenter"})
+
+
+def bookkeeping(run: type[RunSettings]) -> frozenset[str]:
+    """The keys of a section that do not change the result of a run."""
+    return frozenset(field.name for field in dataclasses.fields(run)) - {"seed", "deterministic"}
 
 
 @dataclass
-class Recipe:
+class Recipe(SectionedRecipe):
     """All settings of a run, by section."""
+
+    FREE_TO_CHANGE: ClassVar[frozenset[str]] = (
+        bookkeeping(RunSettings)
+        | SAME_RESULT
+        | {"labelled_dir", "unlabelled_dir", "validation_split", "validation_count", "mean_excludes"}
+    )
 
     model: ModelSettings
     data: DataSettings
@@ -162,22 +189,7 @@ class Recipe:
         Raises:
             ValueError: for an unknown key or a value that does not fit.
         """
-        return parse_recipe(settings_to_arguments(settings, "the settings"))
-
-    def to_dict(self) -> dict[str, Any]:
-        """All keys, flat, as a YAML file holds them."""
-        return {key: value for name in SECTIONS for key, value in dataclasses.asdict(getattr(self, name)).items()}
-
-    def to_yaml(self) -> str:
-        """The file that gives this recipe."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False)
-
-
-class RecipeParser(HfArgumentParser):
-    """Raises a ValueError where argparse would leave the program."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
+        return parse_recipe(settings_to_arguments(settings, SECTIONS, "the settings"))
 
 
 def read_recipe(arguments: Sequence[str] | None = None, description: str | None = None) -> Recipe:
@@ -191,77 +203,35 @@ def read_recipe(arguments: Sequence[str] | None = None, description: str | None 
         ValueError: for unknown keys, values of the wrong type and settings that contradict each other.
         FileNotFoundError: if there is no such file.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    path = arguments.pop(0) if arguments and not arguments[0].startswith("-") else None
-    from_file = read_yaml(Path(path)) if path else []
+    path, arguments = split_file(sys.argv[1:] if arguments is None else arguments)
+    from_file = settings_to_arguments(read_yaml(path), SECTIONS, str(path)) if path else []
     return parse_recipe([*from_file, *arguments], description)
-
-
-def read_yaml(path: Path) -> list[str]:
-    """The settings of a recipe file as command-line arguments."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no recipe file {path}")
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no valid YAML: {error}") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path} must hold `key: value` lines, got {type(settings).__name__}")
-    return settings_to_arguments(settings, str(path))
-
-
-def settings_to_arguments(settings: dict[str, Any], source: str) -> list[str]:
-    """`{"key": value}` as `["--key", "value"]`; a value of `None` stands for the default."""
-    known = [field.name for section in SECTIONS.values() for field in dataclasses.fields(section)]
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
-        raise ValueError(f"{source} has unknown keys: {', '.join(map(str, unknown))}; known keys: {', '.join(known)}")
-    arguments = []
-    for key, value in settings.items():
-        values = value if isinstance(value, (list, tuple)) else [value]
-        if value is not None and values:
-            arguments += [f"--{key}", *map(str, values)]
-    return arguments
 
 
 def parse_recipe(arguments: Sequence[str], description: str | None = None) -> Recipe:
     """The recipe of `--key value` arguments; a later one goes before an earlier one."""
-    parser = RecipeParser(
-        list(SECTIONS.values()),
-        description=description,
-        usage="%(prog)s [recipe.yaml] [--key value ...]",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    recipe = Recipe(*parser.parse_args_into_dataclasses(args=list(arguments), look_for_args_file=False))
+    recipe = Recipe(*parse_sections(SECTIONS, arguments, description))
     check_recipe(recipe)
     return recipe
 
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise a ValueError for settings that cannot work."""
-    data, optimizer, run = recipe.data, recipe.optimizer, recipe.run
+    data, optimizer = recipe.data, recipe.optimizer
     if recipe.method.method not in method_names():
         raise ValueError(f"unknown method {recipe.method.method!r}; known methods: {', '.join(method_names())}")
-    positive = {
-        "total_steps": optimizer.total_steps,
-        "labelled_batch_size": optimizer.labelled_batch_size,
-        "unlabelled_batch_size": optimizer.unlabelled_batch_size,
-        "gradient_accumulation": optimizer.gradient_accumulation,
-        "crop_size": data.crop_size,
-        "checkpoint_steps": run.checkpoint_steps,
-        "keep_checkpoints": run.keep_checkpoints,
-        "logging_steps": run.logging_steps,
-        "labelled_count": data.labelled_count,
-        "validation_count": data.validation_count,
-    }
-    for key, value in positive.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{key} must be at least 1, got {value}")
-    if len(data.scale_range) != 2 or not 0 < data.scale_range[0] <= data.scale_range[1]:
-        raise ValueError(f"scale_range must be two positive numbers, the smaller first, got {data.scale_range}")
-    if len(data.image_mean) != len(data.image_std):
-        raise ValueError(f"image_mean has {len(data.image_mean)} channels, image_std {len(data.image_std)}")
+    require_positive(
+        {
+            "total_steps": optimizer.total_steps,
+            "labelled_batch_size": optimizer.labelled_batch_size,
+            "unlabelled_batch_size": optimizer.unlabelled_batch_size,
+            "gradient_accumulation": optimizer.gradient_accumulation,
+            "labelled_count": data.labelled_count,
+            "validation_count": data.validation_count,
+        }
+    )
+    data.check()
+    recipe.run.check()
     if recipe.model.encoder and recipe.model.segmenter:
         raise ValueError("give encoder or segmenter, not both: a segmenter brings its encoder")
     if data.unlabelled_dataset == "rest" and data.labelled_count is None:
@@ -273,11 +243,16 @@ def check_recipe(recipe: Recipe) -> None:
         )
 
 
-def differing_keys(saved: dict[str, Any], recipe: Recipe) -> dict[str, tuple[Any, Any]]:
-    """Keys whose change would make a resumed run another run, with (saved, present) values."""
-    present = recipe.to_dict()
-    return {
-        key: (saved.get(key), present.get(key))
-        for key in [*present, *(key for key in saved if key not in present)]
-        if key not in FREE_TO_CHANGE and saved.get(key) != present.get(key)
-    }
+__all__ = [
+    "AdamWSettings",
+    "DataSettings",
+    "EncoderSettings",
+    "MethodSettings",
+    "ModelSettings",
+    "OptimizerSettings",
+    "Recipe",
+    "RunSettings",
+    "ViewSettings",
+    "differing_keys",
+    "read_recipe",
+]

@@ -1,7 +1,7 @@
 """Learning rates as a function of the step. A schedule without state resumes by itself."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -31,6 +31,16 @@ def learning_rate_factor(schedule: str, step: int, total_steps: int, warmup_step
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     return SCHEDULES[schedule](min(1.0, (step - warmup_steps) / (total_steps - warmup_steps)))
+
+
+def milestone_factor(epoch: float, milestones: Sequence[float], factor: float) -> float:
+    """Factor of the learning rate after the milestones (epochs) that have passed: `factor` for each of them."""
+    return factor ** sum(epoch >= milestone for milestone in milestones)
+
+
+def linear_warmup(step: int, warmup_steps: int, start: float) -> float:
+    """Factor that grows linearly from `start` at step 0 to 1 at step `warmup_steps`, as in mmdetection."""
+    return 1.0 if step >= warmup_steps else start + (1 - start) * step / warmup_steps
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> float:

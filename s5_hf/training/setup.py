@@ -17,6 +17,7 @@ from .batches import Row
 from .checkpoints import Checkpoints
 from .optimizer import make_optimizer
 from .recipe import Recipe
+from .recipe_reading import SectionedRecipe
 from .segmentation_data import SegmentationData, labelled_batches, load_data, unlabelled_batches
 from .starting_model import starting_model, synchronise_batch_norm
 from .throughput import Throughput, forward_flops, peak_flops, step_flops
@@ -31,7 +32,7 @@ class Training:
     Attributes:
         accelerator: of Accelerate.
         data: the datasets.
-        model: prepared, `None` after `release`; the bare one is `accelerator.unwrap_model(model)`.
+        model: prepared, `None` once it is released; the bare one is `accelerator.unwrap_model(model)`.
         method: attached to the bare model.
         optimizer: prepared.
         average: of the weights, `None` where the recipe has none.
@@ -49,15 +50,6 @@ class Training:
     checkpoints: Checkpoints
     throughput: Throughput
     first_step: int
-
-    def release(self) -> None:
-        """Let go of the network before the processes part.
-
-        DDP keeps the connection of the processes alive. If it is freed last, the destructor of the connection runs
-        with the interpreter locked and can wait for ever for a thread of its own (seen with gloo, once in some runs).
-        """
-        self.model = self.optimizer = None
-        self.accelerator.free_memory()
 
 
 def set_up(recipe: Recipe, data: SegmentationData | None = None) -> Training:
@@ -108,7 +100,7 @@ def set_up(recipe: Recipe, data: SegmentationData | None = None) -> Training:
     return Training(accelerator, data, model, method, optimizer, average, checkpoints, throughput, first_step)
 
 
-def make_accelerator(recipe: Recipe) -> Accelerator:
+def make_accelerator(recipe: SectionedRecipe) -> Accelerator:
     """Accelerate with the recipe's precision and trackers.
 
     Raises:
@@ -133,12 +125,12 @@ def make_recipe_method(recipe: Recipe) -> Method:
     return make_method(recipe.method.method, **{name: settings[name] for name in options & set(settings)})
 
 
-def processor(recipe: Recipe) -> S5ImageProcessor:
+def processor(recipe: SectionedRecipe) -> S5ImageProcessor:
     """The image processor that goes with the networks of a recipe."""
     return S5ImageProcessor(image_mean=recipe.data.image_mean, image_std=recipe.data.image_std)
 
 
-def synchronise(model: torch.nn.Module, recipe: Recipe, accelerator: Accelerator) -> torch.nn.Module:
+def synchronise(model: torch.nn.Module, recipe: SectionedRecipe, accelerator: Accelerator) -> torch.nn.Module:
     """Share batch norm statistics between processes, if the recipe asks for it."""
     if not recipe.optimizer.sync_batch_norm:
         return model
@@ -217,14 +209,4 @@ def validation_settings(recipe: Recipe, data: SegmentationData) -> ValidationSet
     )
 
 
-def explain_worker_death(error: RuntimeError, last_good: str) -> str | None:
-    """A message for the death of a data worker, `None` for another error. torch names its workers so."""
-    if "DataLoader worker" not in str(error):
-        return None
-    return (
-        f"a worker process that reads data died ({str(error).splitlines()[0]}). Too little memory, also too little "
-        f"shared memory, is the usual reason: try a smaller num_workers. {last_good}"
-    )
-
-
-__all__ = ["Training", "batch_source", "explain_worker_death", "set_up", "validation_settings"]
+__all__ = ["Training", "batch_source", "set_up", "validation_settings"]

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from transformers import AutoBackbone, AutoConfig
+from transformers import AutoBackbone, AutoConfig, PreTrainedModel
 
 from ..modeling.configuration_s5 import S5SegmentationConfig, S5ViTConfig
 from ..modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
-from .recipe import ModelSettings
+from .recipe import EncoderSettings, ModelSettings
 
 
 def starting_model(
@@ -59,6 +59,20 @@ def new_config(
     settings: ModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int
 ) -> S5SegmentationConfig:
     """The configuration of a network with new weights."""
+    return S5SegmentationConfig(
+        backbone_config=new_backbone_config(settings, crop_size, channels),
+        tasks={task: list(labels)},
+        decoder_channels=settings.decoder_channels,
+        classifier_dropout=settings.classifier_dropout,
+    )
+
+
+def new_backbone_config(settings: EncoderSettings, crop_size: int, channels: int) -> S5ViTConfig:
+    """The configuration of a new S5 ViT, with position embeddings for the grid of a crop.
+
+    Raises:
+        ValueError: if its size is given in part only, or the crop is no multiple of the patch size.
+    """
     sizes = {
         "hidden_size": settings.hidden_size,
         "num_hidden_layers": settings.num_hidden_layers,
@@ -70,16 +84,10 @@ def new_config(
     shared = {"image_size": crop_size, "num_channels": channels, "drop_path_rate": settings.drop_path_rate}
     if crop_size % S5ViTConfig().patch_size:
         raise ValueError(f"crop_size {crop_size} is not a multiple of the patch size {S5ViTConfig().patch_size}")
-    backbone = S5ViTConfig(**given, **shared) if given else S5ViTConfig.from_size(settings.model_size, **shared)
-    return S5SegmentationConfig(
-        backbone_config=backbone,
-        tasks={task: list(labels)},
-        decoder_channels=settings.decoder_channels,
-        classifier_dropout=settings.classifier_dropout,
-    )
+    return S5ViTConfig(**given, **shared) if given else S5ViTConfig.from_size(settings.model_size, **shared)
 
 
-def check_fit(model: S5ForSemanticSegmentation, crop_size: int, channels: int) -> None:
+def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
     """Raise a ValueError unless the network takes such crops."""
     patch_size = getattr(model.backbone.config, "patch_size", 1)
     if isinstance(patch_size, int) and crop_size % patch_size:

@@ -13,6 +13,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..atomic import atomic_file
+from ..metrics import ConfusionMatrix
+from ..metrics.segmentation_scores import intersection_over_union
 from ..semi_supervised.pseudo_labels import predict
 from ..visualization import add_legend, colorize_mask, contact_sheet
 from .augmentations import normalize, to_unit_range
@@ -76,8 +78,8 @@ def validate(
     if len(samples) == 0:
         raise ValueError("the validation dataset is empty: it has no samples")
     count, rank, world = len(settings.labels), accelerator.process_index, accelerator.num_processes
-    confusion = torch.zeros(2, count, count, dtype=torch.int64)  # of all pixels, of confident ones; rows are labels
-    predicted = torch.zeros(2, count, dtype=torch.int64)
+    everything, confident = (ConfusionMatrix(count, IGNORED, accelerator.device) for _ in range(2))
+    predicted = torch.zeros(2, count, dtype=torch.int64, device=accelerator.device)  # all pixels, confident ones
     tiles: list[Image.Image] = []
     rounds = math.ceil(len(samples) / world)
     for turn in tqdm(range(rounds), "validation", disable=not accelerator.is_main_process, leave=False):
@@ -93,49 +95,34 @@ def validate(
         name = str(sample.get("id", index))
         mask = checked_mask(np.asarray(sample["mask"]), count, settings.ignore_index, name)
         labels = torch.from_numpy(mask.astype(np.int64)).to(accelerator.device)
-        confident = found.confidence[0] >= settings.threshold
-        for place, chosen in enumerate((torch.ones_like(confident), confident)):
-            confusion[place] += confusion_matrix(found.labels[0], labels, chosen, count).cpu()
-            predicted[place] += torch.bincount(found.labels[0][chosen], minlength=count).cpu()
+        sure = found.confidence[0] >= settings.threshold
+        for place, (matrix, chosen) in enumerate(((everything, torch.ones_like(sure)), (confident, sure))):
+            matrix.update(found.labels[0][chosen], labels[chosen])
+            predicted[place] += torch.bincount(found.labels[0][chosen], minlength=count)
         if accelerator.is_main_process and len(tiles) < 4 * settings.panel_images:
             tiles += panel_tiles(pixels, found.labels[0], found.confidence[0], settings)
-    confusion = accelerator.reduce(confusion.to(accelerator.device), "sum").cpu()
-    predicted = accelerator.reduce(predicted.to(accelerator.device), "sum").cpu()
+    everything, confident = everything.reduce(accelerator), confident.reduce(accelerator)
+    predicted = accelerator.reduce(predicted, "sum").cpu()
     if tiles and panel_path is not None:
         captions = ["image", "prediction", "confidence", "pseudo-label"] * (len(tiles) // 4)
         with atomic_file(panel_path) as temporary:
             sheet = add_legend(contact_sheet(tiles, captions), settings.labels, list(settings.palette)[:count])
             sheet.save(temporary, format="PNG")
-    return summarise(confusion, predicted, settings)
+    return summarise(everything, confident, predicted, settings)
 
 
-def confusion_matrix(
-    predicted: torch.Tensor, labels: torch.Tensor, chosen: torch.Tensor, num_classes: int
-) -> torch.Tensor:
-    """Counts `(labels, predictions)` of the chosen pixels that have a label."""
-    chosen = chosen & (labels != IGNORED)
-    pairs = labels[chosen] * num_classes + predicted[chosen]
-    return torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)
-
-
-def intersection_over_union(confusion: torch.Tensor) -> torch.Tensor:
-    """IoU of each class, float64; NaN for a class that neither occurs nor is predicted."""
-    confusion = confusion.double()
-    intersection = confusion.diagonal()
-    return intersection / (confusion.sum(0) + confusion.sum(1) - intersection)
-
-
-def summarise(confusion: torch.Tensor, predicted: torch.Tensor, settings: ValidationSettings) -> dict[str, float]:
+def summarise(
+    everything: ConfusionMatrix, confident: ConfusionMatrix, predicted: torch.Tensor, settings: ValidationSettings
+) -> dict[str, float]:
     """The values of [`validate`] from its counts."""
-    everything, confident = confusion.double()
-    iou = intersection_over_union(everything)
-    counted = torch.tensor([label not in settings.mean_excludes for label in settings.labels])
+    left_out = [index for index, label in enumerate(settings.labels) if label in settings.mean_excludes]
     values = {
-        "miou": iou[counted].nanmean().item(),
-        "confident_accuracy": (confident.diagonal().sum() / confident.sum()).item(),
+        "miou": everything.mean_iou(left_out),
+        "confident_accuracy": confident.overall_accuracy(),
         "confident_share": (predicted[1].sum() / predicted[0].sum()).item(),
-        "histogram_drift": histogram_distance(predicted[1], everything.sum(1)),
+        "histogram_drift": histogram_distance(predicted[1], everything.counts.sum(1).cpu()),
     }
+    iou = intersection_over_union(everything.counts)
     shares = predicted[1].double() / predicted[0].double()
     for index, label in enumerate(settings.labels):
         values[f"iou/{label}"] = iou[index].item()

@@ -18,17 +18,19 @@ IGNORED = 255
 
 @dataclass(frozen=True)
 class WeakView:
-    """Random scale of the long side, random crop (padded with 0), horizontal and vertical flip.
+    """Random scale of the long side, random crop (padded with 0), horizontal and vertical flip, quarter turn.
 
     Args:
         crop_size: height and width of the crop in pixels.
         scale_range: the long side is scaled to a uniform integer between these multiples of its length.
         flip_probability: of each of the two flips.
+        rotation_probability: of a turn by 90 degrees (0 in pre-training, 0.5 in fine-tuning).
     """
 
     crop_size: int
     scale_range: tuple[float, float] = (0.5, 2.0)
     flip_probability: float = 0.5
+    rotation_probability: float = 0.0
 
     def __call__(
         self, image: Image.Image | np.ndarray, mask: Image.Image | np.ndarray | None, generator: torch.Generator
@@ -71,6 +73,9 @@ class WeakView:
         for axis in (-1, -2):
             if torch.rand((), generator=generator) < self.flip_probability:
                 view, view_labels = np.flip(view, axis), np.flip(view_labels, axis)
+        # Nothing is drawn where nothing turns, so that pre-training keeps its draws.
+        if self.rotation_probability and torch.rand((), generator=generator) < self.rotation_probability:
+            view, view_labels = np.rot90(view, axes=(-2, -1)), np.rot90(view_labels)
         return torch.from_numpy(np.ascontiguousarray(view)), torch.from_numpy(np.ascontiguousarray(view_labels))
 
     def _scaled_size(self, height: int, width: int, generator: torch.Generator) -> tuple[int, int]:

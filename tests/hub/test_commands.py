@@ -167,7 +167,7 @@ def test_convert_never_overwrites(run, checkpoint: Path, own_folders: Path):
         ),
         (("s5-vit-micro-upernet", "--store"), "stands for a 's5_segmentation' model, this is a 's5_vit' model"),
         (("my-model", "--store"), "there is no model 'my-model'"),
-        (("s5-vit-b-moe-det", "--store"), "reserved for the oriented object detector"),
+        (("s5-vit-b-moe-det", "--store"), "stands for a 's5_detection' model, this is a 's5_vit' model"),
     ],
 )
 def test_a_store_name_must_fit(arguments: tuple[str], message: str, run, checkpoint: Path, own_folders: Path):
@@ -204,6 +204,7 @@ def test_models_lists_names_sizes_and_places(
     assert set(rows) == set(KNOWN_MODELS)
     assert rows["s5-vit-micro"] == ["encoder", "0.1 M", "0.4 MB", "store"]
     assert rows["s5-vit-b-moe"] == ["4 tasks", "160.4 M", "", "official release"]
+    assert rows["s5-vit-b-moe-det"] == ["2 tasks", "140.6 M", "", "official release"]
     assert rows["s5-vit-h-upernet"] == ["isaid", "663.4 M", "", "official release"]
     assert rows["s5-vit-s"] == ["encoder", "23.8 M", "", "not published"]
     assert rows["s5-vit-l"][-1] == "Hub: someone/large"

@@ -18,9 +18,8 @@ from transformers.utils import cached_file, hub
 
 import s5_hf.hub.file_hook
 from s5_hf.hub import KNOWN_MODELS, count_parameters, install_file_hook, known_model, repository_variable, store_folder
-from s5_hf.hub.names import RESERVED_NAMES
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTModel
-from s5_hf.official_tasks import MOE_MDF_TASKS
+from s5_hf.official_tasks import DETECTION_TASKS, MOE_MDF_TASKS
 
 from .conftest import ENCODER, SEGMENTER, store_entries
 from .hub_server import LoopbackHub
@@ -33,6 +32,9 @@ PUBLISHED_MILLIONS = {
     "s5-vit-l-moe": 435.0,
     "s5-vit-h-upernet": 663.4,
     "s5-vit-h-moe": 824.5,
+    "s5-vit-b-moe-det": 140.64,
+    "s5-vit-l-moe-det": 380.91,
+    "s5-vit-h-moe-det": 733.90,
 }
 OPTIONAL_FILES = (
     "adapter_config.json",
@@ -49,10 +51,10 @@ def test_sizes_are_the_published_ones(name: str, millions: float):
 
 def test_official_files():
     files = {name: model.official_file for name, model in KNOWN_MODELS.items() if "micro" not in name}
-    assert len(files) == 15
+    assert len(files) == 20
     assert files["s5-vit-b"] == "vit_b_s4p.pth"
     assert files["s5-vit-l-upernet"] == "vit_l_s4p_upernet.pth"
-    assert files["s5-vit-h-moe"] == "s5_vit_h_moe_mdf.pth"
+    assert files["s5-vit-h-moe"] == files["s5-vit-h-moe-det"] == "s5_vit_h_moe_mdf.pth"
     assert all(file is None for name, file in files.items() if name.split("-")[2] in ("ti", "s"))
 
 
@@ -62,9 +64,10 @@ def test_every_name_has_a_configuration_and_a_processor_without_network(no_netwo
         assert type(config) is type(model.config)
         assert config.name_or_path == name
         vit = getattr(config, "backbone_config", config)
-        assert vit.num_experts == (4 if name.endswith("-moe") else 0)
-        if name.endswith("-moe"):
-            assert list(config.tasks) == list(MOE_MDF_TASKS)
+        tasks = MOE_MDF_TASKS if name.endswith("-moe") else DETECTION_TASKS if name.endswith("-moe-det") else ()
+        assert vit.num_experts == len(tasks)
+        if tasks:
+            assert list(config.tasks) == list(tasks)
     assert type(AutoImageProcessor.from_pretrained("s5-vit-h")) is S5ImageProcessor
     assert no_network == []
 
@@ -140,12 +143,6 @@ def test_installing_and_reloading_again_changes_nothing():
     importlib.reload(s5_hf)
     assert hub.cached_files is installed
     assert AutoConfig.from_pretrained("s5-vit-h").hidden_size == 1280
-
-
-@pytest.mark.parametrize("name", RESERVED_NAMES)
-def test_reserved_names_say_so(name: str):
-    with pytest.raises(OSError, match="oriented object detector, which this version of s5_hf does not have"):
-        AutoModel.from_pretrained(name)
 
 
 def test_an_unknown_name_without_network_lists_the_known(no_network: list[object]):

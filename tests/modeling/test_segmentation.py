@@ -257,6 +257,17 @@ def test_new_weights_are_drawn_for_every_part():
             assert (parameter == 1).all(), name
 
 
+def test_new_classifiers_are_unsure():
+    # A classifier of large weights is sure of nonsense, and FixMatch then learns from it.
+    torch.manual_seed(0)
+    config = S5SegmentationConfig(backbone_config=S5ViTConfig(**MICRO_VIT), tasks=MICRO_TASKS, decoder_channels=512)
+    model = S5ForSemanticSegmentation(config)
+    model.add_task("rails", ["ground", "rail"])
+    for classifier in model.classifiers:
+        assert classifier.weight.std().item() == pytest.approx(config.initializer_range, rel=0.15)
+        assert not classifier.bias.any()
+
+
 def test_loading_reports_nothing_missing(dense_model, tmp_path):
     dense_model.save_pretrained(tmp_path)
     _, info = S5ForSemanticSegmentation.from_pretrained(tmp_path, output_loading_info=True)

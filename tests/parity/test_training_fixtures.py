@@ -9,6 +9,11 @@ from torch.nn import functional
 
 from s5_hf.modeling import S5ForSemanticSegmentation
 from s5_hf.semi_supervised import FixMatch, LabelledBatch, UnlabelledBatch
+from s5_hf.training.fine_tuning_recipe import FineTuningModelSettings
+from s5_hf.training.joint_batches import JointBatch
+from s5_hf.training.joint_model import joint_model
+from s5_hf.training.joint_step import JointStep, TaskLoss
+from s5_hf.training.task_data import TaskData
 from tests.parity.conftest import assert_close
 
 
@@ -180,3 +185,53 @@ def test_joint_steps(converted, arrays, mixed):
         optimizer.step()
         after = S5ForSemanticSegmentation.from_pretrained(converted(f"micro_mdf_train_after{step + 1}")).state_dict()
         changes.assert_equal(model, after)
+
+
+def test_joint_steps_of_the_training_loop(converted, arrays):
+    """The step of examples/finetune_segmentation.py gives the official losses and weight changes.
+
+    An epoch has one step here: Vaihingen's loss begins in the second.
+    """
+    data = arrays("micro_mdf_train_io")
+    model = load_for_training(converted("micro_mdf_train_before")).train()
+    names = list(model.config.tasks)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05)
+    changes = WeightChanges(model)
+    joint_step = JointStep({"vaihingen": TaskLoss(from_epoch=1)})
+    for step in range(2):
+        fixture = {key[3:]: value for key, value in data.items() if key.startswith(f"s{step}_")}
+        masks = []
+        for name in names:  # the loop's views mark ignored pixels with 255, whatever the dataset does
+            mask = fixture[f"mask_{name}"]
+            masks.append(mask.where(mask != model.config.ignore_index_of(name), 255))
+        batch = JointBatch(
+            torch.cat([fixture[f"img_{name}"] for name in names]),
+            torch.cat(masks),
+            [name for name in names for _ in fixture[f"img_{name}"]],
+        )
+        output = joint_step(model, batch, epoch=step)
+        for name in names:
+            weighted = output.scalars[f"loss/{name}"] * (name != "vaihingen" or step == 1)
+            torch.testing.assert_close(weighted, fixture[f"loss_{name}"], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(output.loss.detach(), fixture["total"], rtol=1e-4, atol=1e-6)
+        optimizer.zero_grad()
+        output.loss.backward()
+        changes.see_gradients(model)
+        optimizer.step()
+        after = S5ForSemanticSegmentation.from_pretrained(converted(f"micro_mdf_train_after{step + 1}")).state_dict()
+        changes.assert_equal(model, after)
+
+
+def test_start_of_fine_tuning(converted):
+    """What examples/finetune_segmentation.py starts from is the official initialisation."""
+    official = S5ForSemanticSegmentation.from_pretrained(converted("micro_mdf_init_after"))
+    tasks = [
+        TaskData(name, tuple(labels), ((0, 0, 0),), official.config.ignore_index_of(name), [{}], None)
+        for name, labels in official.config.tasks.items()
+    ]
+    settings = FineTuningModelSettings(segmenter=str(converted("micro_s4p_upernet")), expert_channels=8)
+    ours = joint_model(settings, tasks, crop_size=64, channels=3)
+    assert ours.training and ours.config.to_dict()["tasks"] == official.config.to_dict()["tasks"]
+    for name, tensor in official.state_dict().items():
+        if not name.startswith("classifiers."):  # the official heads keep their own random values
+            assert torch.equal(ours.state_dict()[name], tensor), name

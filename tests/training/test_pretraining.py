@@ -252,14 +252,14 @@ class TestBadEndings:
         assert list((tmp_path / "full" / "checkpoints").iterdir()) == []
 
     def test_a_disk_that_fills_later(self, tmp_path, monkeypatch):
-        save = checkpoints_module.save_segmenter
+        save = checkpoints_module.save_networks
 
         def fail_later(model, folder, *arguments):
             save(model, folder, *arguments)
             if "00000010" in folder.name:
                 raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(checkpoints_module, "save_segmenter", fail_later)
+        monkeypatch.setattr(checkpoints_module, "save_networks", fail_later)
         with pytest.raises(CheckpointError, match=r"step 10 .*No space left.*last good checkpoint is .*step-00000005"):
             pretrain(tmp_path)
         assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000005"]

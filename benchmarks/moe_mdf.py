@@ -1,0 +1,162 @@
+"""One model for two datasets against one model for each: SDF, MDF and MoE-MDF at equal steps per dataset.
+
+    python benchmarks/moe_mdf.py --citymaps DATA/citymaps --massroads DATA/massroads       # about ten minutes, 2 cores
+    python benchmarks/moe_mdf.py --citymaps ... --massroads ... --start plain              # from random weights
+    python benchmarks/moe_mdf.py --citymaps ... --massroads ... --steps 1200 -- --crop_size 192
+
+A tiny network is pre-trained once (S4P, examples/recipes/s4p_tiny_cpu.yaml, on the first dataset); then every
+contestant starts from those weights with examples/recipes/moe_mdf_tiny_cpu.yaml, sees the same images of each dataset
+in the same order, makes the same number of steps, and the weights after the last step are validated: none are chosen.
+What stands behind `--` goes to examples/finetune_segmentation.py. Runs that are complete are not repeated, stopped
+ones go on.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+from transformers.utils.logging import disable_progress_bar
+
+from s5_hf.modeling import S5ForSemanticSegmentation
+from s5_hf.training.run_folder import read_log
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+DATASETS = ("citymaps", "massroads")
+CITY_CLASSES = ("other", "building", "road", "park", "water")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: a mode, its datasets, a seed."""
+
+    mode: str
+    datasets: tuple[str, ...]
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"{self.mode}-{'-'.join(self.datasets)}-{self.seed}"
+
+
+CONTESTANTS = {
+    "SDF, two models": [("sdf", ("citymaps",)), ("sdf", ("massroads",))],
+    "MDF": [("mdf", DATASETS)],
+    "MoE-MDF": [("moe", DATASETS)],
+}
+
+
+def run_script(script: str, words: list[str], folder: Path, threads: int) -> None:
+    """Run an example, with its output in `folder.log`, unless it is complete."""
+    if (folder / "segmenter").is_dir():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, str(EXAMPLES / script), *words, "--output_dir", str(folder), "--resume", "auto"]
+    log = folder.with_suffix(".log")
+    with log.open("a", encoding="utf-8") as output:
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        finished = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)
+    if finished.returncode:
+        raise SystemExit(f"{folder.name} ended with status {finished.returncode}; its output is in {log}")
+
+
+def finetune(run: Run, arguments: argparse.Namespace, options: list[str], start: list[str], threads: int) -> None:
+    """Make one of the compared runs."""
+    folders = [f"--{name}.data_dir={getattr(arguments, name)}" for name in run.datasets]
+    words = [
+        *(str(EXAMPLES / "recipes" / "moe_mdf_tiny_cpu.yaml"), "--mode", run.mode, "--datasets", *run.datasets),
+        *(*folders, *start, "--seed", str(run.seed), "--total_steps", str(arguments.steps), "--selection", "last"),
+        *("--validation_steps", "0", "--trackers", "none", "--keep_checkpoints", "1", *options),
+    ]
+    run_script("finetune_segmentation.py", words, arguments.output_dir / run.name, threads)
+
+
+def pretrain(arguments: argparse.Namespace) -> list[str]:
+    """Make the weights that all start from; what names them on the command line."""
+    if arguments.start == "plain":
+        return []
+    if arguments.start != "s4p":
+        return ["--segmenter", arguments.start]
+    folder = arguments.output_dir / "s4p"
+    words = [
+        *(str(EXAMPLES / "recipes" / "s4p_tiny_cpu.yaml"), "--labelled_dir", arguments.citymaps),
+        *("--classes", *CITY_CLASSES, "--trackers", "none", "--validation_count", "4", "--keep_checkpoints", "1"),
+    ]
+    run_script("pretrain_s4p.py", words, folder, os.cpu_count() or 1)
+    return ["--segmenter", str(folder / "segmenter")]
+
+
+def scores(folder: Path) -> dict[str, float]:
+    """The validation at the end of a run."""
+    return next(entry for entry in reversed(read_log(folder)) if "validation/mean/miou" in entry)
+
+
+def parameters(folder: Path) -> int:
+    """Of the model that a run has left."""
+    return S5ForSemanticSegmentation.from_pretrained(folder / "segmenter").num_parameters()
+
+
+def spread(values: list[float | None]) -> str:
+    """Mean and standard deviation of a sample; `None` stands for a class that does not occur."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    deviation = statistics.stdev(known) if len(known) > 1 else 0.0
+    return f"{statistics.mean(known):.3f} ± {deviation:.3f}"
+
+
+def print_table(arguments: argparse.Namespace) -> None:
+    """One row per contestant, mean ± standard deviation over the seeds."""
+    keys = ["citymaps/miou", "massroads/miou", "mean/miou", *(f"citymaps/iou/{name}" for name in CITY_CLASSES)]
+    keys.append("massroads/iou/road")
+    print(f"| model | parameters | {' | '.join(key.replace('/iou/', ' ') for key in keys)} |")
+    print(f"|---|---|{'---|' * len(keys)}")
+    lines = []
+    for contestant, parts in CONTESTANTS.items():
+        found, count = [], 0
+        for seed in arguments.seeds:
+            folders = [arguments.output_dir / Run(mode, names, seed).name for mode, names in parts]
+            merged = {name: value for folder in folders for name, value in scores(folder).items()}
+            merged["validation/mean/miou"] = statistics.mean(merged[f"validation/{name}/miou"] for name in DATASETS)
+            found.append(merged)
+            count = sum(parameters(folder) for folder in folders)
+        cells = [spread([entry[f"validation/{key}"] for entry in found]) for key in keys]
+        print(f"| {contestant} | {count / 1e6:.3f} M | {' | '.join(cells)} |")
+        by_seed = ", ".join(format(entry["validation/mean/miou"], ".4f") for entry in found)
+        lines.append(f"- {contestant}: {by_seed}")
+    print("\nmean mIoU of each seed:", *lines, sep="\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--citymaps", required=True, help="folder of the first dataset, five classes")
+    parser.add_argument("--massroads", required=True, help="folder of the second dataset, two classes, 255 ignored")
+    parser.add_argument("--start", default="s4p", help="s4p (made here), plain, or the folder of a dense segmenter")
+    parser.add_argument("--steps", type=int, default=240, help="of every run")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, each with its threads")
+    parser.add_argument("--output-dir", type=Path, default=Path("runs/moe_mdf"))
+    words = sys.argv[1:]
+    split = words.index("--") if "--" in words else len(words)
+    arguments, options = parser.parse_args(words[:split]), words[split + 1 :]
+
+    disable_progress_bar()
+    start = pretrain(arguments)
+    parts = [part for parts in CONTESTANTS.values() for part in parts]
+    runs = [Run(mode, names, seed) for seed in arguments.seeds for mode, names in parts]
+    threads = max(1, (os.cpu_count() or 1) // arguments.jobs)
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        jobs = [pool.submit(finetune, run, arguments, options, start, threads) for run in runs]
+        for job in tqdm(jobs, "runs", disable=None):
+            job.result()
+    print_table(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""A step of joint training: one forward of the mixed batch against one forward per task, time and memory.
+
+    python benchmarks/moe_step.py                                       # ViT-Ti, 256 px, 4 tasks x 2 images, CPU
+    python benchmarks/moe_step.py --size b --image-size 512 --images 1 --rounds 2
+    python benchmarks/moe_step.py --device cuda --size l --image-size 512 --images 4 --rounds 5
+
+Same weights, images and optimizer for all; every contestant runs in processes of its own, in turns, so that the peak
+memory is its own. The baseline is the official way: a forward per task, the sum of the losses, one backward. The third
+goes backward after every task, which needs the least memory. The last row is a dense model of one task with as many
+images: what the experts and the decoders of the other tasks cost.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from statistics import median
+
+import torch
+
+from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+from s5_hf.training.joint_batches import JointBatch
+from s5_hf.training.joint_step import JointStep
+from s5_hf.training.optimizer import make_optimizer
+
+BASELINE = "one forward per task"
+CONTESTANTS = (BASELINE, "one mixed forward", "one forward and backward per task", "dense, one task")
+
+
+def make_model(arguments: argparse.Namespace, dense: bool) -> S5ForSemanticSegmentation:
+    """A mixture of experts with `--tasks` tasks of seven classes, or its dense counterpart."""
+    torch.manual_seed(0)
+    count = 1 if dense else arguments.tasks
+    vit = S5ViTConfig.from_size(arguments.size, image_size=arguments.image_size)
+    vit.num_experts, vit.expert_channels = (0 if dense else count), vit.hidden_size // 4
+    tasks = {f"task{index}": [f"class{label}" for label in range(7)] for index in range(count)}
+    config = S5SegmentationConfig(backbone_config=vit, tasks=tasks)
+    return S5ForSemanticSegmentation(config).to(arguments.device).train()
+
+
+def make_batch(arguments: argparse.Namespace, tasks: list[str]) -> JointBatch:
+    """Random images and labels, as many for each task."""
+    count, side = arguments.tasks * arguments.images, arguments.image_size
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(count, 3, side, side, generator=generator)
+    labels = torch.randint(0, 7, (count, side, side), generator=generator)
+    names = [tasks[row * len(tasks) // count] for row in range(count)]
+    return JointBatch(images.to(arguments.device), labels.to(arguments.device), names)
+
+
+def parts_by_task(batch: JointBatch) -> list[JointBatch]:
+    """The batch of each task."""
+    parts = []
+    for task in dict.fromkeys(batch.tasks):
+        rows = [row for row, name in enumerate(batch.tasks) if name == task]
+        parts.append(JointBatch(batch.pixel_values[rows], batch.labels[rows], [task] * len(rows)))
+    return parts
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, float]:
+    """Seconds of a step and peak memory of this process, for one contestant."""
+    model = make_model(arguments, dense=arguments.contestant.startswith("dense"))
+    optimizer, step = make_optimizer(model, 5e-5, 0.05), JointStep()
+    batch = make_batch(arguments, list(model.config.tasks))
+    per_task = "per task" in arguments.contestant
+    parts = parts_by_task(batch) if per_task else [batch]
+    cuda = arguments.device.startswith("cuda")
+    autocast = torch.autocast(arguments.device.split(":")[0], torch.bfloat16, enabled=arguments.precision == "bf16")
+    seconds = []
+    for _ in range(arguments.steps + 1):
+        began = time.perf_counter()
+        total = 0
+        for part in parts:
+            with autocast:
+                loss = step(model, part, 0).loss
+            if "backward" in arguments.contestant:
+                loss.backward()
+            else:
+                total = total + loss
+        if "backward" not in arguments.contestant:
+            total.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if cuda:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    unit = 1024**3 if sys.platform == "darwin" else 1024**2  # kilobytes on Linux, bytes on macOS
+    peak = torch.cuda.max_memory_allocated() / 1024**3 if cuda else peak_memory() / unit
+    return {"seconds": median(seconds[1:]), "peak": peak, "parameters": model.num_parameters()}
+
+
+def peak_memory() -> int:
+    """The largest resident size of this process so far, in the system's unit (Windows has none)."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="ti", help="ViT size: ti, s, b, l or h")
+    parser.add_argument("--image-size", type=int, default=256)
+    parser.add_argument("--tasks", type=int, default=4)
+    parser.add_argument("--images", type=int, default=2, help="of each task; one by one batch norm needs two")
+    parser.add_argument("--precision", default="no", choices=["no", "bf16"])
+    parser.add_argument("--steps", type=int, default=3, help="timed steps per process, after one to warm up")
+    parser.add_argument("--rounds", type=int, default=2, help="processes per contestant, in turns")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.contestant:
+        print(json.dumps(measure(arguments)))
+        return
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
+    for _ in range(arguments.rounds):
+        for name in CONTESTANTS:
+            command = [sys.executable, __file__, *sys.argv[1:], "--contestant", name]
+            output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+            found[name].append(json.loads(output.splitlines()[-1]))
+
+    images = arguments.tasks * arguments.images
+    print(
+        f"ViT-{arguments.size.upper()} + UPerNet, {arguments.image_size} px, {arguments.tasks} tasks x "
+        f"{arguments.images} images, {arguments.device}, precision {arguments.precision}, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads, median of {arguments.rounds} processes with {arguments.steps} steps\n"
+    )
+    print("| step | images/s | speed / baseline | peak memory, GiB | memory / baseline | parameters, M |")
+    print("|---|---|---|---|---|---|")
+    seconds = {name: median(entry["seconds"] for entry in entries) for name, entries in found.items()}
+    peaks = {name: median(entry["peak"] for entry in entries) for name, entries in found.items()}
+    for name, entries in found.items():
+        print(
+            f"| {name} | {images / seconds[name]:.2f} | {seconds[BASELINE] / seconds[name]:.2f} | {peaks[name]:.2f} "
+            f"| {peaks[name] / peaks[BASELINE]:.2f} | {entries[0]['parameters'] / 1e6:.1f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

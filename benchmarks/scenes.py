@@ -1,0 +1,225 @@
+"""Maps of whole scenes: peak memory, time per megapixel and throughput from 1,000 to 20,000 pixels a side.
+
+    python benchmarks/scenes.py                                    # all sizes; some 10 minutes on 2 cores
+    python benchmarks/scenes.py --sizes 1000 2000                  # a minute
+    python benchmarks/scenes.py --device cuda --precision bf16 --hidden-size 768 --decoder-channels 512
+
+Every row is a process of its own. `streamed` is `segment_scene`, from a tiled GeoTIFF to a tiled GeoTIFF with
+overviews; the baseline `whole` keeps image, sums and weights of the whole scene in memory, in the same windows and
+batches, and writes nothing. `bare` is the forward pass of the same number of windows in the same batches on one
+batch that stays in memory, measured in the same process before and after. The goals: below 2 GB at 20,000 pixels,
+level time per megapixel, and bare / streamed time of at least 0.9; on a busy machine the ratio of processor times
+tells more. Scenes are made by repetition of a synthetic one.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import torch
+from rasterio.transform import from_origin
+from rasterio.windows import Window
+
+from s5_hf.inference import TorchSegmenter, WindowSettings, segment_scene
+from s5_hf.inference.scene_probabilities import scene_grid
+from s5_hf.inference.scene_segmenter import normalize_pixels
+from s5_hf.inference.windows import blending_weights
+from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+from s5_hf.synthetic import synthetic_scene
+
+WINDOW = 512
+
+
+def write_scene(path: Path, side: int) -> None:
+    """A tiled GeoTIFF of `side` x `side` pixels, written tile row by tile row."""
+    tile = synthetic_scene(size=1024, seed=0).image.transpose(2, 0, 1)
+    profile = {
+        "driver": "GTiff",
+        "width": side,
+        "height": side,
+        "count": 3,
+        "dtype": "uint8",
+        "crs": "EPSG:32633",
+        "transform": from_origin(390000, 5820000, 0.5, 0.5),
+        "tiled": True,
+        "blockxsize": 512,
+        "blockysize": 512,
+        "compress": "deflate",
+        "zlevel": 1,
+        "BIGTIFF": "IF_SAFER",
+    }
+    with rasterio.Env(GDAL_CACHEMAX=2**28), rasterio.open(path, "w", **profile) as dataset:
+        for top in range(0, side, 1024):
+            height = min(1024, side - top)
+            rows = np.tile(tile[:, :height], (1, 1, -(-side // 1024)))[:, :, :side]
+            dataset.write(rows, window=Window(0, top, side, height))
+
+
+def make_segmenter(arguments: argparse.Namespace) -> TorchSegmenter:
+    torch.manual_seed(0)
+    vit = S5ViTConfig(
+        hidden_size=arguments.hidden_size,
+        num_hidden_layers=arguments.layers,
+        num_attention_heads=arguments.hidden_size // 64,
+        image_size=WINDOW,
+    )
+    labels = [f"class {index}" for index in range(arguments.classes)]
+    config = S5SegmentationConfig(
+        backbone_config=vit, tasks={"scene": labels}, decoder_channels=arguments.decoder_channels
+    )
+    return TorchSegmenter(S5ForSemanticSegmentation(config), device=arguments.device, precision=arguments.precision)
+
+
+def make_settings(arguments: argparse.Namespace) -> WindowSettings:
+    return WindowSettings(window=WINDOW, overlap=arguments.overlap, batch_size=arguments.batch_size)
+
+
+def streamed(segmenter: TorchSegmenter, scene: Path, output: Path, arguments: argparse.Namespace) -> None:
+    segment_scene(segmenter, scene, output, settings=make_settings(arguments), progress=arguments.progress)
+
+
+@torch.inference_mode()
+def whole(segmenter: TorchSegmenter, scene: Path, output: Path, arguments: argparse.Namespace) -> None:
+    """The baseline: the sums of the whole scene at once."""
+    with rasterio.open(scene) as dataset:
+        image = torch.from_numpy(dataset.read())
+    grid = scene_grid(image.shape[1], image.shape[2], make_settings(arguments))
+    weights = blending_weights(grid.window_height, grid.window_width).to(arguments.device)
+    sums = torch.zeros(arguments.classes, *image.shape[1:], device=arguments.device)
+    weight_sums = torch.zeros(image.shape[1:], device=arguments.device)
+    windows = list(grid)
+    for start in range(0, len(windows), arguments.batch_size):
+        places = [
+            (slice(window.top, window.bottom), slice(window.left, window.right))
+            for window in windows[start : start + arguments.batch_size]
+        ]
+        pixels = torch.stack([image[:, rows, columns] for rows, columns in places])
+        probabilities = segmenter.predict(normalize_pixels(pixels, segmenter)).softmax(dim=1)
+        for (rows, columns), window_probabilities in zip(places, probabilities, strict=True):
+            sums[:, rows, columns] += window_probabilities * weights
+            weight_sums[rows, columns] += weights
+    (sums / weight_sums).argmax(dim=0).to(torch.uint8).cpu()
+
+
+WAYS = {"streamed": streamed, "whole": whole}
+
+
+@torch.inference_mode()
+def bare_batch(segmenter: TorchSegmenter, batch: torch.Tensor, repeats: int) -> np.ndarray:
+    """Wall time and processor time of one forward pass, the medians, in seconds."""
+    times = []
+    for _ in range(repeats):
+        start, processor_start = time.perf_counter(), time.process_time()
+        segmenter.predict(batch)
+        if batch.is_cuda:
+            torch.cuda.synchronize()
+        times.append((time.perf_counter() - start, time.process_time() - processor_start))
+    return np.median(times, axis=0)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """One row, in this process; prints JSON."""
+    segmenter = make_segmenter(arguments)
+    windows = len(scene_grid(arguments.side, arguments.side, make_settings(arguments)))
+    batches = windows / arguments.batch_size
+    batch = torch.randn(arguments.batch_size, 3, WINDOW, WINDOW, device=arguments.device)
+    bare_batch(segmenter, batch, 2)  # warm-up
+    before = bare_batch(segmenter, batch, arguments.repeats)
+    with tempfile.TemporaryDirectory() as folder:
+        start, processor_start = time.perf_counter(), time.process_time()
+        WAYS[arguments.measure](segmenter, arguments.scene, Path(folder) / "map.tif", arguments)
+        wall, processor = time.perf_counter() - start, time.process_time() - processor_start
+    bare, bare_processor = (before + bare_batch(segmenter, batch, arguments.repeats)) / 2 * batches
+    row = {"windows": windows, "wall": wall, "processor": processor, "peak": peak_bytes(arguments.device)}
+    print(json.dumps({**row, "bare": bare, "bare_processor": bare_processor}))
+
+
+def peak_bytes(device: str) -> int:
+    """Of the allocator on a GPU, of this process otherwise."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated()
+    # Not getrusage: its peak includes the parent's, from which the process was forked.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 5000, 10000, 20000])
+    parser.add_argument("--whole-up-to", type=int, default=5000, help="largest scene for the baseline")
+    parser.add_argument("--classes", type=int, default=7)
+    parser.add_argument("--hidden-size", type=int, default=192)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--decoder-channels", type=int, default=64)
+    parser.add_argument("--overlap", type=float, default=0.25)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=5, help="of the bare forward, before and after")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="fp32")
+    parser.add_argument("--folder", type=Path, help="keeps the scenes here, in place of a temporary folder")
+    parser.add_argument("--progress", action="store_true", help="show the bar over the rows")
+    for hidden in ("--measure", "--scene", "--side"):
+        kind = {"--scene": Path, "--side": int}.get(hidden, str)
+        parser.add_argument(hidden, type=kind, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def run_row(way: str, side: int, scene: Path) -> dict[str, float]:
+    """`measure` in a process of its own, with the options of this one."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--measure", way, "--side", str(side), "--scene", str(scene)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+
+
+def print_table(arguments: argparse.Namespace, folder: Path) -> None:
+    print(
+        f"{arguments.classes} classes, ViT of width {arguments.hidden_size} and {arguments.layers} blocks, "
+        f"windows of {WINDOW} px with overlap {arguments.overlap:g}, batches of {arguments.batch_size}, "
+        f"{arguments.device}, {arguments.precision}, torch {torch.__version__}, {torch.get_num_threads()} threads\n"
+    )
+    print(
+        "| side, px | way | windows | s | s / megapixel | bare / way, time | bare / way, processor time | peak, GB |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for side in arguments.sizes:
+        scene = folder / f"scene_{side}.tif"
+        if not scene.exists():
+            write_scene(scene, side)
+        for way in WAYS:
+            if way == "whole" and side > arguments.whole_up_to:
+                continue
+            row = run_row(way, side, scene)
+            megapixels = side**2 / 1e6
+            cells = [
+                f"{side:,}",
+                way,
+                str(row["windows"]),
+                f"{row['wall']:.1f}",
+                f"{row['wall'] / megapixels:.3f}",
+                f"{row['bare'] / row['wall']:.2f}",
+                f"{row['bare_processor'] / row['processor']:.2f}",
+                f"{row['peak'] / 1e9:.2f}",
+            ]
+            print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if arguments.measure:
+        measure(arguments)
+    elif arguments.folder is not None:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
+        print_table(arguments, arguments.folder)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            print_table(arguments, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Horizontal anchors of the oriented region proposal network: one scale, several shapes per cell and level."""
+
+from collections.abc import Sequence
+
+import torch
+
+STRIDES = (4, 8, 16, 32, 64)
+
+
+def level_anchors(
+    size: tuple[int, int], stride: int, scale: float, ratios: Sequence[float], device: torch.device | str = "cpu"
+) -> torch.Tensor:
+    """Anchors of one level.
+
+    Args:
+        size: rows and columns of the level's map.
+        stride: pixels between cells.
+        scale: side of the square anchor in strides.
+        ratios: height divided by width, one anchor per ratio and cell.
+
+    Returns:
+        float32 `(rows * columns * len(ratios), 4)`: left, top, right, bottom in pixels. Cells row by row, ratios
+        innermost. The anchors of cell (row i, column j) are centred on (j * stride, i * stride): on the corner of the
+        cell, as officially.
+    """
+    ratio = torch.tensor(ratios, dtype=torch.float32, device=device)
+    half_height = scale * stride * ratio.sqrt() / 2
+    half_width = scale * stride / ratio.sqrt() / 2
+    shapes = torch.stack([-half_width, -half_height, half_width, half_height], dim=1)
+    rows, columns = (torch.arange(count, dtype=torch.float32, device=device) * stride for count in size)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    centres = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
+    return (centres + shapes).reshape(-1, 4)
+
+
+def inside_image(anchors: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Which of the anchors `(n, 4)` lie wholly inside an image of this height and width (without its padding)."""
+    height, width = size
+    return (anchors[:, 0] >= 0) & (anchors[:, 1] >= 0) & (anchors[:, 2] < width) & (anchors[:, 3] < height)

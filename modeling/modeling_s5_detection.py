@@ -1,0 +1,400 @@
+"""S5 oriented object detection: one backbone, and per task an oriented R-CNN.
+
+Source: S5 (arXiv 2508.12409), "Multi-Dataset Fine-tuning", and Oriented R-CNN (arXiv 2108.05699) as the official
+release configures it. One class covers the single-dataset model (SDF), the shared backbone with several detectors
+(MDF) and the mixture of experts (MoE-MDF).
+"""
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import AutoBackbone, AutoConfig, PreTrainedModel
+from transformers import initialization as init
+from transformers.utils import ModelOutput
+
+from .anchors import STRIDES
+from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+from .detection_labels import ImageLabels, check_classes, read_labels
+from .feature_pyramid_network import FeaturePyramidNetwork
+from .image_sizes import centred_in_padding, read_image_sizes
+from .modeling_s5_segmentation import S5ForSemanticSegmentation, build_backbone
+from .modeling_s5_vit import S5ViTBackbone, check_pixel_values, pad_to_patches
+from .oriented_roi_head import OrientedRoIHead, new_classifier
+from .oriented_rpn import OrientedRPN, RPNOutput
+from .task_configuration import Tasks
+from .task_experts import copy_dense_weights
+from .task_groups import TaskGroup, group_rows
+from .task_model import TaskModelMixin
+
+# Images are padded to whole cells of the coarsest map of the backbone.
+COARSEST_STRIDE = STRIDES[3]
+
+
+@dataclass
+class S5ObjectDetectionOutput(ModelOutput):
+    """Output of [`S5ForOrientedObjectDetection`]. Lists have one entry per image, in the order of the batch.
+
+    Args:
+        loss: sum over the tasks of the batch of their weighted losses, if `labels` were given.
+        logits: `(n, num_labels of its task + 1)` per image, one row per proposal; the last column is background.
+            None in training mode with labels, where nothing is predicted.
+        pred_boxes: `(n, 5)` per image, the oriented box of every row of `logits` in pixels of the input.
+        proposals: `(n, 5)` per image, the proposals that they refine.
+        proposal_scores: `(n,)` per image, between 0 and 1.
+        image_sizes: int64 `(batch, 2)`, height and width of the images without padding.
+        task_losses: the loss of every task in the batch, before weighting, if `labels` were given.
+        loss_parts: for every task in the batch its loss in parts: `rpn_cls`, `rpn_bbox`, `cls` and `bbox`.
+        hidden_states, attentions: of the backbone, if asked for.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: list[torch.Tensor] | None = None
+    pred_boxes: list[torch.Tensor] | None = None
+    proposals: list[torch.Tensor] | None = None
+    proposal_scores: list[torch.Tensor] | None = None
+    image_sizes: torch.Tensor | None = None
+    task_losses: dict[str, torch.Tensor] | None = None
+    loss_parts: dict[str, dict[str, torch.Tensor]] | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ImagePrediction:
+    """What is predicted for one image: see the entries of the same names in [`S5ObjectDetectionOutput`]."""
+
+    logits: torch.Tensor
+    pred_boxes: torch.Tensor
+    proposals: torch.Tensor
+    proposal_scores: torch.Tensor
+
+
+class S5DetectionPreTrainedModel(PreTrainedModel):
+    """What transformers needs to know about the detection models."""
+
+    config_class = S5DetectionConfig
+    base_model_prefix = "backbone"
+    main_input_name = "pixel_values"
+    input_modalities = ("image",)
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["S5ViTEmbeddings", "S5ViTLayer"]  # noqa: RUF012 - transformers' own form
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # What the release intends; its detector never calls it and keeps the defaults of torch. By layer, because
+        # transformers passes over modules of custom code that have no parameters of their own.
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            if hasattr(module, "initial_std"):
+                init.normal_(module.weight, mean=0.0, std=module.initial_std)
+            else:
+                init.xavier_uniform_(module.weight)
+            init.zeros_(module.bias)
+
+
+class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
+    """Oriented object detection for one or many tasks.
+
+    ```python
+    >>> import torch, s5_hf
+    >>> from transformers import AutoConfig, AutoImageProcessor, AutoModelForObjectDetection
+    >>> config = AutoConfig.from_pretrained("s5-vit-ti-moe-det")
+    >>> list(config.tasks)
+    ['dior', 'dota']
+    >>> model = AutoModelForObjectDetection.from_config(config).eval()
+    >>> outputs = model(torch.zeros(1, 3, 96, 128), task="dota")
+    >>> outputs.logits[0].shape[1]
+    19
+    >>> processor = AutoImageProcessor.from_pretrained("s5-vit-ti-moe-det")
+    >>> sorted(processor.post_process_oriented_object_detection(outputs, threshold=0.5)[0])
+    ['boxes', 'labels', 'scores']
+
+    ```
+    """
+
+    def __init__(self, config: S5DetectionConfig) -> None:
+        super().__init__(config)
+        self.backbone = build_backbone(config.backbone_config)
+        self.necks = nn.ModuleList(self._new_neck() for _ in config.tasks)
+        self.rpn_heads = nn.ModuleList(OrientedRPN(config) for _ in config.tasks)
+        self.roi_heads = nn.ModuleList(OrientedRoIHead(config, len(labels)) for labels in config.tasks.values())
+        self.post_init()
+
+    def forward(
+        self,
+        pixel_values: torch.Tensor,
+        labels: Sequence[Mapping[str, torch.Tensor]] | None = None,
+        task: str | Sequence[str] | None = None,
+        task_weights: Mapping[str, float] | None = None,
+        pixel_mask: torch.Tensor | None = None,
+        generator: torch.Generator | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        return_dict: bool | None = None,
+        **kwargs: object,
+    ) -> S5ObjectDetectionOutput | tuple:
+        """Detect objects in images, of one task or of several in one batch.
+
+        With `labels` the losses are computed; in training mode they are all there is, in eval mode predictions come
+        as well. The training samples are drawn at random (on the CPU).
+
+        Args:
+            pixel_values: normalised images `(batch, channels, height, width)`, any height and width.
+            labels: per image a mapping with `"boxes"`, oriented boxes `(n, 5)` (cx, cy, w, h, theta) in pixels and
+                radians as in `oriented_boxes.py`, and `"class_labels"`, integers `(n,)` in `0..num_labels - 1` of the
+                image's task. Images without objects have empty ones.
+            task: the task of the batch, or one per image; may be left out if the model has one task.
+            task_weights: weight of a task's loss in the sum (1 where not given).
+            pixel_mask: `(batch, height, width)`, 1 on the images and 0 on padding to the right and below; without it
+                all of `pixel_values` is image. Padding makes no negatives, and nothing is found centred in it.
+            generator: of the random samples; by default torch's own.
+            output_hidden_states, output_attentions: also return those of the backbone.
+
+        Raises:
+            ValueError: for a wrong shape, an empty batch, an unknown or missing task, or labels that do not fit.
+        """
+        check_pixel_values(pixel_values, getattr(self.backbone.config, "num_channels", pixel_values.shape[1]))
+        batch_size = pixel_values.shape[0]
+        sizes = read_image_sizes(pixel_values, pixel_mask)
+        groups = group_rows(self._task_index(task), batch_size, len(self.config.tasks))
+        order = groups.order or tuple(range(batch_size))
+        targets = None if labels is None else self._read_labels(labels, task, pixel_values)
+
+        patch_size = getattr(self.backbone.config, "patch_size", 1)
+        padded = pad_to_patches(groups.sort(pixel_values), math.lcm(COARSEST_STRIDE, patch_size))
+        outputs = self.backbone(
+            padded,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+            return_dict=True,
+            **self._expert_arguments(groups),
+        )
+        check_strides(outputs.feature_maps, padded)
+
+        parts: dict[str, dict[str, torch.Tensor]] = {}
+        predictions: list[ImagePrediction | None] = [None] * batch_size
+        for group in groups:
+            rows = order[group.start : group.stop]
+            levels, rpn_output, proposals = self._propose(outputs.feature_maps, group)
+            if targets is not None:
+                of_group = [targets[row] for row in rows]
+                parts[list(self.config.tasks)[group.index]] = self._losses(
+                    group.index, levels, rpn_output, proposals, of_group, [sizes[row] for row in rows], generator
+                )
+            if targets is None or not self.training:
+                found = self._predict(group.index, levels, proposals, [sizes[row] for row in rows], padded.shape[2:])
+                for row, prediction in zip(rows, found, strict=True):
+                    predictions[row] = prediction
+
+        task_losses = {name: sum(named.values()) for name, named in parts.items()}
+        output = S5ObjectDetectionOutput(
+            loss=self._weighted_sum(task_losses, task_weights) if parts else None,
+            **by_entry(predictions),
+            image_sizes=torch.tensor(sizes),
+            task_losses=task_losses or None,
+            loss_parts=parts or None,
+            hidden_states=groups.restore_all(outputs.hidden_states),
+            attentions=groups.restore_all(outputs.attentions),
+        )
+        return_dict = self.config.return_dict if return_dict is None else return_dict
+        return output if return_dict else output.to_tuple()
+
+    @classmethod
+    def from_backbone(
+        cls, backbone: str | PreTrainedModel, tasks: Tasks, **kwargs: object
+    ) -> "S5ForOrientedObjectDetection":
+        """A detector on a pre-trained backbone (a model, a folder or a name); necks and heads are new.
+
+        Args:
+            backbone: what `AutoBackbone.from_pretrained` takes, or the backbone itself (used, not copied).
+            tasks: names and labels of the tasks.
+            **kwargs: further arguments of [`S5DetectionConfig`].
+        """
+        if not isinstance(backbone, PreTrainedModel):
+            is_s5 = isinstance(AutoConfig.from_pretrained(backbone), S5ViTConfig)
+            backbone = (S5ViTBackbone if is_s5 else AutoBackbone).from_pretrained(backbone)
+        model = cls(S5DetectionConfig(backbone_config=backbone.config, tasks=tasks, **kwargs))
+        model.backbone = backbone
+        return model
+
+    @classmethod
+    def from_dense(
+        cls,
+        dense: str | PreTrainedModel,
+        tasks: Tasks,
+        expert_channels: int = 256,
+        image_size: int | None = None,
+        **kwargs: object,
+    ) -> "S5ForOrientedObjectDetection":
+        """A mixture-of-experts detector started from a dense model: an encoder, a segmenter or a detector.
+
+        The first rows of every fc2 become the shared part, the last `expert_channels` rows are copied into every
+        expert. A dense detector also gives its neck and heads to every task; the classifiers are new.
+
+        Args:
+            dense: the dense model, a folder or a name.
+            tasks: names and labels of the tasks; their order is the order of the experts.
+            expert_channels: output channels of fc2 that belong to the expert; 0 gives MDF without experts.
+            image_size: side in pixels for which the position embeddings are stored from now on (1024 in the official
+                detectors); by default as in the dense model.
+            **kwargs: further arguments of [`S5DetectionConfig`], in place of those of a dense detector.
+
+        Raises:
+            ValueError: if `dense` has experts already or several tasks, or experts are asked of a backbone that is
+                no S5 ViT.
+        """
+        if not isinstance(dense, PreTrainedModel):
+            dense = load_dense(dense)
+        backbone_config = copy.deepcopy(getattr(dense.config, "backbone_config", dense.config))
+        is_s5 = backbone_config.model_type == S5ViTConfig.model_type
+        if not is_s5 and (expert_channels or image_size):
+            raise ValueError(
+                f"experts and stored position embeddings belong to the S5 ViT, the backbone is a "
+                f"{backbone_config.model_type!r}; give expert_channels=0 and no image_size"
+            )
+        if expert_channels:
+            task_count = len(S5DetectionConfig(tasks=tasks).tasks)
+            backbone_config.num_experts, backbone_config.expert_channels = task_count, expert_channels
+        if image_size:
+            backbone_config.image_size = image_size
+        known = dense.config.to_dict() if isinstance(dense.config, S5DetectionConfig) else {}
+        settings = {**known, **kwargs, "backbone_config": backbone_config.to_dict(), "tasks": tasks}
+        for derived in ("id2label", "label2id", "architectures"):
+            settings.pop(derived, None)
+        model = cls(S5DetectionConfig.from_dict(settings)).to(dense.dtype)
+        copy_dense_weights(dense, model)
+        return model.to(dense.device).train(dense.training)
+
+    def add_task(self, name: str, labels: Sequence[str], like: str | None = None) -> None:
+        """Give a trained model one more task.
+
+        Expert, neck and heads start as copies of those of the task `like` (default: the first), the classifier is
+        new. The other tasks keep their outputs.
+
+        Raises:
+            ValueError: if the name is taken, `like` is unknown, or the labels are unfit.
+        """
+        source = self._single_index(like) if like is not None else 0
+        self._append_task({"name": name, "labels": list(labels)}, source)
+        self.necks.append(copy.deepcopy(self.necks[source]))
+        self.rpn_heads.append(copy.deepcopy(self.rpn_heads[source]))
+        roi_head = copy.deepcopy(self.roi_heads[source])
+        classifier = new_classifier(self.config.roi_channels, len(labels))
+        nn.init.normal_(classifier.weight, std=classifier.initial_std)
+        nn.init.zeros_(classifier.bias)
+        roi_head.classifier = classifier.to(device=self.device, dtype=self.dtype)
+        roi_head.num_labels = len(labels)
+        self.roi_heads.append(roi_head)
+        for head in (*self.rpn_heads, *self.roi_heads):
+            head.config = self.config
+
+    def _new_neck(self) -> FeaturePyramidNetwork:
+        return FeaturePyramidNetwork(self.backbone.channels, self.config.fpn_channels)
+
+    def _read_labels(
+        self,
+        labels: Sequence[Mapping[str, torch.Tensor]],
+        task: str | Sequence[str] | None,
+        pixel_values: torch.Tensor,
+    ) -> list[ImageLabels]:
+        """The labels of every image, checked also against the classes of its task."""
+        targets = read_labels(labels, pixel_values.shape[0], pixel_values.device)
+        names = [self._task_name(task)] * len(targets) if task is None or isinstance(task, str) else task
+        for index, (target, name) in enumerate(zip(targets, names, strict=True)):
+            check_classes(target, index, len(self.config.tasks[name]), name)
+        return targets
+
+    def _task_name(self, task: str | None) -> str:
+        return list(self.config.tasks)[self._single_index(task)]
+
+    def _propose(
+        self, feature_maps: Sequence[torch.Tensor], group: TaskGroup
+    ) -> tuple[list[torch.Tensor], RPNOutput, list[tuple[torch.Tensor, torch.Tensor]]]:
+        """Levels, the RPN's answer and the proposals with scores of the images of one task."""
+        levels = self.necks[group.index]([level[group.start : group.stop] for level in feature_maps])
+        rpn_head = self.rpn_heads[group.index]
+        rpn_output = rpn_head(levels)
+        return levels, rpn_output, rpn_head.propose(rpn_output)
+
+    def _losses(
+        self,
+        index: int,
+        levels: Sequence[torch.Tensor],
+        rpn_output: RPNOutput,
+        proposals: Sequence[tuple[torch.Tensor, torch.Tensor]],
+        targets: Sequence[ImageLabels],
+        sizes: Sequence[tuple[int, int]],
+        generator: torch.Generator | None,
+    ) -> dict[str, torch.Tensor]:
+        """The four parts of the loss of one task."""
+        rpn_head, roi_head = self.rpn_heads[index], self.roi_heads[index]
+        anchor_samples = [
+            rpn_head.sample_anchors(rpn_output.anchors, target.boxes, size, generator)
+            for target, size in zip(targets, sizes, strict=True)
+        ]
+        proposal_samples = [
+            roi_head.sample_proposals(boxes, target.boxes, target.classes, generator)
+            for (boxes, _), target in zip(proposals, targets, strict=True)
+        ]
+        logits, deltas = roi_head(levels, [image.proposals for image in proposal_samples])
+        return {
+            **rpn_head.loss(rpn_output, anchor_samples),
+            **roi_head.loss(logits, deltas, proposal_samples),
+        }
+
+    def _predict(
+        self,
+        index: int,
+        levels: Sequence[torch.Tensor],
+        proposals: Sequence[tuple[torch.Tensor, torch.Tensor]],
+        sizes: Sequence[tuple[int, int]],
+        padded_size: Sequence[int],
+    ) -> list[ImagePrediction]:
+        """The predictions for the images of one task, one image after the other to bound the memory."""
+        roi_head, predictions = self.roi_heads[index], []
+        for number, ((boxes, scores), size) in enumerate(zip(proposals, sizes, strict=True)):
+            logits, deltas = roi_head([level[number : number + 1] for level in levels], [boxes])
+            refined = roi_head.decode(boxes, deltas)
+            kept = ~centred_in_padding(refined, size, padded_size)
+            predictions.append(ImagePrediction(logits[kept], refined[kept], boxes[kept], scores[kept]))
+        return predictions
+
+
+def load_dense(name_or_path: str) -> PreTrainedModel:
+    """The encoder, segmenter or detector of a folder or a name."""
+    model_type = AutoConfig.from_pretrained(name_or_path).model_type
+    classes = {
+        S5ViTConfig.model_type: S5ViTBackbone,
+        S5SegmentationConfig.model_type: S5ForSemanticSegmentation,
+        S5DetectionConfig.model_type: S5ForOrientedObjectDetection,
+    }
+    return classes.get(model_type, AutoBackbone).from_pretrained(name_or_path)
+
+
+def check_strides(feature_maps: Sequence[torch.Tensor], padded: torch.Tensor) -> None:
+    """Raise a ValueError unless the maps of the backbone have the strides 4, 8, 16 and 32."""
+    found = [tuple(feature_map.shape[2:]) for feature_map in feature_maps]
+    expected = [tuple(side // stride for side in padded.shape[2:]) for stride in STRIDES[:4]]
+    if found != expected:
+        raise ValueError(
+            f"the backbone gives maps of the sizes {found} for images of {tuple(padded.shape[2:])}; "
+            f"the detector needs four maps of the strides 4, 8, 16 and 32: {expected}"
+        )
+
+
+def by_entry(predictions: Sequence[ImagePrediction | None]) -> dict[str, list[torch.Tensor] | None]:
+    """The entries of the output from the predictions per image; None where nothing was predicted."""
+    entries = ("logits", "pred_boxes", "proposals", "proposal_scores")
+    if any(prediction is None for prediction in predictions):
+        return dict.fromkeys(entries)
+    return {entry: [getattr(prediction, entry) for prediction in predictions] for entry in entries}
+
+
+__all__ = ["S5ForOrientedObjectDetection", "S5ObjectDetectionOutput"]

@@ -1,0 +1,146 @@
+"""RoI head of the oriented detector: what a proposal holds, and where exactly.
+
+Source: Oriented R-CNN (Xie et al., arXiv 2108.05699), section 3.2, as the official release configures it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .anchors import STRIDES
+from .configuration_s5 import S5DetectionConfig
+from .oriented_delta_coder import decode as decode_deltas
+from .oriented_delta_coder import encode as encode_deltas
+from .rotated_roi_align import roi_align_rotated
+from .target_assignment import assign_proposals, sample
+
+# The levels that RoIs are pooled from: all but the coarsest.
+POOLED_STRIDES = STRIDES[:4]
+
+
+@dataclass(frozen=True)
+class ProposalSample:
+    """The proposals of one image that take part in the loss, positives first.
+
+    Args:
+        proposals: `(n, 5)`.
+        labels: int64 `(n,)`, class ids; background is the number of classes.
+        targets: `(positives, 5)`, deltas of the first proposals.
+    """
+
+    proposals: torch.Tensor
+    labels: torch.Tensor
+    targets: torch.Tensor
+
+
+class OrientedRoIHead(nn.Module):
+    """Rotated RoIAlign, two hidden layers, a classifier (background last) and one regressor for all classes."""
+
+    def __init__(self, config: S5DetectionConfig, num_labels: int) -> None:
+        super().__init__()
+        self.config = config
+        self.num_labels = num_labels
+        self.hidden_first = nn.Linear(config.fpn_channels * config.roi_size**2, config.roi_channels)
+        self.hidden_second = nn.Linear(config.roi_channels, config.roi_channels)
+        self.classifier = new_classifier(config.roi_channels, num_labels)
+        self.regressor = nn.Linear(config.roi_channels, 5)
+        self.regressor.initial_std = 0.001
+
+    def forward(
+        self, levels: Sequence[torch.Tensor], proposals: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits `(n, labels + 1)` and deltas `(n, 5)`, float32, of all proposals of a batch.
+
+        Args:
+            levels: maps `(batch, channels, rows, columns)`, finest first.
+            proposals: oriented boxes `(n_i, 5)` per image.
+        """
+        pooled = self.pool(levels, as_rois(proposals))
+        hidden = functional.relu(self.hidden_first(pooled.flatten(start_dim=1)))
+        hidden = functional.relu(self.hidden_second(hidden))
+        return self.classifier(hidden).float(), self.regressor(hidden).float()
+
+    def pool(self, levels: Sequence[torch.Tensor], rois: torch.Tensor) -> torch.Tensor:
+        """Features `(n, channels, roi_size, roi_size)` of RoIs `(n, 6)`, each from the level that fits its size."""
+        growth = rois.new_tensor([1, 1, 1, self.config.roi_width_factor, self.config.roi_height_factor, 1])
+        grown = rois * growth
+        level_of = self.level_of(grown)
+        features, order = [], []
+        for number, stride in enumerate(POOLED_STRIDES):
+            chosen = (level_of == number).nonzero().flatten()
+            if len(chosen):
+                order.append(chosen)
+                features.append(
+                    roi_align_rotated(
+                        levels[number],
+                        grown[chosen],
+                        output_size=self.config.roi_size,
+                        spatial_scale=1 / stride,
+                        sampling_ratio=self.config.roi_sampling_ratio,
+                    )
+                )
+        pooled = levels[0].new_zeros(len(rois), levels[0].shape[1], self.config.roi_size, self.config.roi_size)
+        return pooled.index_copy(0, torch.cat(order), torch.cat(features)) if order else pooled
+
+    def level_of(self, grown: torch.Tensor) -> torch.Tensor:
+        """The number of the level `(n,)` that RoIs `(n, 6)`, already grown, are pooled from."""
+        scale = (grown[:, 3] * grown[:, 4]).sqrt()
+        level = (scale / self.config.finest_scale + 1e-6).log2().floor()
+        return level.clamp(0, len(POOLED_STRIDES) - 1).long()
+
+    @torch.no_grad()
+    def sample_proposals(
+        self,
+        proposals: torch.Tensor,
+        boxes: torch.Tensor,
+        labels: torch.Tensor,
+        generator: torch.Generator | None = None,
+    ) -> ProposalSample:
+        """Assign proposals `(n, 5)` to the boxes `(m, 5)` of their image and draw a sample.
+
+        The boxes themselves are candidates too, so the head has positives from the first step on.
+        """
+        assigned = assign_proposals(proposals, boxes, self.config.roi_positive_iou)
+        assigned = torch.cat([torch.arange(len(boxes), device=boxes.device), assigned])
+        candidates = torch.cat([boxes, proposals])
+        positives, negatives = sample(assigned, self.config.roi_samples, self.config.roi_positive_fraction, generator)
+        background = torch.full((len(negatives),), self.num_labels, device=labels.device)
+        targets = encode_deltas(candidates[positives], boxes[assigned[positives]], self.config.roi_delta_stds)
+        return ProposalSample(
+            proposals=torch.cat([candidates[positives], candidates[negatives]]),
+            labels=torch.cat([labels[assigned[positives]], background]),
+            targets=targets,
+        )
+
+    def loss(
+        self, logits: torch.Tensor, deltas: torch.Tensor, samples: Sequence[ProposalSample]
+    ) -> dict[str, torch.Tensor]:
+        """`cls` (cross-entropy) and `bbox` (smooth L1 of the positives), both over the number of sampled proposals."""
+        labels = torch.cat([image.labels for image in samples])
+        targets = torch.cat([image.targets for image in samples])
+        count = max(len(labels), 1)
+        classification = functional.cross_entropy(logits, labels, reduction="sum")
+        regression = functional.smooth_l1_loss(
+            deltas[labels < self.num_labels], targets, reduction="sum", beta=self.config.roi_smooth_l1_beta
+        )
+        return {"cls": classification / count, "bbox": regression / count}
+
+    def decode(self, proposals: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
+        """Boxes `(n, 5)` from proposals `(n, 5)` and deltas `(n, 5)`."""
+        return decode_deltas(proposals, deltas, self.config.roi_delta_stds)
+
+
+def new_classifier(channels: int, num_labels: int) -> nn.Linear:
+    """A classifier of `num_labels` classes and background; `initial_std` is for the initialisation."""
+    classifier = nn.Linear(channels, num_labels + 1)
+    classifier.initial_std = 0.01
+    return classifier
+
+
+def as_rois(proposals: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Proposals `(n_i, 5)` per image as RoIs `(n, 6)`: the number of the image, then the box."""
+    numbered = [functional.pad(boxes, (1, 0), value=float(number)) for number, boxes in enumerate(proposals)]
+    return torch.cat(numbered)

@@ -1,0 +1,152 @@
+"""Oriented region proposal network: where objects might be, as oriented boxes.
+
+Source: Oriented R-CNN (Xie et al., arXiv 2108.05699), section 3.1, as the official release configures it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from .anchors import STRIDES, inside_image, level_anchors
+from .configuration_s5 import S5DetectionConfig
+from .midpoint_offset_coder import decode as decode_midpoint_offsets
+from .midpoint_offset_coder import encode as encode_midpoint_offsets
+from .non_maximum_suppression import batched_horizontal_nms
+from .oriented_boxes import oriented_boxes_to_horizontal
+from .target_assignment import assign_anchors, sample
+
+
+@dataclass(frozen=True)
+class RPNOutput:
+    """What the network says of every anchor of a batch.
+
+    Args:
+        logits: float32 `(batch, anchors)`, object or not.
+        deltas: float32 `(batch, anchors, 6)`, midpoint offsets.
+        anchors: `(anchors, 4)`.
+        level_sizes: anchors per level, in the order of the others.
+    """
+
+    logits: torch.Tensor
+    deltas: torch.Tensor
+    anchors: torch.Tensor
+    level_sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class AnchorSample:
+    """The anchors of one image that take part in the loss.
+
+    Args:
+        positives, negatives: their indices.
+        targets: `(positives, 6)`, midpoint offsets.
+    """
+
+    positives: torch.Tensor
+    negatives: torch.Tensor
+    targets: torch.Tensor
+
+
+class OrientedRPN(nn.Module):
+    """One small head for all levels: 3x3 convolution, ReLU, and two 1x1 convolutions (anchor-major channels)."""
+
+    def __init__(self, config: S5DetectionConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels, num_anchors = config.fpn_channels, len(config.anchor_ratios)
+        self.conv = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        self.classifier = nn.Conv2d(channels, num_anchors, kernel_size=1)
+        self.regressor = nn.Conv2d(channels, 6 * num_anchors, kernel_size=1)
+        for layer in (self.conv, self.classifier, self.regressor):
+            layer.initial_std = 0.01
+
+    def forward(self, levels: Sequence[torch.Tensor]) -> RPNOutput:
+        """Levels `(batch, channels, rows, columns)` of strides 4 to 64 to logits and deltas of all anchors."""
+        logits, deltas, anchors = [], [], []
+        for level, stride in zip(levels, STRIDES, strict=True):
+            hidden = functional.relu(self.conv(level))
+            logits.append(anchors_last(self.classifier(hidden), 1).squeeze(-1))
+            deltas.append(anchors_last(self.regressor(hidden), 6))
+            size = (level.shape[2], level.shape[3])
+            anchors.append(
+                level_anchors(size, stride, self.config.anchor_scale, self.config.anchor_ratios, level.device)
+            )
+        level_sizes = tuple(len(level) for level in anchors)
+        return RPNOutput(torch.cat(logits, dim=1), torch.cat(deltas, dim=1), torch.cat(anchors), level_sizes)
+
+    @torch.no_grad()
+    def propose(self, output: RPNOutput) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Per image, oriented proposals `(n, 5)` and their scores `(n,)`, best first, without gradient.
+
+        Of every level the best anchors are decoded; where horizontal hulls of a level overlap too much, the better
+        one stays. Proposals may reach beyond the image.
+        """
+        scores = output.logits.detach().sigmoid()
+        return [
+            self._propose_for_image(image_scores, image_deltas, output)
+            for image_scores, image_deltas in zip(scores, output.deltas.detach(), strict=True)
+        ]
+
+    def _propose_for_image(
+        self, scores: torch.Tensor, deltas: torch.Tensor, output: RPNOutput
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        kept, start = [], 0
+        for size in output.level_sizes:
+            count = min(size, self.config.proposals_per_level)
+            kept.append(scores[start : start + size].topk(count).indices + start)
+            start += size
+        level = torch.cat([torch.full_like(indices, number) for number, indices in enumerate(kept)])
+        kept = torch.cat(kept)
+        scores = scores[kept]
+        boxes = decode_midpoint_offsets(output.anchors[kept], deltas[kept], self.config.rpn_delta_stds)
+        hulls = oriented_boxes_to_horizontal(boxes)
+        chosen = batched_horizontal_nms(hulls, scores, level, self.config.proposal_nms_iou)
+        chosen = chosen[: self.config.max_proposals]
+        return boxes[chosen], scores[chosen]
+
+    @torch.no_grad()
+    def sample_anchors(
+        self,
+        anchors: torch.Tensor,
+        boxes: torch.Tensor,
+        image_size: tuple[int, int],
+        generator: torch.Generator | None = None,
+    ) -> AnchorSample:
+        """Assign the anchors wholly inside an image `(height, width)` to its boxes `(n, 5)`, and draw a sample."""
+        inside = inside_image(anchors, image_size).nonzero().flatten()
+        assigned = assign_anchors(
+            anchors[inside],
+            oriented_boxes_to_horizontal(boxes),
+            self.config.rpn_positive_iou,
+            self.config.rpn_negative_iou,
+            self.config.rpn_minimum_positive_iou,
+        )
+        positives, negatives = sample(assigned, self.config.rpn_samples, self.config.rpn_positive_fraction, generator)
+        targets = encode_midpoint_offsets(
+            anchors[inside[positives]], boxes[assigned[positives]], self.config.rpn_delta_stds
+        )
+        return AnchorSample(inside[positives], inside[negatives], targets)
+
+    def loss(self, output: RPNOutput, samples: Sequence[AnchorSample]) -> dict[str, torch.Tensor]:
+        """`rpn_cls` (binary cross-entropy) and `rpn_bbox` (smooth L1), sums over the number of sampled anchors.
+
+        An image without positives (or negatives) counts as if it had one, as officially.
+        """
+        count = sum(max(len(image.positives), 1) + max(len(image.negatives), 1) for image in samples)
+        classification, regression = output.logits.new_zeros(()), output.logits.new_zeros(())
+        for logits, deltas, image in zip(output.logits, output.deltas, samples, strict=True):
+            # softplus(-x) and softplus(x) are the binary cross-entropies of the labels 1 and 0.
+            classification = classification + functional.softplus(-logits[image.positives]).sum()
+            classification = classification + functional.softplus(logits[image.negatives]).sum()
+            regression = regression + functional.smooth_l1_loss(
+                deltas[image.positives], image.targets, reduction="sum", beta=self.config.rpn_smooth_l1_beta
+            )
+        return {"rpn_cls": classification / count, "rpn_bbox": regression / count}
+
+
+def anchors_last(feature_map: torch.Tensor, values: int) -> torch.Tensor:
+    """A map `(batch, anchors * values, rows, columns)` as float32 `(batch, rows * columns * anchors, values)`."""
+    return feature_map.permute(0, 2, 3, 1).reshape(feature_map.shape[0], -1, values).float()

@@ -1,0 +1,94 @@
+"""`s5-hf evaluate`: a model's scores on a split of a dataset, with a report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this file to the command line."""
+    app.command("evaluate")(evaluate_command)
+
+
+def evaluate_command(
+    model: Annotated[str, typer.Argument(help="A folder, a Hub repository or a known name.")],
+    dataset: Annotated[str, typer.Option(help="Name in the registry, see `s5-hf datasets`.")],
+    data_dir: Annotated[str, typer.Option(help="Folder, hf:// path or http(s) URL with its files.")],
+    split: Annotated[str | None, typer.Option(help="That of the published numbers if not given.")] = None,
+    task: Annotated[str | None, typer.Option(help="Of a model with several; by default the dataset's name.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("evaluation"),
+    protocol: Annotated[
+        str, typer.Option(help="published, official (segmentation), original, resize or sliding.")
+    ] = "published",
+    resize: Annotated[int | None, typer.Option(min=1, help="Resize images to this side in pixels, and back.")] = None,
+    window: Annotated[int | None, typer.Option(min=1, help="Side of the sliding window in pixels.")] = None,
+    stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows; half a window.")] = None,
+    flip: Annotated[
+        list[str] | None, typer.Option(help="A view: none, horizontal, vertical or both (repeatable).")
+    ] = None,
+    scale: Annotated[list[float] | None, typer.Option(help="A factor of the image size (repeatable).")] = None,
+    left_out: Annotated[list[str] | None, typer.Option(help="A class that means leave out (repeatable).")] = None,
+    class_maps: Annotated[
+        Path | None, typer.Option(help="Folder for the predictions as PNG, such as the LoveDA server takes.")
+    ] = None,
+    detections: Annotated[
+        Path | None, typer.Option(help="Folder for DOTA's Task 1 result files of a detector, for its server.")
+    ] = None,
+    by_position: Annotated[bool, typer.Option("--by-position", help="Class names need not agree.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images of one size per forward pass.")] = 1,
+    num_workers: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 0,
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    boundary: Annotated[bool, typer.Option(help="Boundary IoU, too.")] = True,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the builder as name=value (repeatable), value in JSON or text.")
+    ] = None,
+) -> None:
+    """Evaluate a model as published, or otherwise; writes JSON, Markdown and a picture.
+
+    The picture shows the confusion matrix of a segmenter, precision over recall of a detector.
+
+        s5-hf evaluate s5-vit-b-moe --dataset s5-potsdam --data-dir data/potsdam
+
+        s5-hf evaluate my-segmenter --dataset s5-image-mask --data-dir my-tiles --protocol sliding --stride 128
+
+        s5-hf evaluate s5-vit-b-moe --dataset s5-loveda --data-dir LoveDA --split test --class-maps submission
+
+        s5-hf evaluate s5-vit-b-moe-det --dataset s5-dior-r --data-dir DIOR-R
+
+        s5-hf evaluate s5-vit-b-moe-det --dataset s5-dota --data-dir DOTA --split test --detections submission
+
+    On many processes: `accelerate launch examples/evaluate_segmentation.py`, or `examples/evaluate_detection.py`.
+    """
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from s5_hf.commands.datasets import builder_options
+    from s5_hf.evaluation import EvaluationSettings, LoopSettings, run_evaluation
+
+    changes = {
+        "resize": resize,
+        "window": window,
+        "stride": stride,
+        "flips": tuple(flip) if flip else None,
+        "scales": tuple(scale) if scale else None,
+    }
+    results = run_evaluation(
+        EvaluationSettings(
+            model=model,
+            dataset=dataset,
+            data_dir=data_dir,
+            split=split,
+            task=task,
+            output=output,
+            protocol=protocol,
+            protocol_changes=changes,
+            left_out=tuple(left_out) if left_out else None,
+            by_position=by_position,
+            options=builder_options(option or []),
+            precision=precision,
+            loop=LoopSettings(batch_size, num_workers, boundary, class_maps, detections),
+        )
+    )
+    Console().print(Markdown(results.as_markdown()))
+    typer.echo(f"report: {output}")

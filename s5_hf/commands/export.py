@@ -1,0 +1,35 @@
+"""`s5-hf export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="Segmenter: a folder, a Hub repository or a known name.")],
+    output: Annotated[Path, typer.Argument(help="File to write: .onnx, or .pt2 for torch-export.")],
+    file_format: Annotated[str, typer.Option("--format", help="onnx or torch-export.")] = "onnx",
+    task: Annotated[str | None, typer.Option(help="Of a model with several tasks.")] = None,
+) -> None:
+    """Write the dense model of one task as one file for other programs, and compare it with the model.
+
+    The file takes any batch and any height and width that are multiples of the patch size (16). Labels, colours and
+    normalisation are in its metadata.
+
+    - `s5-hf export my-segmenter my-segmenter.onnx --task loveda`
+    - `s5-hf export my-segmenter my-segmenter.pt2 --task loveda --format torch-export`
+    """
+    from ..export import export_model
+
+    report = export_model(model, output, file_format, task)
+    largest = max(report.differences.values())
+    typer.echo(
+        f"{report.path}: task {report.metadata.task}, {len(report.metadata.labels)} classes, "
+        f"{report.size / 1e6:.1f} MB; logits agree to {largest:.1g} over {len(report.differences)} input shapes"
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `s5-hf`."""
+    app.command()(export)

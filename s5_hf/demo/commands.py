@@ -1,0 +1,96 @@
+"""Running a command inside this process: the same code as from a shell, without importing torch anew every time."""
+
+import os
+import runpy
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+__all__ = ["CommandStopped", "find_examples", "run_command"]
+
+
+class CommandStopped(Exception):
+    """A signal stopped a command; what it had done is kept where the command keeps it.
+
+    Attributes:
+        status: exit status, 128 plus the number of the signal.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"stopped with status {status}")
+        self.status = status
+
+
+def find_examples() -> Path:
+    """The folder of the example scripts: in the current folder, else beside the package.
+
+    Raises:
+        FileNotFoundError: if the package was installed without its repository.
+    """
+    places = [Path("examples"), Path(__file__).parents[2] / "examples"]
+    for place in places:
+        if (place / "make_synthetic_data.py").is_file():
+            return place
+    raise FileNotFoundError(
+        f"the demonstration runs the example scripts of the repository, which are not in {places[0].absolute()}: "
+        "run it in a clone of the repository"
+    )
+
+
+def run_command(words: Sequence[str], examples: Path) -> None:
+    """Run `s5-hf ...` or `python examples/SCRIPT ...` to its end.
+
+    Args:
+        words: of the command.
+        examples: folder of the scripts.
+
+    Raises:
+        CommandStopped: if Ctrl-C or SIGTERM stopped it.
+        OSError, ValueError, RuntimeError: as the command.
+    """
+    arguments = sys.argv
+    try:
+        with warnings.catch_warnings():  # scripts set filters of their own
+            if words[0] == "python":
+                script = examples / Path(words[1]).name
+                sys.argv = [str(script), *words[2:]]
+                runpy.run_path(str(script), run_name="__main__")
+            else:
+                run_command_line(words[1:])
+    except (KeyboardInterrupt, typer.Abort):
+        raise CommandStopped(130) from None
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            raise RuntimeError(end.code) from end
+        check_status(end.code or 0, words)
+    finally:
+        sys.argv = arguments
+
+
+def run_command_line(arguments: Sequence[str]) -> None:
+    """What the program `s5-hf` does, with errors passed on."""
+    from ..cli import app
+
+    # Without its standalone mode typer returns the status of an exit, such as 130 for Ctrl-C.
+    check_status(app(list(arguments), standalone_mode=False) or 0, ["s5-hf", *arguments])
+
+
+def check_status(status: int, words: Sequence[str]) -> None:
+    """Raise unless a command ended well: CommandStopped for a signal, RuntimeError for anything else."""
+    if status > 128:
+        raise CommandStopped(status)
+    if status:
+        raise RuntimeError(f"{' '.join(words[:3])} ... ended with status {status}")
+
+
+def quiet_libraries() -> None:
+    """No bars but those of this package."""
+    import datasets
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    datasets.disable_progress_bars()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

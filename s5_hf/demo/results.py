@@ -1,0 +1,110 @@
+"""What the trainings of the demonstration came to, read from what they left."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import load_dataset
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
+
+from ..modeling import S5ForSemanticSegmentation
+from ..training.run_folder import read_log
+from .curves import Points
+from .folders import DemoFolders
+from .recipes import CITY, ROADS, TASK_LABELS
+
+__all__ = ["FINE_TUNED", "LabelledImage", "curve", "fine_tuning_rows", "load_validation", "parameters", "predict"]
+
+FINE_TUNED = {
+    "SDF, two models": {CITY: f"sdf-{CITY}", ROADS: f"sdf-{ROADS}"},
+    "MDF": {CITY: "mdf", ROADS: "mdf"},
+    "MoE-MDF": {CITY: "moe", ROADS: "moe"},
+}
+"""The runs that serve each task, for each way of fine-tuning."""
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image with its true classes.
+
+    Attributes:
+        image: uint8 [height, width, 3].
+        classes: uint8 [height, width].
+    """
+
+    image: np.ndarray
+    classes: np.ndarray
+
+
+def curve(folder: Path, name: str) -> Points:
+    """(step, value) of a run's log; values that were not finite are left out."""
+    return [(entry["step"], entry[name]) for entry in read_log(folder) if entry.get(name) is not None]
+
+
+def last(folder: Path, name: str) -> float:
+    """The last value of a run's log under a name; NaN if it was not finite."""
+    entry = next(entry for entry in reversed(read_log(folder)) if name in entry)
+    return float("nan") if entry[name] is None else float(entry[name])
+
+
+def parameters(model: Path) -> int:
+    """Parameters of a saved segmenter."""
+    return S5ForSemanticSegmentation.from_pretrained(model).num_parameters()
+
+
+def fine_tuning_rows(folders: DemoFolders) -> list[dict[str, Any]]:
+    """For each way of fine-tuning: name, models, parameters, last mIoU of each task, and their mean."""
+    rows = []
+    for name, runs in FINE_TUNED.items():
+        different = sorted(set(runs.values()))
+        miou = {task: last(folders.run(run), f"validation/{task}/miou") for task, run in runs.items()}
+        rows.append(
+            {
+                "name": name,
+                "models": len(different),
+                "parameters": sum(parameters(folders.segmenter(run)) for run in different),
+                **miou,
+                "mean": statistics.fmean(miou.values()),
+            }
+        )
+    return rows
+
+
+def mean_curve(folders: DemoFolders, runs: dict[str, str]) -> Points:
+    """(step, mean mIoU over the tasks) of one or several runs."""
+    curves = [dict(curve(folders.run(run), f"validation/{task}/miou")) for task, run in runs.items()]
+    steps = sorted(set.intersection(*(set(values) for values in curves)))
+    return [(step, statistics.fmean(values[step] for values in curves)) for step in steps]
+
+
+def load_validation(folders: DemoFolders, task: str) -> list[LabelledImage]:
+    """The validation images of a task."""
+    samples = load_dataset(
+        "s5-image-mask",
+        data_dir=str(folders.data / task),
+        split="val",
+        streaming=True,
+        classes=list(TASK_LABELS[task]),
+    )
+    return [
+        LabelledImage(np.asarray(sample["image"].convert("RGB")), np.asarray(sample["mask"])) for sample in samples
+    ]
+
+
+@torch.inference_mode()
+def predict(folder: Path, images: list[np.ndarray], task: str | None = None) -> list[np.ndarray]:
+    """Class ids [height, width] of images [height, width, 3] by a saved segmenter."""
+    processor = AutoImageProcessor.from_pretrained(folder)
+    model = AutoModelForSemanticSegmentation.from_pretrained(folder).eval()
+    found = []
+    for image in images:
+        inputs = processor(Image.fromarray(image), return_tensors="pt")
+        outputs = model(**inputs) if task is None else model(**inputs, task=task)
+        found.append(processor.post_process_semantic_segmentation(outputs)[0].numpy().astype(np.uint8))
+    return found

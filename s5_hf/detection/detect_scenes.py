@@ -1,0 +1,117 @@
+"""Objects in many scenes, on one process or shared among several."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from ..inference.scene_source import scene_stem
+from .detect_scene import check_formats, detect_scene, detection_files
+from .dota_results import write_task1_results
+from .scene_detections import SceneDetections
+from .scene_detector import SceneDetector
+from .torch_detector import load_detector
+
+__all__ = ["detect_scenes"]
+
+
+def detect_scenes(
+    model: str | Path | PreTrainedModel | SceneDetector,
+    sources: Sequence[str | Path],
+    output: str | Path,
+    task: str | None = None,
+    formats: Sequence[str] = ("json", "geojson", "overlay"),
+    device: str | None = None,
+    precision: str = "fp32",
+    resume: bool = False,
+    overwrite: bool = False,
+    report: Callable[[str], None] = tqdm.write,
+    **options: object,
+) -> list[SceneDetections]:
+    """Find objects in scenes; under `accelerate launch` or `torchrun` each process takes its share of them.
+
+    A scene that fails does not stop the others. DOTA's result files, if asked for, are written into `Task1` at the
+    end, for all scenes that are done.
+
+    Args:
+        model, task, device, precision: as `detect_scene`; the model is loaded once. Each process has a GPU of its own
+            if `device` is left out.
+        sources: the scenes.
+        output: a folder; the files are called after their scenes.
+        formats: as `detect_scene`.
+        resume: go on with interrupted scenes, and leave those that are done.
+        overwrite: replace what is there already.
+        report: takes what the user should know, a line at a time.
+        **options: further arguments of `detect_scene`.
+
+    Returns:
+        The results of this process, in the order of the scenes.
+
+    Raises:
+        FileExistsError: results are there already, and neither `resume` nor `overwrite` is set.
+        RuntimeError: scenes failed; the message names them all.
+        ValueError: two scenes have the same name, or as `detect_scene`.
+    """
+    check_formats(formats)
+    _require_different_names(sources)
+    if not (resume or overwrite):
+        _require_absent(sources, output)
+    # A process that is done waits for the others, however long: torchrun ends them all when one fails.
+    state = PartialState(timeout=timedelta(days=30))
+    if device is None and state.num_processes > 1:
+        device = str(state.device)
+    own = sources[state.process_index :: state.num_processes]
+    detector = load_detector(model, task, device, precision) if own else None
+    kinds = [kind for kind in formats if kind != "dota"]
+    results, failures = [], []
+    for source in own:
+        try:
+            results.append(
+                detect_scene(
+                    detector,
+                    source,
+                    output,
+                    formats=kinds,
+                    resume=resume,
+                    overwrite=True,
+                    progress=state.is_main_process,
+                    report=report,
+                    **options,
+                )
+            )
+        except (OSError, ValueError) as error:
+            if len(sources) == 1:
+                raise
+            failures.append(f"{source}: {error}")
+            report(f"failed: {failures[-1]}")
+    if "dota" in formats:
+        found = gather_object([(result.stem, result.class_names, result.as_tensors()) for result in results])
+        if state.is_main_process and found:
+            write_task1_results(Path(output) / "Task1", {stem: objects for stem, _, objects in found}, found[0][1])
+    state.wait_for_everyone()
+    if failures:
+        raise RuntimeError(f"{len(failures)} of {len(own)} scenes failed:\n" + "\n".join(failures))
+    return results
+
+
+def _require_different_names(sources: Sequence[str | Path]) -> None:
+    names: dict[str, str | Path] = {}
+    for source in sources:
+        stem = scene_stem(source)
+        if stem in names:
+            raise ValueError(f"{names[stem]} and {source} would both become {stem}.json; give them in two runs")
+        names[stem] = source
+
+
+def _require_absent(sources: Sequence[str | Path], output: str | Path) -> None:
+    paths = [detection_files(source, output, ())["json"] for source in sources]
+    taken = [path for path in paths if path.exists()]
+    if taken:
+        raise FileExistsError(
+            f"{taken[0]} exists already ({len(taken)} of {len(paths)} scenes); choose resume (--resume) to leave what "
+            "is done, or overwrite (--overwrite)"
+        )

@@ -1,0 +1,18 @@
+"""Evaluation: how published numbers are obtained, on any number of processes, with a report."""
+
+from .detection_protocol import DETECTION_PROTOCOLS, DetectionProtocol, choose_detection_protocol
+from .protocol import PROTOCOLS, Protocol, choose_protocol
+from .run import EvaluationSettings, run_evaluation
+from .segmentation import LoopSettings
+
+__all__ = [
+    "DETECTION_PROTOCOLS",
+    "DetectionProtocol",
+    "EvaluationSettings",
+    "LoopSettings",
+    "PROTOCOLS",
+    "Protocol",
+    "choose_detection_protocol",
+    "choose_protocol",
+    "run_evaluation",
+]

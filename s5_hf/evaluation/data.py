@@ -1,0 +1,171 @@
+"""What is evaluated on: a split of a dataset with its classes, and whether a model has the same ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from datasets import load_dataset
+
+from ..dataset_builders.registry import DatasetEntry, get_entry
+from ..modeling.image_processing_s5 import to_channels_last
+
+__all__ = ["EvaluationData", "EvaluationImage", "check_classes", "load_evaluation_data"]
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """A split and its classes.
+
+    Attributes:
+        entry: what the registry knows of the dataset.
+        split: name of the split.
+        labels: class names in the order of their ids.
+        ignore_index: mask value without a class, `None` where there are no masks.
+        left_out: names of classes that means leave out.
+        samples: rows with `image`, `id` and, for segmentation, `mask` (`None` where there are no labels), for
+            detection, `objects`.
+        labels_of_model: whether nobody named the classes of the data, so that `labels` are the model's.
+    """
+
+    entry: DatasetEntry
+    split: str
+    labels: tuple[str, ...]
+    ignore_index: int | None
+    left_out: tuple[str, ...]
+    samples: Sequence[Mapping[str, Any]]
+    labels_of_model: bool = False
+
+
+@dataclass(frozen=True)
+class EvaluationImage:
+    """One decoded image.
+
+    Attributes:
+        name: id of the sample, for messages and file names.
+        pixels: uint8 `(height, width, channels)`.
+        mask: integers `(height, width)`, `None` for an image without labels.
+    """
+
+    name: str
+    pixels: np.ndarray
+    mask: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class EvaluationImages:
+    """The samples of a dataset, decoded and checked one by one; picklable for worker processes."""
+
+    data: EvaluationData
+    channels: int
+
+    def __len__(self) -> int:
+        return len(self.data.samples)
+
+    def __getitem__(self, index: int) -> EvaluationImage:
+        """Decode a sample.
+
+        Raises:
+            ValueError: if its mask has another size or holds a value that is no class; names value and file.
+        """
+        sample = self.data.samples[index]
+        name = str(sample.get("id", index))
+        pixels = to_channels_last(sample["image"], self.channels)
+        if sample.get("mask") is None:
+            return EvaluationImage(name, pixels, None)
+        mask = np.asarray(sample["mask"])
+        place = getattr(sample["mask"], "filename", "") or f"the mask of {name!r}"
+        if mask.shape != pixels.shape[:2]:
+            raise ValueError(f"{place}: the mask has the shape {mask.shape}, its image {pixels.shape[:2]}")
+        self._check_values(mask, place)
+        return EvaluationImage(name, pixels, mask)
+
+    def _check_values(self, mask: np.ndarray, place: str) -> None:
+        labels, ignored = self.data.labels, self.data.ignore_index
+        counts = np.bincount(mask.ravel(), minlength=256)
+        wrong = [value for value in np.flatnonzero(counts).tolist() if value >= len(labels) and value != ignored]
+        if wrong:
+            found = ", ".join(f"{value} in {counts[value]} pixels" for value in wrong[:5])
+            raise ValueError(
+                f"{place}: the mask holds {found}; expected 0..{len(labels) - 1} ({', '.join(labels)}) "
+                f"or {ignored} to be ignored"
+            )
+
+
+def load_evaluation_data(
+    dataset: str,
+    split: str | None,
+    data_dir: str | None,
+    model_labels: Sequence[str],
+    options: Mapping[str, Any] | None = None,
+    left_out: Sequence[str] | None = None,
+    task: str = "segmentation",
+) -> EvaluationData:
+    """Open a split of a dataset of the registry.
+
+    Args:
+        dataset: name in the registry.
+        split: name of the split; that of the published numbers if left out.
+        data_dir: where its files are.
+        model_labels: classes of the model. A dataset that does not know its own (`s5-image-mask`, `s5-oriented`)
+            takes them, unless `options` give `classes`.
+        options: of the builder.
+        left_out: classes that means leave out; those of the published numbers if left out.
+        task: of the model, `"segmentation"` or `"detection"`.
+
+    Raises:
+        KeyError: for an unknown dataset; lists the known.
+        FileNotFoundError: if `data_dir` does not exist or holds no known layout.
+        ValueError: for an unknown split or option, or a dataset for another task.
+    """
+    entry = get_entry(dataset)
+    if entry.task != task:
+        raise ValueError(f"{dataset} is a dataset for {entry.task}, the model is one for {task}")
+    options = dict(options or {})
+    labels_of_model = not entry.labels and "classes" not in options
+    if labels_of_model:
+        options["classes"] = list(model_labels)
+    split = split or entry.evaluation.split
+    samples = load_dataset(dataset, data_dir=data_dir, split=split, **options)
+    if len(samples) == 0:
+        raise ValueError(f"the split {split!r} of {dataset} at {data_dir} is empty")
+    return EvaluationData(
+        entry=entry,
+        split=split,
+        labels=_labels(entry, samples, options),
+        ignore_index=options.get("ignore_index", entry.ignore_index),
+        left_out=entry.evaluation.excluded_classes if left_out is None else tuple(left_out),
+        samples=samples,
+        labels_of_model=labels_of_model,
+    )
+
+
+def _labels(entry: DatasetEntry, samples: Any, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Class names: of a detection dataset those of its columns, as its configurations differ."""
+    if entry.task == "detection":
+        return tuple(samples.features["objects"]["category"].feature.names)
+    return tuple(entry.labels or options["classes"])
+
+
+def check_classes(model_labels: Sequence[str], data: EvaluationData, by_position: bool = False) -> None:
+    """Make sure that the ids of a model mean what those of the dataset mean.
+
+    Args:
+        model_labels: class names of the model's task.
+        data: the dataset.
+        by_position: whether names may differ, as long as there are as many classes.
+
+    Raises:
+        ValueError: if they do not; shows both lists.
+    """
+    same = len(model_labels) == len(data.labels) if by_position else tuple(model_labels) == data.labels
+    if same:
+        return
+    hint = ""
+    if len(model_labels) == len(data.labels):
+        hint = " If only the names differ, compare by position (--by-position)."
+    raise ValueError(
+        f"the model and {data.entry.name} have other classes.{hint}\n"
+        f"  model   ({len(model_labels)}): {', '.join(model_labels)}\n"
+        f"  dataset ({len(data.labels)}): {', '.join(data.labels)}"
+    )

@@ -1,0 +1,202 @@
+"""One evaluation from start to end: what `s5-hf evaluate` and the examples call."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from accelerate import Accelerator
+from transformers import AutoConfig, PretrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING
+
+from ..atomic import require_absent
+from ..curation.segmenter import Segmenter
+from ..dataset_builders.registry import get_entry
+from ..detection.patch_merging import are_patches
+from ..detection.torch_detector import load_detector
+from ..modeling import S5DetectionConfig
+from ..official_tasks import DETECTION_TASKS
+from .data import check_classes, load_evaluation_data
+from .detection import has_objects, judge_detections, result_names
+from .detection_protocol import choose_detection_protocol
+from .detection_report import DetectionResults
+from .protocol import choose_protocol
+from .report import SegmentationResults
+from .segmentation import LoopSettings, count_segmentation
+
+__all__ = [
+    "EvaluationResults",
+    "EvaluationSettings",
+    "evaluate_detector",
+    "evaluate_segmenter",
+    "model_kind",
+    "run_evaluation",
+]
+
+
+class EvaluationResults(Protocol):
+    """What every kind of evaluation gives."""
+
+    def headline(self) -> str:
+        """The one number, for people."""
+        ...
+
+    def as_markdown(self) -> str:
+        """The report for people."""
+        ...
+
+    def write(self, folder: str | Path) -> None:
+        """Write the report."""
+        ...
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What to evaluate on what, and how.
+
+    Attributes:
+        model: a folder, a Hub repository or a known name.
+        dataset: name in the registry.
+        data_dir: folder, `hf://` path or http(s) URL with its files.
+        split: the split; that of the published numbers if left out.
+        task: of a model with several tasks; if left out, the one called as the dataset without `s5-`.
+        output: folder for the report, `None` to write none.
+        protocol: a name of `PROTOCOLS`, for detection of `DETECTION_PROTOCOLS`.
+        protocol_changes: attributes of [`protocol.Protocol`], for detection of [`DetectionProtocol`], that are to be
+            different.
+        left_out: classes that means leave out; those of the published numbers if left out. Not for detection.
+        by_position: whether class names of model and dataset may differ.
+        options: of the dataset's builder.
+        precision: `"fp32"` or `"bf16"`.
+        loop: batch size, workers, class maps or result files.
+    """
+
+    model: str
+    dataset: str
+    data_dir: str | None = None
+    split: str | None = None
+    task: str | None = None
+    output: str | Path | None = None
+    protocol: str = "published"
+    protocol_changes: dict[str, Any] = field(default_factory=dict)
+    left_out: tuple[str, ...] | None = None
+    by_position: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    precision: str = "fp32"
+    loop: LoopSettings = field(default_factory=LoopSettings)
+
+
+def run_evaluation(settings: EvaluationSettings, accelerator: Accelerator | None = None) -> EvaluationResults:
+    """Evaluate a model, by what its configuration says it is, and write the report in the main process.
+
+    Raises:
+        KeyError: for an unknown dataset; lists the known.
+        FileNotFoundError: if the folder of the data does not exist.
+        FileExistsError: if the folder for class maps or result files is taken.
+        ValueError: if model, task, dataset, split or protocol do not go together.
+    """
+    accelerator = accelerator or Accelerator()
+    evaluate = _EVALUATIONS[model_kind(AutoConfig.from_pretrained(settings.model))]
+    results = evaluate(settings, accelerator)
+    if accelerator.is_main_process and settings.output is not None:
+        results.write(settings.output)
+    accelerator.wait_for_everyone()
+    return results
+
+
+def model_kind(config: PretrainedConfig) -> str:
+    """What a model does: `"segmentation"` or `"detection"`.
+
+    Raises:
+        ValueError: if it is nothing that can be evaluated.
+    """
+    if type(config) in MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING:
+        return "segmentation"
+    if isinstance(config, S5DetectionConfig):
+        return "detection"
+    raise ValueError(
+        f"a model of the type {config.model_type!r} cannot be evaluated; expected one for {', '.join(_EVALUATIONS)}"
+    )
+
+
+def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -> SegmentationResults:
+    """Evaluate a segmentation model. Raises as [`run_evaluation`]."""
+    entry = get_entry(settings.dataset)
+    protocol = choose_protocol(entry, settings.protocol, **settings.protocol_changes)
+    if settings.loop.detections is not None:
+        raise ValueError("result files of detections are for detectors; a segmenter has class maps (--class-maps)")
+    if settings.loop.class_maps is not None:
+        require_absent(Path(settings.loop.class_maps))
+    tasks = getattr(AutoConfig.from_pretrained(settings.model), "tasks", {})
+    same_name = settings.dataset.removeprefix("s5-")
+    task = same_name if settings.task is None and len(tasks) > 1 and same_name in tasks else settings.task
+    segmenter = Segmenter.from_pretrained(settings.model, task, settings.precision, accelerator.device)
+    with accelerator.main_process_first():  # it prepares the data, the others find it prepared
+        data = load_evaluation_data(
+            settings.dataset,
+            settings.split,
+            settings.data_dir,
+            segmenter.labels,
+            settings.options,
+            settings.left_out,
+        )
+    check_classes(segmenter.labels, data, settings.by_position)
+    counts = count_segmentation(segmenter, data, protocol, accelerator, settings.loop)
+    return SegmentationResults(
+        model=settings.model,
+        task=task or (next(iter(tasks)) if tasks else None),
+        data=data,
+        protocol=protocol,
+        images=len(data.samples),
+        scores=counts.scores() if counts.confusion.counts.sum() else None,
+        class_maps=settings.loop.class_maps,
+    )
+
+
+def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) -> DetectionResults:
+    """Evaluate an oriented detector. Raises as [`run_evaluation`]."""
+    entry, loop = get_entry(settings.dataset), settings.loop
+    protocol = choose_detection_protocol(entry, settings.protocol, **settings.protocol_changes)
+    if loop.class_maps is not None:
+        raise ValueError("class maps are for segmenters; a detector has result files (--detections)")
+    if settings.left_out:
+        raise ValueError("left_out is for segmentation; the mean of a detector is over all classes with objects")
+    if loop.detections is not None:
+        require_absent(Path(loop.detections))
+    task = detection_task(AutoConfig.from_pretrained(settings.model).tasks, settings)
+    detector = load_detector(settings.model, task, accelerator.device, settings.precision)
+    with accelerator.main_process_first():  # it prepares the data, the others find it prepared
+        data = load_evaluation_data(
+            settings.dataset, settings.split, settings.data_dir, detector.labels, settings.options, task="detection"
+        )
+    check_classes(detector.labels, data, settings.by_position)
+    ids = list(map(str, data.samples["id"]))
+    names = result_names(ids) if loop.detections is not None else {name: name.rpartition("/")[2] for name in ids}
+    metric = judge_detections(detector, data, protocol, accelerator, loop)
+    labelled = has_objects(data)
+    return DetectionResults(
+        model=settings.model,
+        task=detector.task,
+        data=data,
+        protocol=protocol,
+        images=len(ids),
+        curves=metric.precision_recall() if labelled else None,
+        scores=metric.compute() if labelled else None,
+        patches=are_patches(list(names.values())),
+        detections=loop.detections,
+    )
+
+
+def detection_task(tasks: Mapping[str, Sequence[str]], settings: EvaluationSettings) -> str | None:
+    """The task asked for, or that of the dataset's name, such as `dior` for `s5-dior-r`, where there are several."""
+    if settings.task is not None or len(tasks) == 1:
+        return settings.task
+    same_name = settings.dataset.removeprefix("s5-")
+    official = [name for name, dataset in DETECTION_TASKS.items() if dataset == settings.dataset]
+    return next((name for name in (same_name, *official) if name in tasks), None)
+
+
+_EVALUATIONS: dict[str, Callable[[EvaluationSettings, Accelerator], EvaluationResults]] = {
+    "segmentation": evaluate_segmenter,
+    "detection": evaluate_detector,
+}

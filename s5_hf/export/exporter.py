@@ -1,0 +1,154 @@
+"""A segmenter to one file: merged, traced, written, read back, compared, and only then given its name."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoImageProcessor
+
+from ..modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
+from .metadata import ExportMetadata
+from .onnx_file import open_onnx, require_onnx, write_onnx
+from .program_file import open_program, write_program
+from .size_free_graph import SizeFreeGraph
+
+Shape = tuple[int, int, int, int]
+Runner = Callable[[np.ndarray], np.ndarray]
+
+TOLERANCE = 1e-4
+"""Largest difference between the logits of the file and of the model, per unit of the largest logit (at least 1)."""
+
+_WRITERS = {"onnx": write_onnx, "torch-export": write_program}
+_READERS: dict[str, Callable[[Path], Runner]] = {"onnx": open_onnx, "torch-export": open_program}
+_SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
+FORMATS = tuple(_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written and how it compares.
+
+    Attributes:
+        path: the file; for ONNX beyond 1.5 GB, its weights lie beside it in `<name>.data`.
+        size: bytes of all that was written.
+        metadata: what the file says about itself.
+        differences: for each compared input shape, the largest absolute difference between the logits.
+    """
+
+    path: Path
+    size: int
+    metadata: ExportMetadata
+    differences: dict[Shape, float]
+
+
+def export_model(
+    model: "str | Path | S5ForSemanticSegmentation",
+    output: str | Path,
+    file_format: str = "onnx",
+    task: str | None = None,
+    processor: S5ImageProcessor | None = None,
+) -> ExportReport:
+    """Write a segmenter as ONNX or as a program of torch.export.
+
+    The file holds the dense model of one task in float32: `pixel_values` `(batch, channels, height, width)` to
+    `logits` `(batch, labels, height, width)`. Any batch; any height and width that are multiples of the patch size
+    (torch-export: three patches or more). It is run on several shapes and compared with the model before it gets
+    its name; nothing is left behind if it differs.
+
+    Args:
+        model: the segmenter, or a name or folder of one.
+        output: the file, ending in `.onnx` or `.pt2` (torch-export). An existing one is replaced.
+        file_format: `"onnx"` or `"torch-export"`.
+        task: which task, of a model with several.
+        processor: how images are normalised; by default that of the folder, ImageNet's for a model without one.
+
+    Raises:
+        FileNotFoundError: if there is no such model folder.
+        ImportError: if ONNX packages are missing.
+        ValueError: for an unknown format or task, a missing task, a wrong ending, or a model of another kind.
+        RuntimeError: if the file does not give the model's logits.
+    """
+    output = Path(output)
+    _check_target(output, file_format)
+    if file_format == "onnx":
+        require_onnx()
+    if not isinstance(model, S5ForSemanticSegmentation):
+        name, model = model, _load(model)
+        processor = processor or _processor_of(name)
+    dense = model.merge_experts(task).cpu().float().eval()
+    metadata = ExportMetadata.of(dense, processor or S5ImageProcessor())
+    graph = SizeFreeGraph(dense)
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", suffix=".partial", dir=output.parent) as folder:
+        written = Path(folder) / output.name
+        _WRITERS[file_format](graph, metadata, written)
+        differences = compare(dense, _READERS[file_format](written), file_format)
+        parts = sorted(Path(folder).iterdir(), key=lambda part: part == written)  # the file that names the others last
+        size = sum(part.stat().st_size for part in parts)
+        for part in parts:
+            part.replace(output.parent / part.name)
+    return ExportReport(output, size, metadata, differences)
+
+
+def compare(dense: S5ForSemanticSegmentation, run: Runner, name: str) -> dict[Shape, float]:
+    """The largest difference between the logits of a file and of its model, for each of several shapes.
+
+    Raises:
+        RuntimeError: if one is beyond `TOLERANCE`, or no number.
+    """
+    generator = np.random.default_rng(0)
+    differences = {}
+    for shape in _compared_shapes(dense):
+        pixel_values = generator.standard_normal(shape, dtype=np.float32)
+        with torch.inference_mode():
+            expected = dense(torch.from_numpy(pixel_values)).logits.numpy()
+        difference = float(np.abs(run(pixel_values) - expected).max())
+        allowed = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+        if not difference <= allowed:
+            raise RuntimeError(
+                f"the {name} file does not give the model's logits: for the input {shape} they differ by up to "
+                f"{difference:.2g}, allowed are {allowed:.2g}; the file was removed"
+            )
+        differences[shape] = difference
+    return differences
+
+
+def _compared_shapes(dense: S5ForSemanticSegmentation) -> list[Shape]:
+    """Shapes of all kinds: the size of training, a batch, even and odd grids, both ways oblong, small."""
+    vit = dense.backbone.config
+    patch, full = vit.patch_size, vit.image_size // vit.patch_size
+    grids = [(1, full, full), (2, 6, 10), (1, 15, 11), (3, 3, 4)]
+    return [(batch, vit.num_channels, rows * patch, columns * patch) for batch, rows, columns in grids]
+
+
+def _check_target(output: Path, file_format: str) -> None:
+    if file_format not in FORMATS:
+        raise ValueError(f"unknown format {file_format!r}; known formats: {', '.join(FORMATS)}")
+    if output.suffix.lower() != _SUFFIXES[file_format]:
+        raise ValueError(f"a file of the format {file_format} ends in {_SUFFIXES[file_format]}, got {output}")
+    if output.is_dir():
+        raise IsADirectoryError(f"{output} is a folder, expected the name of a file to write")
+
+
+def _load(name: str | Path) -> S5ForSemanticSegmentation:
+    if Path(name).is_absolute() and not Path(name).is_dir():
+        raise FileNotFoundError(f"there is no model folder {name}")  # the Hub would complain of its slashes
+    config = AutoConfig.from_pretrained(name)
+    if not isinstance(config, S5SegmentationConfig):
+        raise ValueError(f"{name} is a {config.model_type!r} model, expected a segmenter of this package")
+    return S5ForSemanticSegmentation.from_pretrained(name)
+
+
+def _processor_of(name: str | Path) -> S5ImageProcessor | None:
+    """The image processor beside a model's weights; None where there is none."""
+    try:
+        return AutoImageProcessor.from_pretrained(name)
+    except OSError:
+        return None
+
+
+__all__ = ["FORMATS", "TOLERANCE", "ExportReport", "compare", "export_model"]

@@ -1,0 +1,21 @@
+"""Inference: windows over scenes of any size, test-time augmentation, and maps of whole scenes in bounded memory."""
+
+from .scene_probabilities import WindowSettings
+from .scene_result import MapProducts, SceneFiles, SceneResult
+from .scene_segmenter import SceneSegmenter
+from .segment_scene import segment_scene
+from .segment_scenes import find_scenes, segment_scenes
+from .torch_segmenter import TorchSegmenter, load_segmenters
+
+__all__ = [
+    "MapProducts",
+    "SceneFiles",
+    "SceneResult",
+    "SceneSegmenter",
+    "TorchSegmenter",
+    "WindowSettings",
+    "find_scenes",
+    "load_segmenters",
+    "segment_scene",
+    "segment_scenes",
+]

@@ -1,0 +1,115 @@
+"""Many scenes, on one process or shared among several."""
+
+import glob
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from .scene_result import MapProducts, SceneResult
+from .scene_segmenter import SceneSegmenter
+from .scene_source import is_remote
+from .segment_scene import output_path, segment_scene
+from .torch_segmenter import load_segmenters
+
+__all__ = ["SCENE_SUFFIXES", "find_scenes", "segment_scenes"]
+
+SCENE_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg", ".bmp", ".webp")
+"""What counts as a scene in a folder."""
+
+
+def find_scenes(places: Sequence[str | Path]) -> list[str]:
+    """The scenes that files, folders, glob patterns and URLs stand for, sorted within each place, none twice.
+
+    Raises:
+        FileNotFoundError: a place holds no scene.
+    """
+    scenes: dict[str, None] = {}
+    for place in map(str, places):
+        found = [place] if is_remote(place) or Path(place).is_file() else _scenes_of(place)
+        if not found:
+            raise FileNotFoundError(
+                f"{place} is no scene: expected a file, a URL, a folder or a pattern that match files of the kinds "
+                f"{', '.join(SCENE_SUFFIXES)}"
+            )
+        scenes.update(dict.fromkeys(found))
+    return list(scenes)
+
+
+def segment_scenes(
+    model: str | Path | PreTrainedModel | SceneSegmenter | Sequence[SceneSegmenter],
+    sources: Sequence[str | Path],
+    output: str | Path,
+    task: str | None = None,
+    devices: Sequence[str] | None = None,
+    precision: str = "fp32",
+    compile_model: bool = False,
+    report: Callable[[str], None] = tqdm.write,
+    **options: object,
+) -> list[SceneResult]:
+    """Segment scenes into a folder; under `accelerate launch` or `torchrun` each process takes its share of them.
+
+    A scene that fails does not stop the others.
+
+    Args:
+        model, task, devices, precision, compile_model: as `segment_scene`; the model is loaded once. Each process
+            has a GPU of its own if `devices` are left out.
+        sources: the scenes.
+        output: a folder; the maps are called after their scenes. A single scene may have a file of its own.
+        report: takes what the user should know, a line at a time.
+        **options: further arguments of `segment_scene`.
+
+    Returns:
+        The results of this process, in the order of the scenes.
+
+    Raises:
+        RuntimeError: scenes failed; the message names them all.
+        ValueError: two scenes would have the same map, or as `segment_scene`.
+    """
+    _require_different_files(sources, output, options.get("products"))
+    # A process that is done waits for the others, however long: torchrun ends them all when one fails.
+    state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=30))
+    if devices is None and state.num_processes > 1:
+        devices = (str(state.device),)
+    own = sources[state.process_index :: state.num_processes]
+    results, failures = [], []
+    segmenters = load_segmenters(model, task, devices, precision, compile_model) if own else []
+    for source in own:
+        try:
+            progress = state.is_main_process
+            results.append(
+                segment_scene(segmenters, source, output, task, progress=progress, report=report, **options)
+            )
+        except (OSError, ValueError) as error:
+            if len(sources) == 1:
+                raise
+            failures.append(f"{source}: {error}")
+            report(f"failed: {failures[-1]}")
+    state.wait_for_everyone()
+    if failures:
+        raise RuntimeError(f"{len(failures)} of {len(own)} scenes failed:\n" + "\n".join(failures))
+    return results
+
+
+def _scenes_of(place: str) -> list[str]:
+    if Path(place).is_dir():
+        return sorted(str(path) for path in Path(place).iterdir() if path.suffix.lower() in SCENE_SUFFIXES)
+    return sorted(path for path in glob.glob(place, recursive=True) if Path(path).is_file())  # noqa: PTH207 - ~ and **
+
+
+def _require_different_files(sources: Sequence[str | Path], output: str | Path, products: MapProducts | None) -> None:
+    if len(sources) > 1 and products is not None and products.names_polygons:
+        raise ValueError(
+            f"{len(sources)} scenes cannot share the polygons {products.polygons}; give the suffix alone: "
+            f"{Path(products.polygons).suffix}"
+        )
+    maps: dict[Path, str | Path] = {}
+    for source in sources:
+        path = output_path(source, output)
+        if path in maps:
+            raise ValueError(f"{maps[path]} and {source} would both become {path}; give OUTPUT as a folder, and names")
+        maps[path] = source

@@ -1,0 +1,132 @@
+"""The one confusion matrix that all segmentation scores come from."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from .segmentation_scores import (
+    class_accuracy,
+    f1_score,
+    intersection_over_union,
+    mean_over_classes,
+    overall_accuracy,
+)
+
+__all__ = ["ConfusionMatrix", "as_class_ids"]
+
+ClassIds = torch.Tensor | np.ndarray
+
+
+class ConfusionMatrix:
+    """Counts how often each class was predicted as each class.
+
+    Counts of several images, and of several processes, add up; scores are taken once, at the end. So they depend
+    neither on the batch size nor on the number of processes, as long as every image is counted once.
+
+    Args:
+        num_classes: C, at least 1.
+        ignore_index: reference value that is not counted, outside 0..C-1; `None` for none.
+        device: where counts are kept, by default the processor's memory. Keep them where predictions are made.
+
+    Attributes:
+        counts: int64 `(C, C)`. Rows are references, columns are predictions.
+
+    Raises:
+        ValueError: if `num_classes` is below 1 or `ignore_index` is one of the classes.
+    """
+
+    def __init__(
+        self, num_classes: int, ignore_index: int | None = 255, device: torch.device | str | None = None
+    ) -> None:
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, got {num_classes}")
+        if ignore_index is not None and 0 <= ignore_index < num_classes:
+            raise ValueError(f"ignore_index {ignore_index} is the id of a class: there are {num_classes} classes")
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
+
+    def update(self, predictions: ClassIds, references: ClassIds) -> None:
+        """Count pixels.
+
+        Args:
+            predictions: class ids in 0..C-1, integers of any shape. Where references are ignored, any value.
+            references: class ids in 0..C-1 or `ignore_index`, of the same shape.
+
+        Raises:
+            TypeError: if one of them does not hold integers.
+            ValueError: if shapes differ or a value is no class.
+        """
+        predicted = as_class_ids(predictions, "predictions", self.counts.device)
+        labels = as_class_ids(references, "references", self.counts.device)
+        if predicted.shape != labels.shape:
+            raise ValueError(
+                f"predictions have the shape {tuple(predicted.shape)}, references {tuple(labels.shape)}: expected one"
+            )
+        if self.ignore_index is not None:
+            counted = labels != self.ignore_index
+            predicted, labels = predicted[counted], labels[counted]
+        self._check_range(labels, "references")
+        self._check_range(predicted, "predictions")
+        pairs = labels.flatten() * self.num_classes + predicted.flatten()
+        self.counts += torch.bincount(pairs, minlength=self.num_classes**2).view_as(self.counts)
+
+    def merge(self, other: "ConfusionMatrix") -> None:
+        """Add the counts of another part of the same data.
+
+        Raises:
+            ValueError: if it has another number of classes.
+        """
+        if other.num_classes != self.num_classes:
+            raise ValueError(f"a matrix of {other.num_classes} classes cannot be added to {self.num_classes} classes")
+        self.counts += other.counts.to(self.counts.device)
+
+    def reduce(self, accelerator: Accelerator) -> "ConfusionMatrix":
+        """A new matrix with the counts of all processes, the same in each; this one keeps its own."""
+        total = ConfusionMatrix(self.num_classes, self.ignore_index, self.counts.device)
+        summed = accelerator.reduce(self.counts.clone().to(accelerator.device), "sum")
+        total.counts = summed.to(self.counts.device)
+        return total
+
+    def reset(self) -> None:
+        """Set all counts to 0."""
+        self.counts.zero_()
+
+    def mean_iou(self, left_out: Iterable[int] = ()) -> float:
+        """mIoU, in 0..1: the mean of the classes' intersection over union. `left_out`: ids that the mean skips."""
+        return mean_over_classes(intersection_over_union(self.counts), left_out)
+
+    def mean_f1(self, left_out: Iterable[int] = ()) -> float:
+        """mF1, in 0..1: the mean of the classes' F1 score."""
+        return mean_over_classes(f1_score(self.counts), left_out)
+
+    def mean_accuracy(self, left_out: Iterable[int] = ()) -> float:
+        """mAcc, in 0..1: the mean of the classes' recall."""
+        return mean_over_classes(class_accuracy(self.counts), left_out)
+
+    def overall_accuracy(self) -> float:
+        """OA, in 0..1: the share of the counted pixels that are right."""
+        return overall_accuracy(self.counts)
+
+    def _check_range(self, ids: torch.Tensor, name: str) -> None:
+        if ids.numel() == 0:
+            return
+        wrong = (ids < 0) | (ids >= self.num_classes)
+        if wrong.any():
+            values = torch.unique(ids[wrong])[:5].tolist()
+            ignored = "" if self.ignore_index is None else f" or the ignore index {self.ignore_index}"
+            raise ValueError(f"{name} hold the values {values}, expected 0..{self.num_classes - 1}{ignored}")
+
+
+def as_class_ids(values: ClassIds, name: str, device: torch.device) -> torch.Tensor:
+    """Class ids as int64 on the device.
+
+    Raises:
+        TypeError: if they are no integers.
+    """
+    tensor = values if isinstance(values, torch.Tensor) else torch.from_numpy(np.array(values))
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise TypeError(f"{name} must hold class ids (integers), got {tensor.dtype}")
+    return tensor.to(device=device, dtype=torch.int64)

@@ -1,0 +1,143 @@
+"""How recipes are read: typed sections, flat keys in a YAML file, overrides from the command line.
+
+What a recipe holds stands in `recipe.py` (S4 pre-training) and `fine_tuning_recipe.py`.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+import yaml
+from transformers import HfArgumentParser
+
+
+def option(default: Any, help: str) -> Any:
+    """A field with its default and its line of `--help`."""
+    metadata = {"help": help.replace("%", "%%")}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class SectionedRecipe:
+    """Base of the recipes: every field is a section, a dataclass of keys.
+
+    Attributes:
+        FREE_TO_CHANGE: keys that may change between a run and its continuation without changing its result.
+    """
+
+    FREE_TO_CHANGE: ClassVar[frozenset[str]] = frozenset()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All keys, flat, as a YAML file holds them."""
+        sections = [getattr(self, section.name) for section in dataclasses.fields(self)]
+        return {key: value for section in sections for key, value in dataclasses.asdict(section).items()}
+
+    def to_yaml(self) -> str:
+        """The file that gives this recipe."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+
+class RecipeParser(HfArgumentParser):
+    """Raises a ValueError where argparse would leave the program."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
+def split_file(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The recipe file of a command line, if its first word is one, and the other words."""
+    arguments = list(arguments)
+    if arguments and not arguments[0].startswith("-"):
+        return Path(arguments[0]), arguments[1:]
+    return None, arguments
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The settings of a recipe file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds no keys and values.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no recipe file {path}")
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no valid YAML: {error}") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} must hold `key: value` lines, got {type(settings).__name__}")
+    return settings
+
+
+def settings_to_arguments(settings: Mapping[str, Any], sections: Sequence[type], source: str) -> list[str]:
+    """`{"key": value}` as `["--key", "value"]`; a value of `None` stands for the default.
+
+    Raises:
+        ValueError: for a key that no section has.
+    """
+    known = [field.name for section in sections for field in dataclasses.fields(section)]
+    unknown = sorted(set(settings) - set(known), key=str)
+    if unknown:
+        raise ValueError(f"{source} has unknown keys: {', '.join(map(str, unknown))}; known keys: {', '.join(known)}")
+    arguments = []
+    for key, value in settings.items():
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if isinstance(value, Mapping):
+            values = [f"{name}:{target}" for name, target in value.items()]
+        if value is not None and values:
+            arguments += [f"--{key}", *map(str, values)]
+    return arguments
+
+
+def parse_sections(
+    sections: Sequence[type], arguments: Sequence[str], description: str | None = None, epilog: str | None = None
+) -> tuple[Any, ...]:
+    """One object per section from `--key value` arguments; a later argument goes before an earlier one.
+
+    Raises:
+        ValueError: for unknown keys and values of the wrong type.
+    """
+    parser = RecipeParser(
+        list(sections),
+        description=description,
+        epilog=epilog,
+        usage="%(prog)s [recipe.yaml] [--key value ...]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return parser.parse_args_into_dataclasses(args=list(arguments), look_for_args_file=False)
+
+
+def require_positive(values: Mapping[str, float | None]) -> None:
+    """Raise a ValueError for a number below 1; `None` passes."""
+    for key, value in values.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{key} must be at least 1, got {value}")
+
+
+def flat_keys(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a recipe with one level of names: key `k` of the entry called `n` of a list becomes `n.k`."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+            found[key] = [entry["name"] for entry in value]
+            found |= {f"{entry['name']}.{name}": inner for entry in value for name, inner in entry.items()}
+        else:
+            found[key] = value
+    return found
+
+
+def differing_keys(saved: Mapping[str, Any], recipe: SectionedRecipe) -> dict[str, tuple[Any, Any]]:
+    """Keys whose change would make a resumed run another run, with (saved, present) values."""
+    former, present = flat_keys(saved), flat_keys(recipe.to_dict())
+    return {
+        key: (former.get(key), present.get(key))
+        for key in [*present, *(key for key in former if key not in present)]
+        if key.rpartition(".")[2] not in recipe.FREE_TO_CHANGE and former.get(key) != present.get(key)
+    }

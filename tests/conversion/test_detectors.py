@@ -1,0 +1,97 @@
+"""Official detection checkpoints: there and back, names, what is refused."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForObjectDetection
+from typer.testing import CliRunner
+
+from s5_hf.cli import app
+from s5_hf.conversion import convert_checkpoint, export_official
+from s5_hf.conversion.detector_layout import detector_name
+from s5_hf.hub import KNOWN_MODELS
+from s5_hf.modeling import S5ForOrientedObjectDetection
+from tests.conftest import randomise
+from tests.modeling.detection_models import micro_detection_config
+
+
+def state_of(path):
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def test_the_official_file_comes_back_byte_for_byte(official_fixtures, tmp_path):
+    report = convert_checkpoint(official_fixtures / "det_micro.pth", tmp_path / "folder", num_attention_heads=4)
+    assert report.kind == "MoE-MDF detector" and report.left_out == report.new == []
+    export_official(tmp_path / "folder", tmp_path / "back.pth")
+    original, back = state_of(official_fixtures / "det_micro.pth"), state_of(tmp_path / "back.pth")
+    assert set(back) == set(original)
+    for key, tensor in original.items():
+        assert back[key].dtype == tensor.dtype and torch.equal(back[key], tensor), key
+
+
+def test_every_tensor_of_the_release_has_its_place(official_fixtures):
+    """Names and shapes of the official ViT-B detector, as `s5-vit-b-moe-det` makes them."""
+    entries = json.loads((official_fixtures / "keys" / "det_vit_b_moe_mtd.json").read_text(encoding="utf-8"))
+    config = KNOWN_MODELS["s5-vit-b-moe-det"].config
+    with torch.device("meta"):
+        model = S5ForOrientedObjectDetection(config)
+    ours = {detector_name(name, list(config.tasks)): list(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert ours == {entry["key"]: entry["shape"] for entry in entries}
+
+
+@pytest.mark.parametrize(("num_experts", "kind"), [(2, "MoE-MDF detector"), (0, "S5 detector")])
+def test_every_kind_is_recognised_and_restored(tmp_path, num_experts, kind):
+    model = randomise(S5ForOrientedObjectDetection(micro_detection_config(num_experts)))
+    model.save_pretrained(tmp_path / "source")
+    export_official(tmp_path / "source", tmp_path / "official.pth")
+    report = convert_checkpoint(tmp_path / "official.pth", tmp_path / "again", num_attention_heads=4)
+    assert report.kind == kind
+    restored = AutoModelForObjectDetection.from_pretrained(tmp_path / "again")
+    assert restored.state_dict().keys() == model.state_dict().keys()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(restored.state_dict()[name], tensor), name
+
+
+def test_tasks_of_single_detectors(tmp_path):
+    model = S5ForOrientedObjectDetection(micro_detection_config())
+    model.save_pretrained(tmp_path / "source")
+    official = export_official(tmp_path / "source", tmp_path / "official.pth")
+    assert "roi_head.bbox_head.fc_cls.weight" in state_of(official)
+    plain = convert_checkpoint(official, tmp_path / "a", num_attention_heads=4).config.tasks
+    assert plain == {"detection": ["class_0", "class_1", "class_2"]}
+    settings = {"num_attention_heads": 4, "task": "port", "labels": ["quay", "ship", "crane"]}
+    assert convert_checkpoint(official, tmp_path / "b", **settings).config.tasks == {"port": settings["labels"]}
+    with pytest.raises(ValueError, match="got 1 labels for a checkpoint of 3 classes"):
+        convert_checkpoint(official, tmp_path / "c", num_attention_heads=4, labels=["quay"])
+    assert not (tmp_path / "c").exists()
+
+
+def test_several_tasks_name_themselves(official_fixtures, tmp_path):
+    with pytest.raises(ValueError, match=r"names its tasks itself \(dior, dota\): leave out task and labels"):
+        convert_checkpoint(official_fixtures / "det_micro.pth", tmp_path / "a", num_attention_heads=4, task="dior")
+
+
+def test_a_missing_tensor_is_named(official_fixtures, tmp_path):
+    content = torch.load(official_fixtures / "det_micro.pth", weights_only=True)
+    del content["state_dict"]["rpn_head_dota.rpn_cls.bias"]
+    torch.save(content, tmp_path / "broken.pth")
+    with pytest.raises(ValueError, match=r"missing \(1\): rpn_head_dota.rpn_cls.bias"):
+        convert_checkpoint(tmp_path / "broken.pth", tmp_path / "a", num_attention_heads=4)
+
+
+def test_convert_from_the_command_line(official_fixtures, tmp_path):
+    arguments = [str(official_fixtures / "det_micro.pth"), str(tmp_path / "folder"), "--num-attention-heads", "4"]
+    result = CliRunner().invoke(app, ["convert", *arguments])
+    assert result.exit_code == 0, result.output
+    assert "recognised: MoE-MDF detector" in result.output
+    assert "task dota: 18 classes (large-vehicle, " in result.output
+    back = CliRunner().invoke(app, ["convert", str(tmp_path / "folder"), str(tmp_path / "back.pth")])
+    assert back.exit_code == 0 and "official layout" in back.output
+
+
+def test_names_give_configurations():
+    config = AutoConfig.from_pretrained("s5-vit-l-moe-det")
+    assert list(config.tasks) == ["dior", "dota"]
+    assert config.backbone_config.image_size == 1024 and config.backbone_config.num_experts == 2
+    assert config.anchor_scale == 8 and config.finest_scale == 56

@@ -1,0 +1,171 @@
+"""The loop: right counts, the same on any number of processes, class maps, and what it refuses."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from s5_hf.curation.segmenter import Segmenter
+from s5_hf.evaluation.class_maps import class_map_names
+from s5_hf.evaluation.data import EvaluationImages, load_evaluation_data
+from s5_hf.evaluation.protocol import Protocol
+from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
+from s5_hf.evaluation.segmentation import LoopSettings, count_segmentation
+from s5_hf.metrics import SegmentationCounts
+from tests.evaluation.conftest import LABELS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def segmenter(model_folder):
+    return Segmenter.from_pretrained(model_folder)
+
+
+@pytest.fixture
+def data(fields):
+    return load_evaluation_data("s5-image-mask", "val", str(fields), LABELS)
+
+
+@pytest.fixture(scope="module")
+def expected(segmenter, fields):
+    """Counts made image by image, without any of the loop."""
+    counts = SegmentationCounts(LABELS)
+    for path in sorted((fields / "val" / "images").iterdir()):
+        predicted = segmenter(np.asarray(Image.open(path))[None]).logits[0].argmax(0)
+        counts.update(predicted, np.asarray(Image.open(fields / "val" / "masks" / path.name)))
+    return counts
+
+
+class Process:
+    """What the loop sees of one process of several; its sum is left to the test."""
+
+    is_main_process = False
+    device = torch.device("cpu")
+
+    def __init__(self, process_index, num_processes):
+        self.process_index, self.num_processes = process_index, num_processes
+
+    def reduce(self, tensor, reduction):
+        assert reduction == "sum"
+        return tensor
+
+
+def test_counts_are_those_of_the_images_one_by_one(segmenter, data, expected, accelerator):
+    counts = count_segmentation(segmenter, data, Protocol(), accelerator)
+    assert torch.equal(counts.confusion.counts, expected.confusion.counts)
+    assert torch.equal(counts.boundary.counts, expected.boundary.counts)
+    ignored = 5 * 5 * 7
+    assert counts.confusion.counts.sum() == 3 * 64 * 64 + 2 * 72 * 80 - ignored
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_every_image_counts_once_on_any_number_of_processes(segmenter, data, expected, processes, batch_size):
+    settings = LoopSettings(batch_size=batch_size, boundary=False)
+    parts = [
+        count_segmentation(segmenter, data, Protocol(), Process(index, processes), settings).confusion.counts
+        for index in range(processes)
+    ]
+    assert torch.equal(sum(parts), expected.confusion.counts)
+
+
+def test_three_real_processes_give_the_files_of_one(model_folder, fields, accelerator, tmp_path):
+    """Five images on three processes of the example script."""
+    maps = {name: tmp_path / f"maps-{name}" for name in ("one", "three")}
+    loop = LoopSettings(batch_size=2, class_maps=maps["one"])
+    one = EvaluationSettings(str(model_folder), "s5-image-mask", str(fields), output=tmp_path / "one", loop=loop)
+    run_evaluation(one, accelerator)
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=3"),
+        *("examples/evaluate_segmentation.py", "--model", str(model_folder), "--dataset", "s5-image-mask"),
+        *("--data_dir", str(fields), "--batch_size", "2"),
+        *("--output", str(tmp_path / "three"), "--class_maps", str(maps["three"])),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1"}
+    subprocess.run(command, check=True, cwd=ROOT, env=environment, timeout=240, capture_output=True)
+    reports = [json.loads((tmp_path / name / "results.json").read_text(encoding="utf-8")) for name in maps]
+    assert [report.pop("class_maps") for report in reports] == [str(folder) for folder in maps.values()]
+    assert reports[0] == reports[1]
+    assert reports[0]["images"] == 5
+    written = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in maps.values()]
+    assert written[0] == written[1]
+    assert sorted(written[0]) == [f"{index}.png" for index in range(5)]
+
+
+def test_class_maps_are_named_and_valued_as_the_loveda_server_wants(segmenter, fields, accelerator, tmp_path):
+    """The test split of LoveDA has no masks: numbers as names, class ids from 0, one channel of 8 bits."""
+    for domain, name in (("Rural", "4191"), ("Urban", "5167")):
+        folder = tmp_path / "Test" / domain / "images_png"
+        folder.mkdir(parents=True)
+        shutil.copy(fields / "val" / "images" / "0.png", folder / f"{name}.png")
+    data = load_evaluation_data("s5-loveda", "test", str(tmp_path), ())
+    settings = LoopSettings(class_maps=tmp_path / "submission")
+    counts = count_segmentation(segmenter, data, Protocol(), accelerator, settings)
+    assert counts.confusion.counts.sum() == 0
+    assert sorted(path.name for path in settings.class_maps.iterdir()) == ["4191.png", "5167.png"]
+    with Image.open(settings.class_maps / "4191.png") as written:
+        assert written.mode == "L"
+        image = np.asarray(Image.open(fields / "val" / "images" / "0.png"))
+        np.testing.assert_array_equal(np.asarray(written), segmenter(image[None]).logits[0].argmax(0))
+    with pytest.raises(ValueError, match="the split 'test' of s5-loveda has no masks"):
+        count_segmentation(segmenter, data, Protocol(), accelerator)
+
+
+def test_names_of_class_maps():
+    assert class_map_names(["Rural/0", "Urban/1"]) == ["0.png", "1.png"]
+    assert class_map_names(["a/0", "b/0"]) == ["a/0.png", "b/0.png"]
+
+
+def test_a_wrong_mask_value_is_named_with_its_file(segmenter, fields, accelerator, tmp_path):
+    shutil.copytree(fields, tmp_path / "data")
+    path = tmp_path / "data" / "val" / "masks" / "3.png"
+    mask = np.asarray(Image.open(path)).copy()
+    mask[20, :4] = 9
+    Image.fromarray(mask).save(path)
+    wrong = load_evaluation_data("s5-image-mask", "val", str(tmp_path / "data"), LABELS)
+    settings = LoopSettings(class_maps=tmp_path / "maps")
+    with pytest.raises(ValueError, match=r"3\.png: the mask holds 9 in 4 pixels; expected 0..2 \(soil, crop, water\)"):
+        count_segmentation(segmenter, wrong, Protocol(), accelerator, settings)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]  # no half-written class maps
+
+
+def test_outputs_that_are_not_finite_are_an_error(segmenter, data, accelerator, monkeypatch):
+    monkeypatch.setattr(segmenter, "probabilities", lambda pixels: torch.full((len(pixels), 3, 64, 64), math.nan))
+    first = replace(data, samples=data.samples.select([0]))
+    with pytest.raises(RuntimeError, match="outputs for '0' are not finite"):
+        count_segmentation(segmenter, first, Protocol(), accelerator)
+
+
+def test_bad_settings():
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        LoopSettings(batch_size=0)
+    with pytest.raises(ValueError, match="num_workers must not be negative, got -1"):
+        LoopSettings(num_workers=-1)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "folder", "split", "size", "ignored"),
+    [
+        ("s5-loveda", "loveda", "val", 1024, 255),
+        ("s5-potsdam", "potsdam", "train", 512, 5),
+        ("s5-vaihingen", "vaihingen", "train", 512, 5),
+    ],
+)
+def test_real_files_of_the_benchmarks(real_imagery, dataset, folder, split, size, ignored):
+    data = load_evaluation_data(dataset, split, str(real_imagery / "benchmark_samples" / folder), ())
+    image = EvaluationImages(data, channels=3)[0]
+    assert image.pixels.shape == (size, size, 3)
+    assert set(np.unique(image.mask).tolist()) <= {*range(len(data.labels)), ignored}
+    counts = SegmentationCounts(data.labels, data.ignore_index, data.left_out)
+    counts.update(np.where(image.mask == ignored, 0, image.mask), image.mask)  # a perfect prediction
+    assert counts.scores()["mIoU"] == counts.scores()["boundary_mIoU"] == 1

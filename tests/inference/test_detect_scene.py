@@ -1,0 +1,457 @@
+"""Objects of whole scenes: what tiles find, merged; the files; and every wrong input."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from s5_hf.cli import app
+from s5_hf.detection import (
+    TileSettings,
+    TorchDetector,
+    detect_scene,
+    detect_scenes,
+    read_coco_detections,
+    read_task1_results,
+)
+from s5_hf.detection.convex_polygons import clip_convex
+from s5_hf.detection.tile_detection import tile_grid
+from s5_hf.detection.tile_merging import cut_by_tiles, merge_tiles, shared_view_iou
+from s5_hf.detection.torch_detector import load_detector
+from s5_hf.modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentation, S5ImageProcessor, S5ViTModel
+from s5_hf.modeling.non_maximum_suppression import batched_rotated_nms
+from s5_hf.modeling.oriented_boxes import oriented_boxes_to_corners
+from s5_hf.modeling.rotated_iou import elementwise_rotated_iou, rotated_iou
+from s5_hf.preparation.crops import Window
+from s5_hf.preparation.polygons import polygon_area
+
+from ..conftest import micro_segmentation_config
+from ..modeling.detection_models import micro_detection_config
+from .detectors import OracleDetector, position_image
+
+TILES = TileSettings(tile=256, overlap=96, batch_size=3, threshold=0.1)
+SHIP = torch.tensor([[60.0, 40.0, 50.0, 14.0, 0.4], [100.0, 90.0, 30.0, 12.0, -1.0]])
+
+
+def scattered_boxes(height, width, seed):
+    """Boxes of 30 to 75 x 8 to 22 pixels at all angles that do not touch each other, and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    places = torch.stack(
+        torch.meshgrid(torch.arange(35, width - 30, 62), torch.arange(35, height - 30, 62), indexing="ij"), dim=-1
+    )
+    centres = places.reshape(-1, 2).double()
+    count = len(centres)
+    noise = torch.rand(count, 5, generator=generator, dtype=torch.float64)
+    low = torch.tensor([0, 0, 30, 8, -math.pi / 2])
+    boxes = torch.cat([centres, torch.zeros(count, 3)], dim=1) + low + noise * torch.tensor([8, 8, 45, 14, math.pi])
+    kept = batched_rotated_nms(boxes, torch.ones(count), torch.zeros(count, dtype=torch.int64), 0.0)
+    return boxes[kept], torch.arange(len(kept)) % 2
+
+
+def match(found, boxes, labels):
+    """Least IoU of each box with the one found in its place; both sets must be equally many."""
+    assert len(found) == len(boxes)
+    overlaps = rotated_iou(found.boxes, boxes)
+    partners = overlaps.argmax(dim=0)
+    assert sorted(partners.tolist()) == list(range(len(boxes)))
+    assert found.labels[partners].tolist() == labels.tolist()
+    return overlaps.amax(dim=0).min()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("flips", [("none",), ("horizontal", "both")])
+def test_the_objects_of_a_scene_are_found_once_and_whole(seed, flips):
+    """The parts at tile borders have better scores than the whole objects, and lose."""
+    boxes, labels = scattered_boxes(500, 700, seed)
+    detector = OracleDetector(boxes, labels)
+    settings = TileSettings(tile=256, overlap=96, batch_size=3, flips=flips, threshold=0.1)
+    found = detect_scene(detector, position_image(500, 700), settings=settings, progress=False)
+    assert match(found, boxes, labels) > 0.9999
+    assert max(shape[0] for shape in detector.batches) == 3
+    # Without the rule parts stay in place of objects.
+    parts = torch.stack([part for part, *_ in detector.seen])
+    scores, classes = (torch.tensor([seen[column] for seen in detector.seen]) for column in (1, 2))
+    plain = parts[batched_rotated_nms(parts, scores, classes, 0.1)]
+    assert (rotated_iou(plain, boxes).amax(dim=0) < 0.8).sum() > 10
+    # The score is the best of all views of the object, and the list is sorted by it.
+    views = rotated_iou(parts, found.boxes[:1], mode="iof")[:, 0] > 0.9
+    assert found.scores[0] == pytest.approx(scores[views].max().item()) and (found.scores.diff() <= 0).all()
+
+
+def test_neighbours_side_by_side_at_a_border_all_stay():
+    """Trucks parked 2 px apart, the border of a tile through every one of them."""
+    rows = torch.arange(20) * 16 + 30.0
+    boxes = torch.stack([torch.full((20,), 250.0), rows, *torch.tensor([60, 14, 0.0]).expand(20, 3).T], dim=1)
+    detector = OracleDetector(boxes, torch.zeros(20, dtype=torch.int64))
+    found = detect_scene(detector, position_image(400, 700), settings=TILES, progress=False)
+    assert match(found, boxes.double(), torch.zeros(20, dtype=torch.int64)) > 0.9999
+    assert len(detector.seen) > 40
+
+
+def test_an_object_cut_in_every_tile_is_found_once_by_its_best_part():
+    boxes = torch.tensor([[300.0, 120.0, 380.0, 40.0, 0.0]])
+    detector = OracleDetector(boxes, torch.tensor([1]), least=0.05)
+    found = detect_scene(detector, position_image(240, 700), settings=TILES, progress=False)
+    assert len(detector.seen) == 4 and all(share < 1 for *_, share in detector.seen)
+    best = max(detector.seen, key=lambda seen: seen[1])
+    assert len(found) == 1
+    assert torch.allclose(found.boxes[0], best[0].double(), atol=1e-4) and found.scores[0] == pytest.approx(best[1])
+
+
+def test_objects_at_the_border_of_the_scene_are_not_cut():
+    grid = tile_grid(500, 700, TILES)
+    assert (grid.tops, grid.lefts) == ((0, 160, 244), (0, 160, 320, 444))
+    touching = torch.tensor([[10, 10, 20, 20, 0], [690, 490, 20, 20, 0], [246, 100, 20, 10, 0], [500, 254, 10, 20, 0]])
+    cut = cut_by_tiles(touching.double(), torch.tensor([0, 11, 0, 10]), grid, (500, 700))
+    assert cut.tolist() == [False, False, True, True]
+    small = OracleDetector(torch.tensor([[30.0, 20.0, 60.0, 40.0, 0.0]]), torch.tensor([0]))
+    found = detect_scene(small, position_image(40, 60), settings=TILES, progress=False)
+    assert small.batches == [(1, 3, 40, 60)] and len(found) == 1  # one tile, of the scene's own size
+
+
+def test_classes_do_not_suppress_each_other_and_tiles_are_not_compared_with_themselves():
+    grid = tile_grid(256, 416, TILES)  # tiles at 0 and 160
+    whole, part = [281.0, 100, 60, 20, 0], [253.5, 100, 5, 20, 0]  # tile 0 ends at 256
+    boxes = torch.tensor([whole, part, part, whole, whole])
+    found = {
+        "boxes": boxes,
+        "scores": torch.tensor([0.3, 0.9, 0.8, 0.2, 0.1]),
+        "labels": torch.tensor([0, 0, 1, 0, 0]),
+    }
+    merged = merge_tiles(found, torch.tensor([1, 0, 0, 1, 1]), grid, (256, 416), 0.1)
+    # The part in tile 0 (0.9) is beaten by the whole object in tile 1, which takes its score.
+    assert merged["scores"].tolist() == pytest.approx([0.9, 0.8, 0.2, 0.1])
+    assert merged["labels"].tolist() == [0, 1, 0, 0]
+    assert merged["boxes"][0].tolist() == whole
+    assert found["scores"][0] == pytest.approx(0.3)  # nothing is changed in place
+
+
+@pytest.mark.parametrize(("merge_iou_threshold", "count"), [(0.1, 1), (0.5, 2)])
+def test_how_much_objects_of_two_tiles_may_overlap(merge_iou_threshold, count):
+    """The second tile sees the object 18 pixels beside: an IoU of 22 / 58."""
+
+    class Jumps(OracleDetector):
+        def detect(self, pixel_values, *settings):
+            first, second = super().detect(pixel_values, *settings)
+            return [first, {**second, "boxes": second["boxes"] + torch.tensor([18.0, 0, 0, 0, 0])}]
+
+    detector = Jumps(torch.tensor([[200.0, 100, 40, 20, 0]]), torch.tensor([0]))
+    settings = TileSettings(tile=256, overlap=96, merge_iou_threshold=merge_iou_threshold)
+    found = detect_scene(detector, position_image(256, 416), settings=settings, progress=False)
+    assert len(detector.seen) == 2 and len(found) == count
+
+
+def test_shared_views_against_a_count_of_points():
+    generator = torch.Generator().manual_seed(0)
+    first = torch.rand(20, 5, generator=generator, dtype=torch.float64) * torch.tensor([40, 40, 40, 30, 3.0])
+    second = first + torch.rand(20, 5, generator=generator, dtype=torch.float64) * torch.tensor([9, 9, 9, 9, 1.0])
+    window = Window(10, 5, 42, 60)
+    y, x = np.mgrid[5:60:0.125, 10:42:0.125] + 0.0625
+    for one, other in zip(first, second, strict=True):
+        inside = []
+        for cx, cy, w, h, theta in (one.tolist(), other.tolist()):
+            along = (x - cx) * math.cos(theta) + (y - cy) * math.sin(theta)
+            across = (y - cy) * math.cos(theta) - (x - cx) * math.sin(theta)
+            inside.append((abs(along) < w / 2) & (abs(across) < h / 2))
+        union = (inside[0] | inside[1]).sum()
+        expected = (inside[0] & inside[1]).sum() / union if inside[0].any() and inside[1].any() else 0
+        corners = oriented_boxes_to_corners(torch.stack([one, other])).numpy()
+        assert shared_view_iou(corners[0], corners[1], window) == pytest.approx(expected, abs=0.02)
+        # Without a window it is the IoU of the boxes; the direction of the corners does not matter.
+        area = polygon_area(clip_convex(corners[0][::-1], corners[1]))
+        iou = area / (polygon_area(corners[0]) + polygon_area(corners[1]) - area)
+        assert iou == pytest.approx(elementwise_rotated_iou(one[None], other[None]).item(), abs=1e-9)
+
+
+def test_files_of_a_picture(tmp_path):
+    Image.fromarray(position_image(120, 160)).save(tmp_path / "port.png")
+    notes = []
+    found = detect_scene(
+        OracleDetector(SHIP, torch.tensor([0, 1])),
+        tmp_path / "port.png",
+        tmp_path / "found",
+        formats=("geojson", "overlay", "dota"),
+        progress=False,
+        report=notes.append,
+    )
+    assert found.counts() == {"ship": 1, "car": 1} and found.stem == "port"
+    names = {path.relative_to(tmp_path / "found").as_posix() for path in (tmp_path / "found").rglob("*.*")}
+    dota = {"Task1/Task1_ship.txt", "Task1/Task1_car.txt"}
+    assert names == {"port.json", "port.geojson", "port_overlay.png", *dota}
+
+    coco = json.loads((tmp_path / "found" / "port.json").read_text(encoding="utf-8"))
+    assert coco["images"] == [{"id": 0, "file_name": "../port.png", "width": 160, "height": 120}]
+    assert [category["name"] for category in coco["categories"]] == ["ship", "car"]
+    annotation = coco["annotations"][0]
+    corners = oriented_boxes_to_corners(SHIP[:1].double())[0]
+    assert annotation["segmentation"][0] == pytest.approx(corners.flatten().tolist(), abs=1e-3)
+    low, high = corners.amin(dim=0), corners.amax(dim=0)
+    assert annotation["bbox"] == pytest.approx([*low.tolist(), *(high - low).tolist()], abs=1e-3)
+    assert (annotation["area"], annotation["category_id"]) == (pytest.approx(700, rel=1e-5), 0)
+    again = read_coco_detections(tmp_path / "found" / "port.json")
+    assert torch.allclose(again.boxes, found.boxes, atol=1e-4) and again.class_names == ("ship", "car")
+    assert torch.allclose(again.scores, found.scores, atol=1e-6) and again.labels.tolist() == found.labels.tolist()
+
+    geojson = json.loads((tmp_path / "found" / "port.geojson").read_text(encoding="utf-8"))
+    assert "crs" not in geojson and geojson["coordinates"] == "pixels, x right, y down"
+    assert any("has no CRS: coordinates are pixels" in note for note in notes) and found.notes == notes
+    ring = np.array(geojson["features"][0]["geometry"]["coordinates"][0])
+    assert ring.shape == (5, 2) and np.allclose(sorted(ring[:4].tolist()), sorted(corners.tolist()), atol=1e-3)
+    assert geojson["features"][0]["properties"]["label"] == "ship"
+
+    task1 = read_task1_results(tmp_path / "found" / "Task1", ("ship", "car"))["port"]
+    assert elementwise_rotated_iou(task1["boxes"], found.boxes).min() > 0.999
+    overlay = np.asarray(Image.open(tmp_path / "found" / "port_overlay.png"))
+    assert overlay.shape[0] == 120 and overlay.shape[1] > 160
+    bare = position_image(120, 160)
+    changed = (overlay[:, :160] != bare).any(axis=2)
+    assert changed[40, 36] or changed[30:50, 30:40].any()  # the left end of the first box
+    assert not changed[:10, :60].any() and not changed[36:44, 56:64].any()  # outside, and its middle
+
+
+def test_geojson_in_the_coordinates_of_the_scene(write_geotiff, tmp_path):
+    """Half a metre a pixel, from (390000, 5820000) on."""
+    path = write_geotiff("port.tif", position_image(120, 160).transpose(2, 0, 1))
+    detector = OracleDetector(SHIP, torch.tensor([0, 1]))
+    notes = []
+    detect_scene(detector, path, tmp_path, formats=("geojson",), progress=False, report=notes.append)
+    geojson = json.loads((tmp_path / "port.geojson").read_text(encoding="utf-8"))
+    assert geojson["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32633"
+    assert notes == [f"{tmp_path / 'port.geojson'} is in EPSG:32633, as its scene"]
+    corners = oriented_boxes_to_corners(SHIP[:1].double())[0].numpy()
+    expected = np.stack([390000 + corners[:, 0] / 2, 5820000 - corners[:, 1] / 2], axis=1)
+    ring = np.array(geojson["features"][0]["geometry"]["coordinates"][0])
+    assert np.allclose(sorted(ring[:4].tolist()), sorted(expected.tolist()), atol=1e-3)
+    x, y = ring[:-1].T - ring[:-1].mean(axis=0)[:, None]
+    assert (x * np.roll(y, -1) - y * np.roll(x, -1)).sum() > 0  # counter-clockwise on the map
+    pyogrio = pytest.importorskip("pyogrio", reason="reading GeoJSON as GDAL does needs pyogrio")
+    info = pyogrio.read_info(tmp_path / "port.geojson")
+    assert info["crs"] == "EPSG:32633" and info["features"] == 2
+
+
+def test_a_crs_without_a_code_becomes_degrees_and_tiles_without_data_are_passed_over(write_geotiff, tmp_path):
+    pixels = position_image(300, 600).transpose(2, 0, 1).copy()
+    pixels[:, :, 300:] = 0
+    crs = "+proj=tmerc +lat_0=52.5 +lon_0=13.4 +k=1 +x_0=390000 +y_0=5820000 +ellps=WGS84"
+    path = write_geotiff("local.tif", pixels, crs=crs, nodata=0)
+    detector = OracleDetector(SHIP, torch.tensor([0, 1]))
+    settings = TileSettings(tile=256, overlap=56, batch_size=1)
+    detect_scene(detector, path, tmp_path, settings=settings, progress=False, report=lambda note: None)
+    assert len(detector.batches) == 4  # tiles at x = 0 and 200, of three columns
+    geojson = json.loads((tmp_path / "local.geojson").read_text(encoding="utf-8"))
+    longitude, latitude = np.array(geojson["features"][0]["geometry"]["coordinates"][0])[:-1].mean(axis=0)
+    assert "crs" not in geojson
+    assert (longitude, latitude) == (pytest.approx(13.4 + 30 / 67_900, abs=1e-5), pytest.approx(52.5 - 20 / 111_270))
+
+
+def save_detector(folder, num_experts=0):
+    model = S5ForOrientedObjectDetection(micro_detection_config(num_experts)).eval()
+    model.save_pretrained(folder)
+    S5ImageProcessor().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def detector_folder(tmp_path_factory):
+    """Two tasks: vehicles (car, ship, plane) and roofs (roof)."""
+    return save_detector(tmp_path_factory.mktemp("detector"), num_experts=2)
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    for name, size in (("a", (60, 90)), ("b", (100, 70))):
+        Image.fromarray(position_image(*size)).save(folder / f"{name}.png")
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["detect", *map(str, arguments)])
+
+
+def test_scenes_by_the_command_line(detector_folder, scenes, tmp_path):
+    out = tmp_path / "out"
+    arguments = (detector_folder, scenes, "--out", out, "--task", "vehicles", "--tile", 64, "--overlap", 16)
+    more = ("--threshold", 0.05, "--max-detections", 7, "--formats", "dota,overlay")
+    result = run(*arguments, *more)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("Task1", "a.json", "a_overlay.png", "b.json", "b_overlay.png")
+    ]
+    task1 = read_task1_results(out / "Task1", ("car", "ship", "plane"))
+    for name in ("a", "b"):
+        found = read_coco_detections(out / f"{name}.json")
+        assert len(found) > 0 and found.scores.min() > 0.05
+        assert len(task1[name]["scores"]) == len(found)
+    assert json.loads((out / "a.json").read_text(encoding="utf-8"))["info"]["task"] == "vehicles"
+    # The command line and the function agree.
+    settings = TileSettings(tile=64, overlap=16, threshold=0.05, max_detections=7)
+    again = detect_scene(detector_folder, scenes / "a.png", task="vehicles", settings=settings, progress=False)
+    assert torch.allclose(again.boxes, read_coco_detections(out / "a.json").boxes, atol=1e-3)
+
+    with pytest.raises(FileExistsError, match=r"a.json exists already \(2 of 2 scenes\); choose resume"):
+        run_or_raise(*arguments)
+    (out / "b.json").unlink()
+    before = (out / "a.json").stat().st_mtime_ns
+    assert run(*arguments, *more, "--resume").exit_code == 0
+    assert (out / "b.json").is_file() and (out / "a.json").stat().st_mtime_ns == before
+    assert read_task1_results(out / "Task1", ("car", "ship", "plane")).keys() == {"a", "b"}
+    assert run(*arguments, *more, "--overwrite").exit_code == 0
+    assert (out / "a.json").stat().st_mtime_ns != before
+
+
+def run_or_raise(*arguments):
+    result = run(*arguments)
+    assert result.exit_code != 0
+    raise result.exception
+
+
+def test_a_mixture_of_experts_detects_as_its_model_does(detector_folder):
+    model = S5ForOrientedObjectDetection.from_pretrained(detector_folder).eval()
+    image = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        outputs = model(image, task="roofs")
+    expected = S5ImageProcessor().post_process_oriented_object_detection(outputs, 0.2)[0]
+    found = TorchDetector(model, "roofs").detect(image, 0.2, 0.1, 2000)[0]
+    assert len(found["scores"]) == len(expected["scores"]) > 0
+    assert torch.allclose(found["boxes"], expected["boxes"], atol=1e-3)
+
+
+def test_models_that_are_no_detectors(detector_folder, scenes, tmp_path):
+    segmenter = tmp_path / "segmenter"
+    S5ForSemanticSegmentation(micro_segmentation_config()).save_pretrained(segmenter)
+    encoder = tmp_path / "encoder"
+    S5ViTModel(micro_segmentation_config().backbone_config).save_pretrained(encoder)
+    for model, message in (
+        (segmenter, "is a segmentation model .*: `s5-hf predict` makes maps of classes with it"),
+        (S5ForSemanticSegmentation(micro_segmentation_config()), "S5ForSemanticSegmentation is a segmentation model"),
+        (encoder, "is a model of the type 's5_vit'; expected an oriented detector"),
+        ("net.onnx", "net.onnx: exported files hold segmentation models"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            detect_scene(model, scenes / "a.png", tmp_path / "out", progress=False)
+    with pytest.raises(ValueError, match="no task 'boats'; its tasks: vehicles, roofs"):
+        detect_scene(detector_folder, scenes / "a.png", tmp_path / "out", task="boats")
+    with pytest.raises(ValueError, match=r"several tasks, choose one with .*: vehicles, roofs"):
+        detect_scene(detector_folder, scenes / "a.png", tmp_path / "out")
+    with pytest.raises(ValueError, match="precision must be one of fp32, bf16"):
+        load_detector(detector_folder, "roofs", precision="fp8")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"image": "nowhere.png"}, FileNotFoundError, "nowhere.png is no file"),
+        ({"image": "cut.png"}, OSError, "cut.png cannot be read as an image"),
+        ({"image": "notes.txt"}, OSError, "notes.txt"),
+        ({"image": np.zeros((4, 4, 3))}, ValueError, r"expected pixels uint8 .* float64 \(4, 4, 3\)"),
+        ({"image": np.zeros((4, 4, 3), np.uint8), "nodata": 0}, ValueError, "a picture in memory is taken as it is"),
+        ({"bands": (1, 2)}, ValueError, "the network takes 3 channels"),
+        ({"formats": ("kml",)}, ValueError, "unknown format 'kml'. Known: json: "),
+        ({"output": "a.png"}, NotADirectoryError, "a.png is a file; expected a folder"),
+        ({"task": "vehicles"}, ValueError, "options of networks; OracleDetector is none"),
+    ],
+)
+def test_bad_input(scenes, changes, error, message, monkeypatch):
+    monkeypatch.chdir(scenes)
+    (scenes / "notes.txt").write_text("no image", encoding="utf-8")
+    (scenes / "cut.png").write_bytes((scenes / "a.png").read_bytes()[:-200])
+    detector = OracleDetector(SHIP, torch.tensor([0, 1]))
+    arguments = {"image": "a.png", "output": "out", "progress": False, **changes}
+    with pytest.raises(error, match=message):
+        detect_scene(detector, **arguments)
+    assert not (scenes / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"tile": 0}, "tile must be at least 1"),
+        ({"overlap": 1024}, r"overlap must be in 0..1023, below the tile, got 1024"),
+        ({"threshold": 1.5}, "threshold must be in 0..1, got 1.5"),
+        ({"flips": ("diagonal",)}, "flips must be among none, horizontal, vertical, both"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+    ],
+)
+def test_settings_out_of_range(values, message):
+    with pytest.raises(ValueError, match=message):
+        TileSettings(**values)
+
+
+def test_an_interrupted_scene_goes_on_behind_its_last_batch(tmp_path):
+    class Stops(OracleDetector):
+        def detect(self, pixel_values, *settings):
+            if len(self.batches) == 4:
+                raise KeyboardInterrupt
+            return super().detect(pixel_values, *settings)
+
+    boxes, labels = scattered_boxes(400, 500, 3)
+    Image.fromarray(position_image(400, 500)).save(tmp_path / "port.png")
+    settings = TileSettings(tile=160, overlap=80, batch_size=2, threshold=0.1)
+    arguments = {"settings": settings, "progress": False, "formats": ("dota",), "output": tmp_path / "out"}
+    notes = []
+
+    def stop():
+        with pytest.raises(KeyboardInterrupt):
+            detect_scene(Stops(boxes, labels), tmp_path / "port.png", report=notes.append, overwrite=True, **arguments)
+
+    stop()
+    work = tmp_path / "out" / ".port.json.partial"
+    assert list((tmp_path / "out").iterdir()) == [work] and "goes on behind them" in notes[-1]
+    work.write_text(work.read_text(encoding="utf-8") + '{"done": 1', encoding="utf-8")  # cut off with the process
+
+    detector = OracleDetector(boxes, labels)
+    found = detect_scene(detector, tmp_path / "port.png", report=notes.append, resume=True, **arguments)
+    assert notes[-1] == "going on behind tile 8 of 24"
+    assert sum(shape[0] for shape in detector.batches) == 16
+    assert match(found, boxes, labels) > 0.9999
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Task1", "port.json"]
+    expected = detect_scene(OracleDetector(boxes, labels), tmp_path / "port.png", settings=settings, progress=False)
+    assert torch.equal(found.boxes, expected.boxes) and torch.equal(found.scores, expected.scores)
+    again = detect_scene(detector, tmp_path / "port.png", report=notes.append, resume=True, **arguments)
+    assert notes[-1].endswith("port.json is there already") and len(again) == len(found)
+
+    # Other settings, or no wish to go on: from the start.
+    for changes in ({"resume": True, "settings": TileSettings(tile=160, overlap=79)}, {}):
+        (tmp_path / "out" / "port.json").unlink(missing_ok=True)
+        stop()
+        detector = OracleDetector(boxes, labels)
+        options = {**arguments, "overwrite": True, "formats": (), "report": notes.append, **changes}
+        detect_scene(detector, tmp_path / "port.png", **options)
+        assert sum(shape[0] for shape in detector.batches) == 24
+
+
+def test_a_scene_that_fails_does_not_stop_the_others(scenes, tmp_path):
+    (scenes / "bad.png").write_bytes(b"nothing")
+    detector = OracleDetector(SHIP, torch.tensor([0, 1]))
+    sources = [scenes / "bad.png", scenes / "a.png", scenes / "b.png"]
+    with pytest.raises(RuntimeError, match=r"1 of 3 scenes failed:\n.*bad.png"):
+        detect_scenes(detector, sources, tmp_path / "out", formats=("dota",), report=lambda note: None)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Task1", "a.json", "b.json"]
+    with pytest.raises(ValueError, match=r"would both become a.json"):
+        detect_scenes(detector, [scenes / "a.png", scenes / "x" / "a.tif"], tmp_path / "out")
+
+
+def test_networks_that_give_nan_are_refused(scenes):
+    model = S5ForOrientedObjectDetection(micro_detection_config()).eval()
+    with torch.no_grad():
+        model.roi_heads[0].classifier.bias[0] = math.nan
+    with pytest.raises(RuntimeError, match="outputs of S5ForOrientedObjectDetection are not finite"):
+        detect_scene(model, scenes / "a.png", progress=False)
+
+
+def test_nothing_found_gives_files_too(scenes, tmp_path):
+    detector = OracleDetector(torch.zeros(0, 5), torch.zeros(0, dtype=torch.int64))
+    found = detect_scene(detector, scenes / "a.png", tmp_path / "out", formats=("overlay", "geojson", "dota"))
+    assert len(found) == 0 and found.counts() == {}
+    assert len(read_coco_detections(tmp_path / "out" / "a.json")) == 0
+    assert json.loads((tmp_path / "out" / "a.geojson").read_text(encoding="utf-8"))["features"] == []
+    assert (tmp_path / "out" / "Task1" / "Task1_car.txt").read_text(encoding="utf-8") == ""
+    with pytest.raises(ValueError, match=r"holds no detections of a scene"):
+        read_coco_detections(tmp_path / "out" / "a.geojson")
