@@ -1,5 +1,6 @@
 """What all tests share: where the fixtures of the official code and the real imagery lie, and micro models."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,12 @@ def dense_model() -> S5ForSemanticSegmentation:
 def moe_model() -> S5ForSemanticSegmentation:
     """A micro mixture of experts with two tasks, in eval mode."""
     return randomise(S5ForSemanticSegmentation(micro_segmentation_config(num_experts=2))).eval()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread for torch: sums over another number of threads round differently."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

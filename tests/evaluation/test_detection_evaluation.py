@@ -341,7 +341,7 @@ def test_kinds_do_not_mix(detector_folder, model_folder, fields, boats, accelera
         load_evaluation_data("s5-oriented", "val", str(boats), CLASSES)
 
 
-def test_two_real_processes_give_the_files_of_one(detector_folder, boats, accelerator, tmp_path):
+def test_two_real_processes_give_the_files_of_one(detector_folder, boats, accelerator, tmp_path, one_thread):
     """Five images on two processes of the example script."""
     loop = LoopSettings(batch_size=2, detections=tmp_path / "files-one")
     one = EvaluationSettings(

@@ -38,7 +38,7 @@ numpy.savez(output, merged=merged.pred_boxes[0], **found)
 """
 
 
-def test_a_staged_detector_loads_without_s5_hf(own_folders: Path):
+def test_a_staged_detector_loads_without_s5_hf(own_folders: Path, one_thread: None):
     model = randomise(S5ForOrientedObjectDetection(micro_detection_config(num_experts=2))).eval()
     model.save_pretrained("detector")
     S5ImageProcessor().save_pretrained("detector")

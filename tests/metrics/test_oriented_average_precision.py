@@ -23,14 +23,6 @@ LABELS = ["plane", "ship", "dam"]
 THRESHOLDS = (0.5, 0.75, 0.9)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`evaluate` makes a folder per metric: not in the home of whoever runs the tests."""
-    monkeypatch.setattr("evaluate.config.HF_METRICS_CACHE", tmp_path / "metrics")
-    monkeypatch.setattr("evaluate.config.HF_MODULES_CACHE", str(tmp_path / "modules"))
-    monkeypatch.setattr("evaluate.loading.HF_MODULES_CACHE", str(tmp_path / "modules"), raising=False)
-
-
 def random_image(seed: int) -> tuple[dict, dict]:
     """References of two of the three classes, and detections near them, of the wrong class, or anywhere."""
     generator = np.random.default_rng(seed)

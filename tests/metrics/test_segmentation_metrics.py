@@ -1,7 +1,6 @@
 """The module of `evaluate`: loaded from the package, counting as images come."""
 
 import socket
-import sys
 
 import evaluate
 import numpy as np
@@ -15,22 +14,11 @@ from tests.metrics.test_confusion_matrix import random_pair
 LABELS = ("a", "b", "c", "d", "e")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """`evaluate` makes folders: here, not in the user's cache."""
-    monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", str(tmp_path / "metrics"))
-    yield
-    for name in [name for name in sys.modules if name.startswith("evaluate_modules")]:
-        del sys.modules[name]
-
-
-def test_loads_from_the_package_without_network(monkeypatch, tmp_path):
+def test_loads_from_the_package_without_network(monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("a connection was tried")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(evaluate.config, "HF_MODULES_CACHE", str(tmp_path))
     metrics = evaluate.load(module.__file__, labels=LABELS, left_out=["a"], boundary=True)
     assert type(metrics).__module__.startswith("evaluate_modules.")
     predictions, references = random_pair(1)
