@@ -25,7 +25,7 @@ from tqdm import tqdm
 import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.training.pseudo_label_health import PseudoLabelHealth
 from s5_hf.training.recipe import Recipe, read_recipe
-from s5_hf.training.run_folder import RunLog
+from s5_hf.training.run_folder import RunLog, was_validated
 from s5_hf.training.running import carry_out, progress_bar, report
 from s5_hf.training.schedules import learning_rate_factor, set_learning_rate
 from s5_hf.training.segmentation_data import SegmentationData
@@ -51,6 +51,8 @@ def train(recipe: Recipe, training: Training, signals: StopSignals) -> bool:
     bar = progress_bar(first, settings.total_steps, accelerator)
     logged_at, stopped, finished = first, False, True
     training.throughput.start()
+    if validation_is_due(recipe, training, first) and not was_validated(output_dir, first):  # a signal came in between
+        look(recipe, training, log, bar, first)
 
     for step in range(first, settings.total_steps):
         factor = learning_rate_factor(settings.schedule, step, settings.total_steps, settings.warmup_steps)
@@ -91,11 +93,8 @@ def train(recipe: Recipe, training: Training, signals: StopSignals) -> bool:
             logged_at = made
             report(accelerator, log, bar, made, values, SHOWN)
 
-        due = finished or (run.validation_steps and made % run.validation_steps == 0)
-        if training.data.validation is not None and due and not stopped:
-            with training.throughput.paused():
-                scores = score(recipe, training, made)
-            report(accelerator, log, bar, made, {f"validation/{name}": value for name, value in scores.items()})
+        if validation_is_due(recipe, training, made) and not stopped:
+            look(recipe, training, log, bar, made)
 
         if made % run.checkpoint_steps == 0 or finished or stopped:
             with training.throughput.paused():
@@ -104,6 +103,20 @@ def train(recipe: Recipe, training: Training, signals: StopSignals) -> bool:
             break
     bar.close()
     return not stopped or finished
+
+
+def validation_is_due(recipe: Recipe, training: Training, made: int) -> bool:
+    """Whether the weights after so many steps are to be validated."""
+    every = recipe.run.validation_steps
+    due = made == recipe.optimizer.total_steps or (made and every and made % every == 0)
+    return training.data.validation is not None and bool(due)
+
+
+def look(recipe: Recipe, training: Training, log: RunLog | None, bar: tqdm, step: int) -> None:
+    """Validate and report."""
+    with training.throughput.paused():
+        scores = score(recipe, training, step)
+    report(training.accelerator, log, bar, step, {f"validation/{name}": value for name, value in scores.items()})
 
 
 def score(recipe: Recipe, training: Training, step: int) -> dict[str, float]:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from .best_models import MEAN
 from .fine_tuning_recipe import FineTuningRecipe
 from .joint_setup import JointKind, JointTraining, epoch_of
-from .run_folder import RunLog, read_log
+from .run_folder import RunLog, was_validated
 from .running import progress_bar, report
 from .schedules import set_learning_rate
 from .signals import StopSignals
@@ -36,7 +36,9 @@ def train(recipe: FineTuningRecipe, training: JointTraining, signals: StopSignal
     bar = progress_bar(first, total, accelerator)
     logged_at, stopped = first, False
     training.throughput.start()
-    if validation_is_due(recipe, training, first) and not was_validated(recipe, first):  # a signal came in between
+    if validation_is_due(recipe, training, first) and not was_validated(
+        Path(run.output_dir), first
+    ):  # a signal came in between
         look(recipe, training, log, bar, first)
 
     for step in range(first, total):
@@ -85,12 +87,6 @@ def validation_is_due(recipe: FineTuningRecipe, training: JointTraining, made: i
     """Whether the weights after so many steps are to be validated."""
     every = recipe.run.validation_steps
     return made == training.total_steps or bool(made and every and made % every == 0)
-
-
-def was_validated(recipe: FineTuningRecipe, step: int) -> bool:
-    """Whether the log of the run holds the validation of a step."""
-    entries = [entry for entry in read_log(Path(recipe.run.output_dir)) if entry["step"] == step]
-    return any(name.startswith("validation/") for entry in entries for name in entry)
 
 
 def look(recipe: FineTuningRecipe, training: JointTraining, log: RunLog | None, bar: tqdm, step: int) -> None:

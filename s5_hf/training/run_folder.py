@@ -92,3 +92,9 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             continue
     return entries
+
+
+def was_validated(folder: Path, step: int) -> bool:
+    """Whether the log of the run in `folder` holds the validation of a step."""
+    entries = [entry for entry in read_log(folder) if entry["step"] == step]
+    return any(name.startswith("validation/") for entry in entries for name in entry)
