@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .predict import numbers, pair, words
+from .option_values import numbers, pair, words
 
 
 def detect(

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .option_values import numbers, pair, words
+
 
 def predict(
     model: Annotated[
@@ -101,35 +103,6 @@ def predict(
         for area in sorted(result.areas, key=lambda area: -area.pixels):
             ground = "" if area.square_metres is None else f"{area.square_metres:16,.0f} m²"
             typer.echo(f"  {area.label:20} {area.share:6.1%} {area.pixels:14,} px{ground}")
-
-
-def words(text: str) -> list[str]:
-    """The parts of a list with commas."""
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def numbers(text: str, option: str) -> list[float]:
-    """The numbers of a list with commas.
-
-    Raises:
-        typer.BadParameter: one of them is none.
-    """
-    try:
-        return [float(word) for word in words(text)]
-    except ValueError as error:
-        raise typer.BadParameter(f"{option} takes numbers with commas between them, got {text!r}") from error
-
-
-def pair(text: str, option: str) -> tuple[float, float]:
-    """Two numbers with a comma between them.
-
-    Raises:
-        typer.BadParameter: there are not two.
-    """
-    values = numbers(text, option)
-    if len(values) != 2:
-        raise typer.BadParameter(f"{option} takes two numbers with a comma between them, got {text!r}")
-    return values[0], values[1]
 
 
 def register(app: typer.Typer) -> None:

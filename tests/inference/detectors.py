@@ -1,9 +1,13 @@
 """A detector with known answers: it reads off the pixels where its tile lies, and knows what is there."""
 
+import math
+
 import numpy as np
 import torch
 
+from s5_hf.modeling.non_maximum_suppression import batched_rotated_nms
 from s5_hf.modeling.oriented_boxes import oriented_boxes_to_corners
+from s5_hf.modeling.rotated_iou import rotated_iou
 from s5_hf.preparation.crops import Window
 from s5_hf.preparation.polygons import clip_polygon
 
@@ -71,3 +75,28 @@ class OracleDetector:
             "scores": torch.tensor([score for _, score, _ in found]),
             "labels": torch.tensor([label for _, _, label in found], dtype=torch.int64),
         }
+
+
+def scattered_boxes(height, width, seed):
+    """Boxes of 30 to 75 x 8 to 22 pixels at all angles that do not touch each other, and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    places = torch.stack(
+        torch.meshgrid(torch.arange(35, width - 30, 62), torch.arange(35, height - 30, 62), indexing="ij"), dim=-1
+    )
+    centres = places.reshape(-1, 2).double()
+    count = len(centres)
+    noise = torch.rand(count, 5, generator=generator, dtype=torch.float64)
+    low = torch.tensor([0, 0, 30, 8, -math.pi / 2])
+    boxes = torch.cat([centres, torch.zeros(count, 3)], dim=1) + low + noise * torch.tensor([8, 8, 45, 14, math.pi])
+    kept = batched_rotated_nms(boxes, torch.ones(count), torch.zeros(count, dtype=torch.int64), 0.0)
+    return boxes[kept], torch.arange(len(kept)) % 2
+
+
+def match(found, boxes, labels):
+    """Least IoU of each box with the one found in its place; both sets must be equally many."""
+    assert len(found) == len(boxes)
+    overlaps = rotated_iou(found.boxes, boxes)
+    partners = overlaps.argmax(dim=0)
+    assert sorted(partners.tolist()) == list(range(len(boxes)))
+    assert found.labels[partners].tolist() == labels.tolist()
+    return overlaps.amax(dim=0).min()
