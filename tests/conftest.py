@@ -1,7 +1,12 @@
 """What all tests share: where the fixtures of the official code and the real imagery lie, and micro models."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before torch: several processes with several threads each wait for one another. Their children inherit it.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
