@@ -69,8 +69,8 @@ def default_palette(num_classes: int) -> list[Color]:
         raise TypeError(f"num_classes must be an integer, got {type(num_classes).__name__}")
     if not 0 <= num_classes < 2**24:
         raise ValueError(f"num_classes must lie between 0 and {2**24 - 1}, got {num_classes}")
-    colors = list(_chosen_colors()[:num_classes])
-    taken = {*_chosen_colors(), IGNORE_COLOR}
+    colors = list(_chosen_colors(min(num_classes, _CHOSEN_COLORS)))
+    taken = {*colors, IGNORE_COLOR}
     code = 0
     while len(colors) < num_classes:
         code = (code + 10_368_889) % 2**24  # an odd step near the golden section visits every 24-bit colour once
@@ -81,8 +81,10 @@ def default_palette(num_classes: int) -> list[Color]:
 
 
 @cache
-def _chosen_colors() -> tuple[Color, ...]:
-    """The first 256 colours: Okabe and Ito's, then greedily the candidate farthest from those already taken."""
+def _chosen_colors(count: int) -> tuple[Color, ...]:
+    """The first colours, up to 256: Okabe and Ito's, then greedily the candidate farthest from those already taken."""
+    if count <= len(_OKABE_ITO):
+        return _OKABE_ITO[:count]
     levels = np.linspace(0, 255, 14).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     lightness, green_red, blue_yellow = _oklab(grid)[0].T
@@ -96,7 +98,7 @@ def _chosen_colors() -> tuple[Color, ...]:
 
     colors = list(_OKABE_ITO)
     nearest = np.min([distance(color) for color in (IGNORE_COLOR, *colors)], axis=0)
-    while len(colors) < _CHOSEN_COLORS:
+    while len(colors) < count:
         red, green, blue = grid[nearest.argmax()].tolist()
         colors.append((red, green, blue))
         nearest = np.minimum(nearest, distance(colors[-1]))

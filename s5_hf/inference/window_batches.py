@@ -106,7 +106,8 @@ def window_batches(
             right = left + grid.window_width
             if not band.valid[:, left:right].any():
                 continue
-            pixels[len(indices)] = torch.from_numpy(band.pixels[:, :, left:right])
+            # With numpy: threads of torch's own in a second thread would slow those of the forward pass down.
+            pixels.numpy()[len(indices)] = band.pixels[:, :, left:right]
             indices.append(index)
             if len(indices) == batch_size:
                 yield WindowBatch(indices, pixels, index)
