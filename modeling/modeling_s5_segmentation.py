@@ -263,7 +263,8 @@ class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
         logits = []
         for group in groups:
             features = self.decoders[group.index]([level[group.start : group.stop] for level in feature_maps])
-            coarse = self.classifiers[group.index](self.dropout(features))
+            # A plane per class, and no longer channels last: softmax, losses and maps read whole planes.
+            coarse = self.classifiers[group.index](self.dropout(features)).contiguous()
             # align_corners True here, and only here, as in the official head.
             fine = functional.interpolate(coarse, size=tuple(padded_size), mode="bilinear", align_corners=True)
             logits.append(fine[:, :, : image_size[0], : image_size[1]])
