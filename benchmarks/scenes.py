@@ -8,7 +8,7 @@ Every row is a process of its own. `streamed` is `segment_scene`, from a tiled G
 overviews; the baseline `whole` keeps image, sums and weights of the whole scene in memory, in the same windows and
 batches, and writes nothing. `bare` is the forward pass of the same number of windows in the same batches on one
 batch that stays in memory, measured in the same process before, after and between the batches of the scene, one for
-every eight, and taken out of the time of the scene. The goals: below 2 GB at 20,000 pixels, level time per megapixel,
+every four, and taken out of the time of the scene. The goals: below 2 GB at 20,000 pixels, level time per megapixel,
 and bare / streamed time of at least 0.9; on a busy machine the ratio of processor times tells more. Scenes up to
 5,000 pixels are measured `--rounds` times, and the table holds the medians. A scene of 1,000 pixels needs 9 windows
 per megapixel, larger ones 6.3 to 6.8: the time per window shows what the size of a scene costs. Scenes are made by
@@ -38,7 +38,7 @@ from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5Vi
 from s5_hf.synthetic import synthetic_scene
 
 WINDOW = 512
-BATCHES_PER_BARE = 8
+BATCHES_PER_BARE = 4
 LARGEST_REPEATED = 5000
 
 
