@@ -11,6 +11,7 @@ from pathlib import Path
 
 import datasets
 from datasets import Features
+from datasets.exceptions import DatasetGenerationError
 
 from .errors import CorruptImageError, LayoutError
 from .images import check_decodes
@@ -176,7 +177,13 @@ class Builder(datasets.GeneratorBasedBuilder):
         if fingerprint and not self.config_id.endswith(fingerprint):
             self.config_id = f"{self.config_id}-{fingerprint}"
             self._cache_dir = self._output_dir = self._build_cache_dir()
-        super().download_and_prepare(*arguments, **options)
+        try:
+            super().download_and_prepare(*arguments, **options)
+        except DatasetGenerationError as error:
+            # It says no more than that something is wrong; its cause names the file.
+            if isinstance(error.__cause__, (OSError, ValueError)):
+                raise error.__cause__ from error
+            raise
 
     def _fingerprint(self) -> str:
         """A digest of the local folder and its files' names, sizes and times; empty for remote ones."""

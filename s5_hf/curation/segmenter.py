@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation, PreTrainedModel
 
+from ..hub.model_folder import require_model_folder
 from ..modeling import S5ForSemanticSegmentation
 
 __all__ = ["PRECISIONS", "Prediction", "Segmenter", "background_index", "model_fingerprint"]
@@ -84,6 +85,7 @@ class Segmenter:
             OSError: if there is no such model or it has no image processor.
             ValueError: as the class.
         """
+        require_model_folder(name)
         processor = AutoImageProcessor.from_pretrained(name)
         model = AutoModelForSemanticSegmentation.from_pretrained(name)
         mean, std = processor.image_mean, processor.image_std

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoImageProcessor, PretrainedConfig, PreTr
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING
 
 from ..curation.segmenter import PRECISIONS, model_fingerprint
+from ..hub.model_folder import require_model_folder
 from ..inference.torch_segmenter import default_device, processor_normalization
 from ..modeling import S5DetectionConfig, S5ForOrientedObjectDetection
 from ..modeling.detection_post_processing import find_objects
@@ -105,6 +106,7 @@ def load_detector(
     if isinstance(model, (str, Path)):
         if str(model).endswith(".onnx"):
             raise ValueError(f"{model}: exported files hold segmentation models; give the folder of the detector")
+        require_model_folder(model)
         require_detector(AutoConfig.from_pretrained(model), str(model))
         mean, std = processor_normalization(AutoImageProcessor.from_pretrained(model))
         network = S5ForOrientedObjectDetection.from_pretrained(model)

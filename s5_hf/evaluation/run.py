@@ -14,6 +14,7 @@ from ..curation.segmenter import Segmenter
 from ..dataset_builders.registry import get_entry
 from ..detection.patch_merging import are_patches
 from ..detection.torch_detector import load_detector
+from ..hub.model_folder import require_model_folder
 from ..modeling import S5DetectionConfig
 from ..official_tasks import DETECTION_TASKS
 from .data import check_classes, load_evaluation_data
@@ -91,10 +92,11 @@ def run_evaluation(settings: EvaluationSettings, accelerator: Accelerator | None
 
     Raises:
         KeyError: for an unknown dataset; lists the known.
-        FileNotFoundError: if the folder of the data does not exist.
+        FileNotFoundError: if the folder of the data or of the model does not exist.
         FileExistsError: if the folder for class maps or result files is taken.
         ValueError: if model, task, dataset, split or protocol do not go together.
     """
+    require_model_folder(settings.model)
     accelerator = accelerator or Accelerator()
     evaluate = _EVALUATIONS[model_kind(AutoConfig.from_pretrained(settings.model))]
     results = evaluate(settings, accelerator)

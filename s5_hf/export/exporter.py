@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoImageProcessor
 
+from ..hub.model_folder import require_model_folder
 from ..modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
 from .metadata import ExportMetadata
 from .onnx_file import open_onnx, require_onnx, write_onnx
@@ -135,8 +136,7 @@ def _check_target(output: Path, file_format: str) -> None:
 
 
 def _load(name: str | Path) -> S5ForSemanticSegmentation:
-    if Path(name).is_absolute() and not Path(name).is_dir():
-        raise FileNotFoundError(f"there is no model folder {name}")  # the Hub would complain of its slashes
+    require_model_folder(name)
     config = AutoConfig.from_pretrained(name)
     if not isinstance(config, S5SegmentationConfig):
         raise ValueError(f"{name} is a {config.model_type!r} model, expected a segmenter of this package")

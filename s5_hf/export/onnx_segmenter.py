@@ -21,6 +21,7 @@ class OnnxSegmenter:
             and go through the main memory in any case.
 
     Attributes:
+        name: the path.
         metadata: what the file says about itself.
         num_labels, id2label, image_mean, image_std, device, fingerprint: as the protocol has them.
 
@@ -32,6 +33,7 @@ class OnnxSegmenter:
 
     def __init__(self, path: str | Path, providers: Sequence[str] | None = None) -> None:
         self._session = open_session(path, providers)
+        self.name = str(path)
         self.metadata = ExportMetadata.from_strings(self._session.get_modelmeta().custom_metadata_map, path)
         self.id2label = dict(enumerate(self.metadata.labels))
         self.num_labels = len(self.id2label)

@@ -7,6 +7,7 @@ about them are in one table, `KNOWN_MODELS`.
 
 from .file_hook import install_file_hook
 from .from_hub import pull
+from .model_folder import require_model_folder
 from .names import (
     KNOWN_MODELS,
     OFFICIAL_REPOSITORY,
@@ -31,6 +32,7 @@ __all__ = [
     "push",
     "repository_of",
     "repository_variable",
+    "require_model_folder",
     "stage_for_hub",
     "store_folder",
     "stored",

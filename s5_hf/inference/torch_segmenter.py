@@ -13,6 +13,7 @@ from torch.nn import functional
 from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation, PreTrainedModel
 
 from ..curation.segmenter import PRECISIONS, model_fingerprint
+from ..hub.model_folder import require_model_folder
 from ..modeling import S5ForSemanticSegmentation
 from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from .scene_segmenter import SceneSegmenter
@@ -108,6 +109,7 @@ def load_segmenters(
         return [model]
     mean, std = IMAGENET_MEAN, IMAGENET_STD
     if not isinstance(model, PreTrainedModel):
+        require_model_folder(model)
         mean, std = processor_normalization(AutoImageProcessor.from_pretrained(model))
         model = AutoModelForSemanticSegmentation.from_pretrained(model)
     devices = devices or (default_device(),)

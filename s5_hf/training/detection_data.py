@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets import DatasetDict, load_dataset
-from datasets.exceptions import DatasetGenerationError
 
 from ..dataset_builders.errors import LayoutError
 from ..dataset_builders.registry import DatasetEntry, get_entry
@@ -86,9 +85,6 @@ def load_splits(settings: DetectionDatasetSettings, entry: DatasetEntry, labels:
         return load_dataset(entry.name, settings.config, data_dir=settings.data_dir, **options)
     except (LayoutError, ValueError) as error:
         raise ValueError(f"the images of the task {settings.name!r} cannot be loaded: {error}") from error
-    except DatasetGenerationError as error:  # its cause names the file
-        reason = error.__cause__ or error
-        raise ValueError(f"the images of the task {settings.name!r} cannot be loaded: {reason}") from error
 
 
 def detection_labels(settings: DetectionDatasetSettings, entry: DatasetEntry) -> tuple[str, ...]:

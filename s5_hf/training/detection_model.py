@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
+from ..hub.model_folder import require_model_folder
 from ..modeling.configuration_s5 import S5DetectionConfig, S5ViTConfig
 from ..modeling.modeling_s5_detection import S5ForOrientedObjectDetection, load_dense
 from ..modeling.modeling_s5_vit import S5ViTBackbone
@@ -72,6 +73,7 @@ def known_detector_tasks(detector: str | None) -> dict[str, list[str]] | None:
     """The tasks of a detector, `None` where there is none."""
     if detector is None:
         return None
+    require_model_folder(detector)
     config = AutoConfig.from_pretrained(detector)
     if not isinstance(config, S5DetectionConfig):
         raise ValueError(

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, PreTrainedModel
 
+from ..hub.model_folder import require_model_folder
 from ..modeling.configuration_s5 import S5SegmentationConfig, S5ViTConfig
 from ..modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from .fine_tuning_recipe import FineTuningModelSettings
@@ -57,6 +58,7 @@ def known_tasks(segmenter: str | None) -> dict[str, list[str]] | None:
     """The tasks of a segmenter, `None` where there is none."""
     if segmenter is None:
         return None
+    require_model_folder(segmenter)
     config = AutoConfig.from_pretrained(segmenter)
     if not isinstance(config, S5SegmentationConfig):
         raise ValueError(f"segmenter {segmenter} is a {config.model_type!r}; an encoder is given as encoder")

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import AutoBackbone, AutoConfig, PreTrainedModel
 
+from ..hub.model_folder import require_model_folder
 from ..modeling.configuration_s5 import S5SegmentationConfig, S5ViTConfig
 from ..modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from .recipe import EncoderSettings, ModelSettings
@@ -28,6 +29,7 @@ def starting_model(
             channels.
     """
     if settings.segmenter:
+        require_model_folder(settings.segmenter)
         model = S5ForSemanticSegmentation.from_pretrained(settings.segmenter)
         found = sum(len(known) for known in model.config.tasks.values())
         if len(model.config.tasks) != 1 or found != len(labels):
@@ -36,6 +38,7 @@ def starting_model(
                 f"the data has {len(labels)} classes in one"
             )
     elif settings.encoder:
+        require_model_folder(settings.encoder)
         rates = {"drop_path_rate": settings.drop_path_rate}
         has_drop_path = hasattr(AutoConfig.from_pretrained(settings.encoder), "drop_path_rate")
         model = S5ForSemanticSegmentation.from_backbone(

@@ -230,8 +230,11 @@ def test_image_without_mask(write_pair, write_image, tmp_path):
 def test_mask_of_another_size(write_image, tmp_path):
     write_image(tmp_path / "train/images/a.png", size=(8, 6))
     write_image(tmp_path / "train/masks/a.png", np.zeros((6, 7), dtype=np.uint8))
-    with pytest.raises(SampleError, match=r"a.png: the image has 8 x 6 pixels, its mask 7 x 6"):
+    message = r"a.png: the image has 8 x 6 pixels, its mask 7 x 6"
+    with pytest.raises(SampleError, match=message):
         load("s5-isaid", tmp_path)
+    with pytest.raises(SampleError, match=message):
+        load_dataset("s5-isaid", data_dir=str(tmp_path), cache_dir=str(tmp_path / "cache"))
 
 
 def test_unknown_split_and_configuration_list_the_known(write_pair, tmp_path):

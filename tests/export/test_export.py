@@ -83,6 +83,7 @@ def test_onnx_file_describes_itself(onnx_file):
 
 def test_onnx_segmenter_keeps_the_protocol_of_scenes(onnx_file, experts):
     segmenter = OnnxSegmenter(onnx_file)
+    assert segmenter.name == str(onnx_file)
     assert isinstance(segmenter, SceneSegmenter)
     assert segmenter.id2label == {0: "ground", 1: "road"} and segmenter.num_labels == 2
     pixels = torch.randint(0, 256, (2, 64, 48, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

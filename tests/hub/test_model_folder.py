@@ -1,0 +1,41 @@
+"""Paths without a model are called what they are, before transformers takes them for repositories."""
+
+from pathlib import Path
+
+import pytest
+
+from s5_hf.curation.segmenter import Segmenter
+from s5_hf.evaluation import EvaluationSettings, run_evaluation
+from s5_hf.export import export_model
+from s5_hf.hub import require_model_folder
+from s5_hf.inference import load_segmenters
+
+
+@pytest.mark.parametrize("name", ["runs/city/segmenter", "./city", "/no/city", "~/city", "a\\b", Path("city")])
+def test_paths_without_a_folder_are_refused(name):
+    with pytest.raises(FileNotFoundError, match="there is no model folder .*expected a folder with config.json"):
+        require_model_folder(name)
+
+
+@pytest.mark.parametrize("name", ["s5-vit-b", "owner/name"])
+def test_names_are_left_to_transformers(name):
+    require_model_folder(name)
+
+
+def test_folders_are_let_through(tmp_path):
+    require_model_folder(tmp_path)
+    require_model_folder(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        Segmenter.from_pretrained,
+        load_segmenters,
+        lambda name: run_evaluation(EvaluationSettings(model=name, dataset="s5-loveda", data_dir="data")),
+        lambda name: export_model(name, Path("model.onnx")),
+    ],
+)
+def test_every_way_in_says_so(load):
+    with pytest.raises(FileNotFoundError, match="there is no model folder runs/city/segmenter"):
+        load("runs/city/segmenter")
