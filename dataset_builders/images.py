@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
@@ -42,11 +43,12 @@ def read_header(image: bytes | str, name: str) -> ImageHeader:
         try:
             with Image.open(file) as opened:
                 header = ImageHeader(opened.size, opened.mode, opened.format or "")
+            complete = _is_complete(_tail(file), header.format)
         except UnidentifiedImageError as error:
             raise CorruptImageError(f"{name}: not an image") from error
         except DECODING_ERRORS as error:
             raise CorruptImageError(f"{name}: {error}") from error
-    if not _is_complete(image, header.format):
+    if not complete:
         raise CorruptImageError(f"{name}: the {header.format} image is cut short")
     return header
 
@@ -60,7 +62,7 @@ def check_complete(image: bytes, name: str) -> None:
     image_format = next((known for start, known in _SIGNATURES.items() if image.startswith(start)), None)
     if image_format is None:
         read_header(image, name)
-    elif not _is_complete(image, image_format):
+    elif not _is_complete(image[-_TRAILER_BYTES:], image_format):
         raise CorruptImageError(f"{name}: the {image_format} image is cut short")
 
 
@@ -77,13 +79,13 @@ def check_decodes(image: bytes | str, name: str) -> None:
         raise CorruptImageError(f"{name}: {error}") from error
 
 
-def _is_complete(image: bytes | str, image_format: str) -> bool:
+def _is_complete(tail: bytes, image_format: str) -> bool:
     end_marker = {"JPEG": _JPEG_END, "PNG": _PNG_END}.get(image_format)
-    if end_marker is None:
-        return True
-    if isinstance(image, bytes):
-        return image.endswith(end_marker) or end_marker in image[-_TRAILER_BYTES:]
-    with Path(image).open("rb") as file:
-        size = file.seek(0, io.SEEK_END)
-        file.seek(max(0, size - _TRAILER_BYTES))
-        return end_marker in file.read()
+    return end_marker is None or end_marker in tail
+
+
+def _tail(file: BinaryIO) -> bytes:
+    """The last bytes of a file."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _TRAILER_BYTES))
+    return file.read()

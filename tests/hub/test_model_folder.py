@@ -33,7 +33,7 @@ def test_folders_are_let_through(tmp_path):
         Segmenter.from_pretrained,
         load_segmenters,
         lambda name: run_evaluation(EvaluationSettings(model=name, dataset="s5-loveda", data_dir="data")),
-        lambda name: export_model(name, Path("model.onnx")),
+        lambda name: export_model(name, Path("model.pt2"), "torch-export"),
     ],
 )
 def test_every_way_in_says_so(load):
