@@ -344,9 +344,8 @@ def main() -> None:
     images = source_images(arguments.images)
     with tempfile.TemporaryDirectory() as name:
         if not arguments.no_speed:
-            print(
-                f"s5_hf {s5_hf.__version__}, {arguments.count} images of {SIDE} px (of PNG a quarter), {arguments.rounds} rounds\n"
-            )
+            count, rounds = f"{arguments.count} images of {SIDE} px (of PNG a quarter)", f"{arguments.rounds} rounds"
+            print(f"s5_hf {s5_hf.__version__}, {count}, {rounds}\n")
             print("| format | way | images/s | ratio | images/s per core | ratio | of the fastest |")
             print("|---|---|---|---|---|---|---|")
             for encoding in arguments.formats:
