@@ -13,7 +13,7 @@ from s5_hf.inference import load_segmenters
 
 @pytest.mark.parametrize("name", ["runs/city/segmenter", "./city", "/no/city", "~/city", "a\\b", Path("city")])
 def test_paths_without_a_folder_are_refused(name):
-    with pytest.raises(FileNotFoundError, match="there is no model folder .*expected a folder with config.json"):
+    with pytest.raises(FileNotFoundError, match=r"there is no model folder .*expected a folder with config\.json"):
         require_model_folder(name)
 
 
