@@ -15,10 +15,10 @@ def require_model_folder(name: str | Path) -> None:
         name: what a user calls a model.
 
     Raises:
-        FileNotFoundError: `name` is a path with more than two parts, begins like one, or is a `Path`, and no folder.
+        FileNotFoundError: `name` is a path with more than two parts, or begins like one, and no folder.
     """
     text = str(name)
-    is_path = isinstance(name, Path) or text.startswith((".", "/", "~")) or "\\" in text or text.count("/") > 1
+    is_path = text.startswith((".", "/", "~")) or "\\" in text or text.count("/") > 1
     if is_path and not Path(name).is_dir():
         raise FileNotFoundError(
             f"there is no model folder {text}; expected a folder with config.json and weights, a repository of the "

@@ -11,13 +11,15 @@ from s5_hf.hub import require_model_folder
 from s5_hf.inference import load_segmenters
 
 
-@pytest.mark.parametrize("name", ["runs/city/segmenter", "./city", "/no/city", "~/city", "a\\b", Path("city")])
+@pytest.mark.parametrize(
+    "name", ["runs/city/segmenter", "./city", "/no/city", "~/city", "a\\b", Path("runs/city/segmenter")]
+)
 def test_paths_without_a_folder_are_refused(name):
     with pytest.raises(FileNotFoundError, match=r"there is no model folder .*expected a folder with config\.json"):
         require_model_folder(name)
 
 
-@pytest.mark.parametrize("name", ["s5-vit-b", "owner/name"])
+@pytest.mark.parametrize("name", ["s5-vit-b", "owner/name", Path("s5-vit-b")])
 def test_names_are_left_to_transformers(name):
     require_model_folder(name)
 
