@@ -1,4 +1,4 @@
-"""What all tests share: where the fixtures of the official code and the real imagery lie, and micro models."""
+"""What all tests share: the fixtures of the official code, where the real imagery lies, and micro models."""
 
 import os
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+from tests.parity.fixtures import CompactFixtures, OfficialFixtures, WholeFixtures
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -19,13 +20,15 @@ MICRO_VIT = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4
 MICRO_TASKS = {"fields": ["soil", "crop", "water"], "roads": ["ground", "road"]}
 
 
-@pytest.fixture(scope="session")
-def official_fixtures() -> Path:
-    """Folder with the numeric fixtures of the official implementation."""
+@pytest.fixture(scope="session", params=["compact", "whole"])
+def official_fixtures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> OfficialFixtures:
+    """What the official implementation made: the compact fixtures of this repository, and all where they are."""
+    if request.param == "compact":
+        return CompactFixtures(tmp_path_factory.mktemp("compact_fixtures"))
     folder = SHARED / "fixtures"
     if not folder.is_dir():
-        pytest.skip(f"the numeric fixtures of the official implementation are not at {folder}")
-    return folder
+        pytest.skip(f"the whole fixtures of the official implementation are not at {folder}")
+    return WholeFixtures(folder)
 
 
 @pytest.fixture(scope="session")

@@ -45,9 +45,9 @@ def four_task_config(num_experts):
 
 @pytest.mark.parametrize("name", OFFICIAL_FIXTURES)
 def test_official_files_come_back_byte_for_byte(official_fixtures, tmp_path, name):
-    convert_checkpoint(official_fixtures / f"{name}.pth", tmp_path / "folder", num_attention_heads=4)
+    convert_checkpoint(official_fixtures.checkpoint(name), tmp_path / "folder", num_attention_heads=4)
     export_official(tmp_path / "folder", tmp_path / "back.pth")
-    original = torch.load(official_fixtures / f"{name}.pth", weights_only=True)["model"]
+    original = torch.load(official_fixtures.checkpoint(name), weights_only=True)["model"]
     back = torch.load(tmp_path / "back.pth", weights_only=True)["model"]
     assert set(back) == set(original)
     for key, tensor in original.items():

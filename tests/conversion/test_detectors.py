@@ -1,7 +1,5 @@
 """Official detection checkpoints: there and back, names, what is refused."""
 
-import json
-
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForObjectDetection
@@ -21,10 +19,10 @@ def state_of(path):
 
 
 def test_the_official_file_comes_back_byte_for_byte(official_fixtures, tmp_path):
-    report = convert_checkpoint(official_fixtures / "det_micro.pth", tmp_path / "folder", num_attention_heads=4)
+    report = convert_checkpoint(official_fixtures.checkpoint("det_micro"), tmp_path / "folder", num_attention_heads=4)
     assert report.kind == "MoE-MDF detector" and report.left_out == report.new == []
     export_official(tmp_path / "folder", tmp_path / "back.pth")
-    original, back = state_of(official_fixtures / "det_micro.pth"), state_of(tmp_path / "back.pth")
+    original, back = state_of(official_fixtures.checkpoint("det_micro")), state_of(tmp_path / "back.pth")
     assert set(back) == set(original)
     for key, tensor in original.items():
         assert back[key].dtype == tensor.dtype and torch.equal(back[key], tensor), key
@@ -32,7 +30,7 @@ def test_the_official_file_comes_back_byte_for_byte(official_fixtures, tmp_path)
 
 def test_every_tensor_of_the_release_has_its_place(official_fixtures):
     """Names and shapes of the official ViT-B detector, as `s5-vit-b-moe-det` makes them."""
-    entries = json.loads((official_fixtures / "keys" / "det_vit_b_moe_mtd.json").read_text(encoding="utf-8"))
+    entries = official_fixtures.entries("det_vit_b_moe_mtd")
     config = KNOWN_MODELS["s5-vit-b-moe-det"].config
     with torch.device("meta"):
         model = S5ForOrientedObjectDetection(config)
@@ -68,12 +66,13 @@ def test_tasks_of_single_detectors(tmp_path):
 
 
 def test_several_tasks_name_themselves(official_fixtures, tmp_path):
+    checkpoint = official_fixtures.checkpoint("det_micro")
     with pytest.raises(ValueError, match=r"names its tasks itself \(dior, dota\): leave out task and labels"):
-        convert_checkpoint(official_fixtures / "det_micro.pth", tmp_path / "a", num_attention_heads=4, task="dior")
+        convert_checkpoint(checkpoint, tmp_path / "a", num_attention_heads=4, task="dior")
 
 
 def test_a_missing_tensor_is_named(official_fixtures, tmp_path):
-    content = torch.load(official_fixtures / "det_micro.pth", weights_only=True)
+    content = torch.load(official_fixtures.checkpoint("det_micro"), weights_only=True)
     del content["state_dict"]["rpn_head_dota.rpn_cls.bias"]
     torch.save(content, tmp_path / "broken.pth")
     with pytest.raises(ValueError, match=r"missing \(1\): rpn_head_dota.rpn_cls.bias"):
@@ -81,7 +80,12 @@ def test_a_missing_tensor_is_named(official_fixtures, tmp_path):
 
 
 def test_convert_from_the_command_line(official_fixtures, tmp_path):
-    arguments = [str(official_fixtures / "det_micro.pth"), str(tmp_path / "folder"), "--num-attention-heads", "4"]
+    arguments = [
+        str(official_fixtures.checkpoint("det_micro")),
+        str(tmp_path / "folder"),
+        "--num-attention-heads",
+        "4",
+    ]
     result = CliRunner().invoke(app, ["convert", *arguments])
     assert result.exit_code == 0, result.output
     assert "recognised: MoE-MDF detector" in result.output

@@ -3,38 +3,36 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from s5_hf.conversion import convert_checkpoint
+from tests.parity.fixtures import OfficialFixtures, Sample, sample
 
 
 @pytest.fixture(scope="session")
-def converted(official_fixtures: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def converted(official_fixtures: OfficialFixtures, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Convert a fixture checkpoint (once) and give its folder."""
     folder = tmp_path_factory.mktemp("converted")
 
     def convert(name: str, **settings: object) -> Path:
         output = folder / name
         if not output.exists():
-            convert_checkpoint(official_fixtures / f"{name}.pth", output, num_attention_heads=4, **settings)
+            convert_checkpoint(official_fixtures.checkpoint(name), output, num_attention_heads=4, **settings)
         return output
 
     return convert
 
 
 @pytest.fixture(scope="session")
-def arrays(official_fixtures: Path) -> Callable[[str], dict[str, torch.Tensor]]:
+def arrays(official_fixtures: OfficialFixtures) -> Callable[[str], dict[str, torch.Tensor | Sample]]:
     """Load the arrays of a fixture as tensors."""
-
-    def load(name: str) -> dict[str, torch.Tensor]:
-        with np.load(official_fixtures / f"{name}.npz") as content:
-            return {key: torch.from_numpy(np.asarray(content[key])) for key in content.files}
-
-    return load
+    return official_fixtures.arrays
 
 
-def assert_close(actual: torch.Tensor, expected: torch.Tensor) -> None:
-    """The project's tolerance for official numerics."""
+def assert_close(actual: torch.Tensor, expected: torch.Tensor | Sample) -> None:
+    """The project's tolerance for official numerics; of a sampled tensor, the elements that are kept."""
+    assert actual.shape == expected.shape
+    if isinstance(expected, Sample):
+        actual, expected = sample(actual, expected.step), expected.values
     torch.testing.assert_close(actual.detach(), expected, rtol=1e-4, atol=1e-5)
