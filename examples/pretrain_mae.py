@@ -28,6 +28,7 @@ from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.conversion import convert_checkpoint
+from s5_hf.modeling.aligned_weights import align_weights
 from s5_hf.training.augmentations import normalize, to_unit_range
 from s5_hf.training.batches import IndexedBatches, StreamedBatches
 from s5_hf.training.errors import NonFiniteLossError
@@ -120,6 +121,7 @@ def main(arguments: Sequence[str] | None = None, samples: Any | None = None) -> 
     set_seed(settings.seed)
     model = make_model(settings).to(accelerator.device)
     optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay, betas=(0.9, 0.95))
+    align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
     model, optimizer = accelerator.prepare(model, optimizer)
     set_seed(settings.seed, device_specific=True)
     identity = {key: value for key, value in asdict(settings).items() if key not in ("resume", "num_workers")}

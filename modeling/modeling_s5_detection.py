@@ -16,6 +16,7 @@ from transformers import AutoBackbone, AutoConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
+from .aligned_weights import AlignedWeightsMixin
 from .anchors import STRIDES
 from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from .detection_labels import ImageLabels, check_classes, read_labels
@@ -73,7 +74,7 @@ class ImagePrediction:
     proposal_scores: torch.Tensor
 
 
-class S5DetectionPreTrainedModel(PreTrainedModel):
+class S5DetectionPreTrainedModel(AlignedWeightsMixin, PreTrainedModel):
     """What transformers needs to know about the detection models."""
 
     config_class = S5DetectionConfig

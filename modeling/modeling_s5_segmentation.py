@@ -16,6 +16,7 @@ from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedM
 from transformers import initialization as init
 from transformers.modeling_outputs import SemanticSegmenterOutput
 
+from .aligned_weights import AlignedWeightsMixin
 from .configuration_s5 import S5SegmentationConfig, S5ViTConfig, Tasks
 from .modeling_s5_vit import S5ViTBackbone, check_pixel_values, pad_to_patches
 from .segmentation_loss import check_labels, segmentation_loss
@@ -41,7 +42,7 @@ class S5SegmenterOutput(SemanticSegmenterOutput):
     task_losses: dict[str, torch.Tensor] | None = None
 
 
-class S5SegmentationPreTrainedModel(PreTrainedModel):
+class S5SegmentationPreTrainedModel(AlignedWeightsMixin, PreTrainedModel):
     """What transformers needs to know about the segmentation models."""
 
     config_class = S5SegmentationConfig

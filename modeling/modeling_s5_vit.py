@@ -16,6 +16,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BackboneOutput, BaseModelOutputWithPooling
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from .aligned_weights import AlignedWeightsMixin
 from .configuration_s5 import S5ViTConfig
 from .feature_pyramid import S5FeaturePyramid
 from .task_groups import TaskGroups, group_rows
@@ -196,7 +197,7 @@ class S5ViTEncoder(nn.Module):
         return hidden_states, stages, tuple(attentions) if output_attentions else None
 
 
-class S5ViTPreTrainedModel(PreTrainedModel):
+class S5ViTPreTrainedModel(AlignedWeightsMixin, PreTrainedModel):
     """What the ViT's classes share: the configuration, initialisation and what transformers may do with them."""
 
     config_class = S5ViTConfig

@@ -13,6 +13,9 @@ import torch
 
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
 from tests.parity.fixtures import CompactFixtures, OfficialFixtures, WholeFixtures
+from tests.shifted_weights import shift_if_asked
+
+shift_if_asked()
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 

@@ -18,6 +18,7 @@ from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation, P
 
 from ..hub.model_folder import require_model_folder
 from ..modeling import S5ForSemanticSegmentation
+from ..modeling.aligned_weights import align_weights
 
 __all__ = ["PRECISIONS", "Prediction", "Segmenter", "background_index", "model_fingerprint"]
 
@@ -69,6 +70,7 @@ class Segmenter:
         self.is_s5 = isinstance(model, S5ForSemanticSegmentation)
         self.labels = _labels_of(model, task)
         self.model = model.eval().to(device)
+        align_weights(self.model)  # models of transformers lie in memory as in their file
         self.task, self.precision, self.device = task, precision, torch.device(device)
         self.image_mean, self.image_std = tuple(mean), tuple(std)
         self._mean = torch.tensor(mean, device=device).view(1, -1, 1, 1)

@@ -15,6 +15,7 @@ from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation, P
 from ..curation.segmenter import PRECISIONS, model_fingerprint
 from ..hub.model_folder import require_model_folder
 from ..modeling import S5ForSemanticSegmentation
+from ..modeling.aligned_weights import align_weights
 from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from .scene_segmenter import SceneSegmenter
 
@@ -53,6 +54,7 @@ class TorchSegmenter:
         if isinstance(model, S5ForSemanticSegmentation) and len(model.config.tasks) > 1:
             model = model.merge_experts(task)
         self.model = model.eval().to(device)
+        align_weights(self.model)  # models of transformers lie in memory as in their file
         self.device = torch.device(device)
         self.name = model.config.name_or_path or type(model).__name__
         self.num_labels = len(labels)

@@ -13,6 +13,7 @@ from accelerate.utils import set_seed
 from tqdm import tqdm
 
 from ..atomic import atomic_file
+from ..modeling.aligned_weights import align_weights
 from .augmentations import StrongAugmentation
 from .batches import ViewedDataset
 from .best_models import BestModels
@@ -149,6 +150,7 @@ def set_up_joint_training(
     optimizer = make_optimizer(
         model, settings.learning_rate, settings.weight_decay, (settings.beta1, settings.beta2), settings.layer_decay
     )
+    align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
     model, optimizer = accelerator.prepare(model, optimizer)
     if settings.compile:
         accelerator.unwrap_model(model).compile()

@@ -10,6 +10,7 @@ from accelerate import Accelerator, DistributedType
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
 
+from ..modeling.aligned_weights import align_weights
 from ..modeling.image_processing_s5 import S5ImageProcessor
 from ..semi_supervised import METHODS, LabelledBatch, Method, UnlabelledBatch, WeightAverage, make_method
 from .augmentations import StrongAugmentation
@@ -89,6 +90,7 @@ def set_up(recipe: Recipe, data: SegmentationData | None = None) -> Training:
     optimizer = make_optimizer(
         model, settings.learning_rate, settings.weight_decay, (settings.beta1, settings.beta2), settings.layer_decay
     )
+    align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
     model, optimizer = accelerator.prepare(model, optimizer)
     if settings.compile:
         accelerator.unwrap_model(model).compile()

@@ -1,0 +1,97 @@
+"""What weights at unaligned addresses cost: a forward pass with weights at multiples of 64 bytes, and beside them.
+
+    python benchmarks/alignment.py                                    # ViT-B at 512 px, some minutes
+    python benchmarks/alignment.py --dtype bfloat16 --threads 2
+
+Files of weights are mapped into memory as they lie on the disk. The contestants take turns in one process; a row gives
+the median over the turns of the ratio of processor times to the aligned model's, its quartiles, and the largest
+difference of the outputs.
+"""
+
+import argparse
+import copy
+import platform
+import time
+from pathlib import Path
+from statistics import median, quantiles
+
+import torch
+
+from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+from s5_hf.modeling.aligned_weights import ALIGNMENT
+
+
+def displaced(model: torch.nn.Module, offset: int) -> torch.nn.Module:
+    """A copy with every parameter `offset` bytes behind a multiple of 64."""
+    model = copy.deepcopy(model)
+    for parameter in model.parameters():
+        size = parameter.numel() * parameter.element_size()
+        room = torch.empty(size + ALIGNMENT, dtype=torch.uint8)
+        assert room.data_ptr() % ALIGNMENT == 0
+        place = room[offset : offset + size].view(parameter.dtype).view(parameter.shape)
+        parameter.data = place.copy_(parameter.data)
+    return model
+
+
+def processor() -> str:
+    """The processor's name."""
+    information = Path("/proc/cpuinfo")
+    if not information.exists():
+        return platform.processor()
+    lines = information.read_text(encoding="utf-8").splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+@torch.inference_mode()
+def seconds(model: torch.nn.Module, images: torch.Tensor) -> float:
+    """Processor time of one forward pass, of all threads."""
+    start = time.process_time()
+    model(images)
+    return time.process_time() - start
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="b", help="ViT size: ti, s, b, l or h (default b)")
+    parser.add_argument("--image-size", type=int, default=512)
+    parser.add_argument("--batch-size", type=int, default=1)
+    parser.add_argument("--offsets", type=int, nargs="+", default=[8, 24, 36], help="bytes behind a multiple of 64")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    dtype = getattr(torch, arguments.dtype)
+    backbone = S5ViTConfig.from_size(arguments.size, image_size=arguments.image_size)
+    config = S5SegmentationConfig(backbone_config=backbone, tasks={"isaid": [f"class_{index}" for index in range(16)]})
+    aligned = S5ForSemanticSegmentation(config).to(dtype).eval()
+    images = torch.randn(arguments.batch_size, 3, arguments.image_size, arguments.image_size).to(dtype)
+    # A second aligned copy shows how far the measurement itself wanders.
+    models = {0: displaced(aligned, 0)} | {offset: displaced(aligned, offset) for offset in arguments.offsets}
+    print(
+        f"{processor()}, ViT-{arguments.size.upper()} + UPerNet, {arguments.image_size} px, "
+        f"batch {arguments.batch_size}, {arguments.dtype}, {arguments.threads} threads, torch {torch.__version__}, "
+        f"{torch.backends.cpu.get_cpu_capability()}, median of {arguments.repeats}\n"
+    )
+    print("| bytes behind a multiple of 64 | time / aligned | quartiles | largest difference of the logits |")
+    print("|---|---|---|---|")
+    with torch.inference_mode():
+        expected = aligned(images).logits
+        differences = {offset: (model(images).logits - expected).abs().max() for offset, model in models.items()}
+    ratios = {offset: [] for offset in models}
+    for _ in range(arguments.repeats):
+        baseline = seconds(aligned, images)
+        for offset, model in models.items():
+            ratios[offset].append(seconds(model, images) / baseline)
+    for offset, values in ratios.items():
+        low, _, high = quantiles(values, n=4)
+        print(f"| {offset} | {median(values):.3f} | {low:.3f} to {high:.3f} | {differences[offset]:.1e} |")
+
+
+if __name__ == "__main__":
+    main()

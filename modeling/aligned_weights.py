@@ -1,0 +1,39 @@
+"""Weights at addresses that the processor likes."""
+
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import nn
+
+ALIGNMENT = 64
+"""Bytes: a cache line, the widest vector register, and where torch puts new tensors on a processor."""
+
+
+@torch.no_grad()
+def align_weights(model: nn.Module) -> None:
+    """Move weights and buffers in main memory to addresses that are multiples of 64 bytes; values stay.
+
+    A file of weights is mapped into memory as it lies on the disk, at any multiple of 4 bytes. Matrix libraries choose
+    their kernels by the address too, so that one model gives other last digits, and can be slower, depending on the
+    length of the file's header. Moved once, a loaded model computes what a new one with its weights does, to the bit.
+
+    Args:
+        model: changed in place; tensors on other devices and on "meta" are left alone.
+    """
+    for tensor in chain(model.parameters(), model.buffers()):
+        data = tensor.data
+        in_memory = type(data) is torch.Tensor and data.device.type == "cpu" and data.layout == torch.strided
+        if in_memory and data.data_ptr() % ALIGNMENT:
+            tensor.data = data.clone()
+
+
+class AlignedWeightsMixin:
+    """For a model of transformers: `from_pretrained` aligns the weights. Stands before `PreTrainedModel`."""
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As `PreTrainedModel.from_pretrained`, with weights at multiples of 64 bytes."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        align_weights(loaded[0] if isinstance(loaded, tuple) else loaded)  # a tuple with output_loading_info=True
+        return loaded

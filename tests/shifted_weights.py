@@ -1,0 +1,48 @@
+"""Weights at addresses that are no multiples of 64 bytes, where matrix libraries choose other kernels.
+
+With `S5_HF_SHIFT_WEIGHTS` in the environment every parameter is put there as it is created or loaded, each at another
+address: what holds in mathematics must hold here too, and where bits are promised, bits.
+"""
+
+import os
+from itertools import count
+
+import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from s5_hf.modeling.aligned_weights import ALIGNMENT, AlignedWeightsMixin
+
+VARIABLE = "S5_HF_SHIFT_WEIGHTS"
+
+
+def shifted(data: torch.Tensor, turn: int) -> torch.Tensor:
+    """The tensor at another address, 1 to 15 floats behind a multiple of 64 bytes; others than in memory as they are."""
+    in_memory = type(data) is torch.Tensor and data.device.type == "cpu" and data.layout == torch.strided
+    if not in_memory or not data.numel() or not data.is_contiguous() or _get_current_dispatch_mode() is not None:
+        return data
+    size = data.numel() * data.element_size()
+    room = torch.empty(size + ALIGNMENT, dtype=torch.uint8, device="cpu")
+    offset = (1 + turn % (ALIGNMENT // data.element_size() - 1)) * data.element_size()
+    start = -room.data_ptr() % ALIGNMENT + offset
+    return room[start : start + size].view(data.dtype).view(data.shape).copy_(data)
+
+
+def shift_new_parameters(seed: int) -> None:
+    """From now on every new parameter of this process lies at a shifted address, and loading does not align it."""
+    turns = count(seed)
+    original = torch.nn.Parameter.__new__
+
+    def new(cls, data=None, requires_grad=True):
+        if data is not None:
+            with torch.no_grad():
+                data = shifted(data.detach() if type(data) is torch.Tensor else data, next(turns))
+        return original(cls, data, requires_grad)
+
+    torch.nn.Parameter.__new__ = staticmethod(new)
+    del AlignedWeightsMixin.from_pretrained
+
+
+def shift_if_asked() -> None:
+    """Shift where the environment says so; the processes of a launcher differ from one another."""
+    if os.environ.get(VARIABLE):
+        shift_new_parameters(int(os.environ[VARIABLE]) + int(os.environ.get("RANK", "0")))
