@@ -16,7 +16,7 @@ VARIABLE = "S5_HF_SHIFT_WEIGHTS"
 
 
 def shifted(data: torch.Tensor, turn: int) -> torch.Tensor:
-    """The tensor at another address, 1 to 15 floats behind a multiple of 64 bytes; others than in memory as they are."""
+    """The tensor 1 to 15 floats behind a multiple of 64 bytes; what is not in main memory stays as it is."""
     in_memory = type(data) is torch.Tensor and data.device.type == "cpu" and data.layout == torch.strided
     if not in_memory or not data.numel() or not data.is_contiguous() or _get_current_dispatch_mode() is not None:
         return data
