@@ -1,6 +1,7 @@
 # make demo   install everything, run the main job, leave its pictures in demo/
 # make test   install everything, check the style, run the tests
-# Both build .venv on first use; remove it to start anew. PYTHON=python3.12 chooses another interpreter.
+# make test-kernels   the tests of numbers again: with plain kernels, and with weights at odd addresses
+# All build .venv on first use; remove it to start anew. PYTHON=python3.12 chooses another interpreter.
 
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
@@ -10,7 +11,7 @@ BIN := .venv/bin
 endif
 INSTALLED := .venv/installed
 
-.PHONY: demo test format clean
+.PHONY: demo test test-kernels format clean
 
 demo: $(INSTALLED)
 	$(BIN)/s5-hf demo --output demo
@@ -19,6 +20,13 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
+# What a matrix product gives to the last digit depends on the processor's kernels and on where the weights lie.
+NUMBERS := KERNELTESTS
+
+test-kernels: $(INSTALLED)
+	ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(NUMBERS)
+	S5_HF_SHIFT_WEIGHTS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(NUMBERS)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

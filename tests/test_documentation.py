@@ -6,7 +6,6 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-import transformers
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES_WITH_EXAMPLES = [
@@ -46,7 +45,3 @@ def test_pages_name_files_that_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
     assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
-
-
-def test_transformers_is_recent_enough():
-    assert int(transformers.__version__.split(".")[0]) >= 5

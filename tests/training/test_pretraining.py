@@ -155,13 +155,54 @@ def test_other_methods_resume_exactly_too(method, tmp_path):
         assert torch.equal(tensor, weights(parts)[name]), name
 
 
-def test_workers_second_batch_accumulation_and_clipping_run(tmp_path):
-    pretrain(
-        tmp_path,
-        *("--total_steps", "2", "--num_workers", "1", "--cutmix_partner", "second_batch", "--gradient_clip", "0.1"),
-        *("--gradient_accumulation", "2", "--mixed_precision", "bf16", "--layer_decay", "0.8"),
-    )
-    assert len(losses(tmp_path)) == 2
+@pytest.fixture
+def optimizer_steps(monkeypatch):
+    """Gradient norm and learning rates of every step that an optimizer makes."""
+    steps, original = [], torch.optim.AdamW.step
+
+    def step(self, *arguments, **options):
+        gradients = [p.grad.flatten() for group in self.param_groups for p in group["params"] if p.grad is not None]
+        steps.append((torch.cat(gradients).norm().item(), {group["lr"] for group in self.param_groups}))
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    return steps
+
+
+def test_clipping_layer_decay_and_accumulation_reach_the_optimizer(tmp_path, optimizer_steps):
+    pretrain(tmp_path / "plain", "--total_steps", "2", "--layer_decay", "1")
+    assert len(optimizer_steps) == 2
+    assert all(norm > 0.2 and len(rates) == 1 for norm, rates in optimizer_steps)
+    optimizer_steps.clear()
+    options = ("--gradient_clip", "0.1", "--layer_decay", "0.8", "--gradient_accumulation", "2", "--num_workers", "1")
+    pretrain(tmp_path / "varied", "--total_steps", "2", *options)
+    assert len(optimizer_steps) == 2, "two batches make one step"
+    for norm, rates in optimizer_steps:
+        assert norm == pytest.approx(0.1, rel=1e-3)
+        assert len(rates) == 4 + 2, "one rate per layer, one for the embeddings, one for the decoder"
+
+
+def test_the_second_batch_is_the_partner_of_cutmix(tmp_path, monkeypatch):
+    batches = []
+    original = FixMatch.__call__
+
+    def call(self, model, labelled, unlabelled, step):
+        batches.append(unlabelled)
+        return original(self, model, labelled, unlabelled, step)
+
+    monkeypatch.setattr(FixMatch, "__call__", call)
+    pretrain(tmp_path, "--total_steps", "2", "--cutmix_partner", "second_batch")
+    for batch in batches:
+        assert batch.partner.weak.shape == batch.weak.shape
+        assert not torch.equal(batch.partner.weak, batch.weak)
+    assert len(batches) == 2
+
+
+def test_bf16_stays_close_to_float32(tmp_path):
+    for precision in ("no", "bf16"):
+        pretrain(tmp_path / precision, "--total_steps", "1", "--mixed_precision", precision)
+    exact, half = (losses(tmp_path / precision)[1][1] for precision in ("no", "bf16"))
+    assert half != exact and half == pytest.approx(exact, rel=0.02)
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path):
