@@ -5,6 +5,8 @@ address: what holds in mathematics must hold here too, and where bits are promis
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 
 import torch
@@ -27,22 +29,30 @@ def shifted(data: torch.Tensor, turn: int) -> torch.Tensor:
     return room[start : start + size].view(data.dtype).view(data.shape).copy_(data)
 
 
-def shift_new_parameters(seed: int) -> None:
-    """From now on every new parameter of this process lies at a shifted address, and loading does not align it."""
+@contextmanager
+def shifted_parameters(seed: int) -> Iterator[None]:
+    """Inside, every new parameter of this process lies at a shifted address, and loading does not align it."""
     turns = count(seed)
-    original = torch.nn.Parameter.__new__
+    original, aligned = torch.nn.Parameter.__new__, AlignedWeightsMixin.__dict__.get("from_pretrained")
 
     def new(cls, data=None, requires_grad=True):
-        if data is not None:
+        if type(data) is torch.Tensor:
             with torch.no_grad():
-                data = shifted(data.detach() if type(data) is torch.Tensor else data, next(turns))
+                data = shifted(data.detach(), next(turns))
         return original(cls, data, requires_grad)
 
     torch.nn.Parameter.__new__ = staticmethod(new)
-    del AlignedWeightsMixin.from_pretrained
+    if aligned is not None:
+        del AlignedWeightsMixin.from_pretrained
+    try:
+        yield
+    finally:
+        torch.nn.Parameter.__new__ = staticmethod(original)
+        if aligned is not None:
+            AlignedWeightsMixin.from_pretrained = aligned
 
 
 def shift_if_asked() -> None:
-    """Shift where the environment says so; the processes of a launcher differ from one another."""
+    """Shift for good where the environment says so; the processes of a launcher differ from one another."""
     if os.environ.get(VARIABLE):
-        shift_new_parameters(int(os.environ[VARIABLE]) + int(os.environ.get("RANK", "0")))
+        shifted_parameters(int(os.environ[VARIABLE]) + int(os.environ.get("RANK", "0"))).__enter__()

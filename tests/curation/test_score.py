@@ -22,9 +22,11 @@ from s5_hf.curation.segmenter import Prediction, Segmenter
 from s5_hf.curation.sources import ImageSource, open_images
 from s5_hf.dataset_builders.errors import CorruptImageError
 from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
+from tests.shifted_weights import VARIABLE as SHIFT_WEIGHTS
 
 from .conftest import micro_model
 
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ScoreSettings(patch_size=64, batch_size=4, part_size=5, background="soil", pseudo_masks=True, threads=2)
 FLOATS = ("entropy", "entropy_renormalised", "entropy_with_background", "confidence")
 
@@ -33,7 +35,9 @@ import sys
 from s5_hf.curation.score import ScoreSettings, score
 from s5_hf.curation.segmenter import Prediction, Segmenter
 from s5_hf.curation.sources import ImageSource, open_images
+from tests.shifted_weights import shift_if_asked
 
+shift_if_asked()
 model, archive, output = sys.argv[1:]
 settings = ScoreSettings(patch_size=64, batch_size=4, part_size=2, background="soil", pseudo_masks=True, threads=1)
 score(Segmenter.from_pretrained(model), open_images(ImageSource(folder=archive)), output, settings)
@@ -41,7 +45,8 @@ score(Segmenter.from_pretrained(model), open_images(ImageSource(folder=archive))
 
 
 def environment(**more):
-    return {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1", **more}
+    ours = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    return {**os.environ, **ours, **more}
 
 
 def contents(folder):
@@ -138,14 +143,20 @@ def uninterrupted(arguments, tmp_path_factory) -> dict[str, bytes]:
     return files
 
 
-def run(*command):
-    subprocess.run(command, check=True, env=environment(), timeout=240, capture_output=True)
+def run(*command, **variables):
+    subprocess.run(command, check=True, env=environment(**variables), timeout=240, capture_output=True)
 
 
 @pytest.mark.parametrize("processes", [2, 4])
 def test_any_number_of_processes_gives_the_same_files(arguments, uninterrupted, tmp_path, processes):
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     run(sys.executable, *launcher, *arguments, str(tmp_path / "scores"))
+    assert contents(tmp_path / "scores") == uninterrupted
+
+
+def test_weights_at_other_addresses_in_every_process_give_the_same_files(arguments, uninterrupted, tmp_path):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    run(sys.executable, *launcher, *arguments, str(tmp_path / "scores"), **{SHIFT_WEIGHTS: "3"})
     assert contents(tmp_path / "scores") == uninterrupted
 
 

@@ -9,7 +9,7 @@ import torch
 from s5_hf.modeling import S5ForSemanticSegmentation
 from s5_hf.modeling.aligned_weights import ALIGNMENT, align_weights
 from tests.conftest import micro_segmentation_config, randomise
-from tests.shifted_weights import VARIABLE, shifted
+from tests.shifted_weights import VARIABLE, shifted, shifted_parameters
 
 shifting = bool(os.environ.get(VARIABLE))
 
@@ -44,11 +44,22 @@ def test_a_loaded_model_gives_the_bits_of_the_saved_one(folder, dense_model):
     assert torch.equal(S5ForSemanticSegmentation.from_pretrained(folder)(images).logits, dense_model(images).logits)
 
 
+def assert_shifted(model):
+    assert 0 not in offsets(model)
+    assert len(offsets(model)) > 8
+
+
+def test_shifted_weights_really_lie_elsewhere(folder):
+    with shifted_parameters(seed=1):
+        model = S5ForSemanticSegmentation(micro_segmentation_config())
+        for shifted_model in (model, copy.deepcopy(model), S5ForSemanticSegmentation.from_pretrained(folder)):
+            assert_shifted(shifted_model)
+
+
 @pytest.mark.skipif(not shifting, reason=f"needs {VARIABLE}, as make test-kernels sets it")
-def test_shifted_weights_really_lie_elsewhere(folder, dense_model):
-    for model in (dense_model, copy.deepcopy(dense_model), S5ForSemanticSegmentation.from_pretrained(folder)):
-        assert 0 not in offsets(model)
-        assert len(offsets(model)) > 8
+def test_this_run_shifts_weights(folder, dense_model):
+    assert_shifted(dense_model)
+    assert_shifted(S5ForSemanticSegmentation.from_pretrained(folder))
 
 
 @torch.no_grad()
