@@ -222,7 +222,8 @@ def test_command_prints_counts_and_fails_on_problems(tmp_path):
     assert result.exit_code == 0, result.output
     assert "No problems." in result.output
     assert "63.64%" in result.output
-    assert Image.open(tmp_path / "new/sheet.png").format == "PNG"
+    with Image.open(tmp_path / "new/sheet.png") as sheet:
+        assert sheet.format == "PNG"
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["sheet.png"]
 
     write_pair(tmp_path / "data", "bad", np.full((2, 2), 9))

@@ -8,13 +8,18 @@ from tiles import random_image
 from s5_hf.preparation import prepare
 
 
+def size_of(path):
+    with Image.open(path) as image:
+        return image.size
+
+
 def test_patches_keep_folders_and_small_images_their_size(tmp_path):
     raw, out = tmp_path / "raw", tmp_path / "out"
     Image.new("RGB", (1100, 600), (0, 128, 0)).save(raw.mkdir() or raw / "large.tif")
     random_image(raw / "train/residential/a.png", 100, 90)
     random_image(raw / "masks/large.png", 50, 50)
     summary = prepare("s5-million-aid", raw, out, workers=1)
-    patches = {path.relative_to(out).as_posix(): Image.open(path).size for path in out.rglob("*.jpg")}
+    patches = {path.relative_to(out).as_posix(): size_of(path) for path in out.rglob("*.jpg")}
     assert patches == {
         **{f"large_{left}_{top}.jpg": (512, 512) for left in (0, 512, 588) for top in (0, 88)},
         "train/residential/a_0_0.jpg": (100, 90),
