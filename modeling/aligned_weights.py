@@ -15,8 +15,9 @@ def align_weights(model: nn.Module) -> None:
     """Move weights and buffers in main memory to addresses that are multiples of 64 bytes; values stay.
 
     A file of weights is mapped into memory as it lies on the disk, at any multiple of 4 bytes. Matrix libraries choose
-    their kernels by the address too, so that one model gives other last digits, and can be slower, depending on the
-    length of the file's header. Moved once, a loaded model computes what a new one with its weights does, to the bit.
+    their kernels by the address too, so the last digits of a model's output would depend on the length of the file's
+    header. Moved once, a loaded model computes what a new one with its weights does, to the bit: same processor,
+    libraries and number of threads taken for granted. The time is the same (`benchmarks/alignment.py`).
 
     Args:
         model: changed in place; tensors on other devices and on "meta" are left alone.

@@ -317,7 +317,7 @@ def test_converted_model_segments_real_imagery_of_odd_size(real_imagery, tmp_pat
     original = randomise(S5ForSemanticSegmentation(micro_segmentation_config())).eval()
     official = save_official(original, tmp_path)
     convert_checkpoint(official, tmp_path / "converted", num_attention_heads=4)
-    photograph = Image.open(sorted((real_imagery / "citymaps" / "val" / "images").glob("*.jpg"))[0])
+    photograph = Image.open(sorted((real_imagery / "citymaps" / "val" / "images").glob("*.jpg"))[0]).convert("RGB")
     assert photograph.size == (600, 600)
     processor = AutoImageProcessor.from_pretrained(tmp_path / "converted")
     model = AutoModelForSemanticSegmentation.from_pretrained(tmp_path / "converted")

@@ -183,7 +183,8 @@ def test_a_map_that_is_there_is_kept_unless_told(tmp_path):
         segment_scene(PixelSegmenter(), tmp_path / "scene.png", tmp_path / "map.png", report=silent)
     assert (tmp_path / "map.png").read_bytes() == b"mine"
     segment_scene(PixelSegmenter(), tmp_path / "scene.png", tmp_path / "map.png", overwrite=True, report=silent)
-    assert Image.open(tmp_path / "map.png").size == (40, 40)
+    with Image.open(tmp_path / "map.png") as image:
+        assert image.size == (40, 40)
 
 
 def test_wrong_outputs_are_refused_before_any_work(tmp_path):
