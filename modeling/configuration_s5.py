@@ -102,12 +102,20 @@ class S5ViTConfig(BackboneConfigMixin, PretrainedConfig):
     def from_size(cls, size: str, **overrides: Any) -> "S5ViTConfig":
         """The configuration of a published size (`"b"`, `"l"`, `"h"`) or of a small one (`"ti"`, `"s"`).
 
+        Args:
+            size: name of the size.
+            **overrides: arguments of the class in place of the size's own. Another depth brings the taps of that
+                depth with it, unless they are given.
+
         Raises:
             ValueError: if the size is not known; the message lists the known ones.
         """
         if size not in VIT_SIZES:
             raise ValueError(f"unknown ViT size {size!r}; known sizes: {', '.join(VIT_SIZES)}")
-        return cls(**{**VIT_SIZES[size], **overrides})
+        settings = dict(VIT_SIZES[size])
+        if {"num_hidden_layers", "out_features", "out_indices"} & set(overrides):
+            settings.pop("out_indices")
+        return cls(**{**settings, **overrides})
 
     def _check_sizes(self) -> None:
         if self.hidden_size % self.num_attention_heads:
@@ -228,6 +236,7 @@ class S5DetectionConfig(S5TaskConfig):
     """
 
     model_type = "s5_detection"
+    keys_to_ignore_at_inference = ["task_losses", "loss_parts", "proposals", "proposal_scores"]  # noqa: RUF012
     sub_configs = {"backbone_config": S5ViTConfig}  # noqa: RUF012 - the attribute's form is transformers' own
 
     def __init__(
