@@ -25,14 +25,12 @@ class BatchNorm2dOfAnyBatch(nn.BatchNorm2d):
 
 
 class PyramidConvolution(nn.Conv2d):
-    """A 3 x 3 convolution without bias over a pyramid: all levels enlarged to the finest and stacked.
+    """A 3 x 3 convolution without bias, padded by 1, over a pyramid: all levels enlarged to the finest and stacked.
 
     The sum of the levels' convolutions is the same as the convolution of the stack, and a coarse level's is taken
-    before it is enlarged: a third of the operations.
+    before it is enlarged: a third of the operations. The constructor is that of `nn.Conv2d`, because adapters make
+    their parts with it.
     """
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
 
     def forward(self, pyramid: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
         """Levels `(batch, channels, ...)`, finest first, or their stack (as adapters give it), to one map."""
@@ -58,9 +56,9 @@ class ConvNormActivation(nn.Module):
         return functional.relu(self.norm(self.conv(feature_map)))
 
 
-def convolution(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
+def convolution(in_channels: int, out_channels: int, kernel_size: int, kind: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
     """A convolution without bias that keeps height and width."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
+    return kind(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
 
 
 class UPerNetDecoder(nn.Module):
@@ -81,7 +79,7 @@ class UPerNetDecoder(nn.Module):
         self.pool_bottleneck = ConvNormActivation(convolution(pooled, channels, 3))
         self.lateral_convs = nn.ModuleList(ConvNormActivation(convolution(width, channels, 1)) for width in finer)
         self.level_convs = nn.ModuleList(ConvNormActivation(convolution(channels, channels, 3)) for _ in finer)
-        self.fusion = ConvNormActivation(PyramidConvolution(len(in_channels) * channels, channels))
+        self.fusion = ConvNormActivation(convolution(len(in_channels) * channels, channels, 3, PyramidConvolution))
         # `conv_seg` of the official decoder: in every checkpoint, never used; kept for the way back.
         self.register_buffer("unused_classifier_weight", torch.zeros(1, channels, 1, 1))
         self.register_buffer("unused_classifier_bias", torch.zeros(1))
