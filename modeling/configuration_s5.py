@@ -73,6 +73,14 @@ class S5ViTConfig(BackboneConfigMixin, PretrainedConfig):
         out_indices: list[int] | None = None,
         **kwargs: Any,
     ) -> None:
+        check_whole_numbers(
+            hidden_size=hidden_size,
+            num_hidden_layers=num_hidden_layers,
+            num_attention_heads=num_attention_heads,
+            image_size=image_size,
+            patch_size=patch_size,
+            num_channels=num_channels,
+        )
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
@@ -129,6 +137,13 @@ class S5ViTConfig(BackboneConfigMixin, PretrainedConfig):
                 f"expert_channels must lie between 1 and hidden_size - 1 = {self.hidden_size - 1}, "
                 f"got {self.expert_channels}"
             )
+
+
+def check_whole_numbers(**settings: Any) -> None:
+    """Raise a ValueError that names the first setting that is no whole number from 1 on."""
+    for name, value in settings.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} is {value!r}, expected a whole number from 1 on")
 
 
 def default_taps(num_hidden_layers: int) -> list[int]:

@@ -41,6 +41,10 @@ class S5TaskConfig(PretrainedConfig):
         if len(self._tasks) == 1:
             # With one task id2label is the truth, so that `from_pretrained(..., id2label=...)` means what it says.
             return {name: [self.id2label[index] for index in sorted(self.id2label)] for name in self._tasks}
+        if self.id2label:
+            raise ValueError(
+                f"id2label was given, but there are several tasks ({', '.join(self._tasks)}): change `tasks` instead"
+            )
         return {name: list(labels) for name, labels in self._tasks.items()}
 
     @tasks.setter

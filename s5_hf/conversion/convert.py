@@ -1,5 +1,6 @@
 """Checkpoints to this package's folders, and back to the official layout."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,6 +124,8 @@ def export_official(
     `"state_dict"`, all as in the release. The file holds tensors only: names of tasks and labels may be lost, and
     normalisation is not in it.
 
+    A UserWarning says so where the normalisation is not the release's.
+
     Args:
         folder: the model.
         output: the file to make; it must not exist.
@@ -145,6 +148,7 @@ def export_official(
     state = official_state(load_checked(MODEL_CLASSES[config.model_type], folder))
     told = Told(num_attention_heads, taps).for_way_back(vit)
     require_same_outputs(config, read_config(state, config, told), folder)
+    warn_of_normalisation(folder)
     content: dict[str, object] = {"model": state}
     if isinstance(config, S5SegmentationConfig):
         content = {"model": {f"module.{name}": tensor for name, tensor in state.items()}}
@@ -153,6 +157,23 @@ def export_official(
     with atomic_file(output) as temporary:
         torch.save(content, temporary)
     return output
+
+
+def warn_of_normalisation(folder: str | Path) -> None:
+    """Warn where a model's images are prepared otherwise than a reader of the official file will prepare them."""
+    file = Path(folder) / "preprocessor_config.json"
+    if not file.is_file():
+        return
+    own, published = S5ImageProcessor.from_pretrained(folder), S5ImageProcessor()
+    names = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
+    lost = [f"{name}={getattr(own, name)}" for name in names if getattr(own, name) != getattr(published, name)]
+    if lost:
+        warnings.warn(
+            f"{file}: the official layout holds no normalisation ({', '.join(lost)}); keep this file and put it into "
+            "every folder converted from the official one",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def official_state(model: PreTrainedModel) -> State:

@@ -9,7 +9,13 @@ from typer.testing import CliRunner
 
 from s5_hf.cli import app
 from s5_hf.conversion import convert_checkpoint, export_official
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
+from s5_hf.modeling import (
+    S5ForSemanticSegmentation,
+    S5ImageProcessor,
+    S5SegmentationConfig,
+    S5ViTBackbone,
+    S5ViTConfig,
+)
 from tests.conftest import MICRO_VIT, micro_segmentation_config, randomise
 
 TAPS = [0, 1, 2, 4]
@@ -87,6 +93,18 @@ def test_convert_takes_taps_on_the_command_line(tmp_path):
     assert S5ViTConfig.from_pretrained(tmp_path / "again").out_indices == TAPS
     wrong = CliRunner().invoke(app, ["convert", str(tmp_path / "x.pth"), str(tmp_path / "b"), "--taps", "all", *heads])
     assert wrong.exit_code == 2
+
+
+def test_a_normalisation_that_the_official_layout_cannot_hold_gives_a_warning(tmp_path, recwarn):
+    folder = saved(S5ViTBackbone(S5ViTConfig(**MICRO_VIT)), tmp_path / "source")
+    S5ImageProcessor().save_pretrained(folder)
+    export_official(folder, tmp_path / "published.pth")
+    assert not [warning for warning in recwarn if "normalisation" in str(warning.message)]
+    S5ImageProcessor(image_mean=[0.1, 0.2, 0.3]).save_pretrained(folder)
+    with pytest.warns(
+        UserWarning, match=r"holds no normalisation \(image_mean=\[0\.1, 0\.2, 0\.3\]\); keep this file"
+    ):
+        export_official(folder, tmp_path / "own.pth")
 
 
 def test_a_model_with_missing_weights_is_not_exported(tmp_path):

@@ -177,6 +177,19 @@ def test_num_labels_of_several_tasks_cannot_be_set(tmp_path):
         S5SegmentationConfig.from_pretrained(tmp_path, num_labels=7)
 
 
+def test_id2label_of_several_tasks_cannot_be_given(moe_model, tmp_path):
+    moe_model.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"id2label was given, but there are several tasks \(fields, roads\)"):
+        S5ForSemanticSegmentation.from_pretrained(tmp_path, id2label={0: "a", 1: "b"})
+
+
+@pytest.mark.parametrize("value", ["32", 32.5, 0, -1, True, None])
+@pytest.mark.parametrize("name", ["hidden_size", "num_hidden_layers", "patch_size"])
+def test_sizes_that_are_no_whole_numbers_are_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=rf"{name} is .*, expected a whole number from 1 on"):
+        S5ViTConfig(**{**MICRO_VIT, name: value})
+
+
 @pytest.mark.parametrize("kind", ["segmenter", "detector"])
 def test_the_saved_configuration_does_not_depend_on_how_the_backbone_was_saved_before(kind, tmp_path):
     model = BUILDERS[kind]()
