@@ -37,3 +37,14 @@ def inside_image(anchors: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Which of the anchors `(n, 4)` lie wholly inside an image of this height and width (without its padding)."""
     height, width = size
     return (anchors[:, 0] >= 0) & (anchors[:, 1] >= 0) & (anchors[:, 2] < width) & (anchors[:, 3] < height)
+
+
+def check_strides(feature_maps: Sequence[torch.Tensor], padded: torch.Tensor) -> None:
+    """Raise a ValueError unless the maps of the backbone have the strides 4, 8, 16 and 32."""
+    found = [tuple(feature_map.shape[2:]) for feature_map in feature_maps]
+    expected = [tuple(side // stride for side in padded.shape[2:]) for stride in STRIDES[:4]]
+    if found != expected:
+        raise ValueError(
+            f"the backbone gives maps of the sizes {found} for images of {tuple(padded.shape[2:])}; "
+            f"the detector needs four maps of the strides 4, 8, 16 and 32: {expected}"
+        )

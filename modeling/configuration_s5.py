@@ -73,6 +73,14 @@ class S5ViTConfig(BackboneConfigMixin, PretrainedConfig):
         out_indices: list[int] | None = None,
         **kwargs: Any,
     ) -> None:
+        check_whole_numbers(
+            hidden_size=hidden_size,
+            num_hidden_layers=num_hidden_layers,
+            num_attention_heads=num_attention_heads,
+            image_size=image_size,
+            patch_size=patch_size,
+            num_channels=num_channels,
+        )
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
@@ -102,12 +110,20 @@ class S5ViTConfig(BackboneConfigMixin, PretrainedConfig):
     def from_size(cls, size: str, **overrides: Any) -> "S5ViTConfig":
         """The configuration of a published size (`"b"`, `"l"`, `"h"`) or of a small one (`"ti"`, `"s"`).
 
+        Args:
+            size: name of the size.
+            **overrides: arguments of the class in place of the size's own. Another depth brings the taps of that
+                depth with it, unless they are given.
+
         Raises:
             ValueError: if the size is not known; the message lists the known ones.
         """
         if size not in VIT_SIZES:
             raise ValueError(f"unknown ViT size {size!r}; known sizes: {', '.join(VIT_SIZES)}")
-        return cls(**{**VIT_SIZES[size], **overrides})
+        settings = dict(VIT_SIZES[size])
+        if {"num_hidden_layers", "out_features", "out_indices"} & set(overrides):
+            settings.pop("out_indices")
+        return cls(**{**settings, **overrides})
 
     def _check_sizes(self) -> None:
         if self.hidden_size % self.num_attention_heads:
@@ -121,6 +137,13 @@ class S5ViTConfig(BackboneConfigMixin, PretrainedConfig):
                 f"expert_channels must lie between 1 and hidden_size - 1 = {self.hidden_size - 1}, "
                 f"got {self.expert_channels}"
             )
+
+
+def check_whole_numbers(**settings: Any) -> None:
+    """Raise a ValueError that names the first setting that is no whole number from 1 on."""
+    for name, value in settings.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} is {value!r}, expected a whole number from 1 on")
 
 
 def default_taps(num_hidden_layers: int) -> list[int]:
@@ -228,6 +251,7 @@ class S5DetectionConfig(S5TaskConfig):
     """
 
     model_type = "s5_detection"
+    keys_to_ignore_at_inference = ["task_losses", "loss_parts", "proposals", "proposal_scores"]  # noqa: RUF012
     sub_configs = {"backbone_config": S5ViTConfig}  # noqa: RUF012 - the attribute's form is transformers' own
 
     def __init__(

@@ -1,5 +1,6 @@
 """Image processor of S5: Pillow and NumPy only, torchvision is never needed."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,12 +13,24 @@ from transformers.image_processing_utils import BaseImageProcessor
 from transformers.utils import TensorType
 
 from .detection_post_processing import find_objects
+from .image_arrays import (
+    ImageLike,
+    Size,
+    as_list,
+    check_byte_range,
+    check_label_maps,
+    read_size,
+    require_one_size,
+    resize_image,
+    resize_labels,
+    to_channels_last,
+    to_label_map,
+)
 from .oriented_boxes import oriented_boxes_to_horizontal
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-ImageLike = Image.Image | np.ndarray | torch.Tensor
+BYTE_FACTOR = 1 / 255
 
 
 class S5ImageProcessor(BaseImageProcessor):
@@ -28,13 +41,19 @@ class S5ImageProcessor(BaseImageProcessor):
 
     Args:
         do_resize: whether to resize to `size`; label maps follow with nearest neighbour.
-        size: `{"height": ..., "width": ...}` in pixels.
+        size: `{"height": ..., "width": ...}` in pixels, or `{"shortest_edge": ...}`, with or without `"longest_edge"`,
+            which keeps the proportions; `(height, width)` or one number for a square will do.
         resample: Pillow filter for images (2 is bilinear).
         do_rescale: whether to multiply by `rescale_factor` first (0..255 to 0..1).
-        rescale_factor: factor of `do_rescale`.
+        rescale_factor: factor of `do_rescale`. With 1/255 images must lie in 0..255; with any other, and without
+            rescaling, they may hold any finite numbers.
         do_normalize: whether to subtract `image_mean` and divide by `image_std`.
         image_mean, image_std: one number per channel (default: ImageNet's, as in S5). Their length is the number of
             channels the images must have.
+
+    Raises:
+        ValueError: for a size of no known form, or a mean, deviation or factor that is no fit number (a deviation of
+            0 would make every pixel infinite).
     """
 
     model_input_names = ["pixel_values"]  # noqa: RUF012 - transformers' own form
@@ -42,43 +61,48 @@ class S5ImageProcessor(BaseImageProcessor):
     def __init__(
         self,
         do_resize: bool = False,
-        size: dict[str, int] | None = None,
+        size: Size | None = None,
         resample: int = Image.Resampling.BILINEAR,
         do_rescale: bool = True,
-        rescale_factor: float = 1 / 255,
+        rescale_factor: float = BYTE_FACTOR,
         do_normalize: bool = True,
         image_mean: Sequence[float] = IMAGENET_MEAN,
         image_std: Sequence[float] = IMAGENET_STD,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_normalisation(image_mean, image_std, rescale_factor)
         self.do_resize = do_resize
-        self.size = size if size is not None else {"height": 512, "width": 512}
+        self.size = read_size(512 if size is None else size)
         self.resample = int(resample)
         self.do_rescale = do_rescale
         self.rescale_factor = rescale_factor
         self.do_normalize = do_normalize
-        self.image_mean = list(image_mean)
-        self.image_std = list(image_std)
+        self.image_mean = [float(value) for value in image_mean]
+        self.image_std = [float(value) for value in image_std]
 
     def preprocess(
         self,
         images: ImageLike | Sequence[ImageLike],
         segmentation_maps: ImageLike | Sequence[ImageLike] | None = None,
         do_resize: bool | None = None,
-        size: dict[str, int] | None = None,
+        size: Size | None = None,
+        resample: int | None = None,
         do_rescale: bool | None = None,
+        rescale_factor: float | None = None,
         do_normalize: bool | None = None,
+        image_mean: Sequence[float] | None = None,
+        image_std: Sequence[float] | None = None,
         return_tensors: str | TensorType | None = None,
-        **kwargs: Any,
     ) -> BatchFeature:
         """Prepare images, and label maps if given.
 
         Args:
-            images: one image or several: Pillow images of any mode, or arrays `(height, width)`,
+            images: one image or several: Pillow images of any mode of 8 bits, or arrays `(height, width)`,
                 `(height, width, channels)` or `(channels, height, width)`, 0..255.
             segmentation_maps: class ids of the same sizes, if labels are wanted.
-            do_resize, size, do_rescale, do_normalize: for this call, in place of the processor's own.
+            do_resize, size, resample, do_rescale, rescale_factor, do_normalize, image_mean, image_std: for this call,
+                in place of the processor's own.
             return_tensors: `"pt"` or `"np"`.
 
         Returns:
@@ -86,27 +110,38 @@ class S5ImageProcessor(BaseImageProcessor):
             `(batch, height, width)`.
 
         Raises:
-            ValueError: for no images, a wrong number of channels, sizes that differ within the batch, or label maps
-                that do not fit their images.
-            TypeError: for something that is no image.
+            ValueError: for no images, a wrong number of channels, values that are not finite or do not fit 0..255,
+                sizes that differ within the batch, label maps that do not fit their images, or unfit settings.
+            TypeError: for something that is no image, or a setting that does not exist.
         """
         do_resize = self.do_resize if do_resize is None else do_resize
-        size = self.size if size is None else size
-        arrays = [to_channels_last(image, len(self.image_mean)) for image in as_list(images)]
+        size = self.size if size is None else read_size(size)
+        resample = self.resample if resample is None else int(resample)
+        do_rescale = self.do_rescale if do_rescale is None else do_rescale
+        rescale_factor = self.rescale_factor if rescale_factor is None else rescale_factor
+        do_normalize = self.do_normalize if do_normalize is None else do_normalize
+        image_mean = self.image_mean if image_mean is None else image_mean
+        image_std = self.image_std if image_std is None else image_std
+        check_normalisation(image_mean, image_std, rescale_factor)
+
+        arrays = [to_channels_last(image, len(image_mean)) for image in as_list(images)]
+        if do_rescale and math.isclose(rescale_factor, BYTE_FACTOR, rel_tol=1e-3):
+            for array in arrays:
+                check_byte_range(array)
         if do_resize:
-            arrays = [resize_image(array, size, self.resample) for array in arrays]
+            arrays = [resize_image(array, size, resample) for array in arrays]
         require_one_size([array.shape[:2] for array in arrays])
 
         pixels = np.stack(arrays).astype(np.float32)
-        if self.do_rescale if do_rescale is None else do_rescale:
-            pixels *= self.rescale_factor
-        if self.do_normalize if do_normalize is None else do_normalize:
-            pixels -= np.asarray(self.image_mean, dtype=np.float32)
-            pixels /= np.asarray(self.image_std, dtype=np.float32)
+        if do_rescale:
+            pixels *= rescale_factor
+        if do_normalize:
+            pixels -= np.asarray(image_mean, dtype=np.float32)
+            pixels /= np.asarray(image_std, dtype=np.float32)
         data = {"pixel_values": np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))}
 
         if segmentation_maps is not None:
-            maps = [np.asarray(label_map).astype(np.int64) for label_map in as_list(segmentation_maps)]
+            maps = [to_label_map(label_map) for label_map in as_list(segmentation_maps)]
             if do_resize:
                 maps = [resize_labels(label_map, size) for label_map in maps]
             check_label_maps(maps, pixels.shape[:3])
@@ -192,49 +227,6 @@ class S5ImageProcessor(BaseImageProcessor):
         return [{**image, "boxes": oriented_boxes_to_horizontal(image["boxes"])} for image in found]
 
 
-def as_list(images: ImageLike | Sequence[ImageLike]) -> list[ImageLike]:
-    """One image, a batch array or a sequence of images as a list; an empty one raises a ValueError."""
-    if isinstance(images, (np.ndarray, torch.Tensor)) and images.ndim == 4:
-        images = list(images)
-    if not isinstance(images, (list, tuple)):
-        return [images]
-    if not images:
-        raise ValueError("no images were given: expected one image or a list of at least one")
-    return list(images)
-
-
-def to_channels_last(image: ImageLike, num_channels: int) -> np.ndarray:
-    """An image as an array `(height, width, num_channels)`; grey images are repeated over the channels."""
-    if isinstance(image, Image.Image):
-        if image.mode.startswith("I") or image.mode == "F":
-            raise ValueError(f"the image has the mode {image.mode!r}, expected 8 bits per channel; scale it to 0..255")
-        array = np.asarray(image.convert("RGB") if num_channels == 3 else image)
-    elif isinstance(image, (np.ndarray, torch.Tensor)):
-        array = np.asarray(image)
-    else:
-        raise TypeError(f"expected a Pillow image, an array or a tensor, got {type(image).__name__}")
-    if array.ndim == 2:
-        array = np.repeat(array[:, :, None], num_channels, axis=2)
-    if array.ndim != 3 or num_channels not in (array.shape[0], array.shape[2]):
-        raise ValueError(f"an image has the shape {array.shape}, expected {num_channels} channels, first or last")
-    return array if array.shape[2] == num_channels else array.transpose(1, 2, 0)
-
-
-def resize_image(array: np.ndarray, size: dict[str, int], resample: int) -> np.ndarray:
-    """Resize `(height, width, channels)`, channel by channel where Pillow knows no such mode."""
-    target = (size["width"], size["height"])
-    if array.dtype == np.uint8 and array.shape[2] == 3:
-        return np.asarray(Image.fromarray(array).resize(target, resample))
-    channels = [Image.fromarray(channel.astype(np.float32)) for channel in array.transpose(2, 0, 1)]
-    return np.stack([np.asarray(channel.resize(target, resample)) for channel in channels], axis=2)
-
-
-def resize_labels(label_map: np.ndarray, size: dict[str, int]) -> np.ndarray:
-    """Resize class ids `(height, width)` with nearest neighbour."""
-    image = Image.fromarray(label_map.astype(np.int32))
-    return np.asarray(image.resize((size["width"], size["height"]), Image.Resampling.NEAREST)).astype(np.int64)
-
-
 def resize_logits(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Resize logits `(classes, height, width)` to `(height, width)`, bilinear."""
     size = (int(size[0]), int(size[1]))
@@ -243,24 +235,17 @@ def resize_logits(logits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return functional.interpolate(logits[None].float(), size=size, mode="bilinear", align_corners=False)[0]
 
 
-def require_one_size(sizes: Sequence[tuple[int, int]]) -> None:
-    """Raise a ValueError if the images of a batch differ in size."""
-    if len(set(sizes)) > 1:
-        raise ValueError(
-            f"the images of a batch must have one size, got (height, width) {sorted(set(sizes))}; "
-            "give them one by one or with do_resize=True"
-        )
-
-
-def check_label_maps(maps: Sequence[np.ndarray], expected: tuple[int, int, int]) -> None:
-    """Raise a ValueError unless there is one map `(height, width)` per image, of its size."""
-    if len(maps) != expected[0]:
-        raise ValueError(f"got {len(maps)} segmentation maps for {expected[0]} images")
-    for index, label_map in enumerate(maps):
-        if label_map.shape != expected[1:]:
-            raise ValueError(
-                f"segmentation map {index} has the shape {label_map.shape}, its image {tuple(expected[1:])}"
-            )
+def check_normalisation(image_mean: Sequence[float], image_std: Sequence[float], rescale_factor: float) -> None:
+    """Raise a ValueError unless these are numbers that an image can be normalised with."""
+    for name, values in (("image_mean", image_mean), ("image_std", image_std)):
+        if not isinstance(values, (list, tuple, np.ndarray)) or len(values) == 0 or not np.isfinite(values).all():
+            raise ValueError(f"{name} is {values!r}, expected one finite number per channel, such as [0.5, 0.5, 0.5]")
+    if len(image_mean) != len(image_std):
+        raise ValueError(f"image_mean has {len(image_mean)} numbers and image_std {len(image_std)}, expected as many")
+    if min(image_std) <= 0:
+        raise ValueError(f"image_std is {list(image_std)}, expected numbers above 0: images are divided by them")
+    if not (np.isfinite(rescale_factor) and rescale_factor > 0):
+        raise ValueError(f"rescale_factor is {rescale_factor!r}, expected a number above 0")
 
 
 __all__ = ["S5ImageProcessor"]

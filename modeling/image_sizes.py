@@ -1,8 +1,32 @@
-"""Sizes of the images in a padded batch, and what lies in the padding."""
+"""Batches of images: whether a network can take them, their padding, and what lies in it."""
 
 from collections.abc import Sequence
 
 import torch
+from torch.nn import functional
+
+
+def check_pixel_values(pixel_values: torch.Tensor, num_channels: int) -> None:
+    """Raise a ValueError unless these are floats in a non-empty batch `(batch, num_channels, height, width)`."""
+    if not pixel_values.is_floating_point():
+        raise ValueError(f"pixel_values has the type {pixel_values.dtype}, expected normalised floating-point images")
+    if pixel_values.ndim != 4:
+        raise ValueError(
+            f"pixel_values must have the shape (batch, channels, height, width), got {tuple(pixel_values.shape)}"
+        )
+    if pixel_values.shape[1] != num_channels:
+        raise ValueError(f"pixel_values has {pixel_values.shape[1]} channels, the model expects {num_channels}")
+    if 0 in pixel_values.shape:
+        raise ValueError(f"pixel_values is empty: its shape is {tuple(pixel_values.shape)}")
+
+
+def pad_to_patches(pixel_values: torch.Tensor, patch_size: int) -> torch.Tensor:
+    """Pad height and width with zeros (the mean colour after normalisation), right and below, to whole patches."""
+    # Rounded up by a floor division: torch.compile with changing sizes cannot take the remainder of a negative number.
+    bottom, right = ((size + patch_size - 1) // patch_size * patch_size - size for size in pixel_values.shape[2:])
+    if bottom == 0 and right == 0:
+        return pixel_values
+    return functional.pad(pixel_values, (0, right, 0, bottom))
 
 
 def read_image_sizes(pixel_values: torch.Tensor, pixel_mask: torch.Tensor | None) -> list[tuple[int, int]]:

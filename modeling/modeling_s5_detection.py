@@ -17,19 +17,19 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .aligned_weights import AlignedWeightsMixin
-from .anchors import STRIDES
+from .anchors import STRIDES, check_strides
 from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from .detection_labels import ImageLabels, check_classes, read_labels
 from .feature_pyramid_network import FeaturePyramidNetwork
-from .image_sizes import centred_in_padding, read_image_sizes
+from .image_sizes import centred_in_padding, check_pixel_values, pad_to_patches, read_image_sizes
 from .modeling_s5_segmentation import S5ForSemanticSegmentation, build_backbone
-from .modeling_s5_vit import S5ViTBackbone, check_pixel_values, pad_to_patches
+from .modeling_s5_vit import S5ViTBackbone, S5ViTPreTrainedModel
 from .oriented_roi_head import OrientedRoIHead, new_classifier
 from .oriented_rpn import OrientedRPN, RPNOutput
 from .task_configuration import Tasks
 from .task_experts import copy_dense_weights
 from .task_groups import TaskGroup, group_rows
-from .task_model import TaskModelMixin
+from .task_model import TaskModelMixin, attention_of, set_attention
 
 # Images are padded to whole cells of the coarsest map of the backbone.
 COARSEST_STRIDE = STRIDES[3]
@@ -82,7 +82,11 @@ class S5DetectionPreTrainedModel(AlignedWeightsMixin, PreTrainedModel):
     main_input_name = "pixel_values"
     input_modalities = ("image",)
     supports_gradient_checkpointing = True
-    _no_split_modules = ["S5ViTEmbeddings", "S5ViTLayer"]  # noqa: RUF012 - transformers' own form
+    accepts_loss_kwargs = False  # the loss is a mean already: Trainer divides it by the steps it accumulates
+    _no_split_modules = [  # noqa: RUF012 - transformers' own form
+        *S5ViTPreTrainedModel._no_split_modules,
+        *("FeaturePyramidNetwork", "OrientedRPN", "OrientedRoIHead"),
+    ]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -156,7 +160,8 @@ class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
             pixel_mask: `(batch, height, width)`, 1 on the images and 0 on padding to the right and below; without it
                 all of `pixel_values` is image. Padding makes no negatives, and nothing is found centred in it.
             generator: of the random samples; by default torch's own.
-            output_hidden_states, output_attentions: also return those of the backbone.
+            output_hidden_states, output_attentions: also return those of the backbone (default: what the
+                configuration says).
 
         Raises:
             ValueError: for a wrong shape, an empty batch, an unknown or missing task, or labels that do not fit.
@@ -172,9 +177,7 @@ class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
         padded = pad_to_patches(groups.sort(pixel_values), math.lcm(COARSEST_STRIDE, patch_size))
         outputs = self.backbone(
             padded,
-            output_hidden_states=output_hidden_states,
-            output_attentions=output_attentions,
-            return_dict=True,
+            **self._wanted_outputs(output_hidden_states, output_attentions),
             **self._expert_arguments(groups),
         )
         check_strides(outputs.feature_maps, padded)
@@ -221,8 +224,10 @@ class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
         if not isinstance(backbone, PreTrainedModel):
             is_s5 = isinstance(AutoConfig.from_pretrained(backbone), S5ViTConfig)
             backbone = (S5ViTBackbone if is_s5 else AutoBackbone).from_pretrained(backbone)
+        attention = attention_of(backbone)
         model = cls(S5DetectionConfig(backbone_config=backbone.config, tasks=tasks, **kwargs))
         model.backbone = backbone
+        set_attention(model, attention)
         return model
 
     @classmethod
@@ -271,6 +276,7 @@ class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
             settings.pop(derived, None)
         model = cls(S5DetectionConfig.from_dict(settings)).to(dense.dtype)
         copy_dense_weights(dense, model)
+        set_attention(model, attention_of(dense))
         return model.to(dense.device).train(dense.training)
 
     def add_task(self, name: str, labels: Sequence[str], like: str | None = None) -> None:
@@ -377,17 +383,6 @@ def load_dense(name_or_path: str) -> PreTrainedModel:
         S5DetectionConfig.model_type: S5ForOrientedObjectDetection,
     }
     return classes.get(model_type, AutoBackbone).from_pretrained(name_or_path)
-
-
-def check_strides(feature_maps: Sequence[torch.Tensor], padded: torch.Tensor) -> None:
-    """Raise a ValueError unless the maps of the backbone have the strides 4, 8, 16 and 32."""
-    found = [tuple(feature_map.shape[2:]) for feature_map in feature_maps]
-    expected = [tuple(side // stride for side in padded.shape[2:]) for stride in STRIDES[:4]]
-    if found != expected:
-        raise ValueError(
-            f"the backbone gives maps of the sizes {found} for images of {tuple(padded.shape[2:])}; "
-            f"the detector needs four maps of the strides 4, 8, 16 and 32: {expected}"
-        )
 
 
 def by_entry(predictions: Sequence[ImagePrediction | None]) -> dict[str, list[torch.Tensor] | None]:

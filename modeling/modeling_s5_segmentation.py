@@ -18,11 +18,12 @@ from transformers.modeling_outputs import SemanticSegmenterOutput
 
 from .aligned_weights import AlignedWeightsMixin
 from .configuration_s5 import S5SegmentationConfig, S5ViTConfig, Tasks
-from .modeling_s5_vit import S5ViTBackbone, check_pixel_values, pad_to_patches
+from .image_sizes import check_pixel_values, pad_to_patches
+from .modeling_s5_vit import S5ViTBackbone, S5ViTPreTrainedModel
 from .segmentation_loss import check_labels, segmentation_loss
 from .task_experts import copy_dense_weights
 from .task_groups import TaskGroups, group_rows
-from .task_model import TaskModelMixin
+from .task_model import TaskModelMixin, attention_of, set_attention
 from .upernet import UPerNetDecoder
 
 
@@ -50,7 +51,11 @@ class S5SegmentationPreTrainedModel(AlignedWeightsMixin, PreTrainedModel):
     main_input_name = "pixel_values"
     input_modalities = ("image",)
     supports_gradient_checkpointing = True
-    _no_split_modules = ["S5ViTEmbeddings", "S5ViTLayer"]  # noqa: RUF012 - transformers' own form
+    accepts_loss_kwargs = False  # the loss is a mean already: Trainer divides it by the steps it accumulates
+    _no_split_modules = [  # noqa: RUF012 - transformers' own form
+        *S5ViTPreTrainedModel._no_split_modules,
+        "UPerNetDecoder",
+    ]
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -123,7 +128,8 @@ class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
             task: the task of the batch, or one per image; may be left out if the model has one task.
             task_weights: weight of a task's loss in the sum (1 where not given; 0 switches a task off, as the
                 official recipe does with Vaihingen for the first epochs).
-            output_hidden_states, output_attentions: also return those of the backbone.
+            output_hidden_states, output_attentions: also return those of the backbone (default: what the
+                configuration says).
 
         Raises:
             ValueError: for a wrong shape, an empty batch, an unknown or missing task, or labels that do not fit.
@@ -139,9 +145,7 @@ class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
         padded = pad_to_patches(pixel_values, patch_size if isinstance(patch_size, int) else 1)
         outputs = self.backbone(
             padded,
-            output_hidden_states=output_hidden_states,
-            output_attentions=output_attentions,
-            return_dict=True,
+            **self._wanted_outputs(output_hidden_states, output_attentions),
             **self._expert_arguments(groups),
         )
         logits = self._decode(outputs.feature_maps, groups, padded.shape[2:], pixel_values.shape[2:])
@@ -180,11 +184,13 @@ class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
         if not isinstance(backbone, PreTrainedModel):
             is_s5 = isinstance(AutoConfig.from_pretrained(backbone), S5ViTConfig)
             backbone = (S5ViTBackbone if is_s5 else AutoBackbone).from_pretrained(backbone)
+        attention = attention_of(backbone)
         config = S5SegmentationConfig(
             backbone_config=backbone.config, tasks=tasks, ignore_index=ignore_index, **kwargs
         )
         model = cls(config)
         model.backbone = backbone
+        set_attention(model, attention)
         return model
 
     @classmethod
@@ -226,6 +232,7 @@ class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
             config.backbone_config.expert_channels = expert_channels
         model = cls(S5SegmentationConfig.from_dict(config.to_dict())).to(dense.dtype)
         copy_dense_weights(dense, model)
+        set_attention(model, attention_of(dense))
         return model.to(dense.device).train(dense.training)
 
     def add_task(self, name: str, labels: Sequence[str], ignore_index: int = 255, like: str | None = None) -> None:

@@ -19,6 +19,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from .aligned_weights import AlignedWeightsMixin
 from .configuration_s5 import S5ViTConfig
 from .feature_pyramid import S5FeaturePyramid
+from .image_sizes import check_pixel_values, pad_to_patches
 from .task_groups import TaskGroups, group_rows
 
 try:
@@ -45,8 +46,11 @@ class S5ViTEmbeddings(nn.Module):
         self.register_buffer("cls_token", torch.zeros(1, 1, config.hidden_size))
 
     def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
-        """Images `(batch, channels, height, width)`, padded to whole patches, to tokens and their grid."""
-        patches = self.projection(pixel_values)  # (batch, hidden, rows, columns)
+        """Images `(batch, channels, height, width)`, padded to whole patches, to tokens and their grid.
+
+        Images of another floating-point type than the weights are converted, as the ViT of transformers does.
+        """
+        patches = self.projection(pixel_values.to(self.projection.weight.dtype))  # (batch, hidden, rows, columns)
         grid = (patches.shape[2], patches.shape[3])
         # Contiguous, or the residual stream keeps the transposed strides and every layer norm copies it.
         tokens = patches.flatten(2).transpose(1, 2).contiguous()  # (batch, rows * columns, hidden)
@@ -110,10 +114,10 @@ class S5ViTAttention(nn.Module):
 
         implementation = self.config._attn_implementation
         # Only the eager form has weights to return, so asking for them decides the implementation of this call.
-        if output_attentions or implementation == "eager":
-            attention = eager_attention_forward
-        else:
-            attention = ALL_ATTENTION_FUNCTIONS[implementation]
+        if output_attentions:
+            implementation = "eager"
+        # Spelt so that transformers, which looks for this in the file, lets `set_attn_implementation` act.
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
         dropout = self.config.attention_dropout if self.training else 0.0
         context, weights = attention(self, query, key, value, None, dropout=dropout, scaling=self.scaling)
         return self.projection(context.reshape(batch_size, num_tokens, hidden_size)), weights
@@ -205,7 +209,8 @@ class S5ViTPreTrainedModel(AlignedWeightsMixin, PreTrainedModel):
     main_input_name = "pixel_values"
     input_modalities = ("image",)
     supports_gradient_checkpointing = True
-    _no_split_modules = ["S5ViTEmbeddings", "S5ViTLayer"]  # noqa: RUF012 - transformers' own form
+    accepts_loss_kwargs = False  # forward takes **kwargs, but no number of items to divide a loss by
+    _no_split_modules = ["S5ViTEmbeddings", "S5ViTLayer", "S5FeaturePyramid"]  # noqa: RUF012 - transformers' own form
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
@@ -240,27 +245,6 @@ class S5ViTPreTrainedModel(AlignedWeightsMixin, PreTrainedModel):
         tokens, grid = self.embeddings(pad_to_patches(groups.sort(pixel_values), self.config.patch_size))
         tokens, stages, attentions = self.encoder(tokens, groups, kept_stages, output_attentions)
         return tokens, stages, attentions, grid, groups
-
-
-def check_pixel_values(pixel_values: torch.Tensor, num_channels: int) -> None:
-    """Raise a ValueError unless `pixel_values` is a non-empty batch `(batch, num_channels, height, width)`."""
-    if pixel_values.ndim != 4:
-        raise ValueError(
-            f"pixel_values must have the shape (batch, channels, height, width), got {tuple(pixel_values.shape)}"
-        )
-    if pixel_values.shape[1] != num_channels:
-        raise ValueError(f"pixel_values has {pixel_values.shape[1]} channels, the model expects {num_channels}")
-    if 0 in pixel_values.shape:
-        raise ValueError(f"pixel_values is empty: its shape is {tuple(pixel_values.shape)}")
-
-
-def pad_to_patches(pixel_values: torch.Tensor, patch_size: int) -> torch.Tensor:
-    """Pad height and width with zeros (the mean colour after normalisation), right and below, to whole patches."""
-    # Rounded up by a floor division: torch.compile with changing sizes cannot take the remainder of a negative number.
-    bottom, right = ((size + patch_size - 1) // patch_size * patch_size - size for size in pixel_values.shape[2:])
-    if bottom == 0 and right == 0:
-        return pixel_values
-    return functional.pad(pixel_values, (0, right, 0, bottom))
 
 
 def tokens_to_map(tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:

@@ -16,6 +16,24 @@ class S5TaskConfig(PretrainedConfig):
     """
 
     minimum_labels: ClassVar[int] = 1
+    # Of an output, what is no prediction: Trainer gathers the rest in an evaluation.
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["task_losses"]
+
+    @property
+    def num_labels(self) -> int:
+        """The labels of all tasks together; those of one are `len(config.tasks[name])`."""
+        if len(getattr(self, "_tasks", ())) > 1:
+            return sum(len(labels) for labels in self._tasks.values())
+        return PretrainedConfig.num_labels.fget(self)
+
+    @num_labels.setter
+    def num_labels(self, num_labels: int) -> None:
+        if len(getattr(self, "_tasks", ())) > 1:
+            raise ValueError(
+                f"num_labels cannot be set to {num_labels}: there are several tasks ({', '.join(self._tasks)}), and "
+                "each has its labels in config.tasks"
+            )
+        PretrainedConfig.num_labels.fset(self, num_labels)
 
     @property
     def tasks(self) -> dict[str, list[str]]:
@@ -23,6 +41,10 @@ class S5TaskConfig(PretrainedConfig):
         if len(self._tasks) == 1:
             # With one task id2label is the truth, so that `from_pretrained(..., id2label=...)` means what it says.
             return {name: [self.id2label[index] for index in sorted(self.id2label)] for name in self._tasks}
+        if self.id2label:
+            raise ValueError(
+                f"id2label was given, but there are several tasks ({', '.join(self._tasks)}): change `tasks` instead"
+            )
         return {name: list(labels) for name, labels in self._tasks.items()}
 
     @tasks.setter
@@ -48,6 +70,10 @@ class S5TaskConfig(PretrainedConfig):
         """The configuration as plain data; `tasks` becomes a list."""
         output = super().to_dict()
         output.pop("_tasks", None)
+        if isinstance(output.get("backbone_config"), dict):
+            # How the backbone was loaded or saved by itself, which is no part of the model.
+            for note in ("architectures", "dtype", "_name_or_path"):
+                output["backbone_config"].pop(note, None)
         output["tasks"] = [self.task_settings(name) for name in self._tasks]
         return output
 

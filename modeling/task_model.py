@@ -5,11 +5,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from .configuration_s5 import S5ViTConfig
 from .modeling_s5_vit import S5ViTBackbone
 from .task_experts import merged_state_dict
 from .task_groups import TaskGroups
+
+
+def attention_of(model: PreTrainedModel) -> dict[str, str]:
+    """The attention implementations of a model, or a backbone, as `set_attn_implementation` takes them."""
+    backbone = getattr(model, "backbone", model)
+    return {"": model.config._attn_implementation, "backbone_config": backbone.config._attn_implementation}
+
+
+def set_attention(model: PreTrainedModel, implementations: dict[str, str]) -> None:
+    """Give a model that was made from another that one's attention implementations (see `attention_of`)."""
+    if attention_of(model) != implementations:
+        model.set_attn_implementation(implementations)
 
 
 class TaskModelMixin:
@@ -30,6 +43,7 @@ class TaskModelMixin:
             config.backbone_config.num_experts = 0
         dense = type(self)(type(config).from_dict(config.to_dict()))
         dense.load_state_dict(merged_state_dict(self.state_dict(), index))
+        set_attention(dense, attention_of(self))
         return dense.to(device=self.device, dtype=self.dtype).train(self.training)
 
     def _append_task(self, settings: Mapping[str, Any], source: int) -> None:
@@ -56,6 +70,14 @@ class TaskModelMixin:
                 f"task_weights names {sorted(unknown)}; the model's tasks: {', '.join(self.config.tasks)}"
             )
         return sum((task_weights or {}).get(name, 1.0) * loss for name, loss in losses.items())
+
+    def _wanted_outputs(
+        self, output_hidden_states: bool | None, output_attentions: bool | None
+    ) -> dict[str, bool | None]:
+        """What the backbone is to return: what the call asks for, else what this configuration or its own asks for."""
+        wanted = {"output_hidden_states": output_hidden_states, "output_attentions": output_attentions}
+        silent = {name: (getattr(self.config, name) or None) for name, value in wanted.items() if value is None}
+        return {**wanted, **silent, "return_dict": True}
 
     def _expert_arguments(self, groups: TaskGroups) -> dict[str, list[int]]:
         """Which expert serves which row, for a backbone that has experts."""

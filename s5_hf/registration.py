@@ -21,10 +21,11 @@ from .modeling import (
     S5ViTConfig,
     S5ViTModel,
 )
+from .pipelines import register_pipelines
 
 
 def register_networks() -> None:
-    """Make the Auto classes know the S5 networks; doing so again changes nothing."""
+    """Make the Auto classes and `pipeline` know the S5 networks; doing so again changes nothing."""
     for config_class in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig):
         AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
         AutoImageProcessor.register(config_class, slow_image_processor_class=S5ImageProcessor, exist_ok=True)
@@ -32,6 +33,7 @@ def register_networks() -> None:
     AutoBackbone.register(S5ViTConfig, S5ViTBackbone, exist_ok=True)
     AutoModelForSemanticSegmentation.register(S5SegmentationConfig, S5ForSemanticSegmentation, exist_ok=True)
     AutoModelForObjectDetection.register(S5DetectionConfig, S5ForOrientedObjectDetection, exist_ok=True)
+    register_pipelines()
     let_auto_backbone_load_folders()
     show_auto_image_processor()
 

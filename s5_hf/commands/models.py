@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from .option_values import integers
+
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
@@ -33,6 +35,10 @@ def convert(
     num_attention_heads: Annotated[
         int | None, typer.Option(help="Heads of an encoder whose width is none of the known ones.", min=1)
     ] = None,
+    taps: Annotated[
+        str | None,
+        typer.Option(help="Blocks that feed the feature pyramid, from 1, if not the published ones: 3,6,9,12."),
+    ] = None,
     image_size: Annotated[
         int, typer.Option(help="Side in pixels for which a MAE encoder gets its position embeddings.", min=16)
     ] = 512,
@@ -50,11 +56,12 @@ def convert(
     from ..hub import convert_to_store
     from ..hub.store import is_model_folder
 
+    told = {"num_attention_heads": num_attention_heads, "taps": integers(taps, "--taps") if taps else None}
     settings = {
         "task": task,
         "labels": [label.strip() for label in labels.split(",")] if labels else None,
-        "num_attention_heads": num_attention_heads,
         "image_size": image_size,
+        **told,
     }
     if store:
         folder, report = convert_to_store(source, output, **settings)
@@ -62,9 +69,11 @@ def convert(
     elif output is None:
         raise typer.BadParameter("give OUTPUT, the folder or file to make, or --store")
     elif is_package_folder(source):
-        if task or labels or num_attention_heads or not is_model_folder(source):
-            raise ValueError(f"{source} is a folder of this package: expected weights in it, and none of the options")
-        written = export_official(source, output)
+        if task or labels or not is_model_folder(source):
+            raise ValueError(
+                f"{source} is a folder of this package: expected weights in it, and no --task or --labels"
+            )
+        written = export_official(source, output, **told)
         console.print(f"wrote {written}: official layout, {megabytes(written.stat().st_size)}")
     else:
         report = convert_checkpoint(source, output, **settings)

@@ -20,6 +20,18 @@ def numbers(text: str, option: str) -> list[float]:
         raise typer.BadParameter(f"{option} takes numbers with commas between them, got {text!r}") from error
 
 
+def integers(text: str, option: str) -> list[int]:
+    """The whole numbers of a list with commas.
+
+    Raises:
+        typer.BadParameter: one of them is none.
+    """
+    try:
+        return [int(word) for word in words(text)]
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} takes whole numbers with commas between them, got {text!r}") from error
+
+
 def pair(text: str, option: str) -> tuple[float, float]:
     """Two numbers with a comma between them.
 

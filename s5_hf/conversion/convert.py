@@ -1,6 +1,6 @@
 """Checkpoints to this package's folders, and back to the official layout."""
 
-import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +18,8 @@ from ..modeling import (
     S5ViTBackbone,
     S5ViTConfig,
 )
-from ..modeling.configuration_s5 import VIT_SIZES
-from ..official_tasks import DETECTION_TASKS, detection_task_settings, task_settings
 from .checkpoint_files import read_checkpoint
-from .detector_layout import detector_name, detector_tasks_of
+from .detector_layout import detector_name
 from .mae_layout import (
     encoder_from_timm,
     encoder_from_transformers,
@@ -29,9 +27,24 @@ from .mae_layout import (
     is_transformers_mae,
     without_class_position,
 )
-from .official_layout import encoder_name, segmenter_name, tasks_of
+from .official_configs import (
+    count_layers,
+    official_detection_config,
+    official_segmentation_config,
+    official_vit_config,
+    require,
+    vit_config,
+)
+from .official_layout import encoder_name, segmenter_name
+from .official_limits import Told, require_same_outputs
 
 State = dict[str, torch.Tensor]
+
+MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {
+    S5ViTConfig.model_type: S5ViTBackbone,
+    S5SegmentationConfig.model_type: S5ForSemanticSegmentation,
+    S5DetectionConfig.model_type: S5ForOrientedObjectDetection,
+}
 
 KNOWN_LAYOUTS = "official S5 encoder, segmenter or detector, MAE (facebook/timm), MAE (transformers' ViTMAE)"
 
@@ -53,6 +66,7 @@ def convert_checkpoint(
     task: str | None = None,
     labels: Sequence[str] | None = None,
     num_attention_heads: int | None = None,
+    taps: Sequence[int] | None = None,
     image_size: int = 512,
 ) -> ConversionReport:
     """Convert an official S5 or a MAE checkpoint to a folder that `from_pretrained` loads.
@@ -64,121 +78,153 @@ def convert_checkpoint(
             `segmentation`; `dior` for a detector with 20 classes, `dota` with 18, else `detection`).
         labels: names of its classes; the official ones where `task` is an official name.
         num_attention_heads: needed only where the width is none of the known sizes, because no tensor shows it.
+        taps: blocks whose outputs make the feature pyramid, four numbers counted from 1 (0 is the stem); needed only
+            where they are not the published ones of this depth (or its quarters), because no tensor shows them.
         image_size: side in pixels for which a MAE encoder gets its position embeddings.
 
     Raises:
         FileNotFoundError, FileExistsError: if `source` is missing or `output` exists.
-        ValueError: if the file is unreadable, of no known layout, or its tensors do not fit; the message names them.
+        ValueError: if the file is unreadable, of no known layout, or its tensors do not fit or are not finite; the
+            message names them.
     """
+    from ..hub.model_check import require_finite_weights  # here, because that folder imports this one
+
     require_absent(Path(output))
     state = read_checkpoint(source)
+    told = Told(num_attention_heads, taps)
     if is_timm_mae(state) or is_transformers_mae(state):
-        model, report = model_from_mae(state, num_attention_heads, image_size)
+        model, report = model_from_mae(state, told, image_size)
     elif "patch_embed.projection.weight" in state:
-        model, report = model_from_encoder(state, num_attention_heads)
+        model, report = model_from_encoder(state, told)
     elif "encoder.patch_embed.projection.weight" in state:
-        model, report = model_from_segmenter(state, task, labels, num_attention_heads)
+        model, report = model_from_segmenter(state, task, labels, told)
     elif "backbone.patch_embed.projection.weight" in state:
-        model, report = model_from_detector(state, task, labels, num_attention_heads)
+        model, report = model_from_detector(state, task, labels, told)
     else:
         raise ValueError(
             f"{source} is of no known layout ({KNOWN_LAYOUTS}); its first tensors: {', '.join(list(state)[:5])}"
         )
+    require_finite_weights(model, source)
     with atomic_folder(output) as folder:
         model.save_pretrained(folder)
         S5ImageProcessor().save_pretrained(folder)
     return report
 
 
-def export_official(folder: str | Path, output: str | Path) -> Path:
+def export_official(
+    folder: str | Path,
+    output: str | Path,
+    *,
+    num_attention_heads: int | None = None,
+    taps: Sequence[int] | None = None,
+) -> Path:
     """Write a folder of this package as an official `.pth` file; the tensors are equal byte for byte.
 
     Encoders get bare names, segmenters the prefix `module.`, both under `"model"`; detectors get bare names under
-    `"state_dict"`, all as in the release.
+    `"state_dict"`, all as in the release. The file holds tensors only: names of tasks and labels may be lost, and
+    normalisation is not in it.
+
+    A UserWarning says so where the normalisation is not the release's.
+
+    Args:
+        folder: the model.
+        output: the file to make; it must not exist.
+        num_attention_heads, taps: those of the model, where they are not the published ones: a reader of the file
+            has to be told them, as `convert_checkpoint` can be, and naming them here says that this is known.
 
     Raises:
         FileExistsError: if `output` exists.
-        ValueError: if the folder holds another kind of model.
+        ValueError: if the folder holds another kind of model or one that is not whole (weights missing or not
+            finite), or the layout cannot hold a setting on which the outputs depend; the message names it.
     """
+    from ..hub.model_check import load_checked  # here, because that folder imports this one
+
     output = Path(output)
     require_absent(output)
     config = AutoConfig.from_pretrained(folder)
-    on_s5_vit = isinstance(getattr(config, "backbone_config", config), S5ViTConfig)
-    if isinstance(config, S5ViTConfig):
-        model: PreTrainedModel = S5ViTBackbone.from_pretrained(folder)
-        content = {"model": {encoder_name(name): tensor for name, tensor in model.state_dict().items()}}
-    elif isinstance(config, S5SegmentationConfig) and on_s5_vit:
-        model = S5ForSemanticSegmentation.from_pretrained(folder)
-        tasks = list(config.tasks)
-        state = {f"module.{segmenter_name(name, tasks)}": tensor for name, tensor in model.state_dict().items()}
-        content = {"model": state}
-    elif isinstance(config, S5DetectionConfig) and on_s5_vit:
-        model = S5ForOrientedObjectDetection.from_pretrained(folder)
-        tasks = list(config.tasks)
-        state = {detector_name(name, tasks): tensor for name, tensor in model.state_dict().items()}
-        content = {"state_dict": state, "meta": {}}
-    else:
+    vit = getattr(config, "backbone_config", config)
+    if config.model_type not in MODEL_CLASSES or not isinstance(vit, S5ViTConfig):
         raise ValueError(f"{folder} holds a {config.model_type!r} model, which the official layout cannot express")
+    state = official_state(load_checked(MODEL_CLASSES[config.model_type], folder))
+    told = Told(num_attention_heads, taps).for_way_back(vit)
+    require_same_outputs(config, read_config(state, config, told), folder)
+    warn_of_normalisation(folder)
+    content: dict[str, object] = {"model": state}
+    if isinstance(config, S5SegmentationConfig):
+        content = {"model": {f"module.{name}": tensor for name, tensor in state.items()}}
+    elif isinstance(config, S5DetectionConfig):
+        content = {"state_dict": state, "meta": {}}
     with atomic_file(output) as temporary:
         torch.save(content, temporary)
     return output
 
 
-def model_from_encoder(state: State, num_attention_heads: int | None) -> tuple[PreTrainedModel, ConversionReport]:
+def warn_of_normalisation(folder: str | Path) -> None:
+    """Warn where a model's images are prepared otherwise than a reader of the official file will prepare them."""
+    file = Path(folder) / "preprocessor_config.json"
+    if not file.is_file():
+        return
+    own, published = S5ImageProcessor.from_pretrained(folder), S5ImageProcessor()
+    names = ("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std")
+    lost = [f"{name}={getattr(own, name)}" for name in names if getattr(own, name) != getattr(published, name)]
+    if lost:
+        warnings.warn(
+            f"{file}: the official layout holds no normalisation ({', '.join(lost)}); keep this file and put it into "
+            "every folder converted from the official one",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def official_state(model: PreTrainedModel) -> State:
+    """The tensors of a model under their official names, without the prefix of distributed training."""
+    state = model.state_dict()
+    if isinstance(model, S5ViTBackbone):
+        return {encoder_name(name): tensor for name, tensor in state.items()}
+    official_name = segmenter_name if isinstance(model, S5ForSemanticSegmentation) else detector_name
+    tasks = list(model.config.tasks)
+    return {official_name(name, tasks): tensor for name, tensor in state.items()}
+
+
+def read_config(state: State, config: PretrainedConfig, told: Told) -> PretrainedConfig:
+    """The configuration that a reader of official tensors arrives at, for a model of the kind of `config`."""
+    if isinstance(config, S5SegmentationConfig):
+        return official_segmentation_config(state, None, None, told)
+    if isinstance(config, S5DetectionConfig):
+        return official_detection_config(state, None, None, told)
+    return official_vit_config(state, told)
+
+
+def model_from_encoder(state: State, told: Told) -> tuple[PreTrainedModel, ConversionReport]:
     """The backbone of an official encoder, dense or with experts."""
-    config = official_vit_config(state, num_attention_heads)
+    config = official_vit_config(state, told)
     model = fill(S5ViTBackbone, config, state, encoder_name)
     return model, ConversionReport("S5 encoder", config)
 
 
 def model_from_segmenter(
-    state: State, task: str | None, labels: Sequence[str] | None, num_attention_heads: int | None
+    state: State, task: str | None, labels: Sequence[str] | None, told: Told
 ) -> tuple[PreTrainedModel, ConversionReport]:
     """The segmenter of an official S4P, single-dataset, MDF or MoE-MDF checkpoint."""
-    encoder = {name.removeprefix("encoder."): tensor for name, tensor in state.items() if name.startswith("encoder.")}
-    backbone_config = official_vit_config(encoder, num_attention_heads)
-    config = S5SegmentationConfig(
-        backbone_config=backbone_config,
-        tasks=segmenter_tasks(state, task, labels),
-        decoder_channels=require(state, "semsegdecoder.decode_head.fpn_bottleneck.conv.weight").shape[0],
-    )
+    config = official_segmentation_config(state, task, labels, told)
     names = list(config.tasks)
     model = fill(S5ForSemanticSegmentation, config, state, lambda name: segmenter_name(name, names))
-    several = "MoE-MDF segmenter" if backbone_config.num_experts else "MDF segmenter"
+    several = "MoE-MDF segmenter" if config.backbone_config.num_experts else "MDF segmenter"
     return model, ConversionReport(several if len(names) > 1 else "S5 segmenter", config)
 
 
 def model_from_detector(
-    state: State, task: str | None, labels: Sequence[str] | None, num_attention_heads: int | None
+    state: State, task: str | None, labels: Sequence[str] | None, told: Told
 ) -> tuple[PreTrainedModel, ConversionReport]:
-    """The oriented detector of an official checkpoint, of one task or of several.
-
-    No tensor shows the scale of the anchors or the sizes at which RoIs change their level: they are taken as
-    published.
-    """
-    encoder = {
-        name.removeprefix("backbone."): tensor for name, tensor in state.items() if name.startswith("backbone.")
-    }
-    tasks = detector_tasks(state, task, labels)
-    suffix = f"_{tasks[0]['name']}" if len(detector_tasks_of(state)) else ""
-    fpn_channels = require(state, f"neck{suffix}.lateral_convs.0.conv.weight").shape[0]
-    hidden = require(state, f"roi_head{suffix}.bbox_head.shared_fcs.0.weight")
-    config = S5DetectionConfig(
-        backbone_config=official_vit_config(encoder, num_attention_heads),
-        tasks=tasks,
-        fpn_channels=fpn_channels,
-        roi_channels=hidden.shape[0],
-        roi_size=math.isqrt(hidden.shape[1] // fpn_channels),
-    )
+    """The oriented detector of an official checkpoint, of one task or of several."""
+    config = official_detection_config(state, task, labels, told)
     names = list(config.tasks)
     model = fill(S5ForOrientedObjectDetection, config, state, lambda name: detector_name(name, names))
     several = "MoE-MDF detector" if config.backbone_config.num_experts else "MDF detector"
     return model, ConversionReport(several if len(names) > 1 else "S5 detector", config)
 
 
-def model_from_mae(
-    state: State, num_attention_heads: int | None, image_size: int
-) -> tuple[PreTrainedModel, ConversionReport]:
+def model_from_mae(state: State, told: Told, image_size: int) -> tuple[PreTrainedModel, ConversionReport]:
     """The backbone of a MAE encoder; its pyramid, which MAE does not have, is initialised from a fixed seed."""
     encoder, left_out = (encoder_from_timm if is_timm_mae(state) else encoder_from_transformers)(state)
     projection = require(encoder, "embeddings.projection.weight")
@@ -187,7 +233,7 @@ def model_from_mae(
         depth=count_layers(encoder, "encoder.layers."),
         intermediate_size=require(encoder, "encoder.layers.0.feed_forward.fc1.weight").shape[0],
         image_size=image_size,
-        num_attention_heads=num_attention_heads,
+        told=told,
     )
     positions = require(encoder, "embeddings.position_embeddings")
     encoder["embeddings.position_embeddings"] = without_class_position(positions, image_size // config.patch_size)
@@ -231,99 +277,3 @@ def check_fit(state: State, expected: Mapping[str, torch.Size]) -> None:
     ]
     if problems:
         raise ValueError("the checkpoint's tensors do not fit; " + "; ".join(problems))
-
-
-def official_vit_config(encoder: State, num_attention_heads: int | None) -> S5ViTConfig:
-    """The configuration behind an official encoder, read off its shapes."""
-    projection = require(encoder, "patch_embed.projection.weight")
-    grid = round(require(encoder, "pos_embed").shape[1] ** 0.5)
-    num_experts = count_layers(encoder, "layers.0.ffn.experts.")
-    return vit_config(
-        projection,
-        depth=count_layers(encoder, "layers."),
-        intermediate_size=require(encoder, "layers.0.ffn.layers.0.0.weight").shape[0],
-        image_size=grid * projection.shape[-1],
-        num_attention_heads=num_attention_heads,
-        num_experts=num_experts,
-        **({"expert_channels": encoder["layers.0.ffn.experts.0.weight"].shape[0]} if num_experts else {}),
-    )
-
-
-def vit_config(projection: torch.Tensor, depth: int, num_attention_heads: int | None, **settings: int) -> S5ViTConfig:
-    """The configuration of a ViT with this patch projection `(hidden, channels, patch, patch)` and depth."""
-    hidden_size, num_channels, patch_size, _ = projection.shape
-    return S5ViTConfig(
-        hidden_size=hidden_size,
-        num_channels=num_channels,
-        patch_size=patch_size,
-        num_hidden_layers=depth,
-        num_attention_heads=num_attention_heads or known_heads(hidden_size),
-        **settings,
-    )
-
-
-def known_heads(hidden_size: int) -> int:
-    """Attention heads of the published ViT of this width.
-
-    Raises:
-        ValueError: if no published ViT has it; no tensor's shape shows the number of heads.
-    """
-    for size in VIT_SIZES.values():
-        if size["hidden_size"] == hidden_size:
-            return size["num_attention_heads"]
-    raise ValueError(
-        f"the encoder is {hidden_size} wide, which is none of the known sizes: give num_attention_heads "
-        "(--num-attention-heads), no tensor shows it"
-    )
-
-
-def segmenter_tasks(state: State, task: str | None, labels: Sequence[str] | None) -> list[dict[str, object]]:
-    """Name, labels and ignore index per task of an official segmenter, in the order of its experts."""
-    names = tasks_of(state)
-    if names:
-        refuse_task_options(names, task, labels)
-        spelled = [name for name in state if name.startswith("semseghead_") and name.endswith(".1.weight")]
-        return [task_settings(name, state[key].shape[0]) for name, key in zip(names, spelled, strict=True)]
-    num_labels = require(state, "semseghead.1.weight").shape[0]
-    settings = task_settings(task or ("isaid" if num_labels == 16 else "segmentation"), num_labels)
-    return [with_labels(settings, labels)]
-
-
-def detector_tasks(state: State, task: str | None, labels: Sequence[str] | None) -> list[dict[str, object]]:
-    """Name and labels per task of an official detector, in the order of its experts."""
-    names = detector_tasks_of(state)
-    if names:
-        refuse_task_options(names, task, labels)
-        counts = [state[f"roi_head_{name}.bbox_head.fc_cls.weight"].shape[0] - 1 for name in names]
-        return [detection_task_settings(name, count) for name, count in zip(names, counts, strict=True)]
-    num_labels = require(state, "roi_head.bbox_head.fc_cls.weight").shape[0] - 1
-    by_count = {len(detection_task_settings(name)["labels"]): name for name in DETECTION_TASKS}
-    settings = detection_task_settings(task or by_count.get(num_labels, "detection"), num_labels)
-    return [with_labels(settings, labels)]
-
-
-def refuse_task_options(names: Sequence[str], task: str | None, labels: Sequence[str] | None) -> None:
-    """Raise a ValueError if a user names the task of a checkpoint that names its tasks itself."""
-    if task or labels:
-        raise ValueError(f"the checkpoint names its tasks itself ({', '.join(names)}): leave out task and labels")
-
-
-def with_labels(settings: dict[str, object], labels: Sequence[str] | None) -> dict[str, object]:
-    """The settings of a task with the labels a user gave, if any, in place of its own; as many as there were."""
-    if labels is None:
-        return settings
-    if len(labels) != len(settings["labels"]):
-        raise ValueError(f"got {len(labels)} labels for a checkpoint of {len(settings['labels'])} classes")
-    return {**settings, "labels": list(labels)}
-
-
-def count_layers(state: State, prefix: str) -> int:
-    """How many numbered modules lie under `prefix`."""
-    return len({name[len(prefix) :].split(".")[0] for name in state if name.startswith(prefix)})
-
-
-def require(state: State, name: str) -> torch.Tensor:
-    """A tensor that every checkpoint of the layout has, or a ValueError with its name."""
-    if name not in state:
-        raise ValueError(f"the checkpoint's tensors do not fit; missing: {name}")
-    return state[name]

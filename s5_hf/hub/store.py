@@ -83,12 +83,13 @@ def convert_to_store(
     task: str | None = None,
     labels: Sequence[str] | None = None,
     num_attention_heads: int | None = None,
+    taps: Sequence[int] | None = None,
     image_size: int = 512,
 ) -> tuple[Path, ConversionReport]:
     """Convert a checkpoint into the store.
 
     Args:
-        source, task, labels, num_attention_heads, image_size: as in `convert_checkpoint`.
+        source, task, labels, num_attention_heads, taps, image_size: as in `convert_checkpoint`.
         name: a known name; by default the one whose configuration the checkpoint has exactly. A given name must be
             of the checkpoint's kind and ViT size; tasks, experts and image size may be others.
 
@@ -110,6 +111,7 @@ def convert_to_store(
             task=task,
             labels=labels,
             num_attention_heads=num_attention_heads,
+            taps=taps,
             image_size=image_size,
         )
         if name is None:

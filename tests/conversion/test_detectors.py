@@ -1,5 +1,8 @@
 """Official detection checkpoints: there and back, names, what is refused."""
 
+import inspect
+import json
+
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForObjectDetection
@@ -9,9 +12,15 @@ from s5_hf.cli import app
 from s5_hf.conversion import convert_checkpoint, export_official
 from s5_hf.conversion.detector_layout import detector_name
 from s5_hf.hub import KNOWN_MODELS
-from s5_hf.modeling import S5ForOrientedObjectDetection
+from s5_hf.modeling import S5DetectionConfig, S5ForOrientedObjectDetection
 from tests.conftest import randomise
-from tests.modeling.detection_models import micro_detection_config
+from tests.modeling.detection_models import MICRO_DETECTOR, micro_detection_config
+
+PUBLISHED = {
+    name: inspect.signature(S5DetectionConfig).parameters[name].default
+    for name in MICRO_DETECTOR
+    if name not in ("fpn_channels", "roi_channels")
+}
 
 
 def state_of(path):
@@ -40,7 +49,7 @@ def test_every_tensor_of_the_release_has_its_place(official_fixtures):
 
 @pytest.mark.parametrize(("num_experts", "kind"), [(2, "MoE-MDF detector"), (0, "S5 detector")])
 def test_every_kind_is_recognised_and_restored(tmp_path, num_experts, kind):
-    model = randomise(S5ForOrientedObjectDetection(micro_detection_config(num_experts)))
+    model = randomise(S5ForOrientedObjectDetection(micro_detection_config(num_experts, **PUBLISHED)))
     model.save_pretrained(tmp_path / "source")
     export_official(tmp_path / "source", tmp_path / "official.pth")
     report = convert_checkpoint(tmp_path / "official.pth", tmp_path / "again", num_attention_heads=4)
@@ -52,7 +61,7 @@ def test_every_kind_is_recognised_and_restored(tmp_path, num_experts, kind):
 
 
 def test_tasks_of_single_detectors(tmp_path):
-    model = S5ForOrientedObjectDetection(micro_detection_config())
+    model = S5ForOrientedObjectDetection(micro_detection_config(**PUBLISHED))
     model.save_pretrained(tmp_path / "source")
     official = export_official(tmp_path / "source", tmp_path / "official.pth")
     assert "roi_head.bbox_head.fc_cls.weight" in state_of(official)
@@ -99,3 +108,12 @@ def test_names_give_configurations():
     assert list(config.tasks) == ["dior", "dota"]
     assert config.backbone_config.image_size == 1024 and config.backbone_config.num_experts == 2
     assert config.anchor_scale == 8 and config.finest_scale == 56
+
+
+def test_settings_that_the_official_detectors_cannot_hold_are_refused_by_name(tmp_path):
+    S5ForOrientedObjectDetection(micro_detection_config(**PUBLISHED, anchor_ratios=[0.4, 1.0, 2.0])).save_pretrained(
+        tmp_path / "source"
+    )
+    with pytest.raises(ValueError, match=r"anchor_ratios is \[0\.4, 1\.0, 2\.0\] and would be read as \[0\.5, 1"):
+        export_official(tmp_path / "source", tmp_path / "out.pth")
+    assert not (tmp_path / "out.pth").exists()

@@ -113,3 +113,145 @@ def test_unfit_labels_are_refused(pixels):
         processor(pixels, [np.zeros((20, 30), dtype=np.uint8)] * 2)
     with pytest.raises(ValueError, match="got 1 target sizes for 2 images"):
         processor.post_process_semantic_segmentation(S5SegmenterOutput(logits=torch.zeros(2, 3, 4, 4)), [(4, 4)])
+
+
+def normalised(values, factor, mean, std):
+    return ((values * factor - np.asarray(mean)) / np.asarray(std)).transpose(2, 0, 1)
+
+
+def test_every_setting_of_a_call_replaces_the_processors_own(pixels):
+    settings = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.4, 0.3], "rescale_factor": 1 / 100}
+    result = S5ImageProcessor()(pixels, **settings, return_tensors="np")["pixel_values"][0]
+    expected = normalised(pixels, 1 / 100, settings["image_mean"], settings["image_std"])
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+    own = S5ImageProcessor(**settings)(pixels, return_tensors="np")["pixel_values"][0]
+    np.testing.assert_array_equal(result, own)
+
+
+def test_resample_of_a_call_replaces_the_processors_own(pixels):
+    size = {"height": 7, "width": 9}
+    plain = {"do_resize": True, "size": size, "do_normalize": False, "do_rescale": False, "return_tensors": "np"}
+    nearest = S5ImageProcessor()(pixels, resample=Image.Resampling.NEAREST, **plain)["pixel_values"][0]
+    expected = np.asarray(Image.fromarray(pixels).resize((9, 7), Image.Resampling.NEAREST)).transpose(2, 0, 1)
+    np.testing.assert_array_equal(nearest, expected)
+    assert not np.array_equal(nearest, S5ImageProcessor()(pixels, **plain)["pixel_values"][0])
+
+
+def test_the_channels_of_a_call_are_those_of_its_mean():
+    image = np.full((4, 5, 4), 128, dtype=np.uint8)
+    result = S5ImageProcessor()(image, image_mean=[0.5] * 4, image_std=[0.5] * 4, return_tensors="np")
+    assert result["pixel_values"].shape == (1, 4, 4, 5)
+
+
+def test_a_setting_that_does_not_exist_is_refused(pixels):
+    with pytest.raises(TypeError, match="image_means"):
+        S5ImageProcessor()(pixels, image_means=[0.5, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"image_std": [0.2, 0.0, 0.2]}, r"image_std is \[0\.2, 0\.0, 0\.2\], expected numbers above 0"),
+        ({"image_std": [0.2, -0.1, 0.2]}, "expected numbers above 0"),
+        ({"image_std": 0}, "image_std is 0, expected one finite number per channel"),
+        ({"image_mean": [0.5, float("nan"), 0.5]}, "image_mean is .*nan.*, expected one finite number per channel"),
+        ({"image_mean": [0.5]}, "image_mean has 1 numbers and image_std 3"),
+        ({"rescale_factor": 0.0}, "rescale_factor is 0.0, expected a number above 0"),
+    ],
+)
+def test_a_normalisation_that_no_image_survives_is_refused(pixels, settings, message):
+    with pytest.raises(ValueError, match=message):
+        S5ImageProcessor(**settings)
+    with pytest.raises(ValueError, match=message):
+        S5ImageProcessor()(pixels, **settings)
+
+
+def test_a_folder_with_a_deviation_of_zero_is_refused(tmp_path):
+    S5ImageProcessor().save_pretrained(tmp_path)
+    file = tmp_path / "preprocessor_config.json"
+    file.write_text(file.read_text().replace("0.229", "0"))
+    with pytest.raises(ValueError, match=r"image_std is .* expected numbers above 0"):
+        AutoImageProcessor.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 4, 3), dtype=np.uint16), "has the type uint16, expected 8 bits per channel; scale it to 0..255"),
+        (torch.zeros(3, 4, 4, dtype=torch.int16), "has the type int16, expected 8 bits"),
+        (np.full((4, 4, 3), np.nan, dtype=np.float32), "holds NaN or infinity, expected finite numbers"),
+        (torch.full((3, 4, 4), float("inf")), "holds NaN or infinity"),
+        (np.full((4, 4, 3), 300), "holds values from 300 to 300, expected 0..255"),
+        (np.full((4, 4, 3), -0.5), "holds values from -0.5 to -0.5, expected 0..255"),
+        (np.zeros((4, 4, 3), dtype=bool), "has the type bool, expected real numbers"),
+        (np.zeros((4, 4, 3), dtype=complex), "has the type complex128, expected real numbers"),
+        (np.zeros((0, 4, 3), dtype=np.uint8), "is empty"),
+    ],
+)
+def test_values_that_are_no_image_of_8_bits_are_refused(image, message):
+    with pytest.raises(ValueError, match=message):
+        S5ImageProcessor()(image)
+
+
+@pytest.mark.parametrize("settings", [{"do_rescale": False}, {"rescale_factor": 1 / 10000}])
+def test_other_ranges_are_taken_where_the_settings_say_so(settings):
+    image = np.random.default_rng(0).integers(0, 10000, (6, 5, 3)).astype(np.uint16)
+    result = S5ImageProcessor(do_normalize=False)(image, **settings, return_tensors="np")["pixel_values"][0]
+    expected = image.astype(np.float64) * settings.get("rescale_factor", 1.0)
+    np.testing.assert_allclose(result, expected.transpose(2, 0, 1), rtol=1e-6)
+    with pytest.raises(ValueError, match="NaN"):
+        S5ImageProcessor()(np.full((4, 4, 3), np.nan), **settings)
+
+
+def test_an_image_that_was_scaled_before_gives_a_warning(pixels):
+    with pytest.warns(UserWarning, match=r"floating-point values of 0\.\.1 .* give do_rescale=False"):
+        S5ImageProcessor()(pixels / 255.0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_warning_for_bytes_and_for_values_that_are_not_rescaled(pixels):
+    S5ImageProcessor()(pixels / 255.0, do_rescale=False)
+    S5ImageProcessor()(pixels.astype(np.float32))
+    S5ImageProcessor()(np.zeros((4, 4, 3)))
+    S5ImageProcessor()(torch.from_numpy(pixels).bfloat16())
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ({"shortest_edge": 40}, (40, 60)),
+        ({"shortest_edge": 40, "longest_edge": 45}, (30, 45)),
+        (16, (16, 16)),
+        ((8, 9), (8, 9)),
+        ([8, 9], (8, 9)),
+        ({"height": 8, "width": 9}, (8, 9)),
+    ],
+)
+def test_sizes_in_every_form(pixels, tmp_path, size, expected):
+    labels = np.zeros((20, 30), dtype=np.uint8)
+    for batch in (
+        S5ImageProcessor(do_resize=True, size=size)(pixels, labels, return_tensors="np"),
+        S5ImageProcessor()(pixels, labels, do_resize=True, size=size, return_tensors="np"),
+    ):
+        assert batch["pixel_values"].shape == (1, 3, *expected)
+        assert batch["labels"].shape == (1, *expected)
+    S5ImageProcessor(size=size).save_pretrained(tmp_path)
+    assert AutoImageProcessor.from_pretrained(tmp_path).size == S5ImageProcessor(size=size).size
+
+
+@pytest.mark.parametrize(
+    "size", [{"width": 4}, {"longest_edge": 4}, {}, "256", 0, 2.5, (1, 2, 3), {"height": 4, "width": -1}, True]
+)
+def test_sizes_of_no_known_form_are_refused_in_words(size):
+    with pytest.raises(
+        ValueError, match=r"size is .*, expected \{\"height\": \.\.\., \"width\": \.\.\.\}, \{\"shortest"
+    ):
+        S5ImageProcessor(size=size)
+
+
+def test_label_maps_that_hold_no_whole_numbers_are_refused(pixels):
+    for label_map in (np.full((20, 30), 0.5), np.full((20, 30), np.nan)):
+        with pytest.raises(ValueError, match="holds values that are no whole numbers"):
+            S5ImageProcessor()(pixels, label_map)
+    whole = S5ImageProcessor()(pixels, np.full((20, 30), 2.0), return_tensors="np")["labels"]
+    assert whole.dtype == np.int64 and (whole == 2).all()

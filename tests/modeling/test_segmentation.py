@@ -302,11 +302,6 @@ def test_unfit_images_are_refused(dense_model, shape, message):
         dense_model(torch.zeros(shape))
 
 
-def test_training_on_one_image_is_explained(dense_model, images):
-    with pytest.raises(ValueError, match="training needs at least two images per task"):
-        dense_model.train()(images[:1])
-
-
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=12))
 def test_groups_cover_every_row_once_and_restore_the_order(index):

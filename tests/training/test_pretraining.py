@@ -40,6 +40,9 @@ def assert_equal_runs(first, second):
     assert losses(first) == losses(second)
     for name, tensor in weights(first).items():
         assert torch.equal(tensor, weights(second)[name]), name
+    for model in ("segmenter", "encoder", "average"):
+        configurations = [(folder / model / "config.json").read_text(encoding="utf-8") for folder in (first, second)]
+        assert configurations[0] == configurations[1], model
 
 
 @pytest.fixture(scope="module")
