@@ -23,8 +23,8 @@ def settings(folder, data, **changes):
 
 def test_a_report_by_the_command_line(model_folder, fields, tmp_path):
     arguments = ["evaluate", str(model_folder), "--dataset", "s5-image-mask", "--data-dir", str(fields)]
-    more = ["--output", str(tmp_path / "report"), "--left-out", "soil", "--window", "48", "--flip", "none"]
-    result = CliRunner().invoke(app, [*arguments, *more, "--flip", "both"])
+    more = ["--output", str(tmp_path / "report"), "--left-out", "soil", "--window", "48"]
+    result = CliRunner().invoke(app, [*arguments, *more, "--flips", "none,both"])
     assert result.exit_code == 0, result.output
     assert "mIoU" in result.output and "water" in result.output
     files = {path.name for path in (tmp_path / "report").iterdir()}

@@ -27,7 +27,7 @@ from ..conftest import micro_segmentation_config
 from ..modeling.detection_models import micro_detection_config
 from .detectors import OracleDetector, match, position_image, scattered_boxes
 
-TILES = TileSettings(tile=256, overlap=96, batch_size=3, threshold=0.1)
+TILES = TileSettings(tile=256, overlap=0.375, batch_size=3, threshold=0.1)
 SHIP = torch.tensor([[60.0, 40.0, 50.0, 14.0, 0.4], [100.0, 90.0, 30.0, 12.0, -1.0]])
 
 
@@ -103,7 +103,7 @@ def test_a_crs_without_a_code_becomes_degrees_and_tiles_without_data_are_passed_
     crs = "+proj=tmerc +lat_0=52.5 +lon_0=13.4 +k=1 +x_0=390000 +y_0=5820000 +ellps=WGS84"
     path = write_geotiff("local.tif", pixels, crs=crs, nodata=0)
     detector = OracleDetector(SHIP, torch.tensor([0, 1]))
-    settings = TileSettings(tile=256, overlap=56, batch_size=1)
+    settings = TileSettings(tile=256, overlap=56 / 256, batch_size=1)
     detect_scene(detector, path, tmp_path, settings=settings, progress=False, report=lambda note: None)
     assert len(detector.batches) == 4  # tiles at x = 0 and 200, of three columns
     geojson = json.loads((tmp_path / "local.geojson").read_text(encoding="utf-8"))
@@ -140,7 +140,7 @@ def run(*arguments):
 
 def test_scenes_by_the_command_line(detector_folder, scenes, tmp_path):
     out = tmp_path / "out"
-    arguments = (detector_folder, scenes, "--out", out, "--task", "vehicles", "--tile", 64, "--overlap", 16)
+    arguments = (detector_folder, scenes, "--output", out, "--task", "vehicles", "--tile", 64, "--overlap", 0.25)
     more = ("--threshold", 0.05, "--max-detections", 7, "--formats", "dota,overlay")
     result = run(*arguments, *more)
     assert result.exit_code == 0, result.output
@@ -154,7 +154,7 @@ def test_scenes_by_the_command_line(detector_folder, scenes, tmp_path):
         assert len(task1[name]["scores"]) == len(found)
     assert json.loads((out / "a.json").read_text(encoding="utf-8"))["info"]["task"] == "vehicles"
     # The command line and the function agree.
-    settings = TileSettings(tile=64, overlap=16, threshold=0.05, max_detections=7)
+    settings = TileSettings(tile=64, overlap=0.25, threshold=0.05, max_detections=7)
     again = detect_scene(detector_folder, scenes / "a.png", task="vehicles", settings=settings, progress=False)
     assert torch.allclose(again.boxes, read_coco_detections(out / "a.json").boxes, atol=1e-3)
 
@@ -237,7 +237,7 @@ def test_bad_input(scenes, changes, error, message, monkeypatch):
     ("values", "message"),
     [
         ({"tile": 0}, "tile must be at least 1"),
-        ({"overlap": 1024}, r"overlap must be in 0..1023, below the tile, got 1024"),
+        ({"overlap": 200}, r"overlap must be a share of the tile, 0 to below 1, .*; got 200"),
         ({"threshold": 1.5}, "threshold must be in 0..1, got 1.5"),
         ({"flips": ("diagonal",)}, "flips must be among none, horizontal, vertical, both"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
@@ -257,7 +257,7 @@ def test_an_interrupted_scene_goes_on_behind_its_last_batch(tmp_path):
 
     boxes, labels = scattered_boxes(400, 500, 3)
     Image.fromarray(position_image(400, 500)).save(tmp_path / "port.png")
-    settings = TileSettings(tile=160, overlap=80, batch_size=2, threshold=0.1)
+    settings = TileSettings(tile=160, overlap=0.5, batch_size=2, threshold=0.1)
     arguments = {"settings": settings, "progress": False, "formats": ("dota",), "output": tmp_path / "out"}
     notes = []
 
@@ -282,7 +282,7 @@ def test_an_interrupted_scene_goes_on_behind_its_last_batch(tmp_path):
     assert notes[-1].endswith("port.json is there already") and len(again) == len(found)
 
     # Other settings, or no wish to go on: from the start.
-    for changes in ({"resume": True, "settings": TileSettings(tile=160, overlap=79)}, {}):
+    for changes in ({"resume": True, "settings": TileSettings(tile=160, overlap=0.49)}, {}):
         (tmp_path / "out" / "port.json").unlink(missing_ok=True)
         stop()
         detector = OracleDetector(boxes, labels)
