@@ -61,14 +61,15 @@ def detect_scenes(
     check_formats(formats)
     files = {source: detection_files(source, output, formats) for source in sources}
     require_distinct({source: made.values() for source, made in files.items()})
-    if not overwrite:
-        for made in files.values():
-            require_new_results(made, output, formats, resume)
     # A process that is done waits for the others, however long: torchrun ends them all when one fails.
     state = PartialState(timeout=timedelta(days=30))
     if device is None and state.num_processes > 1:
         device = str(state.device)
     own = sources[state.process_index :: state.num_processes]
+    if not overwrite:
+        for source in own:
+            require_new_results(files[source], output, formats, resume)
+    state.wait_for_everyone()  # nobody begins before all have looked
     detector = load_detector(model, task, device, precision) if own else None
     kinds = [kind for kind in formats if kind != "dota"]
     results, failures = [], []

@@ -219,7 +219,8 @@ def describe_bands(dataset: DatasetReader) -> str:
 
 
 def _bytes(kind: str) -> int:
-    return np.dtype(kind).itemsize
+    # Complex integers are a type of GDAL alone; of such a file the other bands may be wanted.
+    return 4 if kind == "complex_int16" else np.dtype(kind).itemsize
 
 
 def _identity(source: str | Path) -> str:

@@ -81,16 +81,20 @@ def segment_scenes(
     products = products or MapProducts()
     files = _named_files(sources, output, products)
     require_distinct({source: named.paths() for source, named in files.items()})
-    if not overwrite:
-        for named in files.values():
-            require_new(named, resume)
     # A process that is done waits for the others, however long: torchrun ends them all when one fails.
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=30))
     if devices is None and state.num_processes > 1:
         devices = (str(state.device),)
     own = sources[state.process_index :: state.num_processes]
-    results, failures = [], []
+    if not overwrite:
+        for source in own:
+            require_new(files[source], resume)
     segmenters = load_segmenters(model, task, devices, precision, compile_model) if own else []
+    if not overwrite:
+        for source in own:
+            require_new(files[source], resume, list(segmenters[0].id2label.values()))
+    state.wait_for_everyone()  # nobody begins before all have looked
+    results, failures = [], []
     for source in own:
         try:
             results.append(

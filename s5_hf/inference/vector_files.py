@@ -150,13 +150,14 @@ class _GeoJsonWriter:
 
 def _to_degrees(corners: np.ndarray, crs: CRS) -> np.ndarray:
     """Longitude and latitude `(n, 2)` of points in a CRS."""
+    from rasterio._err import CPLE_BaseError  # GDAL's own words, which rasterio hands on as they are
     from rasterio.errors import CRSError
     from rasterio.warp import transform
 
     try:
         longitude, latitude = transform(crs, "EPSG:4326", corners[:, 0], corners[:, 1])
         degrees = np.stack([longitude, latitude], axis=1)
-    except CRSError as error:
+    except (CRSError, CPLE_BaseError) as error:
         raise ValueError(f"{_LOST}: {error}") from error
     if not np.isfinite(degrees).all():
         wrong = corners[~np.isfinite(degrees).all(axis=1)][0].tolist()

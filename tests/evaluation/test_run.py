@@ -60,7 +60,7 @@ def test_the_task_is_that_of_the_dataset_or_chosen(moe_folder, fields, accelerat
     assert run_evaluation(chosen, accelerator).task == "fields"
     with pytest.raises(ValueError, match=r"several tasks, choose one with .* fields, roads"):
         run_evaluation(settings(moe_folder, fields), accelerator)
-    with pytest.raises(ValueError, match="unknown task 'forest'; the model's tasks: fields, roads"):
+    with pytest.raises(ValueError, match="no task 'forest'; its tasks: fields, roads"):
         run_evaluation(settings(moe_folder, fields, task="forest"), accelerator)
 
 
