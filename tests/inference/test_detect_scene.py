@@ -19,7 +19,9 @@ from s5_hf.detection import (
     read_coco_detections,
     read_task1_results,
 )
+from s5_hf.detection.tile_detection import tile_grid
 from s5_hf.detection.torch_detector import load_detector
+from s5_hf.evaluation.detection_protocol import DetectionProtocol
 from s5_hf.inference.image_probabilities import NonFiniteOutputError
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentation, S5ImageProcessor, S5ViTModel
 from s5_hf.modeling.oriented_boxes import oriented_boxes_to_corners
@@ -287,6 +289,17 @@ def test_bad_input(scenes, changes, error, message, monkeypatch):
 def test_settings_out_of_range(values, message):
     with pytest.raises(ValueError, match=message):
         TileSettings(**values)
+
+
+def test_the_default_overlap_of_tiles_is_the_200_of_1024_pixels_of_the_release():
+    assert TileSettings().stride == 824
+    assert tile_grid(3000, 1024, TileSettings()).tops == (0, 824, 1648, 1976)
+    assert TileSettings(tile=512).stride == 412
+
+
+@pytest.mark.parametrize(("window", "stride"), [(1024, 824), (640, 515), (600, 1), (37, 11), (512, 512), (999, 998)])
+def test_a_stride_in_pixels_goes_through_the_share_unchanged(window, stride):
+    assert DetectionProtocol(window=window, stride=stride).tiles(batch_size=1).stride == stride
 
 
 def test_an_interrupted_scene_goes_on_behind_its_last_batch(tmp_path):
