@@ -7,7 +7,7 @@ r"""Fine-tuning of oriented detection: one detector for one or many datasets, fr
     # one mixture of experts for two datasets, from the encoder of a segmenter
     ... --mode moe --datasets ships roofs --ships.data_dir ... --roofs.data_dir ... --segmenter runs/s4p/segmenter
 
-    # as published: ViT-B after S4 pre-training, DIOR-R and DOTA-v2.0 (tiles of `s5-hf datasets prepare`), 4 GPUs
+    # as published: ViT-B after S4 pre-training, DIOR-R and DOTA-v2.0 (tiles of `s5-hf prepare`), 4 GPUs
     accelerate launch --num_processes 4 examples/finetune_detection.py examples/recipes/moe_det_vit_b.yaml \
         --dior.data_dir data/DIOR-R --dota.data_dir data/dota-tiles
 

@@ -232,6 +232,20 @@ def test_command_prints_counts_and_fails_on_problems(tmp_path):
     assert "mask values: train bad: mask holds 9 in 4 pixels" in result.output
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_no_partial_file_stays_of_a_sheet_that_is_not_finished(tmp_path, monkeypatch, error):
+    def save_half(image, place, **options):
+        Path(place).write_bytes(b"half")
+        raise error
+
+    arguments = ["inspect", "s5-image-mask", "--data-dir", str(masks_folder(tmp_path / "data"))]
+    arguments += ["--option", 'classes=["land", "water", "road"]', "--output", str(tmp_path / "new/sheet.png")]
+    monkeypatch.setattr(Image.Image, "save", save_half)
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code != 0
+    assert list((tmp_path / "new").iterdir()) == []
+
+
 def test_command_refuses_an_option_without_value(tmp_path):
     result = CliRunner().invoke(app, ["inspect", "s5-oriented", "--data-dir", str(tmp_path), "--option", "classes"])
     assert result.exit_code == 2

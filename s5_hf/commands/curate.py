@@ -37,7 +37,7 @@ def score_command(
     background: Annotated[str, typer.Option(help="Class without entropy: a name, auto or none.")] = "auto",
     pseudo_masks: Annotated[bool, typer.Option(help="Keep the predicted classes for the export.")] = True,
     nodata: Annotated[int | None, typer.Option(help="Pixels with this value in all channels do not count.")] = None,
-    skip_corrupt: Annotated[bool, typer.Option(help="Note images that cannot be read, and go on.")] = False,
+    skip_corrupt: Annotated[bool, typer.Option(help="Note images that cannot be read or scored, and go on.")] = False,
 ) -> None:
     """Score all patches of an archive, or of the labelled images. Goes on where it was after a stop.
 

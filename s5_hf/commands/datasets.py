@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .option_values import Bands, Percentiles, ValueRange, band_numbers, scaling_of
+
 app = typer.Typer()
 
 
@@ -28,16 +30,9 @@ def prepare_command(
     color_tolerance: Annotated[
         int | None, typer.Option(min=0, help="Grey levels by which label colours may be off; 0 if not given.")
     ] = None,
-    percentiles: Annotated[
-        tuple[float, float] | None,
-        typer.Option(help="Range of each band that becomes 0..255 where images are not 8-bit; 2 98 if not given."),
-    ] = None,
-    value_range: Annotated[
-        tuple[float, float] | None, typer.Option(help="Fixed range of values that becomes 0..255.")
-    ] = None,
-    bands: Annotated[
-        tuple[int, int, int] | None, typer.Option(help="Bands, from 1, that become red, green and blue.")
-    ] = None,
+    percentiles: Percentiles = None,
+    value_range: ValueRange = None,
+    bands: Bands = None,
 ) -> None:
     """Cut a publisher's raw tiles into the official crops.
 
@@ -48,7 +43,6 @@ def prepare_command(
         s5-hf prepare s5-dota downloads/DOTA data/dota --config v1.5 --workers 8
     """
     from s5_hf.preparation import prepare
-    from s5_hf.preparation.rasters import Scaling
 
     options = {
         "config": config,
@@ -58,11 +52,10 @@ def prepare_command(
         "drop_empty": tuple(drop_empty) if drop_empty else None,
         "patch_size": patch_size,
         "color_tolerance": color_tolerance,
-        "bands": bands,
+        "scaling": scaling_of(percentiles, value_range),
+        "bands": band_numbers(bands),
     }
     given = {name: value for name, value in options.items() if value is not None}
-    if percentiles or value_range:
-        given["scaling"] = Scaling(percentiles or Scaling.percentiles, value_range)
     _print_summary(prepare(dataset, raw, out, workers, **given))
 
 
@@ -145,6 +138,7 @@ def inspect_command(
 
         s5-hf inspect s5-image-mask --data-dir mine --option 'labels=["land", "building", "road"]'
     """
+    from s5_hf.atomic import atomic_file
     from s5_hf.inspection import inspect_folder, open_folder
     from s5_hf.inspection_sheet import draw_sheet
 
@@ -153,10 +147,8 @@ def inspect_command(
     _print_report(report)
     if output is not None:
         sheet = draw_sheet(folder)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        temporary = output.with_name(f".{output.name}.partial")
-        sheet.save(temporary, format="PNG")
-        temporary.replace(output)
+        with atomic_file(output) as temporary:
+            sheet.save(temporary, format="PNG")
         typer.echo(f"contact sheet: {output}")
     if report.problems:
         raise typer.Exit(1)

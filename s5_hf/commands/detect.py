@@ -5,22 +5,24 @@ from typing import Annotated
 
 import typer
 
-from .option_values import numbers, pair, words
+from .option_values import Bands, MaximumPixels, Percentiles, ValueRange, band_numbers, scaling_of, words
 
 
 def detect(
     model: Annotated[str, typer.Argument(help="Oriented detector: a folder, a Hub repository or a known name.")],
     scenes: Annotated[list[str], typer.Argument(help="Scenes: files, URLs, folders, patterns such as 'data/*.tif'.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("detections"),
+    output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("detections"),
     task: Annotated[str | None, typer.Option(help="Of a model with several tasks.")] = None,
     formats: Annotated[
-        str, typer.Option(help="Of json (always), geojson, overlay, dota, with commas between them.")
+        str, typer.Option(help="Of json (always), geojson, gpkg, overlay, dota, separated by commas.")
     ] = "json,geojson,overlay",
     threshold: Annotated[
         float, typer.Option(help="Least score. Published results keep 0.05, for average precision.")
     ] = 0.3,
     tile: Annotated[int, typer.Option(help="Side of a tile in pixels.")] = 1024,
-    overlap: Annotated[int, typer.Option(help="Pixels that tiles share; as long as the objects, or longer.")] = 200,
+    overlap: Annotated[
+        float, typer.Option(help="Share of a tile that the next one covers again; as long as the objects, or longer.")
+    ] = 200 / 1024,
     batch_size: Annotated[int, typer.Option(help="Tiles per forward pass.")] = 2,
     flips: Annotated[
         str, typer.Option(help="Views to put together: none,horizontal,vertical,both or some of them.")
@@ -30,14 +32,11 @@ def detect(
     ] = 0.1,
     merge_iou_threshold: Annotated[float, typer.Option(help="The same for objects of different tiles.")] = 0.1,
     max_detections: Annotated[int, typer.Option(help="The best that are kept per tile.")] = 2000,
-    bands: Annotated[str | None, typer.Option(help="Bands for red, green and blue, from 1, such as 4,3,2.")] = None,
-    percentiles: Annotated[
-        str, typer.Option(help="Of each band, to black and white, where values are not 8-bit.")
-    ] = "2,98",
-    value_range: Annotated[
-        str | None, typer.Option(help="Fixed values to black and white, such as 0,3000; in place of percentiles.")
-    ] = None,
+    bands: Bands = None,
+    percentiles: Percentiles = None,
+    value_range: ValueRange = None,
     nodata: Annotated[float | None, typer.Option(help="Value of pixels without data; by default the file's.")] = None,
+    maximum_pixels: MaximumPixels = None,
     device: Annotated[str | None, typer.Option(help="Such as cuda:1 or cpu; by default the first GPU.")] = None,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     resume: Annotated[
@@ -47,20 +46,19 @@ def detect(
 ) -> None:
     """Find oriented objects in whole scenes of any size; an object cut by a tile is found once.
 
-    - `s5-hf detect s5-vit-b-moe-det harbour.tif --task dota --out found`
-    - `s5-hf detect my-detector 'scenes/*.png' --tile 640 --overlap 120 --resume`
-    - `s5-hf detect my-detector test/images --formats dota --threshold 0.05 --out submission`
+    - `s5-hf detect s5-vit-b-moe-det harbour.tif --task dota --output found`
+    - `s5-hf detect my-detector 'scenes/*.png' --tile 640 --overlap 0.2 --resume`
+    - `s5-hf detect my-detector test/images --formats dota --threshold 0.05 --output submission`
 
     On several GPUs, a share of the scenes on each: `accelerate launch -m s5_hf.cli detect ...`.
     """
     from ..detection import TileSettings, detect_scenes
     from ..inference.segment_scenes import find_scenes
-    from ..preparation.rasters import Scaling
 
     results = detect_scenes(
         model,
         find_scenes(scenes),
-        out,
+        output,
         task=task,
         formats=words(formats),
         settings=TileSettings(
@@ -73,11 +71,10 @@ def detect(
             merge_iou_threshold=merge_iou_threshold,
             max_detections=max_detections,
         ),
-        bands=None if bands is None else [int(band) for band in numbers(bands, "--bands")],
-        scaling=Scaling(
-            pair(percentiles, "--percentiles"), None if value_range is None else pair(value_range, "--value-range")
-        ),
+        bands=band_numbers(bands),
+        scaling=scaling_of(percentiles, value_range),
         nodata=nodata,
+        maximum_pixels=maximum_pixels,
         device=device,
         precision=precision,
         resume=resume,

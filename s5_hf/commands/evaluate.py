@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .option_values import numbers, words
+
 
 def register(app: typer.Typer) -> None:
     """Add the command of this file to the command line."""
@@ -24,10 +26,10 @@ def evaluate_command(
     resize: Annotated[int | None, typer.Option(min=1, help="Resize images to this side in pixels, and back.")] = None,
     window: Annotated[int | None, typer.Option(min=1, help="Side of the sliding window in pixels.")] = None,
     stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows; half a window.")] = None,
-    flip: Annotated[
-        list[str] | None, typer.Option(help="A view: none, horizontal, vertical or both (repeatable).")
+    flips: Annotated[
+        str | None, typer.Option(help="Views to average over: none,horizontal,vertical,both or some of them.")
     ] = None,
-    scale: Annotated[list[float] | None, typer.Option(help="A factor of the image size (repeatable).")] = None,
+    scales: Annotated[str | None, typer.Option(help="Scales to average over, such as 0.75,1,1.25.")] = None,
     left_out: Annotated[list[str] | None, typer.Option(help="A class that means leave out (repeatable).")] = None,
     class_maps: Annotated[
         Path | None, typer.Option(help="Folder for the predictions as PNG, such as the LoveDA server takes.")
@@ -70,8 +72,8 @@ def evaluate_command(
         "resize": resize,
         "window": window,
         "stride": stride,
-        "flips": tuple(flip) if flip else None,
-        "scales": tuple(scale) if scale else None,
+        "flips": tuple(words(flips)) if flips else None,
+        "scales": tuple(numbers(scales, "--scales")) if scales else None,
     }
     results = run_evaluation(
         EvaluationSettings(

@@ -1,6 +1,31 @@
-"""Values of options that hold several words or numbers with commas between them."""
+"""Options that commands share, and values that hold several words or numbers separated by commas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ..preparation.rasters import Scaling
+
+Bands = Annotated[
+    str | None, typer.Option(metavar="R,G,B", help="Bands for red, green and blue, from 1, such as 4,3,2.")
+]
+Percentiles = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LOW,HIGH", help="Of each band, to black and white, where values are not 8-bit; 2,98 if not given."
+    ),
+]
+ValueRange = Annotated[
+    str | None,
+    typer.Option(metavar="LOW,HIGH", help="Fixed values to black and white, such as 0,3000; in place of percentiles."),
+]
+MaximumPixels = Annotated[
+    int | None,
+    typer.Option(min=1, help="Of a PNG, JPEG or the like, which is decoded as a whole; 1,000,000,000 if not given."),
+]
 
 
 def words(text: str) -> list[str]:
@@ -12,12 +37,12 @@ def numbers(text: str, option: str) -> list[float]:
     """The numbers of a list with commas.
 
     Raises:
-        typer.BadParameter: one of them is none.
+        typer.BadParameter: one of them is not a number.
     """
     try:
         return [float(word) for word in words(text)]
     except ValueError as error:
-        raise typer.BadParameter(f"{option} takes numbers with commas between them, got {text!r}") from error
+        raise typer.BadParameter(f"{option} takes numbers separated by commas, got {text!r}") from error
 
 
 def integers(text: str, option: str) -> list[int]:
@@ -33,12 +58,48 @@ def integers(text: str, option: str) -> list[int]:
 
 
 def pair(text: str, option: str) -> tuple[float, float]:
-    """Two numbers with a comma between them.
+    """Two numbers separated by a comma.
 
     Raises:
         typer.BadParameter: there are not two.
     """
     values = numbers(text, option)
     if len(values) != 2:
-        raise typer.BadParameter(f"{option} takes two numbers with a comma between them, got {text!r}")
+        raise typer.BadParameter(f"{option} takes two numbers separated by a comma, got {text!r}")
     return values[0], values[1]
+
+
+def band_numbers(text: str | None) -> tuple[int, ...] | None:
+    """The bands of `--bands`, whole numbers from 1; None if the option is not given.
+
+    Raises:
+        typer.BadParameter: one of them is not.
+    """
+    if text is None:
+        return None
+    try:
+        bands = tuple(int(word) for word in words(text))
+    except ValueError:
+        bands = ()
+    if not bands or min(bands) < 1:
+        raise typer.BadParameter(
+            f"--bands takes whole numbers from 1, separated by commas, such as 4,3,2; got {text!r}"
+        )
+    return bands
+
+
+def scaling_of(percentiles: str | None, value_range: str | None) -> Scaling | None:
+    """The scaling of `--percentiles` and `--value-range`; None if neither is given.
+
+    Raises:
+        typer.BadParameter: one of them is not two numbers.
+        ValueError: the numbers are out of range or do not rise.
+    """
+    from ..preparation.rasters import Scaling
+
+    if percentiles is None and value_range is None:
+        return None
+    return Scaling(
+        Scaling.percentiles if percentiles is None else pair(percentiles, "--percentiles"),
+        None if value_range is None else pair(value_range, "--value-range"),
+    )

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from .option_values import numbers, pair, words
+from .option_values import (
+    Bands,
+    MaximumPixels,
+    Percentiles,
+    ValueRange,
+    band_numbers,
+    numbers,
+    scaling_of,
+    words,
+)
 
 
 def predict(
@@ -23,14 +32,11 @@ def predict(
         str, typer.Option(help="Flips to average over: none,horizontal,vertical,both or some of them.")
     ] = "none",
     scales: Annotated[str, typer.Option(help="Scales to average over, such as 0.75,1,1.25.")] = "1",
-    bands: Annotated[str | None, typer.Option(help="Bands for red, green and blue, from 1, such as 4,3,2.")] = None,
-    percentiles: Annotated[
-        str, typer.Option(help="Of each band, to black and white, where values are not 8-bit.")
-    ] = "2,98",
-    value_range: Annotated[
-        str | None, typer.Option(help="Fixed values to black and white, such as 0,3000; in place of percentiles.")
-    ] = None,
+    bands: Bands = None,
+    percentiles: Percentiles = None,
+    value_range: ValueRange = None,
     nodata: Annotated[float | None, typer.Option(help="Value of pixels without data; by default the file's.")] = None,
+    maximum_pixels: MaximumPixels = None,
     device: Annotated[
         list[str] | None, typer.Option(help="Such as cuda:1 or cpu (repeatable); by default the first GPU.")
     ] = None,
@@ -62,7 +68,6 @@ def predict(
     On several GPUs, a share of the scenes on each: `accelerate launch -m s5_hf.cli predict ...`.
     """
     from ..inference import MapProducts, WindowSettings, find_scenes, segment_scenes
-    from ..preparation.rasters import Scaling
 
     results = segment_scenes(
         model,
@@ -87,11 +92,10 @@ def predict(
             minimum_area=minimum_area,
             simplify=simplify,
         ),
-        bands=None if bands is None else [int(band) for band in numbers(bands, "--bands")],
-        scaling=Scaling(
-            pair(percentiles, "--percentiles"), None if value_range is None else pair(value_range, "--value-range")
-        ),
+        bands=band_numbers(bands),
+        scaling=scaling_of(percentiles, value_range),
         nodata=nodata,
+        maximum_pixels=maximum_pixels,
         devices=device,
         precision=precision,
         compile_model=compile_model,

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .option_values import Bands, MaximumPixels, band_numbers
+
 
 def view(
     result: Annotated[
@@ -14,11 +16,10 @@ def view(
     image: Annotated[
         str | None, typer.Option(help="The scene; by default the one the class map was made from.")
     ] = None,
-    bands: Annotated[
-        str | None, typer.Option(help="Bands of the scene as red, green and blue, such as 4,3,2.")
-    ] = None,
+    bands: Bands = None,
     max_size: Annotated[int, typer.Option(help="Longer side of the embedded pictures in pixels.")] = 4096,
     title: Annotated[str | None, typer.Option(help="Heading; by default the name of the class map.")] = None,
+    maximum_pixels: MaximumPixels = None,
 ) -> None:
     """Write one HTML file that shows image and prediction with a divider between them, legend and areas.
 
@@ -29,23 +30,9 @@ def view(
     """
     from ..inference.viewer import write_viewer
 
-    report = write_viewer(result, output, image, parse_bands(bands), max_size, title)
+    report = write_viewer(result, output, image, band_numbers(bands), max_size, title, maximum_pixels)
     shown = "in full" if report.factor == 1 else f"reduced {report.factor} times"
     typer.echo(f"{report.path}: {report.size / 1e6:.1f} MB, the scene is shown {shown}")
-
-
-def parse_bands(text: str | None) -> list[int] | None:
-    """Numbers separated by commas.
-
-    Raises:
-        ValueError: for anything else.
-    """
-    if text is None:
-        return None
-    try:
-        return [int(number) for number in text.split(",")]
-    except ValueError as error:
-        raise ValueError(f"bands are numbers separated by commas, such as 4,3,2, got {text!r}") from error
 
 
 def register(app: typer.Typer) -> None:

@@ -48,7 +48,8 @@ class ScoreSettings:
             "background" if the model has one.
         pseudo_masks: whether to keep the predicted classes, as PNG, for `export`.
         nodata: pixels with this value in all channels do not count (black margins: 0).
-        corrupt_images: `"raise"`, or `"skip"` to note them in the scores and go on.
+        corrupt_images: those that cannot be read, or for which the model gives NaN: `"raise"`, or `"skip"` to note
+            them in the scores and go on.
         threads: that decode images, per process.
     """
 
@@ -102,6 +103,7 @@ def score(
     Raises:
         ValueError: if the folder holds scores that were made with other settings, images or another model.
         CorruptImageError: for an image that cannot be read, unless `corrupt_images="skip"`.
+        NonFiniteOutputError: for a patch for which the model gives NaN or infinity, unless `corrupt_images="skip"`.
     """
     settings, accelerator, output = settings or ScoreSettings(), accelerator or Accelerator(), Path(output)
     metadata = _metadata(segmenter, images, settings)

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from ..dataset_builders.errors import CorruptImageError, SampleError
+from ..inference.image_probabilities import NonFiniteOutputError
 from .entropy import PatchStatistics, patch_statistics
 from .patches import Patch, cut_patches
 from .segmenter import Segmenter
@@ -42,7 +43,8 @@ class PartScorer:
         background: class id that entropy leaves out.
         pseudo_masks: whether rows hold the predicted classes as PNG.
         nodata: pixels with this value in all channels do not count.
-        skip_corrupt: whether an image that cannot be read becomes a row with a `problem`, or raises.
+        skip_corrupt: whether an image that cannot be read, or for which the model gives NaN, becomes a row with a
+            `problem`, or raises.
     """
 
     segmenter: Segmenter
@@ -65,6 +67,7 @@ class PartScorer:
 
         Raises:
             CorruptImageError: for an image that cannot be read, unless `skip_corrupt`.
+            NonFiniteOutputError: for a patch for which the model gives NaN or infinity, unless `skip_corrupt`.
         """
         self._rows.clear()
         self._in_flight.clear()
@@ -160,6 +163,8 @@ class PartScorer:
         for index, (position, row) in enumerate(group):
             problem = None if finite[index] else _NOT_FINITE
             problem = _NO_DATA if valid_pixels[index] == 0 else problem
+            if problem == _NOT_FINITE and not self.skip_corrupt:
+                raise NonFiniteOutputError(f"the patch at row {row['top']}, column {row['left']} of {row['id']!r}")
             if problem is not None:
                 logger.warning("%s is left out: %s", row["id"], problem)
                 self._rows[position] = {**row, "problem": problem}

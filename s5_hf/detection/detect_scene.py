@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +15,13 @@ from transformers import PreTrainedModel
 
 from ..atomic import atomic_file
 from ..inference.array_scene import ArrayScene
+from ..inference.product_paths import require_absent, require_distinct
 from ..inference.scene_source import SceneSource, open_scene, scene_stem
+from ..inference.vector_files import require_vector_file
 from ..modeling.image_processing_s5 import to_channels_last
 from ..preparation.rasters import Scaling
-from .detection_geojson import write_geojson_detections
 from .detection_overlay import draw_detections
+from .detection_polygons import write_detection_polygons
 from .dota_results import write_task1_results
 from .scene_detections import MEMORY, SceneDetections, read_coco_detections, write_coco_detections
 from .scene_detector import SceneDetector
@@ -31,13 +33,14 @@ __all__ = ["FORMATS", "check_formats", "detect_scene", "detection_files"]
 
 FORMATS = {
     "json": "objects in COCO's layout, with oriented boxes (always written)",
-    "geojson": "polygons, in the CRS of the scene",
+    "geojson": "polygons in longitude and latitude",
+    "gpkg": "polygons in the CRS of the scene, as GeoPackage",
     "overlay": "a picture, reduced for big scenes",
     "dota": "DOTA's Task 1 text files, one per class for all scenes",
 }
 """What can be written, and what it is."""
 
-_ENDINGS = {"json": ".json", "geojson": ".geojson", "overlay": "_overlay.png"}
+_ENDINGS = {"json": ".json", "geojson": ".geojson", "gpkg": ".gpkg", "overlay": "_overlay.png"}
 
 
 def detect_scene(
@@ -50,6 +53,7 @@ def detect_scene(
     bands: Sequence[int] | None = None,
     scaling: Scaling | None = None,
     nodata: float | None = None,
+    maximum_pixels: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "fp32",
     resume: bool = False,
@@ -73,7 +77,7 @@ def detect_scene(
         task: of a model with several.
         settings: tiles, overlap, batches, flips and thresholds.
         formats: what to write, see `FORMATS`.
-        bands, scaling, nodata: how the scene is read; see `open_scene`. Not for pictures in memory.
+        bands, scaling, nodata, maximum_pixels: how the scene is read; see `open_scene`. Not for pictures in memory.
         device: where the network runs; the first GPU if there is one.
         precision: `"fp32"` or `"bf16"`.
         resume: go on with an interrupted run; the result is the same. A scene whose JSON file is there already is
@@ -83,11 +87,11 @@ def detect_scene(
         report: takes what the user should know, a line at a time.
 
     Raises:
-        FileExistsError: the results are there already, and neither `resume` nor `overwrite` is set.
+        FileExistsError: one of the files is there already, and neither `resume` nor `overwrite` is set.
         ImportError: a package of the extra `geo` is missing.
         OSError: a file cannot be read or written. Tiles that are finished are kept for `resume`.
         ValueError: an option is out of range, the model is no detector or lacks the task, or the bands do not fit.
-        RuntimeError: the outputs of the network are not finite.
+        NonFiniteOutputError: the outputs of the network are not finite; names the window.
     """
     settings = settings or TileSettings()
     check_formats(formats)
@@ -96,10 +100,12 @@ def detect_scene(
     if resume and files and files["json"].is_file():
         report(f"{files['json']} is there already")
         return read_coco_detections(files["json"])
-    if output is not None and not (overwrite or resume):
-        require_absent(files["json"], Path(output) / "Task1" if "dota" in formats else None)
+    if files:
+        require_distinct({name: files.values()})
+        if not overwrite:
+            require_new_results(files, output, formats, resume)
     detector = load_detector(model, task, device, precision)
-    with _open(image, len(detector.image_mean), bands, scaling, nodata) as scene:
+    with _open(image, len(detector.image_mean), bands, scaling, nodata, maximum_pixels) as scene:
         for note in scene.notes:
             report(note)
         journal = _open_journal(files["json"], scene, detector, settings, resume) if files else None
@@ -107,9 +113,10 @@ def detect_scene(
         if output is None:
             return found
         notes = [*found.notes]
-        if "geojson" in files:
-            notes.append(write_geojson_detections(found, files["geojson"]))
-            report(notes[-1])
+        for kind in ("geojson", "gpkg"):
+            if kind in files:
+                notes.append(write_detection_polygons(found, files[kind]))
+                report(notes[-1])
         if "overlay" in files:
             with atomic_file(files["overlay"]) as temporary:
                 draw_detections(found, scene).save(temporary, format="PNG")
@@ -125,13 +132,17 @@ def detection_files(scene: str | Path, output: str | Path, formats: Sequence[str
     """The files of one scene in a folder, by their kind; the JSON file is always among them.
 
     Raises:
+        ImportError: a package of the extra `geo` is missing.
         NotADirectoryError: the folder is a file.
     """
     folder = Path(output)
     if folder.is_file():
         raise NotADirectoryError(f"{folder} is a file; expected a folder for the results")
     wanted = [kind for kind in _ENDINGS if kind == "json" or kind in formats]
-    return {kind: folder / f"{scene_stem(scene)}{_ENDINGS[kind]}" for kind in wanted}
+    files = {kind: folder / f"{scene_stem(scene)}{_ENDINGS[kind]}" for kind in wanted}
+    if "gpkg" in files:
+        require_vector_file(files["gpkg"])
+    return files
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -142,20 +153,33 @@ def check_formats(formats: Sequence[str]) -> None:
         raise ValueError(f"unknown format {', '.join(map(repr, unknown)) or repr(formats)}. Known: {known}")
 
 
-def require_absent(*paths: Path | None) -> None:
-    """Raise a FileExistsError for the first path that exists."""
-    for path in paths:
-        if path is not None and path.exists():
-            raise FileExistsError(
-                f"{path} exists already; remove it, or choose overwrite (--overwrite) or resume (--resume)"
-            )
+def require_new_results(files: Mapping[str, Path], output: str | Path, formats: Sequence[str], resume: bool) -> None:
+    """Make sure that nothing is overwritten; a run that goes on may replace what it has left itself.
+
+    Args:
+        files: of the scene, from `detection_files`.
+        output: the folder, for DOTA's files.
+        formats: what is written.
+        resume: whether to go on with an interrupted run.
+
+    Raises:
+        FileExistsError: one of the files exists already.
+    """
+    if resume and (files["json"].exists() or _journal_path(files["json"]).exists()):
+        return
+    dota = [Path(output) / "Task1"] if "dota" in formats and not resume else []
+    require_absent([*files.values(), *dota])
 
 
 def _open_journal(
     result: Path, scene: SceneSource, detector: SceneDetector, settings: TileSettings, resume: bool
 ) -> TileJournal:
     fingerprint = f"{detector.fingerprint} {scene.fingerprint} {settings}"
-    return TileJournal(result.with_name(f".{result.name}.partial"), fingerprint, resume)
+    return TileJournal(_journal_path(result), fingerprint, resume)
+
+
+def _journal_path(result: Path) -> Path:
+    return result.with_name(f".{result.name}.partial")
 
 
 def _find(
@@ -198,13 +222,16 @@ def _open(
     bands: Sequence[int] | None,
     scaling: Scaling | None,
     nodata: float | None,
+    maximum_pixels: int | None,
 ) -> Iterator[SceneSource]:
     if isinstance(image, (str, Path)):
-        with open_scene(image, num_channels, bands, scaling, nodata) as scene:
+        with open_scene(image, num_channels, bands, scaling, nodata, maximum_pixels) as scene:
             yield scene
         return
-    if bands is not None or scaling is not None or nodata is not None:
-        raise ValueError("bands, scaling and nodata say how a file is read; a picture in memory is taken as it is")
+    if any(option is not None for option in (bands, scaling, nodata, maximum_pixels)):
+        raise ValueError(
+            "bands, scaling, nodata and maximum_pixels say how a file is read; a picture in memory is taken as it is"
+        )
     yield ArrayScene(to_channels_last(image, num_channels), MEMORY)
 
 

@@ -9,8 +9,9 @@ from accelerate.utils import gather_object
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from ..inference.scene_source import scene_stem
-from .detect_scene import check_formats, detect_scene, detection_files
+from ..inference.image_probabilities import NonFiniteOutputError
+from ..inference.product_paths import require_distinct
+from .detect_scene import check_formats, detect_scene, detection_files, require_new_results
 from .dota_results import write_task1_results
 from .scene_detections import SceneDetections
 from .scene_detector import SceneDetector
@@ -52,19 +53,23 @@ def detect_scenes(
         The results of this process, in the order of the scenes.
 
     Raises:
-        FileExistsError: results are there already, and neither `resume` nor `overwrite` is set.
+        FileExistsError: one of the files is there already, and neither `resume` nor `overwrite` is set; nothing has
+            been done then.
         RuntimeError: scenes failed; the message names them all.
-        ValueError: two scenes have the same name, or as `detect_scene`.
+        ValueError: two scenes have the same name, a scene would be replaced, or as `detect_scene`.
     """
     check_formats(formats)
-    _require_different_names(sources)
-    if not (resume or overwrite):
-        _require_absent(sources, output)
+    files = {source: detection_files(source, output, formats) for source in sources}
+    require_distinct({source: made.values() for source, made in files.items()})
     # A process that is done waits for the others, however long: torchrun ends them all when one fails.
     state = PartialState(timeout=timedelta(days=30))
     if device is None and state.num_processes > 1:
         device = str(state.device)
     own = sources[state.process_index :: state.num_processes]
+    if not overwrite:
+        for source in own:
+            require_new_results(files[source], output, formats, resume)
+    state.wait_for_everyone()  # nobody begins before all have looked
     detector = load_detector(model, task, device, precision) if own else None
     kinds = [kind for kind in formats if kind != "dota"]
     results, failures = [], []
@@ -83,7 +88,7 @@ def detect_scenes(
                     **options,
                 )
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, NonFiniteOutputError) as error:
             if len(sources) == 1:
                 raise
             failures.append(f"{source}: {error}")
@@ -96,22 +101,3 @@ def detect_scenes(
     if failures:
         raise RuntimeError(f"{len(failures)} of {len(own)} scenes failed:\n" + "\n".join(failures))
     return results
-
-
-def _require_different_names(sources: Sequence[str | Path]) -> None:
-    names: dict[str, str | Path] = {}
-    for source in sources:
-        stem = scene_stem(source)
-        if stem in names:
-            raise ValueError(f"{names[stem]} and {source} would both become {stem}.json; give them in two runs")
-        names[stem] = source
-
-
-def _require_absent(sources: Sequence[str | Path], output: str | Path) -> None:
-    paths = [detection_files(source, output, ())["json"] for source in sources]
-    taken = [path for path in paths if path.exists()]
-    if taken:
-        raise FileExistsError(
-            f"{taken[0]} exists already ({len(taken)} of {len(paths)} scenes); choose resume (--resume) to leave what "
-            "is done, or overwrite (--overwrite)"
-        )

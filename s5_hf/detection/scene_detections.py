@@ -42,7 +42,7 @@ class SceneDetections:
         labels: int64 `(n,)`, class ids.
         crs, transform: of rasterio; None where the scene has none.
         notes: what the user should know, a sentence each.
-        files: what was written, by its kind: `json`, `geojson`, `overlay`.
+        files: what was written, by its kind: `json`, `geojson`, `gpkg`, `overlay`.
     """
 
     name: str

@@ -44,5 +44,8 @@ class SceneDetector(Protocol):
 
         Returns:
             Per image its objects, in pixels of the image. Boxes may reach beyond it.
+
+        Raises:
+            NonFiniteOutputError: the network gives NaN or infinity; has the index of the image in the batch.
         """
         ...

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ..inference.scene_segmenter import normalize_pixels
+from ..inference.image_probabilities import NonFiniteOutputError
+from ..inference.normalization import normalize_pixels
 from ..inference.scene_source import SceneSource
 from ..inference.test_time_augmentation import FLIPS, check_augmentations
 from ..inference.window_batches import prefetch, window_batches
@@ -19,16 +21,21 @@ from .scene_detector import Detections, SceneDetector
 from .tile_journal import TileJournal
 from .tile_merging import merge_tiles
 
-__all__ = ["TileSettings", "detect_objects", "detect_with_flips", "tile_grid"]
+__all__ = ["PUBLISHED_OVERLAP", "TileSettings", "detect_objects", "detect_with_flips", "tile_grid"]
+
+PUBLISHED_OVERLAP = 200 / 1024
+"""The share of a tile that the release's DOTA tiles have in common."""
 
 
 @dataclass(frozen=True)
 class TileSettings:
-    """How a scene is cut, and which objects are kept. Tile and overlap are the published ones for DOTA.
+    """How a scene is cut, and which objects are kept. Tile and overlap are the published ones for DOTA (200 of 1024
+    pixels).
 
     Attributes:
         tile: side of a tile in pixels. A scene that is smaller is one tile of its own size.
-        overlap: pixels that neighbouring tiles share; objects up to about this length are whole in some tile.
+        overlap: share of a tile that the next one covers again, 0 to below 1, rounded to whole pixels; objects up to
+            about this length are whole in some tile.
         batch_size: tiles per forward pass.
         flips: views of a tile whose objects are put together: none, horizontal, vertical, both.
         threshold: least score, exclusive. The published 0.05 is for average precision; maps want more.
@@ -43,7 +50,7 @@ class TileSettings:
     """
 
     tile: int = 1024
-    overlap: int = 200
+    overlap: float = PUBLISHED_OVERLAP
     batch_size: int = 2
     flips: Sequence[str] = ("none",)
     threshold: float = 0.3
@@ -56,18 +63,25 @@ class TileSettings:
         for name in ("tile", "batch_size", "max_detections"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.overlap < self.tile:
-            raise ValueError(f"overlap must be in 0..{self.tile - 1}, below the tile, got {self.overlap}")
+        if not 0 <= self.overlap < 1:
+            raise ValueError(
+                f"overlap must be a share of the tile, 0 to below 1, such as 0.2; got {self.overlap:g} (in pixels? "
+                "divide by the tile)"
+            )
         for name in ("threshold", "iou_threshold", "merge_iou_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in 0..1, got {getattr(self, name)}")
+
+    @property
+    def stride(self) -> int:
+        """Pixels from tile to tile."""
+        return max(1, self.tile - round(self.tile * self.overlap))
 
 
 def tile_grid(height: int, width: int, settings: TileSettings) -> WindowGrid:
     """The tiles over a scene; the last ones are shifted back to end at its border."""
     window = min(settings.tile, height), min(settings.tile, width)
-    stride = settings.tile - settings.overlap
-    return WindowGrid.over(height, width, window, (min(stride, window[0]), min(stride, window[1])))
+    return WindowGrid.over(height, width, window, (min(settings.stride, window[0]), min(settings.stride, window[1])))
 
 
 def detect_objects(
@@ -91,6 +105,9 @@ def detect_objects(
 
     Returns:
         float64 boxes, float32 scores and labels on the CPU, best first.
+
+    Raises:
+        NonFiniteOutputError: the network gives NaN or infinity; names the window.
     """
     grid = tile_grid(scene.height, scene.width, settings)
     done, tiles = (0, {}) if journal is None else (journal.done, dict(journal.tiles))
@@ -98,7 +115,9 @@ def detect_objects(
     for batch in prefetch(window_batches(scene, grid, settings.batch_size, len(detector.image_mean), done)):
         found: list[Detections] = []
         if batch.indices:
-            found = detect_with_flips(detector, normalize_pixels(batch.pixels, detector), settings)
+            pixel_values = normalize_pixels(batch.pixels, detector)
+            place = partial(_describe, grid, batch.indices, scene.name)
+            found = detect_with_flips(detector, pixel_values, settings, place)
         new = dict(zip(batch.indices, found, strict=True))
         tiles |= new
         if journal is not None:
@@ -111,12 +130,26 @@ def detect_objects(
     return merge_tiles(together, origins, grid, (scene.height, scene.width), settings.merge_iou_threshold)
 
 
-def detect_with_flips(detector: SceneDetector, pixel_values: Tensor, settings: TileSettings) -> list[Detections]:
+def detect_with_flips(
+    detector: SceneDetector, pixel_values: Tensor, settings: TileSettings, place: Callable[[int], str]
+) -> list[Detections]:
     """The objects in each of several images, from all views; on the CPU.
 
     An object that several views show is there once, with the box and the score of the view that is surest.
+
+    Args:
+        detector: the network.
+        pixel_values: normalised images `(batch, channels, height, width)`.
+        settings: flips and thresholds.
+        place: names an image by its index in the batch, for errors.
+
+    Raises:
+        NonFiniteOutputError: the network gives NaN or infinity; names the image.
     """
-    views = [_detect_flipped(detector, pixel_values, flip, settings) for flip in settings.flips]
+    try:
+        views = [_detect_flipped(detector, pixel_values, flip, settings) for flip in settings.flips]
+    except NonFiniteOutputError as error:
+        raise NonFiniteOutputError(place(error.index), error.index) from error
     if len(views) == 1:
         return views[0]
     return [_best_of(found, settings) for found in zip(*views, strict=True)]
@@ -129,8 +162,11 @@ def _detect_flipped(
     axes = FLIPS[flip]
     images = pixel_values.flip(axes) if axes else pixel_values
     results = []
-    for found in detector.detect(images, settings.threshold, settings.iou_threshold, settings.max_detections):
+    detected = detector.detect(images, settings.threshold, settings.iou_threshold, settings.max_detections)
+    for index, found in enumerate(detected):
         boxes = found["boxes"].cpu().double()
+        if not (boxes.isfinite().all() and found["scores"].isfinite().all()):
+            raise NonFiniteOutputError(f"image {index} of a batch", index)
         boxes = flip_boxes_horizontally(boxes, width) if 3 in axes else boxes
         boxes = flip_boxes_vertically(boxes, height) if 2 in axes else boxes
         results.append({"boxes": boxes, "scores": found["scores"].cpu().float(), "labels": found["labels"].cpu()})
@@ -141,6 +177,10 @@ def _best_of(views: Sequence[Detections], settings: TileSettings) -> Detections:
     found = {name: torch.cat([view[name] for view in views]) for name in views[0]}
     kept = batched_rotated_nms(found["boxes"], found["scores"], found["labels"], settings.iou_threshold)
     return {name: values[kept[: settings.max_detections]] for name, values in found.items()}
+
+
+def _describe(grid: WindowGrid, indices: Sequence[int], scene: str, index: int) -> str:
+    return grid.describe(indices[index], scene)
 
 
 def _moved(found: Detections, left: int, top: int) -> Detections:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoImageProcessor, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING
 
-from ..curation.segmenter import PRECISIONS, model_fingerprint
 from ..hub.model_folder import require_model_folder
-from ..inference.torch_segmenter import default_device, processor_normalization
+from ..inference.devices import default_device, usable_device
+from ..inference.image_probabilities import NonFiniteOutputError
+from ..inference.normalization import require_normalization
+from ..inference.torch_segmenter import PRECISIONS, load_network, model_fingerprint
 from ..modeling import S5DetectionConfig, S5ForOrientedObjectDetection
 from ..modeling.detection_post_processing import find_objects
 from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
@@ -35,7 +37,8 @@ class TorchDetector:
         precision: `"fp32"`, or `"bf16"` for autocast.
 
     Raises:
-        ValueError: for an unknown precision, or a task that is missing or not the model's to have.
+        ValueError: for an unknown precision, a device that is not there, a normalisation that divides by 0, or a
+            task that is missing or not the model's to have.
     """
 
     def __init__(
@@ -51,11 +54,12 @@ class TorchDetector:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
         self.task = choose_task(model.config.tasks, task)
         self.name = model.config.name_or_path or type(model).__name__
+        require_normalization(image_mean, image_std, self.name)
+        self.device = usable_device(device)
         if len(model.config.tasks) > 1:
             model = model.merge_experts(self.task)
         self.labels = tuple(model.config.tasks[self.task])
-        self.model = model.eval().to(device)
-        self.device = torch.device(device)
+        self.model = model.eval().to(self.device)
         self.image_mean, self.image_std = tuple(image_mean), tuple(image_std)
         self.precision = precision
 
@@ -71,15 +75,15 @@ class TorchDetector:
         """The objects in normalised images; see `SceneDetector`.
 
         Raises:
-            RuntimeError: the network gives numbers that are not finite.
+            NonFiniteOutputError: the network gives NaN or infinity; has the index of the image in the batch.
         """
         autocast = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
         with autocast:
             outputs = self.model(pixel_values=pixel_values)
         found = []
-        for logits, boxes in zip(outputs.logits, outputs.pred_boxes, strict=True):
+        for index, (logits, boxes) in enumerate(zip(outputs.logits, outputs.pred_boxes, strict=True)):
             if not (logits.isfinite().all() and boxes.isfinite().all()):
-                raise RuntimeError(f"the outputs of {self.name} are not finite (precision {self.precision})")
+                raise NonFiniteOutputError(f"image {index} of a batch", index)
             found.append(find_objects(logits, boxes, threshold, iou_threshold, max_detections))
         return found
 
@@ -101,22 +105,22 @@ def load_detector(
 
     Raises:
         OSError: there is no such model, or it has no image processor.
-        ValueError: the model is no oriented detector, or as `TorchDetector`.
+        ValueError: the model is no oriented detector, or as `load_network` and `TorchDetector`.
     """
     if isinstance(model, (str, Path)):
         if str(model).endswith(".onnx"):
             raise ValueError(f"{model}: exported files hold segmentation models; give the folder of the detector")
         require_model_folder(model)
         require_detector(AutoConfig.from_pretrained(model), str(model))
-        mean, std = processor_normalization(AutoImageProcessor.from_pretrained(model))
-        network = S5ForOrientedObjectDetection.from_pretrained(model)
-        return TorchDetector(network, task, mean, std, device or default_device(), precision)
-    if isinstance(model, PreTrainedModel):
+    elif isinstance(model, PreTrainedModel):
         require_detector(model.config, type(model).__name__)
-        return TorchDetector(model, task, device=device or default_device(), precision=precision)
-    if task is not None or device is not None or precision != "fp32":
+    elif task is not None or device is not None or precision != "fp32":
         raise ValueError(f"task, device and precision are options of networks; {type(model).__name__} is none")
-    return model
+    else:
+        return model
+    device = usable_device(device or default_device())
+    network, mean, std = load_network(model, S5ForOrientedObjectDetection)
+    return TorchDetector(network, task, mean, std, device, precision)
 
 
 def require_detector(config: PretrainedConfig, name: str) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
@@ -19,7 +18,7 @@ from ..detection.patch_merging import merge_patches
 from ..detection.scene_detector import Detections, SceneDetector
 from ..detection.tile_detection import detect_objects, detect_with_flips
 from ..inference.array_scene import ArrayScene
-from ..inference.scene_segmenter import normalize_pixels
+from ..inference.normalization import channels_first, normalize_pixels
 from ..modeling.detection_post_processing import scale_boxes
 from ..modeling.image_processing_s5 import resize_image, to_channels_last
 from .data import EvaluationData
@@ -85,7 +84,7 @@ def judge_detections(
     Raises:
         FileExistsError: the folder for the result files is taken.
         ValueError: two samples have one id, or there are neither objects to compare with nor `detections`.
-        RuntimeError: the outputs of the network are not finite.
+        NonFiniteOutputError: the outputs of the network are not finite; names the image and the window.
     """
     from ..metrics import OrientedAveragePrecision  # `evaluate` takes its time
 
@@ -145,8 +144,8 @@ def _detect(
     tiles = protocol.tiles(batch_size)
     pixels = [_resized(image.pixels, protocol.resize) for image in group]
     if protocol.window is None:
-        stacked = torch.from_numpy(np.ascontiguousarray(np.stack(pixels).transpose(0, 3, 1, 2)))
-        results = detect_with_flips(detector, normalize_pixels(stacked, detector), tiles)
+        stacked = normalize_pixels(channels_first(np.stack(pixels)), detector)
+        results = detect_with_flips(detector, stacked, tiles, lambda index: repr(group[index].name))
     else:
         scenes = [ArrayScene(array, image.name) for array, image in zip(pixels, group, strict=True)]
         results = [detect_objects(scene, detector, tiles) for scene in scenes]

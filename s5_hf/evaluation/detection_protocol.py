@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..dataset_builders.registry import DatasetEntry
-from ..detection.tile_detection import TileSettings
+from ..detection.tile_detection import PUBLISHED_OVERLAP, TileSettings
 
 __all__ = ["DETECTION_PROTOCOLS", "DetectionProtocol", "choose_detection_protocol"]
 
@@ -21,7 +21,6 @@ DETECTION_PROTOCOLS = {
 """Names of the protocols, and what they mean."""
 
 DEFAULT_SIDE = 1024
-DEFAULT_OVERLAP_SHARE = 200 / 1024
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class DetectionProtocol:
             raise ValueError(f"stride {self.stride} needs a window, which this protocol does not have")
         if self.window is not None:
             if self.stride is None:
-                object.__setattr__(self, "stride", self.window - int(self.window * DEFAULT_OVERLAP_SHARE))
+                object.__setattr__(self, "stride", TileSettings(self.window, PUBLISHED_OVERLAP).stride)
             if not 1 <= self.stride <= self.window:
                 raise ValueError(f"stride must be in 1..{self.window}, the side of the window, got {self.stride}")
         self.tiles(batch_size=1)
@@ -74,7 +73,7 @@ class DetectionProtocol:
         window = self.window or DEFAULT_SIDE
         return TileSettings(
             tile=window,
-            overlap=window - (self.stride or window),
+            overlap=1 - (self.stride or window) / window,
             batch_size=batch_size,
             flips=self.flips,
             threshold=self.threshold,

@@ -10,11 +10,11 @@ from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING
 
 from ..atomic import require_absent
-from ..curation.segmenter import Segmenter
 from ..dataset_builders.registry import get_entry
 from ..detection.patch_merging import are_patches
 from ..detection.torch_detector import load_detector
 from ..hub.model_folder import require_model_folder
+from ..inference.torch_segmenter import load_segmenters
 from ..modeling import S5DetectionConfig
 from ..official_tasks import DETECTION_TASKS
 from .data import check_classes, load_evaluation_data
@@ -132,17 +132,18 @@ def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -
     tasks = getattr(AutoConfig.from_pretrained(settings.model), "tasks", {})
     same_name = settings.dataset.removeprefix("s5-")
     task = same_name if settings.task is None and len(tasks) > 1 and same_name in tasks else settings.task
-    segmenter = Segmenter.from_pretrained(settings.model, task, settings.precision, accelerator.device)
+    (segmenter,) = load_segmenters(settings.model, task, (accelerator.device,), settings.precision)
+    labels = [segmenter.id2label[index] for index in range(segmenter.num_labels)]
     with accelerator.main_process_first():  # it prepares the data, the others find it prepared
         data = load_evaluation_data(
             settings.dataset,
             settings.split,
             settings.data_dir,
-            segmenter.labels,
+            labels,
             settings.options,
             settings.left_out,
         )
-    check_classes(segmenter.labels, data, settings.by_position)
+    check_classes(labels, data, settings.by_position)
     counts = count_segmentation(segmenter, data, protocol, accelerator, settings.loop)
     return SegmentationResults(
         model=settings.model,

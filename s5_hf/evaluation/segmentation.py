@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from ..curation.segmenter import Segmenter
+from ..inference.scene_segmenter import SceneSegmenter
 from ..metrics import SegmentationCounts
 from .class_maps import class_map_names, open_class_maps, write_class_map
 from .data import EvaluationData, EvaluationImage, EvaluationImages
@@ -51,7 +51,7 @@ class LoopSettings:
 
 
 def count_segmentation(
-    segmenter: Segmenter,
+    segmenter: SceneSegmenter,
     data: EvaluationData,
     protocol: Protocol,
     accelerator: Accelerator,
@@ -68,7 +68,7 @@ def count_segmentation(
     Raises:
         ValueError: if a mask has another size than its image or holds a value that is no class, or there are neither
             masks nor `class_maps`.
-        RuntimeError: if the model's outputs are not finite; names the image.
+        NonFiniteOutputError: if the model's outputs are not finite; names the image and the window.
     """
     settings = settings or LoopSettings()
     images = EvaluationImages(data, len(segmenter.image_mean))
@@ -93,13 +93,10 @@ def count_segmentation(
     return counts.reduce(accelerator)
 
 
-def _predict(segmenter: Segmenter, group: Sequence[EvaluationImage], protocol: Protocol) -> torch.Tensor:
+def _predict(segmenter: SceneSegmenter, group: Sequence[EvaluationImage], protocol: Protocol) -> torch.Tensor:
     """Class ids `(images, height, width)` of images of one size."""
-    probabilities = class_probabilities(segmenter, np.stack([image.pixels for image in group]), protocol)
-    finite = probabilities.flatten(1).isfinite().all(dim=1).tolist()
-    if not all(finite):
-        raise RuntimeError(f"the model's outputs for {group[finite.index(False)].name!r} are not finite")
-    return probabilities.argmax(dim=1)
+    names = [image.name for image in group]
+    return class_probabilities(segmenter, np.stack([image.pixels for image in group]), protocol, names).argmax(dim=1)
 
 
 def image_groups(images: Dataset[ImageT], settings: LoopSettings, accelerator: Accelerator) -> Iterator[list[ImageT]]:

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoImageProcessor
 
+from ..hub.model_check import load_checked, require_finite_weights
 from ..hub.model_folder import require_model_folder
+from ..inference.normalization import processor_normalization
 from ..modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
 from .metadata import ExportMetadata
 from .onnx_file import open_onnx, require_onnx, write_onnx
@@ -69,7 +71,8 @@ def export_model(
     Raises:
         FileNotFoundError: if there is no such model folder.
         ImportError: if ONNX packages are missing.
-        ValueError: for an unknown format or task, a missing task, a wrong ending, or a model of another kind.
+        ValueError: for an unknown format or task, a missing task, a wrong ending, a model of another kind, weights
+            that are missing or not finite, or a normalisation that divides by 0.
         RuntimeError: if the file does not give the model's logits.
     """
     output = Path(output)
@@ -79,8 +82,12 @@ def export_model(
     if not isinstance(model, S5ForSemanticSegmentation):
         name, model = model, _load(model)
         processor = processor or _processor_of(name)
+    else:
+        name = type(model).__name__
+        require_finite_weights(model, name)
+    mean, std = processor_normalization(processor or S5ImageProcessor(), name)
     dense = model.merge_experts(task).cpu().float().eval()
-    metadata = ExportMetadata.of(dense, processor or S5ImageProcessor())
+    metadata = ExportMetadata.of(dense, mean, std)
     graph = SizeFreeGraph(dense)
 
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +147,7 @@ def _load(name: str | Path) -> S5ForSemanticSegmentation:
     config = AutoConfig.from_pretrained(name)
     if not isinstance(config, S5SegmentationConfig):
         raise ValueError(f"{name} is a {config.model_type!r} model, expected a segmenter of this package")
-    return S5ForSemanticSegmentation.from_pretrained(name)
+    return load_checked(S5ForSemanticSegmentation, name)
 
 
 def _processor_of(name: str | Path) -> S5ImageProcessor | None:

@@ -1,10 +1,10 @@
 """What an exported file says about itself."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
-from ..modeling import S5ForSemanticSegmentation, S5ImageProcessor
+from ..modeling import S5ForSemanticSegmentation
 from ..palettes import default_palette
 from ..version import __version__
 
@@ -33,16 +33,18 @@ class ExportMetadata:
     version: str = __version__
 
     @classmethod
-    def of(cls, dense: S5ForSemanticSegmentation, processor: S5ImageProcessor) -> "ExportMetadata":
-        """The metadata of a dense model and its image processor."""
+    def of(
+        cls, dense: S5ForSemanticSegmentation, image_mean: Sequence[float], image_std: Sequence[float]
+    ) -> "ExportMetadata":
+        """The metadata of a dense model and its normalisation on the scale 0..1."""
         ((task, labels),) = dense.config.tasks.items()
         return cls(
             task=task,
             labels=tuple(labels),
             palette=tuple(default_palette(len(labels))),
-            image_mean=tuple(float(value) for value in processor.image_mean),
-            image_std=tuple(float(value) for value in processor.image_std),
-            rescale_factor=float(processor.rescale_factor),
+            image_mean=tuple(map(float, image_mean)),
+            image_std=tuple(map(float, image_std)),
+            rescale_factor=1 / 255,
             size_multiple=dense.backbone.config.patch_size,
         )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from ..inference.normalization import require_normalization
 from .metadata import ExportMetadata
 from .onnx_file import INPUT, OUTPUT, open_session
 
@@ -28,7 +29,7 @@ class OnnxSegmenter:
     Raises:
         FileNotFoundError: if there is no such file.
         ImportError: if onnxruntime is missing.
-        ValueError: if it is no ONNX file, or not one of this package.
+        ValueError: if it is no ONNX file, not one of this package, or has a normalisation that divides by 0.
     """
 
     def __init__(self, path: str | Path, providers: Sequence[str] | None = None) -> None:
@@ -41,6 +42,7 @@ class OnnxSegmenter:
         scale = 255 * self.metadata.rescale_factor
         self.image_mean = tuple(value / scale for value in self.metadata.image_mean)
         self.image_std = tuple(value / scale for value in self.metadata.image_std)
+        require_normalization(self.image_mean, self.image_std, path)
         self.device = torch.device("cpu")
         self.fingerprint = _digest(Path(path))
 

@@ -19,6 +19,7 @@ from PIL import Image
 
 from ..palettes import Color, default_palette
 from ..preparation.rasters import unlimited_pixels
+from .decoded_pixels import MAXIMUM_PIXELS, require_decodable
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -123,21 +124,26 @@ class ClassMap:
 
 
 @contextmanager
-def open_class_map(path: str | Path) -> Iterator[ClassMap]:
+def open_class_map(path: str | Path, maximum_pixels: int | None = None) -> Iterator[ClassMap]:
     """Open a class map: a PNG with Pillow, decoded as a whole; anything else with rasterio, row by row.
+
+    Args:
+        path: the file.
+        maximum_pixels: of a PNG, against files that claim to be huge; `MAXIMUM_PIXELS` if left out.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ImportError: if the file needs rasterio, which is not installed.
         OSError: if it cannot be read as an image.
-        ValueError: if it is no class map (one band of integers), or its sidecar is damaged.
+        ValueError: if it is not a class map (one band of integers), its sidecar is damaged, or it is too large to be
+            decoded as a whole.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no class map {path}")
     sidecar = _read_sidecar(path)
     if _is_png(path):
-        with _PngReader(path) as png:
+        with _PngReader(path, MAXIMUM_PIXELS if maximum_pixels is None else maximum_pixels) as png:
             yield ClassMap(path, png, sidecar)
     else:
         with _open_with_rasterio(path) as dataset:
@@ -184,10 +190,15 @@ class _PngReader:
 
     crs, transform, nodata = None, None, None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, maximum_pixels: int) -> None:
         self._path = path
         with unlimited_pixels():
             self._image = Image.open(path)
+        try:
+            require_decodable(self._image, path, maximum_pixels)
+        except ValueError:
+            self._image.close()
+            raise
         if self._image.mode not in ("1", "L", "P", "I", "I;16"):
             mode = self._image.mode
             self._image.close()

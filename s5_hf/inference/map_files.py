@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rasterio.crs import CRS
     from rasterio.io import DatasetReader, DatasetWriter
 
-__all__ = ["BLOCK_SIDE", "GeoTiffMap", "MapFile", "MapLayout", "PngMap", "is_geotiff", "open_map"]
+__all__ = ["BLOCK_SIDE", "GeoTiffMap", "MapFile", "MapLayout", "PngMap", "is_geotiff", "map_paths", "open_map"]
 
 BLOCK_SIDE = 512
 """Side of the tiles of a GeoTIFF, and rows per block of writing."""
@@ -178,13 +178,10 @@ class PngMap:
         for name, text in self._layout.tags.items():
             information.add_text(name, text)
         files = []
-        for index, name in enumerate(self._layout.bands):
+        for index, final in enumerate(map_paths(self._final, self._layout.bands)):
             image = Image.fromarray(self._pixels[index])
-            final = self._final
             if self._layout.palette is not None:
                 image.putpalette(_palette_bytes(self._layout.palette))
-            elif len(self._layout.bands) > 1:
-                final = final.with_name(f"{final.stem}_{index}_{_file_name(name)}.png")
             temporary = self._temporary.with_name(f"{self._temporary.stem}_{index}.png")
             options = {} if self._layout.palette is None else {"transparency": NO_DATA}
             image.save(temporary, format="PNG", pnginfo=information, **options)
@@ -197,6 +194,13 @@ def open_map(folder: Path, final: Path, layout: MapLayout) -> MapFile:
     if is_geotiff(final):
         return GeoTiffMap(folder / f"{final.stem}.tif", final, layout)
     return PngMap(folder / f"{final.stem}.raw", final, layout)
+
+
+def map_paths(final: Path, bands: Sequence[str]) -> list[Path]:
+    """The files of a map called `final`: one, but of several bands as PNG a picture each, with number and name."""
+    if is_geotiff(final) or len(bands) == 1:
+        return [final]
+    return [final.with_name(f"{final.stem}_{index}_{_file_name(name)}.png") for index, name in enumerate(bands)]
 
 
 def _palette_bytes(palette: Palette) -> list[int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .class_maps import ClassMap, open_class_map
-from .polygon_files import VectorWriter, polygon_writer
+from .vector_files import VectorWriter, require_vector_file, vector_file
 
 if TYPE_CHECKING:
     from shapely import Polygon
@@ -28,6 +27,7 @@ __all__ = ["ClassPolygon", "ground_area", "trace_polygons", "write_polygons"]
 _EARTH_RADIUS = 6371007.2  # metres; the sphere with the area of the WGS84 ellipsoid
 _BAND_PIXELS = 2**24
 _BATCH = 512
+_FIELDS = {"class_id": int, "label": str, "area": float}
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def write_polygons(
     classes: Sequence[str | int] | None = None,
     minimum_area: float = 0.0,
     simplify: float | None = None,
+    maximum_pixels: int | None = None,
 ) -> dict[str, int]:
     """Write the regions of a class map as polygons with the fields `class_id`, `label` and `area`.
 
@@ -65,6 +66,7 @@ def write_polygons(
         simplify: how far an outline may move, in units of the map; 0 keeps the outlines of the pixels, None is the
             side of one pixel. Every outline stays free of self-intersections; outlines of neighbours are simplified
             one by one and may overlap or part by as much.
+        maximum_pixels: of a PNG, which is decoded as a whole; as `open_class_map` takes it.
 
     Returns:
         The number of polygons by class name, in the order of the ids; 0 for a chosen class without any.
@@ -81,20 +83,17 @@ def write_polygons(
             raise ValueError(f"{name} must not be negative, got {value}")
     _require_geo()
     output_path = Path(output_path)
-    with open_class_map(class_map_path) as class_map:
+    require_vector_file(output_path)
+    with open_class_map(class_map_path, maximum_pixels) as class_map:
         if labels is not None:
             class_map.set_labels(labels)
         chosen = None if classes is None else class_map.find_classes(classes)
         tolerance = _pixel_side(class_map) if simplify is None else simplify
         counts = dict.fromkeys(chosen or class_map.id2label, 0)
-        open_writer = polygon_writer(output_path)  # a wrong suffix shows before anything is read
-        with _folder_beside(output_path) as folder:
-            written = Path(folder) / output_path.name
-            with open_writer(written, class_map.crs, class_map.transform is not None) as writer:
-                for batch in _batches(trace_polygons(class_map, chosen, progress=True), _BATCH):
-                    for class_id in _write_batch(writer, batch, class_map, minimum_area, tolerance):
-                        counts[class_id] = counts.get(class_id, 0) + 1
-            written.replace(output_path)
+        with vector_file(output_path, class_map.crs, class_map.transform is not None, "polygons", _FIELDS) as writer:
+            for batch in _batches(trace_polygons(class_map, chosen, progress=True), _BATCH):
+                for class_id in _write_batch(writer, batch, class_map, minimum_area, tolerance):
+                    counts[class_id] = counts.get(class_id, 0) + 1
         return {class_map.label_of(class_id): counts[class_id] for class_id in sorted(counts)}
 
 
@@ -200,7 +199,8 @@ def _write_batch(
     kept = shapely.is_valid(simplified) & ~shapely.is_empty(simplified)
     outlines = np.where(kept, simplified, outlines)
     labels = [class_map.label_of(int(class_id)) for class_id in class_ids]
-    writer.write(outlines, class_ids, labels, areas[large])
+    fields = {"class_id": class_ids.tolist(), "label": labels, "area": areas[large].round(3).tolist()}
+    writer.write([_rings(outline) for outline in outlines], fields)
     return class_ids.tolist()
 
 
@@ -241,10 +241,9 @@ def _batches(regions: Iterator[ClassPolygon], size: int) -> Iterator[list[ClassP
         yield batch
 
 
-def _folder_beside(path: Path) -> tempfile.TemporaryDirectory[str]:
-    """A temporary folder beside a file: GDAL wants the right suffix and writes a journal next to the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+def _rings(outline: Polygon) -> list[np.ndarray]:
+    """The shell of a polygon and its holes."""
+    return [np.asarray(ring.coords) for ring in (outline.exterior, *outline.interiors)]
 
 
 def _require_geo() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import numpy as np
 
 from ..preparation.crops import window_starts
 from ..preparation.rasters import Scaling
-from .scene_source import is_remote, require_bands
+from .scene_source import default_bands, is_remote, require_bands
 from .value_scaling import ByteScaling
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ _MEGABYTE = 2**20
 # No search for files beside the scene; and no HEAD requests, which signed URLs refuse.
 _REMOTE_OPTIONS = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "CPL_VSIL_CURL_USE_HEAD": "NO"}
 
+# Seconds for a connection, and for how long a server may send fewer bytes per second before it is given up. A variable
+# of that name in the environment counts instead; GDAL_HTTP_TIMEOUT there limits each request as a whole.
+_STALL_OPTIONS = {
+    "GDAL_HTTP_CONNECTTIMEOUT": "30",
+    "GDAL_HTTP_LOW_SPEED_TIME": "60",
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
+}
+
 
 @contextmanager
 def open_with_rasterio(
@@ -42,7 +51,10 @@ def open_with_rasterio(
     import rasterio.errors
 
     # GDAL keeps up to 5 % of the machine's memory as a cache; a row of tiles is all that reading rows needs.
-    with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE, **(_REMOTE_OPTIONS if is_remote(source) else {})):
+    # A local VRT may point to a server, so that the limits of time always hold.
+    options = {name: value for name, value in _STALL_OPTIONS.items() if name not in os.environ}
+    options |= _REMOTE_OPTIONS if is_remote(source) else {}
+    with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE, **options):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
@@ -77,10 +89,10 @@ class RasterioScene:
         self._dataset = dataset
         self.bands = list(self._default_bands(num_channels) if bands is None else bands)
         require_bands(self.bands, num_channels, dataset.count, self.name, describe_bands(dataset))
+        self._require_real()
         self._nodata = dataset.nodatavals[self.bands[0] - 1] if nodata is None else nodata
         # A mask of the file's own (alpha band, mask file) counts unless the user names a value.
-        flags = dataset.mask_flag_enums[self.bands[0] - 1]
-        self._has_mask = nodata is None and any(flag.name in ("per_dataset", "alpha") for flag in flags)
+        self._has_mask = nodata is None and self._has_own_mask()
         self._require_readable()
         self._scaling = self._byte_scaling(scaling)
         ranges = [] if self._scaling is None else [self._scaling.low.tolist(), self._scaling.high.tolist()]
@@ -106,11 +118,32 @@ class RasterioScene:
                 f"{self.name} holds numbers of a colour table, not colours; expand it first: "
                 "gdal_translate -expand rgb"
             )
-        without_alpha = [index for index, name in enumerate(names, start=1) if name != "alpha"]
-        if len(without_alpha) == 1 and num_channels > 1:
+        colors = [index for index, name in enumerate(names, start=1) if name != "alpha"]
+        if len(colors) == 1 and num_channels > 1:
             self.notes.append(f"{self.name} has a single band, which serves as all {num_channels} channels")
-            return without_alpha * num_channels
-        return without_alpha
+        return default_bands(colors, len(names), num_channels)
+
+    def _require_real(self) -> None:
+        kinds = {self._dataset.dtypes[band - 1] for band in self.bands}
+        if any(kind.startswith("complex") for kind in kinds):
+            raise ValueError(
+                f"{self.name} holds complex numbers ({', '.join(sorted(kinds))}); expected real ones, such as the "
+                "amplitude of a radar image"
+            )
+
+    def _has_own_mask(self) -> bool:
+        """Whether the file says which pixels hold data, by a mask or by a transparency that is no channel itself."""
+        flags = {flag.name for flag in self._dataset.mask_flag_enums[self.bands[0] - 1]}
+        if "alpha" not in flags:
+            return "per_dataset" in flags
+        alpha = [index for index, color in enumerate(self._dataset.colorinterp, start=1) if color.name == "alpha"]
+        if set(alpha) & set(self.bands):
+            return False
+        self.notes.append(
+            f"{self.name} marks band {alpha[0]} as transparency (alpha): pixels with 0 in it hold no data. If the "
+            "band is data, such as infrared, switch this off with nodata=nan or --nodata nan"
+        )
+        return True
 
     def _require_readable(self) -> None:
         """Read the last pixel, so that a file that is cut off fails before any work is done."""
@@ -186,7 +219,8 @@ def describe_bands(dataset: DatasetReader) -> str:
 
 
 def _bytes(kind: str) -> int:
-    return np.dtype(kind).itemsize
+    # Complex integers are a type of GDAL alone; of such a file the other bands may be wanted.
+    return 4 if kind == "complex_int16" else np.dtype(kind).itemsize
 
 
 def _identity(source: str | Path) -> str:

@@ -8,10 +8,11 @@ from itertools import cycle
 import numpy as np
 import torch
 
+from .image_probabilities import image_probabilities, require_finite
 from .rolling_accumulator import RollingAccumulator
-from .scene_segmenter import SceneSegmenter, normalize_pixels
+from .scene_segmenter import SceneSegmenter
 from .scene_source import SceneSource
-from .test_time_augmentation import SIZE_STEP, predict_probabilities
+from .test_time_augmentation import SIZE_STEP
 from .window_batches import NewRows, WindowBatch, prefetch, window_batches
 from .windows import BLENDINGS, WindowGrid
 
@@ -82,7 +83,8 @@ class SceneProbabilities:
     """The blended class probabilities of a scene, from top to bottom: iterate over it, once.
 
     A scene's height does not matter to memory: the image under one row of windows and the sums of
-    [`RollingAccumulator`] are kept. Windows without any data are passed over.
+    [`RollingAccumulator`] are kept. Windows without any data are passed over. Outputs that are not finite raise a
+    `NonFiniteOutputError` that names the window.
 
     Args:
         scene: to read from.
@@ -153,26 +155,29 @@ class SceneProbabilities:
             self._start_window,
             note_rows,
         )
-        waiting: deque[tuple[WindowBatch, torch.Tensor]] = deque()
+        waiting: deque[tuple[WindowBatch, torch.Tensor, torch.Tensor]] = deque()
         for batch, segmenter in zip(prefetch(batches), cycle(self._segmenters), strict=False):
-            waiting.append((batch, self._predict(batch, segmenter)))
+            waiting.append((batch, *self._predict(batch, segmenter)))
             if len(waiting) == len(self._segmenters):
-                yield waiting.popleft()
-        yield from waiting
+                yield self._checked(*waiting.popleft())
+        for predicted in waiting:
+            yield self._checked(*predicted)
 
     @torch.inference_mode()
-    def _predict(self, batch: WindowBatch, segmenter: SceneSegmenter) -> torch.Tensor:
-        def predict(pixel_values: torch.Tensor) -> torch.Tensor:
-            logits = segmenter.predict(pixel_values)
-            if logits.shape[1] != segmenter.num_labels:
-                raise ValueError(f"the segmenter gave {logits.shape[1]} classes, it has {segmenter.num_labels}")
-            return logits.softmax(dim=1)
-
+    def _predict(self, batch: WindowBatch, segmenter: SceneSegmenter) -> tuple[torch.Tensor, torch.Tensor]:
+        """Probabilities, on their way to the device of the sums, and which windows have finite outputs."""
         if not batch.indices:
-            return torch.empty(0)
-        pixel_values = normalize_pixels(batch.pixels, segmenter)
-        probabilities = predict_probabilities(predict, pixel_values, self._settings.flips, self._settings.scales)
-        return probabilities.to(self._segmenters[0].device, non_blocking=True)
+            return torch.empty(0), torch.empty(0, dtype=torch.bool)
+        settings = self._settings
+        probabilities, finite = image_probabilities(segmenter, batch.pixels, settings.flips, settings.scales)
+        return probabilities.to(self._segmenters[0].device, non_blocking=True), finite
+
+    def _checked(
+        self, batch: WindowBatch, probabilities: torch.Tensor, finite: torch.Tensor
+    ) -> tuple[WindowBatch, torch.Tensor]:
+        # Only now, as asking waits for the device.
+        require_finite(finite, lambda index: self.grid.describe(batch.indices[index], self._scene.name))
+        return batch, probabilities
 
     def _finish_windows_above(self, window_row: int) -> Iterator[FinishedRows]:
         """The pieces that are finished when all rows of windows above `window_row` have been added."""

@@ -13,7 +13,7 @@ from ..atomic import atomic_file
 from ..palettes import Palette
 from .areas import ClassArea
 from .class_rows import NO_DATA
-from .map_files import is_geotiff
+from .map_files import is_geotiff, map_paths
 from .scene_source import SceneSource, has_rasterio, is_remote
 
 __all__ = ["MapProducts", "SceneResult", "SceneFiles", "write_sidecar"]
@@ -99,6 +99,13 @@ class SceneFiles:
             areas=beside("areas.csv") if products.areas else None,
             polygons=polygons,
         )
+
+    def paths(self, labels: Sequence[str] = ()) -> list[Path]:
+        """All files that are made. Without the classes' `labels` those of their probabilities as PNG are left out."""
+        made = [self.classes, self.sidecar, self.entropy, self.overlay, self.areas, self.polygons]
+        if self.probabilities is not None:
+            made += map_paths(self.probabilities, labels)
+        return [path for path in made if path is not None]
 
     @property
     def work(self) -> Path:

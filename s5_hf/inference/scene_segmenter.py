@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-__all__ = ["NormalizedInput", "SceneSegmenter", "normalize_pixels"]
+__all__ = ["NormalizedInput", "SceneSegmenter"]
 
 
 class NormalizedInput(Protocol):
@@ -47,16 +47,3 @@ class SceneSegmenter(Protocol):
             Logits `(batch, num_labels, height, width)`, float32, on `device`.
         """
         ...
-
-
-def normalize_pixels(pixels: torch.Tensor, network: NormalizedInput) -> torch.Tensor:
-    """Images uint8 `(batch, channels, height, width)` to a network's `pixel_values`, on its device.
-
-    Returns:
-        float32 `(batch, channels, height, width)`: (pixels / 255 - image_mean) / image_std.
-    """
-    std = torch.tensor(network.image_std, dtype=torch.float32).view(1, -1, 1, 1)
-    mean = torch.tensor(network.image_mean, dtype=torch.float32).view(1, -1, 1, 1)
-    scale, shift = (1 / (255 * std)).to(network.device), (-mean / std).to(network.device)
-    # Bytes travel to the device, a quarter of the floats; one multiplication and one addition there.
-    return pixels.to(network.device, non_blocking=True).float().mul_(scale).add_(shift)

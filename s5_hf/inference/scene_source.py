@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..preparation.rasters import Scaling, pillow_reads, unlimited_pixels
+from .decoded_pixels import MAXIMUM_PIXELS, require_decodable
 from .value_scaling import ByteScaling
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def open_scene(
     bands: Sequence[int] | None = None,
     scaling: Scaling | None = None,
     nodata: float | None = None,
+    maximum_pixels: int | None = None,
 ) -> Iterator[SceneSource]:
     """Open a scene.
 
@@ -80,21 +82,26 @@ def open_scene(
         source: a path, a URL (http, https: by byte ranges, for COGs) or a name that GDAL knows (`/vsizip/...`).
         num_channels: of the network.
         bands: which bands, counted from 1, become the channels. By default red, green and blue as the file tells
-            them, or all bands if there are as many as channels; a single band is repeated.
+            them, or all bands if there are as many as channels; a single band is repeated. A band that marks
+            transparency (alpha) says which pixels hold data, unless it is one of the channels.
         scaling: how other value types become 8-bit; percentiles 2 and 98 of a sample if not given.
         nodata: pixels with this value in all bands hold no data; by default what the file says.
+        maximum_pixels: of an image that is decoded as a whole, against files that claim to be huge;
+            `MAXIMUM_PIXELS` if left out.
 
     Raises:
         FileNotFoundError: there is no such file.
         ImportError: the file needs rasterio, which is not installed.
         OSError: the file cannot be read as an image, or is cut off.
-        ValueError: the bands do not fit the network; the message lists the bands.
+        ValueError: the bands do not fit the network (the message lists the bands), their values are complex numbers,
+            or an image is too large to be decoded as a whole.
     """
     scaling = scaling or Scaling()
     if not is_remote(source) and not Path(source).is_file():
         raise FileNotFoundError(f"{source} is no file; expected an image, a URL or a name that GDAL knows")
     if _is_for_pillow(source):
-        with unlimited_pixels(), _open_with_pillow(Path(source)) as image:
+        limit = MAXIMUM_PIXELS if maximum_pixels is None else maximum_pixels
+        with unlimited_pixels(), _open_with_pillow(Path(source), limit) as image:
             yield PillowScene(image, Path(source), num_channels, bands, scaling, nodata)
         return
     if not has_rasterio():
@@ -123,6 +130,19 @@ def scene_stem(source: str | Path) -> str:
     return PurePosixPath(urlsplit(str(source)).path).stem if is_remote(source) else Path(source).stem
 
 
+def default_bands(colors: Sequence[int], count: int, num_channels: int) -> Sequence[int]:
+    """The bands that become the channels where nobody says: the colours, a single one repeated, or all bands.
+
+    Args:
+        colors: numbers of the bands that do not mark transparency, from 1.
+        count: of all bands.
+        num_channels: of the network.
+    """
+    if len(colors) == 1:
+        return [*colors] * num_channels
+    return range(1, count + 1) if len(colors) < count == num_channels else colors
+
+
 def require_bands(bands: Sequence[int], num_channels: int, count: int, name: str, described: str) -> None:
     """Raise a ValueError unless there is a band for every channel and the scene has it."""
     if len(bands) == num_channels and all(1 <= band <= count for band in bands):
@@ -136,7 +156,11 @@ def require_bands(bands: Sequence[int], num_channels: int, count: int, name: str
 
 
 class PillowScene:
-    """An 8-bit image, decoded as a whole when it is opened. Transparent pixels hold no data."""
+    """An 8-bit image, decoded as a whole when it is opened.
+
+    Transparent pixels hold no data, unless transparency is a channel: where it is asked for, or where the image has as
+    many channels with it as the network takes.
+    """
 
     def __init__(
         self,
@@ -154,23 +178,22 @@ class PillowScene:
         if image.format == "TIFF" and any(tag in image.tag_v2 for tag in _GEOTIFF_TAGS):
             self.notes.append(f'{path} has coordinates, which are lost: pip install "s5_hf[geo]" to keep them')
         self._image = _plain(image)
-        self._has_alpha = self._image.mode in ("LA", "RGBA")
-        names = [band for band in self._image.getbands() if band != "A"]
+        names = self._image.getbands()
         described = ", ".join(f"{index} ({name})" for index, name in enumerate(names, start=1))
-        if bands is None:
-            bands = (1,) * num_channels if len(names) == 1 else tuple(range(1, len(names) + 1))
-        require_bands(bands, num_channels, len(names), self.name, described)
-        self.bands = list(bands)
+        colors = [index for index, name in enumerate(names, start=1) if name != "A"]
+        self.bands = list(default_bands(colors, len(names), num_channels) if bands is None else bands)
+        require_bands(self.bands, num_channels, len(names), self.name, described)
+        self._has_mask = "A" in names and len(names) not in self.bands
         self._nodata = nodata
         self._scaling = ByteScaling.fixed(scaling.values, num_channels, np.uint8) if scaling.values else None
         stat = path.stat()
-        self.fingerprint = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {bands} {scaling.values} {nodata}"
+        self.fingerprint = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {self.bands} {scaling.values} {nodata}"
 
     def read_rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
         rows = np.asarray(self._image.crop((0, top, self.width, bottom)))
         rows = rows.reshape(bottom - top, self.width, -1)
         pixels = np.ascontiguousarray(rows[..., [band - 1 for band in self.bands]].transpose(2, 0, 1))
-        valid = rows[..., -1] > 0 if self._has_alpha else None
+        valid = rows[..., -1] > 0 if self._has_mask else None
         if self._nodata is not None:
             has_data = (pixels != self._nodata).any(axis=0)
             valid = has_data if valid is None else valid & has_data
@@ -198,8 +221,9 @@ def _is_for_pillow(source: str | Path) -> bool:
 
 
 @contextmanager
-def _open_with_pillow(path: Path) -> Iterator[Image.Image]:
+def _open_with_pillow(path: Path, maximum_pixels: int) -> Iterator[Image.Image]:
     with Image.open(path) as image:
+        require_decodable(image, path, maximum_pixels)
         try:
             image.load()
         except (OSError, SyntaxError, ValueError) as error:

@@ -19,10 +19,11 @@ from ..preparation.rasters import Scaling
 from .areas import write_areas
 from .class_rows import NO_DATA, class_rows
 from .map_files import is_geotiff
+from .product_paths import require_absent, require_distinct
 from .scene_probabilities import SceneProbabilities, WindowSettings
 from .scene_result import MapProducts, SceneFiles, SceneResult, read_sidecar_areas, write_sidecar
 from .scene_segmenter import SceneSegmenter
-from .scene_source import SceneSource, has_rasterio, is_remote, open_scene, scene_stem
+from .scene_source import SceneSource, has_rasterio, open_scene, scene_stem
 from .scene_writer import SceneWriter, has_unfinished_work
 from .test_time_augmentation import check_augmentations
 from .torch_segmenter import load_segmenters
@@ -40,6 +41,7 @@ def segment_scene(
     bands: Sequence[int] | None = None,
     scaling: Scaling | None = None,
     nodata: float | None = None,
+    maximum_pixels: int | None = None,
     devices: Sequence[str | torch.device] | None = None,
     precision: str = "fp32",
     compile_model: bool = False,
@@ -64,39 +66,43 @@ def segment_scene(
         task: of a model with several.
         settings: windows, blending, batches, test-time augmentation.
         products: what to make besides the map.
-        bands, scaling, nodata: how the scene is read; see `open_scene`.
+        bands, scaling, nodata, maximum_pixels: how the scene is read; see `open_scene`.
         devices: where the network runs; batches go round them in turn.
         precision: `"fp32"` or `"bf16"`.
         compile_model: whether to run the network through `torch.compile`.
         resume: go on with an interrupted run; the result is the same, pixel by pixel. A scene whose map is there
             already is left alone.
-        overwrite: replace a map that is there already, and forget an interrupted run.
+        overwrite: replace files that are there already, and forget an interrupted run.
         progress: whether to show a bar over the rows.
         report: takes what the user should know, a line at a time.
 
     Raises:
-        FileExistsError: the map is there already, or a part of it, and neither `resume` nor `overwrite` is set.
+        FileExistsError: one of the files is there already, and neither `resume` nor `overwrite` is set.
         ImportError: a package of the extra `geo` is missing.
+        NonFiniteOutputError: the outputs of the network are not finite; names the window.
         OSError: a file cannot be read or written. Rows that are finished are kept for `resume`.
         ValueError: an option is out of range, the model lacks the task, or the bands do not fit.
     """
     settings, products = settings or WindowSettings(), products or MapProducts()
     check_augmentations(settings.flips, settings.scales)
     files = SceneFiles.named(output_path(source, output), products)
-    if not is_remote(source) and files.classes.resolve() == Path(source).resolve():
-        raise ValueError(f"the map would replace its scene {source}; choose another name or folder")
+    require_distinct({source: files.paths()})
     if resume and is_finished(files):
         report(f"{files.classes} is there already")
         if files.polygons is not None and not files.polygons.exists():
-            _write_polygons(files, products)
+            _write_polygons(files, products, maximum_pixels)
         return SceneResult(files, read_sidecar_areas(files.sidecar))
-    if not (overwrite or resume):
-        _require_new(files)
+    if not overwrite:
+        require_new(files, resume)
     segmenters = load_segmenters(model, task, devices, precision, compile_model)
     if segmenters[0].num_labels > NO_DATA:
         raise ValueError(f"a map holds at most {NO_DATA} classes, the model has {segmenters[0].num_labels}")
     _require_classes(products.polygon_classes, segmenters[0])
-    with open_scene(source, len(segmenters[0].image_mean), bands, scaling, nodata) as scene:
+    labels = [segmenters[0].id2label[index] for index in range(segmenters[0].num_labels)]
+    require_distinct({source: files.paths(labels)})
+    if not overwrite:
+        require_new(files, resume, labels)
+    with open_scene(source, len(segmenters[0].image_mean), bands, scaling, nodata, maximum_pixels) as scene:
         if scene.crs is not None and not is_geotiff(files.classes):
             scene.notes.append(f"{files.classes} carries no coordinates; a .tif would")
         for note in scene.notes:
@@ -104,7 +110,7 @@ def segment_scene(
         maps = _MapMaker(scene, segmenters, files, settings, products, progress, report)
         result = maps.make(task, _model_name(model, segmenters[0]), resume)
     if files.polygons is not None:
-        _write_polygons(files, products)
+        _write_polygons(files, products, scene.width * scene.height)  # of a map that has just been made
     return result
 
 
@@ -121,9 +127,20 @@ def is_finished(files: SceneFiles) -> bool:
     return files.classes.is_file() and files.sidecar.is_file() and not files.work.exists()
 
 
-def _require_new(files: SceneFiles) -> None:
-    if files.classes.exists():
-        raise FileExistsError(f"{files.classes} exists already; remove it, or choose overwrite (--overwrite)")
+def require_new(files: SceneFiles, resume: bool, labels: Sequence[str] = ()) -> None:
+    """Make sure that nothing is overwritten; a run that goes on may replace what it has left itself.
+
+    Args:
+        files: of the scene.
+        resume: whether to go on with an interrupted run.
+        labels: of the classes, once they are known.
+
+    Raises:
+        FileExistsError: a file exists already, or the work of an interrupted run that is not to go on.
+    """
+    if resume and (is_finished(files) or has_unfinished_work(files)):
+        return
+    require_absent(files.paths(labels))
     if has_unfinished_work(files):
         raise FileExistsError(
             f"{files.work} holds the unfinished work of an earlier run; choose resume (--resume) to go on with it or "
@@ -210,7 +227,7 @@ class _MapMaker:
                     done = stop
 
 
-def _write_polygons(files: SceneFiles, products: MapProducts) -> None:
+def _write_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: int | None) -> None:
     from .polygons import write_polygons
 
     write_polygons(
@@ -219,6 +236,7 @@ def _write_polygons(files: SceneFiles, products: MapProducts) -> None:
         classes=products.polygon_classes,
         minimum_area=products.minimum_area,
         simplify=products.simplify,
+        maximum_pixels=maximum_pixels,
     )
 
 

@@ -10,10 +10,12 @@ from accelerate import PartialState
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from .scene_result import MapProducts, SceneResult
+from .image_probabilities import NonFiniteOutputError
+from .product_paths import require_distinct
+from .scene_result import MapProducts, SceneFiles, SceneResult
 from .scene_segmenter import SceneSegmenter
 from .scene_source import is_remote
-from .segment_scene import output_path, segment_scene
+from .segment_scene import output_path, require_new, segment_scene
 from .torch_segmenter import load_segmenters
 
 __all__ = ["SCENE_SUFFIXES", "find_scenes", "segment_scenes"]
@@ -48,6 +50,9 @@ def segment_scenes(
     devices: Sequence[str] | None = None,
     precision: str = "fp32",
     compile_model: bool = False,
+    products: MapProducts | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
     report: Callable[[str], None] = tqdm.write,
     **options: object,
 ) -> list[SceneResult]:
@@ -60,6 +65,7 @@ def segment_scenes(
             has a GPU of its own if `devices` are left out.
         sources: the scenes.
         output: a folder; the maps are called after their scenes. A single scene may have a file of its own.
+        products, resume, overwrite: as `segment_scene`.
         report: takes what the user should know, a line at a time.
         **options: further arguments of `segment_scene`.
 
@@ -67,24 +73,45 @@ def segment_scenes(
         The results of this process, in the order of the scenes.
 
     Raises:
+        FileExistsError: one of the files is there already, and neither `resume` nor `overwrite` is set; nothing has
+            been done then.
         RuntimeError: scenes failed; the message names them all.
-        ValueError: two scenes would have the same map, or as `segment_scene`.
+        ValueError: two scenes would have the same map, a scene would be replaced, or as `segment_scene`.
     """
-    _require_different_files(sources, output, options.get("products"))
+    products = products or MapProducts()
+    files = _named_files(sources, output, products)
+    require_distinct({source: named.paths() for source, named in files.items()})
     # A process that is done waits for the others, however long: torchrun ends them all when one fails.
     state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=30))
     if devices is None and state.num_processes > 1:
         devices = (str(state.device),)
     own = sources[state.process_index :: state.num_processes]
-    results, failures = [], []
+    if not overwrite:
+        for source in own:
+            require_new(files[source], resume)
     segmenters = load_segmenters(model, task, devices, precision, compile_model) if own else []
+    if not overwrite:
+        for source in own:
+            require_new(files[source], resume, list(segmenters[0].id2label.values()))
+    state.wait_for_everyone()  # nobody begins before all have looked
+    results, failures = [], []
     for source in own:
         try:
-            progress = state.is_main_process
             results.append(
-                segment_scene(segmenters, source, output, task, progress=progress, report=report, **options)
+                segment_scene(
+                    segmenters,
+                    source,
+                    output,
+                    task,
+                    products=products,
+                    resume=resume,
+                    overwrite=overwrite,
+                    progress=state.is_main_process,
+                    report=report,
+                    **options,
+                )
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, NonFiniteOutputError) as error:
             if len(sources) == 1:
                 raise
             failures.append(f"{source}: {error}")
@@ -101,15 +128,12 @@ def _scenes_of(place: str) -> list[str]:
     return sorted(path for path in glob.glob(place, recursive=True) if Path(path).is_file())  # noqa: PTH207 - ~ and **
 
 
-def _require_different_files(sources: Sequence[str | Path], output: str | Path, products: MapProducts | None) -> None:
-    if len(sources) > 1 and products is not None and products.names_polygons:
+def _named_files(
+    sources: Sequence[str | Path], output: str | Path, products: MapProducts
+) -> dict[str | Path, SceneFiles]:
+    if len(sources) > 1 and products.names_polygons:
         raise ValueError(
             f"{len(sources)} scenes cannot share the polygons {products.polygons}; give the suffix alone: "
             f"{Path(products.polygons).suffix}"
         )
-    maps: dict[Path, str | Path] = {}
-    for source in sources:
-        path = output_path(source, output)
-        if path in maps:
-            raise ValueError(f"{maps[path]} and {source} would both become {path}; give OUTPUT as a folder, and names")
-        maps[path] = source
+    return {source: SceneFiles.named(output_path(source, output), products) for source in sources}

@@ -50,6 +50,7 @@ def write_viewer(
     bands: Sequence[int] | None = None,
     max_size: int = MAX_SIZE,
     title: str | None = None,
+    maximum_pixels: int | None = None,
 ) -> ViewerReport:
     """Write a page that shows a scene and its class map on top of each other with a divider between them.
 
@@ -64,6 +65,7 @@ def write_viewer(
         bands: of the scene, counted from 1, as red, green and blue; by default those that the class map names.
         max_size: of the embedded pictures, 64 to 16384 pixels.
         title: heading; by default the name of the class map.
+        maximum_pixels: of a file that is decoded as a whole, as `open_scene` and `open_class_map` take it.
 
     Raises:
         FileNotFoundError: if the class map or the scene is not there.
@@ -77,10 +79,10 @@ def write_viewer(
     output = result.with_suffix(".html") if output is None else Path(output)
     if output.is_dir():
         raise IsADirectoryError(f"{output} is a folder, expected the name of a file to write")
-    with open_class_map(result) as class_map:
+    with open_class_map(result, maximum_pixels) as class_map:
         scene_name = _scene_of(class_map, image)
         factor = reduction_factor(class_map.width, class_map.height, max_size)
-        with open_scene(scene_name, bands=bands or _bands_of(class_map)) as scene:
+        with open_scene(scene_name, bands=bands or _bands_of(class_map), maximum_pixels=maximum_pixels) as scene:
             if (scene.width, scene.height) != (class_map.width, class_map.height):
                 raise ValueError(
                     f"the scene {scene_name} has {scene.width} x {scene.height} pixels, the class map {result} "

@@ -66,6 +66,11 @@ class WindowGrid:
         top, left = self.tops[index // len(self.lefts)], self.lefts[index % len(self.lefts)]
         return Window(left, top, left + self.window_width, top + self.window_height)
 
+    def describe(self, index: int, scene: str) -> str:
+        """A window of a scene in words: where it starts, in pixels."""
+        window = self[index]
+        return f"the window at row {window.top}, column {window.left} of {scene}"
+
 
 def blending_weights(height: int, width: int, kind: str = "cosine") -> torch.Tensor:
     """Weights of the pixels of a window, float32 `(height, width)`: the product of `axis_weights` along y and x.

@@ -13,13 +13,13 @@ from accelerate.utils import gather_object
 from PIL import Image
 from tqdm import tqdm
 
-from ..atomic import atomic_file
 from ..metrics.oriented_average_precision import OrientedAveragePrecision
 from ..modeling.image_processing_s5 import S5ImageProcessor
 from ..visualization import add_legend, contact_sheet, draw_oriented_boxes
 from .augmentations import normalize, to_unit_range
 from .detection_data import DetectionTaskData
 from .oriented_view import read_sample
+from .panels import write_panel
 from .weak_view import resize
 
 SHOWN_SCORE = 0.3
@@ -105,8 +105,7 @@ def validate_detector(
     if tiles and panel_path is not None:
         captions = ["annotated", f"found, score above {SHOWN_SCORE}"] * (len(tiles) // 2)
         sheet = contact_sheet(tiles, captions, columns=2, tile_size=LARGEST_TILE)
-        with atomic_file(panel_path) as temporary:
-            add_legend(sheet, task.labels, task.palette).save(temporary, format="PNG")
+        write_panel(panel_path, add_legend(sheet, task.labels, task.palette))
     return summarise(metric.compute(), task)
 
 

@@ -12,12 +12,12 @@ from accelerate import Accelerator
 from PIL import Image
 from tqdm import tqdm
 
-from ..atomic import atomic_file
 from ..metrics import ConfusionMatrix
 from ..metrics.segmentation_scores import intersection_over_union
 from ..semi_supervised.pseudo_labels import predict
 from ..visualization import add_legend, colorize_mask, contact_sheet
 from .augmentations import normalize, to_unit_range
+from .panels import write_panel
 from .weak_view import IGNORED, checked_mask, image_pixels
 
 
@@ -105,9 +105,8 @@ def validate(
     predicted = accelerator.reduce(predicted, "sum").cpu()
     if tiles and panel_path is not None:
         captions = ["image", "prediction", "confidence", "pseudo-label"] * (len(tiles) // 4)
-        with atomic_file(panel_path) as temporary:
-            sheet = add_legend(contact_sheet(tiles, captions), settings.labels, list(settings.palette)[:count])
-            sheet.save(temporary, format="PNG")
+        sheet = contact_sheet(tiles, captions)
+        write_panel(panel_path, add_legend(sheet, settings.labels, list(settings.palette)[:count]))
     return summarise(everything, confident, predicted, settings)
 
 

@@ -1,7 +1,6 @@
 """Official detection checkpoints: there and back, names, what is refused."""
 
 import inspect
-import json
 
 import pytest
 import torch

@@ -21,6 +21,7 @@ from s5_hf.curation.score_table import ScoreFolder
 from s5_hf.curation.segmenter import Prediction, Segmenter
 from s5_hf.curation.sources import ImageSource, open_images
 from s5_hf.dataset_builders.errors import CorruptImageError
+from s5_hf.inference.image_probabilities import NonFiniteOutputError
 from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from tests.shifted_weights import VARIABLE as SHIFT_WEIGHTS
 
@@ -186,12 +187,14 @@ class SpoiledSegmenter(Segmenter):
         return Prediction(logits, prediction.features)
 
 
-def test_nan_logits_are_named_counted_and_have_no_scores(tmp_path, caplog):
+def test_nan_logits_stop_scoring_and_are_noted_where_corrupt_images_are_skipped(tmp_path, caplog):
     for name, colour in (("good", (0, 255, 0)), ("spoiled", (255, 0, 0))):
         Image.new("RGB", (32, 32), colour).save(tmp_path / f"{name}.png")
     segmenter = SpoiledSegmenter(micro_model(), IMAGENET_MEAN, IMAGENET_STD)
     images = open_images(ImageSource(folder=str(tmp_path)))
-    scores = score(segmenter, images, tmp_path / "scores", ScoreSettings(patch_size=32))
+    with pytest.raises(NonFiniteOutputError, match=r"the patch at row 0, column 0 of 'spoiled' are not finite"):
+        score(segmenter, images, tmp_path / "refused", ScoreSettings(patch_size=32))
+    scores = score(segmenter, images, tmp_path / "scores", ScoreSettings(patch_size=32, corrupt_images="skip"))
     rows = scores.take(np.array([0, 1]), ["id", "entropy", "problem", "feature"]).to_pylist()
     assert rows[0]["problem"] is None
     assert rows[1] == {"id": "spoiled", "entropy": None, "problem": "the logits are not finite", "feature": None}

@@ -50,7 +50,7 @@ def test_a_task_of_several():
     assert roads.fingerprint != Segmenter(model, IMAGENET_MEAN, IMAGENET_STD, task="fields").fingerprint
     with pytest.raises(ValueError, match=r"several tasks.*fields, roads"):
         Segmenter(model, IMAGENET_MEAN, IMAGENET_STD)
-    with pytest.raises(ValueError, match="unknown task 'sea'"):
+    with pytest.raises(ValueError, match="no task 'sea'"):
         Segmenter(model, IMAGENET_MEAN, IMAGENET_STD, task="sea")
 
 

@@ -1,6 +1,8 @@
 """A file server on the loopback interface that breaks off when told to."""
 
 import threading
+import time
+from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +15,7 @@ class FileServer:
     Args:
         folder: what is served.
         has_ranges: whether byte ranges are honoured.
+        seconds_per_byte: how slowly bodies are sent, byte by byte; 0 sends them at once.
 
     Attributes:
         url: prefix of the files.
@@ -20,8 +23,8 @@ class FileServer:
         requests: (file name, Range header) of every GET.
     """
 
-    def __init__(self, folder, has_ranges=True):
-        self.breaks, self.requests = {}, []
+    def __init__(self, folder, has_ranges=True, seconds_per_byte=0):
+        self.breaks, self.requests, self.seconds_per_byte = {}, [], seconds_per_byte
         handler = partial(_Handler, self, Path(folder), has_ranges)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -66,7 +69,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content[: len(content) // 2])
             self.close_connection = True
             return
-        self.wfile.write(content)
+        if not self.owner.seconds_per_byte:
+            self.wfile.write(content)
+            return
+        with suppress(ConnectionError):  # the client has had enough
+            for place in range(len(content)):
+                self.wfile.write(content[place : place + 1])
+                self.wfile.flush()
+                time.sleep(self.owner.seconds_per_byte)
 
     def log_message(self, *arguments):
         pass

@@ -232,7 +232,7 @@ def test_the_task_of_a_dataset():
 def test_a_report_by_the_command_line(detector_folder, boats, tmp_path):
     arguments = ["evaluate", str(detector_folder), "--dataset", "s5-oriented", "--data-dir", str(boats)]
     more = ["--split", "val", "--output", str(tmp_path / "report"), "--detections", str(tmp_path / "files")]
-    result = CliRunner().invoke(app, [*arguments, *more, "--flip", "none", "--flip", "horizontal"])
+    result = CliRunner().invoke(app, [*arguments, *more, "--flips", "none,horizontal"])
     assert result.exit_code == 0, result.output
     assert "mAP50" in result.output and "ship" in result.output
     files = {path.name for path in (tmp_path / "report").iterdir()}

@@ -28,7 +28,7 @@ def softmax(segmenter, images):
 
 
 def test_whole_images(segmenter, images):
-    found = class_probabilities(segmenter, images, Protocol())
+    found = class_probabilities(segmenter, images, Protocol(), "ab")
     torch.testing.assert_close(found, softmax(segmenter, images))
     assert found.shape == (2, 3, 48, 80)
 
@@ -36,14 +36,14 @@ def test_whole_images(segmenter, images):
 def test_resized_and_back(segmenter, images):
     smaller = np.stack([resize_image(image, {"height": 32, "width": 32}, 2) for image in images])
     expected = functional.interpolate(softmax(segmenter, smaller), size=(48, 80), mode="bilinear")
-    torch.testing.assert_close(class_probabilities(segmenter, images, Protocol(resize=32)), expected)
+    torch.testing.assert_close(class_probabilities(segmenter, images, Protocol(resize=32), "ab"), expected)
 
 
 def test_flips_are_turned_back(segmenter, images):
     protocol = Protocol(flips=("none", "horizontal"))
     mirrored = softmax(segmenter, np.ascontiguousarray(images[:, :, ::-1])).flip(3)
     expected = (softmax(segmenter, images) + mirrored) / 2
-    torch.testing.assert_close(class_probabilities(segmenter, images, protocol), expected)
+    torch.testing.assert_close(class_probabilities(segmenter, images, protocol, "ab"), expected)
 
 
 @pytest.mark.parametrize(("repeat_border", "last"), [(False, 1), (True, 3)])
@@ -57,15 +57,15 @@ def test_windows_are_averaged(segmenter, images, repeat_border, last):
             weight = row_weight * column_weight
             total[:, :, top : top + 32, left : left + 32] += weight * softmax(segmenter, part)
             weights[top : top + 32, left : left + 32] += weight
-    found = class_probabilities(segmenter, images, protocol)
+    found = class_probabilities(segmenter, images, protocol, "ab")
     torch.testing.assert_close(found, total / weights)
     torch.testing.assert_close(found.sum(1), torch.ones(2, 48, 80))
 
 
 def test_images_smaller_than_the_window_are_one_input(segmenter, images):
-    found = class_probabilities(segmenter, images, Protocol(window=512))
+    found = class_probabilities(segmenter, images, Protocol(window=512), "ab")
     torch.testing.assert_close(found, softmax(segmenter, images))
-    narrow = class_probabilities(segmenter, images, Protocol(window=64, stride=64))  # 48 high, 80 wide
+    narrow = class_probabilities(segmenter, images, Protocol(window=64, stride=64), "ab")  # 48 high, 80 wide
     torch.testing.assert_close(narrow[..., :16], softmax(segmenter, np.ascontiguousarray(images[:, :, :64]))[..., :16])
 
 
@@ -75,6 +75,6 @@ def test_models_of_other_packages_that_predict_at_a_quarter_of_the_size(images):
     )
     torch.manual_seed(0)
     segmenter = Segmenter(SegformerForSemanticSegmentation(config), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-    found = class_probabilities(segmenter, images, Protocol())
+    found = class_probabilities(segmenter, images, Protocol(), "ab")
     assert found.shape == (2, 4, 48, 80)
     torch.testing.assert_close(found, softmax(segmenter, images))

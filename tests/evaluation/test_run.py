@@ -23,8 +23,8 @@ def settings(folder, data, **changes):
 
 def test_a_report_by_the_command_line(model_folder, fields, tmp_path):
     arguments = ["evaluate", str(model_folder), "--dataset", "s5-image-mask", "--data-dir", str(fields)]
-    more = ["--output", str(tmp_path / "report"), "--left-out", "soil", "--window", "48", "--flip", "none"]
-    result = CliRunner().invoke(app, [*arguments, *more, "--flip", "both"])
+    more = ["--output", str(tmp_path / "report"), "--left-out", "soil", "--window", "48"]
+    result = CliRunner().invoke(app, [*arguments, *more, "--flips", "none,both"])
     assert result.exit_code == 0, result.output
     assert "mIoU" in result.output and "water" in result.output
     files = {path.name for path in (tmp_path / "report").iterdir()}
@@ -60,7 +60,7 @@ def test_the_task_is_that_of_the_dataset_or_chosen(moe_folder, fields, accelerat
     assert run_evaluation(chosen, accelerator).task == "fields"
     with pytest.raises(ValueError, match=r"several tasks, choose one with .* fields, roads"):
         run_evaluation(settings(moe_folder, fields), accelerator)
-    with pytest.raises(ValueError, match="unknown task 'forest'; the model's tasks: fields, roads"):
+    with pytest.raises(ValueError, match="no task 'forest'; its tasks: fields, roads"):
         run_evaluation(settings(moe_folder, fields, task="forest"), accelerator)
 
 

@@ -20,6 +20,7 @@ from s5_hf.evaluation.data import EvaluationImages, load_evaluation_data
 from s5_hf.evaluation.protocol import Protocol
 from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
 from s5_hf.evaluation.segmentation import LoopSettings, count_segmentation
+from s5_hf.inference.image_probabilities import NonFiniteOutputError
 from s5_hf.metrics import SegmentationCounts
 from tests.evaluation.conftest import LABELS
 
@@ -139,11 +140,24 @@ def test_a_wrong_mask_value_is_named_with_its_file(segmenter, fields, accelerato
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]  # no half-written class maps
 
 
-def test_outputs_that_are_not_finite_are_an_error(segmenter, data, accelerator, monkeypatch):
-    monkeypatch.setattr(segmenter, "probabilities", lambda pixels: torch.full((len(pixels), 3, 64, 64), math.nan))
+def test_outputs_that_are_not_finite_are_an_error_that_names_image_and_window(
+    segmenter, data, accelerator, monkeypatch
+):
+    def predict(pixel_values):
+        """NaN in all calls but the first."""
+        logits = torch.zeros(len(pixel_values), 3, *pixel_values.shape[2:])
+        logits[:, 1, 2, 3] = math.nan if calls else 0.0
+        calls.append(len(pixel_values))
+        return logits
+
+    calls = [None]
+    monkeypatch.setattr(segmenter, "predict", predict)
     first = replace(data, samples=data.samples.select([0]))
-    with pytest.raises(RuntimeError, match="outputs for '0' are not finite"):
+    with pytest.raises(NonFiniteOutputError, match="outputs for '0' are not finite"):
         count_segmentation(segmenter, first, Protocol(), accelerator)
+    calls.clear()
+    with pytest.raises(NonFiniteOutputError, match="for the window at row 0, column 32 of '0' are not finite"):
+        count_segmentation(segmenter, first, Protocol(window=32, stride=32), accelerator)
 
 
 def test_bad_settings():

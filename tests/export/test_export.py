@@ -20,9 +20,10 @@ from s5_hf.export.exporter import _READERS, _WRITERS, compare
 from s5_hf.export.metadata import ExportMetadata
 from s5_hf.export.program_file import METADATA_FILE, open_program
 from s5_hf.export.size_free_graph import SizeFreeGraph, averaging_matrix
+from s5_hf.inference.normalization import normalize_pixels
 from s5_hf.inference.scene_probabilities import WindowSettings
 from s5_hf.inference.scene_result import MapProducts
-from s5_hf.inference.scene_segmenter import SceneSegmenter, normalize_pixels
+from s5_hf.inference.scene_segmenter import SceneSegmenter
 from s5_hf.inference.segment_scene import segment_scene
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
 from s5_hf.palettes import default_palette
@@ -119,6 +120,26 @@ def test_onnx_segmenter_scales_the_normalisation_to_the_protocol(onnx_file, monk
     byte_scale = lambda strings, name: replace(read(strings, name), rescale_factor=1.0)  # noqa: E731
     monkeypatch.setattr(ExportMetadata, "from_strings", byte_scale)
     assert OnnxSegmenter(onnx_file).image_mean == pytest.approx([0.1 / 255, 0.2 / 255, 0.3 / 255])
+
+
+@pytest.mark.parametrize(
+    ("settings", "mean", "std"),
+    [
+        ({"do_rescale": False, "image_mean": [51.0] * 3, "image_std": [102.0] * 3}, 0.2, 0.4),
+        ({"do_normalize": False}, 0.0, 1.0),
+        ({"do_rescale": False, "do_normalize": False}, 0.0, 1 / 255),
+    ],
+)
+def test_exported_metadata_hold_the_normalisation_of_the_processor(
+    experts, tmp_path, monkeypatch, settings, mean, std
+):
+    monkeypatch.setitem(_WRITERS, "torch-export", lambda graph, metadata, path: path.write_bytes(b""))
+    monkeypatch.setattr("s5_hf.export.exporter.compare", lambda dense, run, name: {})
+    monkeypatch.setitem(_READERS, "torch-export", lambda path: None)
+    processor = S5ImageProcessor(**settings)
+    metadata = export_model(experts, tmp_path / "roads.pt2", "torch-export", "roads", processor).metadata
+    assert metadata.rescale_factor == 1 / 255
+    assert metadata.image_mean == pytest.approx([mean] * 3) and metadata.image_std == pytest.approx([std] * 3)
 
 
 def test_onnx_segmenter_refuses_other_files(tmp_path, onnx_file):

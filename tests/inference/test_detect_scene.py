@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,10 @@ from s5_hf.detection import (
     read_coco_detections,
     read_task1_results,
 )
+from s5_hf.detection.tile_detection import tile_grid
 from s5_hf.detection.torch_detector import load_detector
+from s5_hf.evaluation.detection_protocol import DetectionProtocol
+from s5_hf.inference.image_probabilities import NonFiniteOutputError
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentation, S5ImageProcessor, S5ViTModel
 from s5_hf.modeling.oriented_boxes import oriented_boxes_to_corners
 from s5_hf.modeling.rotated_iou import elementwise_rotated_iou
@@ -27,7 +31,7 @@ from ..conftest import micro_segmentation_config
 from ..modeling.detection_models import micro_detection_config
 from .detectors import OracleDetector, match, position_image, scattered_boxes
 
-TILES = TileSettings(tile=256, overlap=96, batch_size=3, threshold=0.1)
+TILES = TileSettings(tile=256, overlap=0.375, batch_size=3, threshold=0.1)
 SHIP = torch.tensor([[60.0, 40.0, 50.0, 14.0, 0.4], [100.0, 90.0, 30.0, 12.0, -1.0]])
 
 
@@ -77,24 +81,62 @@ def test_files_of_a_picture(tmp_path):
     assert not changed[:10, :60].any() and not changed[36:44, 56:64].any()  # outside, and its middle
 
 
-def test_geojson_in_the_coordinates_of_the_scene(write_geotiff, tmp_path):
+def test_geojson_is_in_degrees_and_geopackage_in_the_crs_of_the_scene(write_geotiff, tmp_path):
     """Half a metre a pixel, from (390000, 5820000) on."""
+    pyogrio = pytest.importorskip("pyogrio", reason="GeoPackage needs pyogrio (the extra geo)")
+    shapely = pytest.importorskip("shapely", reason="the test reads GeoPackage with shapely (the extra geo)")
+    from rasterio.warp import transform
+
     path = write_geotiff("port.tif", position_image(120, 160).transpose(2, 0, 1))
     detector = OracleDetector(SHIP, torch.tensor([0, 1]))
     notes = []
-    detect_scene(detector, path, tmp_path, formats=("geojson",), progress=False, report=notes.append)
-    geojson = json.loads((tmp_path / "port.geojson").read_text(encoding="utf-8"))
-    assert geojson["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32633"
-    assert notes == [f"{tmp_path / 'port.geojson'} is in EPSG:32633, as its scene"]
-    corners = oriented_boxes_to_corners(SHIP[:1].double())[0].numpy()
-    expected = np.stack([390000 + corners[:, 0] / 2, 5820000 - corners[:, 1] / 2], axis=1)
-    ring = np.array(geojson["features"][0]["geometry"]["coordinates"][0])
-    assert np.allclose(sorted(ring[:4].tolist()), sorted(expected.tolist()), atol=1e-3)
-    x, y = ring[:-1].T - ring[:-1].mean(axis=0)[:, None]
-    assert (x * np.roll(y, -1) - y * np.roll(x, -1)).sum() > 0  # counter-clockwise on the map
-    pyogrio = pytest.importorskip("pyogrio", reason="reading GeoJSON as GDAL does needs pyogrio")
-    info = pyogrio.read_info(tmp_path / "port.geojson")
-    assert info["crs"] == "EPSG:32633" and info["features"] == 2
+    found = detect_scene(
+        detector, path, tmp_path / "out", formats=("geojson", "gpkg"), progress=False, report=notes.append
+    )
+    files = [tmp_path / "out" / name for name in ("port.geojson", "port.gpkg")]
+    assert notes == [
+        f"{files[0]} is in longitude and latitude (WGS84)",
+        f"{files[1]} is in EPSG:32633, as the scene",
+    ]
+    corners = oriented_boxes_to_corners(found.boxes).numpy()
+    expected = np.stack([390000 + corners[..., 0] / 2, 5820000 - corners[..., 1] / 2], axis=-1)
+
+    geojson = json.loads(files[0].read_text(encoding="utf-8"))
+    assert geojson.keys() == {"type", "features"}  # no member `crs`, which RFC 7946 took away
+    for feature, outline in zip(geojson["features"], expected, strict=True):
+        (ring,) = feature["geometry"]["coordinates"]
+        degrees = np.stack(transform("EPSG:32633", "EPSG:4326", *outline.T), axis=1)
+        assert ring[0] == ring[-1] and 13 < ring[0][0] < 14 and 52 < ring[0][1] < 53  # longitude first
+        assert np.allclose(sorted(ring[:4]), sorted(degrees.tolist()), rtol=0, atol=1e-8)
+        assert shapely.LinearRing(ring).is_ccw
+    assert pyogrio.read_info(files[0])["crs"] == "EPSG:4326"
+
+    info, _, geometry, values = pyogrio.raw.read(files[1])
+    assert info["crs"] == "EPSG:32633" and pyogrio.list_layers(files[1])[0][0] == "detections"
+    for outline, wanted in zip(shapely.from_wkb(geometry), expected, strict=True):
+        ring = shapely.get_coordinates(outline)
+        assert np.allclose(sorted(ring[:4].tolist()), sorted(wanted.tolist()), rtol=0, atol=1e-6)
+        assert outline.exterior.is_ccw
+    fields = dict(zip(info["fields"], values, strict=True))
+    assert fields["label"].tolist() == ["ship", "car"] and fields["class_id"].tolist() == [0, 1]
+    assert fields["score"] == pytest.approx(found.scores.numpy(), abs=1e-4)
+    assert json.loads(fields["obb"][0]) == pytest.approx(found.boxes[0].tolist(), abs=0.01)
+
+
+def test_a_crs_without_longitude_and_latitude_is_refused_for_geojson(write_geotiff, tmp_path):
+    """Coordinates beyond the globe have no place on it; GeoPackage holds them."""
+    pytest.importorskip("pyogrio", reason="GeoPackage needs pyogrio (the extra geo)")
+    from rasterio.transform import from_origin
+
+    far = from_origin(1e9, 1e9, 10, 10)
+    path = write_geotiff("far.tif", position_image(120, 160).transpose(2, 0, 1), transform=far)
+    arguments = {"progress": False, "report": lambda note: None}
+    with pytest.raises(ValueError, match=r"longitude and latitude, which the CRS .*choose GeoPackage"):
+        detect_scene(OracleDetector(SHIP, torch.tensor([0, 1])), path, tmp_path, formats=("geojson",), **arguments)
+    assert not list(tmp_path.glob("*far.geojson*"))
+    detect_scene(
+        OracleDetector(SHIP, torch.tensor([0, 1])), path, tmp_path, formats=("gpkg",), overwrite=True, **arguments
+    )
 
 
 def test_a_crs_without_a_code_becomes_degrees_and_tiles_without_data_are_passed_over(write_geotiff, tmp_path):
@@ -103,7 +145,7 @@ def test_a_crs_without_a_code_becomes_degrees_and_tiles_without_data_are_passed_
     crs = "+proj=tmerc +lat_0=52.5 +lon_0=13.4 +k=1 +x_0=390000 +y_0=5820000 +ellps=WGS84"
     path = write_geotiff("local.tif", pixels, crs=crs, nodata=0)
     detector = OracleDetector(SHIP, torch.tensor([0, 1]))
-    settings = TileSettings(tile=256, overlap=56, batch_size=1)
+    settings = TileSettings(tile=256, overlap=56 / 256, batch_size=1)
     detect_scene(detector, path, tmp_path, settings=settings, progress=False, report=lambda note: None)
     assert len(detector.batches) == 4  # tiles at x = 0 and 200, of three columns
     geojson = json.loads((tmp_path / "local.geojson").read_text(encoding="utf-8"))
@@ -140,7 +182,7 @@ def run(*arguments):
 
 def test_scenes_by_the_command_line(detector_folder, scenes, tmp_path):
     out = tmp_path / "out"
-    arguments = (detector_folder, scenes, "--out", out, "--task", "vehicles", "--tile", 64, "--overlap", 16)
+    arguments = (detector_folder, scenes, "--output", out, "--task", "vehicles", "--tile", 64, "--overlap", 0.25)
     more = ("--threshold", 0.05, "--max-detections", 7, "--formats", "dota,overlay")
     result = run(*arguments, *more)
     assert result.exit_code == 0, result.output
@@ -154,13 +196,14 @@ def test_scenes_by_the_command_line(detector_folder, scenes, tmp_path):
         assert len(task1[name]["scores"]) == len(found)
     assert json.loads((out / "a.json").read_text(encoding="utf-8"))["info"]["task"] == "vehicles"
     # The command line and the function agree.
-    settings = TileSettings(tile=64, overlap=16, threshold=0.05, max_detections=7)
+    settings = TileSettings(tile=64, overlap=0.25, threshold=0.05, max_detections=7)
     again = detect_scene(detector_folder, scenes / "a.png", task="vehicles", settings=settings, progress=False)
     assert torch.allclose(again.boxes, read_coco_detections(out / "a.json").boxes, atol=1e-3)
 
-    with pytest.raises(FileExistsError, match=r"a.json exists already \(2 of 2 scenes\); choose resume"):
+    with pytest.raises(FileExistsError, match=r"a.json exists already \(and 1 more\); .*--resume"):
         run_or_raise(*arguments)
-    (out / "b.json").unlink()
+    for name in ("b.json", "b_overlay.png"):
+        (out / name).unlink()
     before = (out / "a.json").stat().st_mtime_ns
     assert run(*arguments, *more, "--resume").exit_code == 0
     assert (out / "b.json").is_file() and (out / "a.json").stat().st_mtime_ns == before
@@ -237,7 +280,7 @@ def test_bad_input(scenes, changes, error, message, monkeypatch):
     ("values", "message"),
     [
         ({"tile": 0}, "tile must be at least 1"),
-        ({"overlap": 1024}, r"overlap must be in 0..1023, below the tile, got 1024"),
+        ({"overlap": 200}, r"overlap must be a share of the tile, 0 to below 1, .*; got 200"),
         ({"threshold": 1.5}, "threshold must be in 0..1, got 1.5"),
         ({"flips": ("diagonal",)}, "flips must be among none, horizontal, vertical, both"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
@@ -246,6 +289,17 @@ def test_bad_input(scenes, changes, error, message, monkeypatch):
 def test_settings_out_of_range(values, message):
     with pytest.raises(ValueError, match=message):
         TileSettings(**values)
+
+
+def test_the_default_overlap_of_tiles_is_the_200_of_1024_pixels_of_the_release():
+    assert TileSettings().stride == 824
+    assert tile_grid(3000, 1024, TileSettings()).tops == (0, 824, 1648, 1976)
+    assert TileSettings(tile=512).stride == 412
+
+
+@pytest.mark.parametrize(("window", "stride"), [(1024, 824), (640, 515), (600, 1), (37, 11), (512, 512), (999, 998)])
+def test_a_stride_in_pixels_goes_through_the_share_unchanged(window, stride):
+    assert DetectionProtocol(window=window, stride=stride).tiles(batch_size=1).stride == stride
 
 
 def test_an_interrupted_scene_goes_on_behind_its_last_batch(tmp_path):
@@ -257,7 +311,7 @@ def test_an_interrupted_scene_goes_on_behind_its_last_batch(tmp_path):
 
     boxes, labels = scattered_boxes(400, 500, 3)
     Image.fromarray(position_image(400, 500)).save(tmp_path / "port.png")
-    settings = TileSettings(tile=160, overlap=80, batch_size=2, threshold=0.1)
+    settings = TileSettings(tile=160, overlap=0.5, batch_size=2, threshold=0.1)
     arguments = {"settings": settings, "progress": False, "formats": ("dota",), "output": tmp_path / "out"}
     notes = []
 
@@ -282,7 +336,7 @@ def test_an_interrupted_scene_goes_on_behind_its_last_batch(tmp_path):
     assert notes[-1].endswith("port.json is there already") and len(again) == len(found)
 
     # Other settings, or no wish to go on: from the start.
-    for changes in ({"resume": True, "settings": TileSettings(tile=160, overlap=79)}, {}):
+    for changes in ({"resume": True, "settings": TileSettings(tile=160, overlap=0.49)}, {}):
         (tmp_path / "out" / "port.json").unlink(missing_ok=True)
         stop()
         detector = OracleDetector(boxes, labels)
@@ -298,16 +352,28 @@ def test_a_scene_that_fails_does_not_stop_the_others(scenes, tmp_path):
     with pytest.raises(RuntimeError, match=r"1 of 3 scenes failed:\n.*bad.png"):
         detect_scenes(detector, sources, tmp_path / "out", formats=("dota",), report=lambda note: None)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Task1", "a.json", "b.json"]
-    with pytest.raises(ValueError, match=r"would both become a.json"):
+    with pytest.raises(ValueError, match=r"would both become .*a.json"):
         detect_scenes(detector, [scenes / "a.png", scenes / "x" / "a.tif"], tmp_path / "out")
 
 
-def test_networks_that_give_nan_are_refused(scenes):
+def test_networks_that_give_nan_are_refused_with_their_window(scenes):
     model = S5ForOrientedObjectDetection(micro_detection_config()).eval()
-    with torch.no_grad():
-        model.roi_heads[0].classifier.bias[0] = math.nan
-    with pytest.raises(RuntimeError, match="outputs of S5ForOrientedObjectDetection are not finite"):
-        detect_scene(model, scenes / "a.png", progress=False)
+    model.roi_heads[0].classifier.register_forward_hook(lambda module, inputs, output: output * math.nan)
+    settings = TileSettings(tile=64, overlap=0.5, batch_size=1)
+    with pytest.raises(NonFiniteOutputError, match=r"the window at row 0, column 0 of .*a.png are not finite"):
+        detect_scene(model, scenes / "a.png", settings=settings, progress=False)
+
+    class SpoiledTile(OracleDetector):
+        def detect(self, pixel_values, *settings):
+            found = super().detect(pixel_values, *settings)
+            for image, objects in zip(pixel_values.round(), found, strict=True):
+                if image[0].min() == 26 and len(objects["scores"]):  # the column at the right border
+                    objects["boxes"][0, 2] = math.nan
+            return found
+
+    detector = SpoiledTile(SHIP, torch.tensor([0, 1]))
+    with pytest.raises(NonFiniteOutputError, match=r"the window at row 0, column 26 of .*a.png are not finite"):
+        detect_scene(detector, scenes / "a.png", settings=replace(settings, batch_size=2), progress=False)
 
 
 def test_nothing_found_gives_files_too(scenes, tmp_path):

@@ -129,7 +129,7 @@ def test_the_command_is_segmentation_of_the_whole_image(tmp_path, segmenter_fold
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--bands", "red"], "--bands takes numbers"),
+        (["--bands", "red"], "--bands takes whole numbers from 1"),
         (["--value-range", "5"], "--value-range takes two numbers"),
         (["--scales", "1,x"], "--scales takes numbers"),
     ],

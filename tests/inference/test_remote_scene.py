@@ -1,5 +1,7 @@
 """Scenes read over http by byte ranges."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -41,3 +43,27 @@ def test_a_url_without_a_scene_is_named(server, write_geotiff):
     write_geotiff("scene.tif", smooth_image(20, 20).transpose(2, 0, 1))
     with pytest.raises(OSError, match=r"missing.tif cannot be read"), open_scene(f"{server.url}/missing.tif"):
         pass
+
+
+def test_a_server_that_trickles_bytes_is_given_up(tmp_path, write_geotiff, monkeypatch):
+    """One byte every 50 milliseconds would take hours; with the limits at a second, it takes seconds to say so."""
+    write_geotiff("scene.tif", np.random.default_rng(0).integers(0, 256, (3, 200, 200), dtype=np.uint8))
+    monkeypatch.setenv("GDAL_HTTP_LOW_SPEED_TIME", "1")
+    trickling = FileServer(tmp_path, seconds_per_byte=0.05)
+    start = time.monotonic()
+    try:
+        with pytest.raises(OSError, match=r"scene.tif cannot be read"), open_scene(f"{trickling.url}/scene.tif"):
+            pass
+    finally:
+        trickling.stop()
+    assert time.monotonic() - start < 30
+
+
+def test_remote_reads_have_a_limit_of_time_unless_the_environment_sets_one(server, cog, monkeypatch):
+    import rasterio.env
+
+    monkeypatch.setenv("GDAL_HTTP_LOW_SPEED_LIMIT", "5")
+    with open_scene(f"{server.url}/scene.tif"):
+        options = rasterio.env.getenv()
+    assert options["GDAL_HTTP_CONNECTTIMEOUT"] == "30" and options["GDAL_HTTP_LOW_SPEED_TIME"] == "60"
+    assert options.get("GDAL_HTTP_LOW_SPEED_LIMIT") in (None, "5")

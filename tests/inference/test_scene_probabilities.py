@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from s5_hf.inference.normalization import normalize_pixels
 from s5_hf.inference.scene_probabilities import SceneProbabilities, WindowSettings, scene_grid
-from s5_hf.inference.scene_segmenter import normalize_pixels
 from s5_hf.inference.scene_source import open_scene
 from s5_hf.inference.windows import BLENDINGS, blending_weights
 

@@ -2,7 +2,8 @@
 
 import torch
 
-from s5_hf.inference.scene_segmenter import SceneSegmenter, normalize_pixels
+from s5_hf.inference.normalization import normalize_pixels
+from s5_hf.inference.scene_segmenter import SceneSegmenter
 from s5_hf.modeling import S5ImageProcessor
 
 from .segmenters import PixelSegmenter

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from s5_hf.inference import scene_source
 from s5_hf.inference.scene_source import open_scene, scene_stem
@@ -223,3 +223,93 @@ def test_stems():
     assert scene_stem("/vsicurl/http://server/a/city.tif") == "city"
     assert scene_stem("https://server/a/city.tif?key=a/b.c") == "city"
     assert scene_stem("folder/city.v2.tif") == "city.v2"
+
+
+def infrared_scene(write_geotiff, name="infrared.tif"):
+    """Red, green, blue and infrared with a column of 0 in it, which GDAL takes for transparency."""
+    image = np.concatenate([planes(smooth_image(40, 50)), np.full((1, 40, 50), 90, np.uint8)])
+    image[3, :, :5] = 0
+    path = write_geotiff(name, image, photometric="RGB", alpha="unspecified")
+    import rasterio
+
+    with rasterio.open(path, "r+") as dataset:
+        dataset.colorinterp = [*dataset.colorinterp[:3], rasterio.enums.ColorInterp.alpha]
+    with rasterio.open(path) as dataset:
+        assert dataset.colorinterp[3].name == "alpha"
+    return image, path
+
+
+@pytest.mark.parametrize("bands", [(4, 3, 2), (3, 2, 4), (4, 4, 4)])
+def test_an_alpha_band_that_is_asked_for_as_data_is_no_mask(write_geotiff, bands):
+    image, path = infrared_scene(write_geotiff)
+    with open_scene(path, bands=bands) as scene:
+        pixels, valid = scene.read_rows(0, 40)
+        assert scene.notes == []
+    assert valid is None
+    assert np.array_equal(pixels, image[[band - 1 for band in bands]])
+
+
+def test_an_alpha_band_that_is_not_asked_for_is_a_mask_and_says_so(write_geotiff):
+    image, path = infrared_scene(write_geotiff)
+    with open_scene(path) as scene:
+        pixels, valid = scene.read_rows(0, 40)
+        (note,) = scene.notes
+    assert "marks band 4 as transparency (alpha): pixels with 0 in it hold no data" in note
+    assert np.array_equal(valid, image[3] > 0) and not pixels[:, :, :5].any()
+    with open_scene(path, nodata=float("nan")) as scene:
+        pixels, valid = scene.read_rows(0, 40)
+    assert valid is None and np.array_equal(pixels, image[:3])
+
+
+def test_a_network_of_four_channels_takes_all_four_bands(write_geotiff, tmp_path):
+    image, path = infrared_scene(write_geotiff)
+    Image.fromarray(image.transpose(1, 2, 0)).save(tmp_path / "infrared.png")
+    for source in (path, tmp_path / "infrared.png"):
+        with open_scene(source, num_channels=4) as scene:
+            pixels, valid = scene.read_rows(0, 40)
+        assert valid is None and np.array_equal(pixels, image)
+
+
+def test_pictures_beyond_the_limit_of_pixels_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
+    Image.fromarray(smooth_image(60, 70)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda image: pytest.fail("decoded"))
+    message = r"bomb.png has 70 x 60 = 4,200 pixels, more than 4,199; .*--maximum-pixels 4200"
+    with pytest.raises(ValueError, match=message), open_scene(tmp_path / "bomb.png", maximum_pixels=4199):
+        pass
+    monkeypatch.setattr("s5_hf.inference.scene_source.MAXIMUM_PIXELS", 4199)
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path / "bomb.png")
+
+
+def test_pictures_up_to_the_limit_of_pixels_are_read_whatever_the_limit_of_pillow(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    image = smooth_image(60, 70)
+    Image.fromarray(image).save(tmp_path / "large.png")
+    with open_scene(tmp_path / "large.png", maximum_pixels=4200) as scene:
+        assert np.array_equal(scene.read_rows(0, 60)[0], planes(image))
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128", "complex_int16"])
+def test_complex_numbers_are_refused_by_the_name_of_their_file(write_geotiff, dtype):
+    values = np.ones((3, 20, 20), np.complex64 if dtype == "complex_int16" else dtype)
+    path = write_geotiff("radar.tif", values)
+    if dtype == "complex_int16":
+        import rasterio
+
+        with rasterio.open(path) as dataset:
+            profile = {**dataset.profile, "dtype": dtype}
+        with rasterio.open(path, "w", **profile) as dataset:
+            dataset.write(values)
+    with pytest.raises(ValueError, match=r"radar.tif holds complex numbers \(complex"):
+        read(path)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint32", "int32", "int64", "uint64", "float32", "float64"])
+def test_integers_and_floats_of_any_width_are_scaled(write_geotiff, dtype):
+    ramp = np.linspace(0, 100, 40 * 50).reshape(1, 40, 50).astype(dtype)
+    path = write_geotiff("ramp.tif", np.repeat(ramp, 3, axis=0))
+    with open_scene(path, scaling=Scaling(values=(0, 100))) as scene:
+        pixels, valid = scene.read_rows(0, 40)
+    assert valid is None
+    assert np.array_equal(pixels[0], np.rint(ramp[0].astype(np.float64) / 100 * 255).astype(np.uint8))

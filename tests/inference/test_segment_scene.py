@@ -196,7 +196,7 @@ def test_wrong_outputs_are_refused_before_any_work(tmp_path):
     with pytest.raises(ValueError, match=r"no classes roof .*it has: class 0, class 1, class 2"):
         products = MapProducts(polygons=".gpkg", polygon_classes=["roof", "class 1"])
         segment_scene(PixelSegmenter(), tmp_path / "scene.png", tmp_path / "map.png", products=products, report=silent)
-    with pytest.raises(ValueError, match="would replace its scene"):
+    with pytest.raises(ValueError, match="would replace the scene"):
         segment_scene(PixelSegmenter(), tmp_path / "scene.png", tmp_path / "scene.png", report=silent, overwrite=True)
     with pytest.raises(ValueError, match="at most 255 classes, the model has 300"):
         segment_scene(PixelSegmenter(300), tmp_path / "scene.png", tmp_path / "map.png", report=silent)

@@ -21,7 +21,7 @@ from s5_hf.preparation.polygons import polygon_area
 
 from .detectors import OracleDetector, match, position_image, scattered_boxes
 
-TILES = TileSettings(tile=256, overlap=96, batch_size=3, threshold=0.1)
+TILES = TileSettings(tile=256, overlap=0.375, batch_size=3, threshold=0.1)
 SHIP = torch.tensor([[60.0, 40.0, 50.0, 14.0, 0.4], [100.0, 90.0, 30.0, 12.0, -1.0]])
 
 
@@ -31,7 +31,7 @@ def test_the_objects_of_a_scene_are_found_once_and_whole(seed, flips):
     """The parts at tile borders have better scores than the whole objects, and lose."""
     boxes, labels = scattered_boxes(500, 700, seed)
     detector = OracleDetector(boxes, labels)
-    settings = TileSettings(tile=256, overlap=96, batch_size=3, flips=flips, threshold=0.1)
+    settings = TileSettings(tile=256, overlap=0.375, batch_size=3, flips=flips, threshold=0.1)
     found = detect_scene(detector, position_image(500, 700), settings=settings, progress=False)
     assert match(found, boxes, labels) > 0.9999
     assert max(shape[0] for shape in detector.batches) == 3
@@ -103,7 +103,7 @@ def test_how_much_objects_of_two_tiles_may_overlap(merge_iou_threshold, count):
             return [first, {**second, "boxes": second["boxes"] + torch.tensor([18.0, 0, 0, 0, 0])}]
 
     detector = Jumps(torch.tensor([[200.0, 100, 40, 20, 0]]), torch.tensor([0]))
-    settings = TileSettings(tile=256, overlap=96, merge_iou_threshold=merge_iou_threshold)
+    settings = TileSettings(tile=256, overlap=0.375, merge_iou_threshold=merge_iou_threshold)
     found = detect_scene(detector, position_image(256, 416), settings=settings, progress=False)
     assert len(detector.seen) == 2 and len(found) == count
 
