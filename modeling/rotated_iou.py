@@ -40,7 +40,8 @@ def rotated_iou(boxes1: Tensor, boxes2: Tensor, mode: Literal["iou", "iof"] = "i
 
     Returns:
         [N, M], 0 to 1, of the boxes' dtype. The arithmetic is float64 where the device has it, whatever the dtype.
-        Only pairs whose horizontal hulls meet are computed. A box with a side below `MINIMUM_SIDE` gets 0.
+        Only pairs whose horizontal hulls meet are computed. Boxes that share no area, and a box with a side below
+        `MINIMUM_SIDE`, get exactly 0.
 
     Raises:
         ValueError: a wrong shape or mode, NaN, or a negative size.
@@ -107,11 +108,36 @@ def _terms(boxes: Tensor) -> Tensor:
 
 def _overlaps(first: Tensor, second: Tensor, mode: str) -> Tensor:
     """Overlaps [n] of n pairs, given by their terms [6, n]."""
-    intersection = _intersection_areas(first, second)
+    intersection = torch.where(_apart(first, second), 0, _intersection_areas(first, second))
     area1, area2 = 4 * first[2] * first[3], 4 * second[2] * second[3]
     intersection = torch.minimum(intersection.clamp(min=0), torch.minimum(area1, area2))  # rounding
     whole = area1 if mode == "iof" else area1 + area2 - intersection
     return intersection / torch.where(whole > 0, whole, 1)
+
+
+def _apart(first: Tensor, second: Tensor) -> Tensor:
+    """Whether pairs [n] share no area, given by their terms [6, n]: a side of one of the boxes separates them.
+
+    The terms of an area that is 0 cancel up to their rounding only, so such pairs are told by their separation. Boxes
+    that overlap by less than the rounding of their coordinates count as touching.
+    """
+    cx1, cy1, half_w1, half_h1, cosine1, sine1 = first
+    cx2, cy2, half_w2, half_h2, cosine2, sine2 = second
+    dx, dy = cx2 - cx1, cy2 - cy1
+    cosine, sine = (cosine1 * cosine2 + sine1 * sine2).abs(), (cosine1 * sine2 - sine1 * cosine2).abs()
+    size = torch.stack([cx1.abs() + cy1.abs(), cx2.abs() + cy2.abs(), half_w1, half_h1, half_w2, half_h2]).sum(dim=0)
+    rounding = 8 * torch.finfo(first.dtype).eps * size
+    gap = torch.maximum(
+        torch.maximum(
+            (cosine1 * dx + sine1 * dy).abs() - half_w1 - half_w2 * cosine - half_h2 * sine,
+            (cosine1 * dy - sine1 * dx).abs() - half_h1 - half_w2 * sine - half_h2 * cosine,
+        ),
+        torch.maximum(
+            (cosine2 * dx + sine2 * dy).abs() - half_w2 - half_w1 * cosine - half_h1 * sine,
+            (cosine2 * dy - sine2 * dx).abs() - half_h2 - half_w1 * sine - half_h1 * cosine,
+        ),
+    )
+    return gap >= -rounding
 
 
 def _intersection_areas(first: Tensor, second: Tensor) -> Tensor:
