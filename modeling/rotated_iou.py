@@ -27,6 +27,8 @@ MINIMUM_SIDE = 1e-3
 
 # Pairs computed at once: on a CPU few enough for the intermediate results to stay in its cache.
 _CPU_PAIRS, _GPU_PAIRS = 1 << 13, 1 << 22
+# Shares of the smaller box beyond this are never rounding errors.
+_SMALL_SHARE = 1e-3
 # Entries of the result whose pairs are listed at once; bounds the memory.
 _LISTED = 1 << 22
 
@@ -108,9 +110,14 @@ def _terms(boxes: Tensor) -> Tensor:
 
 def _overlaps(first: Tensor, second: Tensor, mode: str) -> Tensor:
     """Overlaps [n] of n pairs, given by their terms [6, n]."""
-    intersection = torch.where(_apart(first, second), 0, _intersection_areas(first, second))
+    intersection = _intersection_areas(first, second)
     area1, area2 = 4 * first[2] * first[3], 4 * second[2] * second[3]
-    intersection = torch.minimum(intersection.clamp(min=0), torch.minimum(area1, area2))  # rounding
+    smaller = torch.minimum(area1, area2)
+    intersection = torch.minimum(intersection.clamp(min=0), smaller)  # rounding
+    small = ((intersection > 0) & (intersection < _SMALL_SHARE * smaller)).nonzero().squeeze(-1)
+    apart = torch.zeros_like(intersection, dtype=torch.bool)
+    apart[small] = _apart(first[:, small], second[:, small])
+    intersection = intersection.masked_fill(apart, 0)
     whole = area1 if mode == "iof" else area1 + area2 - intersection
     return intersection / torch.where(whole > 0, whole, 1)
 
