@@ -24,7 +24,7 @@ from .recipe_reading import (
     SectionedRecipe,
     option,
     parse_sections,
-    read_yaml,
+    read_settings,
     require_positive,
     settings_to_arguments,
     split_file,
@@ -167,7 +167,7 @@ def read_fine_tuning_recipe(
         FileNotFoundError: if there is no such file.
     """
     path, words = split_file(sys.argv[1:] if arguments is None else arguments)
-    settings = read_yaml(path) if path else {}
+    settings = read_settings(path) if path else {}
     of_datasets = dataset_arguments(settings.get("datasets") or [], str(path), recipe_type.DATASET)
     settings["datasets"] = list(of_datasets)
     from_file = settings_to_arguments(settings, recipe_type.SECTIONS, str(path))
