@@ -143,7 +143,10 @@ def _checked_encoding(named: MaskEncoding | None, seen: SeenValues, place: str) 
     Raises:
         EncodingError: if they contradict each other, or do not tell.
     """
-    choice = "Say which with mask_values: 'release' (0 to 4, clutter 5) or 'shifted' (1 to 5, clutter 6, boundary 0)"
+    choice = (
+        "Say which with mask_values: 'release' (0 to 4, clutter 5) or 'shifted' (1 to 5, clutter 6, boundary 0), to "
+        "load_dataset, as --option mask_values=... of a command or as a key of the dataset in a recipe"
+    )
     if named is RELEASE_ENCODING and seen.with_six:
         raise EncodingError(
             f"{place}: the masks are named as in the release, which stores 0 to 5, but {seen.with_six} holds a 6. "

@@ -49,6 +49,7 @@ class DatasetSettings:
     classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
     class_map: list[str] = option([], "mask value to class, as 3:road 4:ignore; every value that occurs must be named")
     ignore_index: int = option(255, "mask value without a class, where the dataset does not know it")
+    mask_values: str | None = option(None, "of Vaihingen and Potsdam, where the files do not tell: release or shifted")
     mean_excludes: list[str] = option([], "classes left out of mIoU; default: those of the dataset's own protocol")
     batch_size: int | None = option(None, "images per process and micro-step; default: batch_size of the recipe")
     loss_weight: float = option(1.0, "weight of the dataset's loss in the sum")

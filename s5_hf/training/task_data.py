@@ -65,6 +65,8 @@ def load_task(settings: DatasetSettings, selection: str) -> TaskData:
     entry = get_entry(settings.dataset or default_dataset(settings.name))
     labels = task_labels(settings, entry)
     options = {"classes": list(labels)} if not entry.labels and not settings.class_map else {}
+    if settings.mask_values is not None:
+        options["mask_values"] = settings.mask_values
     try:
         splits = load_dataset(entry.name, data_dir=settings.data_dir, **options)
     except (LayoutError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +211,23 @@ class TestSplits:
             TaskData("city", ("a", "b"), ((0, 0, 0), (1, 1, 1)), 255, [], None)
         with pytest.raises(ValueError, match="'city' has 1 training images, too few to set 1 aside"):
             load_task(own(write_images(tmp_path / "one", train=1)), "validation")
+
+
+def test_how_masks_count_can_be_said_in_a_recipe(tmp_path):
+    """Crops of Vaihingen whose names do not tell."""
+    for split, kind in product(("train", "val"), ("images", "masks")):
+        folder = tmp_path / split / kind
+        folder.mkdir(parents=True)
+        pixels = np.full((32, 32, 3) if kind == "images" else (32, 32), 4, dtype=np.uint8)
+        for name in "ab":
+            Image.fromarray(pixels).save(folder / f"{name}.png")
+    words = ["--datasets", "vaihingen", "--vaihingen.data_dir", str(tmp_path)]
+    with pytest.raises(ValueError, match=r"the task 'vaihingen' cannot be loaded: .* Say which with mask_values"):
+        load_task(read_fine_tuning_recipe(words).datasets[0], "last")
+    for choice, expected in (("release", 4), ("shifted", 3)):
+        recipe = read_fine_tuning_recipe([*words, "--vaihingen.mask_values", choice])
+        task = load_task(recipe.datasets[0], "last")
+        assert np.unique(task.train[0]["mask"]).tolist() == [expected]
 
 
 class TestClassMap:
