@@ -173,11 +173,14 @@ class TestSplits:
 
     def test_results_on_val_of_a_benchmark_are_reported_too(self, tmp_path):
         root = write_images(tmp_path, train=10, val=3)
-        settings = DatasetSettings(name="vaihingen", data_dir=root)
+        settings = DatasetSettings(name="vaihingen", data_dir=root, mask_values="release")
         task = load_task(settings, "validation")
         assert (len(task.train), len(task.validation), task.ignore_index) == (9, 1, 5)
         with pytest.raises(ValueError, match="split 'val' of s5-vaihingen are what one reports"):
-            load_task(DatasetSettings(name="vaihingen", data_dir=root, validation_split="val"), "validation")
+            load_task(
+                DatasetSettings(name="vaihingen", data_dir=root, mask_values="release", validation_split="val"),
+                "validation",
+            )
         assert load_task(settings, "official_test_split").validation_source == "split val"
         assert load_task(settings, "last").validation_source == "split val"
 
