@@ -46,7 +46,7 @@ class BestModels:
         if not path.is_file():
             return float("-inf")
         record = json.loads(path.read_text(encoding="utf-8"))
-        return record["best"] if record.get("unit") == PERCENT else 100 * record["best"]  # as release 1.0 wrote it
+        return record["best"] if record.get("unit") == PERCENT else 100 * record["best"]  # as release 0.1.0 wrote it
 
     def keep(self, step: int, scores: Mapping[str, float], model: PreTrainedModel, state_dict: StateDict) -> list[str]:
         """Write the weights for every score that is the best so far; for the main process.

@@ -13,6 +13,7 @@ from s5_hf.cli import app
 from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig
 from s5_hf.training.class_map import ClassMap
+from s5_hf.training.run_folder import read_log
 from tests.conftest import micro_segmentation_config
 from tests.training.finetuning import MICRO
 from tests.training.pretraining import example, random_samples
@@ -57,6 +58,19 @@ def test_training_writes_the_class_map_to_the_configuration(trained):
     assert config.class_maps == {"city": STORED}
     written = json.loads((trained / "config.json").read_text(encoding="utf-8"))
     assert written["tasks"][0]["class_map"] == STORED and "class_maps" not in written
+
+
+def test_training_logs_the_number_that_evaluation_reports(trained, city, accelerator):
+    """In percent, and for each class."""
+    logged = next(entry for entry in reversed(read_log(trained.parent)) if "validation/city/miou" in entry)
+    results = run_evaluation(settings(trained, city, protocol="original"), accelerator)
+    assert (
+        logged["validation/city/miou"] == pytest.approx(results.scores["mIoU"], abs=1e-3)
+        and logged["validation/city/miou"] > 1
+    )
+    for label, row in results.scores["per_class"].items():
+        assert logged[f"validation/city/iou/{label}"] == pytest.approx(row["IoU"], abs=1e-3)
+    assert results.headline() == f"mIoU {logged['validation/city/miou']:.2f}"
 
 
 def test_the_class_map_stays_through_saving_and_merging(tmp_path):
