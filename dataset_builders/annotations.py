@@ -16,6 +16,8 @@ from .oriented_geometry import polygons_to_boxes
 _HEADER = re.compile(r"\s*(imagesource|gsd|acquisition dates?)\s*:", re.IGNORECASE)
 # Python's own float() and int() also take "1_0", "nan" and digits of other scripts.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_DOTA_LINE = "'x1 y1 x2 y2 x3 y3 x4 y4 class difficult'"
+_DIOR_OBJECT = "a name and the eight numbers of a robndbox"
 _DIFFICULT = {"0": False, "1": True, "2": True}
 _DIOR_CORNERS = tuple(
     f"{axis}_{corner}" for corner in ("left_top", "right_top", "right_bottom", "left_bottom") for axis in "xy"
@@ -46,8 +48,8 @@ def parse_dota_text(text: str, name: str) -> list[OrientedObject]:
             continue
         fields, place = line.split(), f"{name}, line {number}"
         if len(fields) not in (9, 10):
-            raise SampleError(f"{place}: expected 'x1 y1 x2 y2 x3 y3 x4 y4 class difficult', got {line[:200]!r}")
-        polygon, difficult = _polygon(fields[:8], place), _is_difficult((*fields, "0")[9], place)
+            raise SampleError(f"{place}: expected {_DOTA_LINE}, got {line[:200]!r}")
+        polygon, difficult = _polygon(fields[:8], place, _DOTA_LINE), _is_difficult((*fields, "0")[9], place)
         objects.append(OrientedObject(polygon, fields[8], difficult))
     return objects
 
@@ -67,22 +69,22 @@ def parse_dior_xml(text: str, name: str) -> list[OrientedObject]:
         place, category = f"{name}, object {number}", element.findtext("name")
         values = [element.findtext(f"robndbox/{corner}") for corner in _DIOR_CORNERS]
         if category is None or None in values:
-            raise SampleError(f"{place}: expected a name and the eight numbers of a robndbox")
-        polygon = _polygon([value.strip() for value in values], place)
+            raise SampleError(f"{place}: expected {_DIOR_OBJECT}")
+        polygon = _polygon([value.strip() for value in values], place, _DIOR_OBJECT)
         difficult = _is_difficult((element.findtext("difficult") or "").strip() or "0", place)
         objects.append(OrientedObject(polygon, category.strip(), difficult))
     return objects
 
 
-def _polygon(fields: Sequence[str], place: str) -> tuple[float, ...]:
-    """Corners as numbers.
+def _polygon(fields: Sequence[str], place: str, form: str) -> tuple[float, ...]:
+    """Corners as numbers; `form` says in an error what was expected.
 
     Raises:
         SampleError: if one is not a finite decimal number.
     """
     for field in fields:
         if not _NUMBER.fullmatch(field) or not math.isfinite(float(field)):
-            raise SampleError(f"{place}: {field[:50]!r} is not a number; expected corners in pixels")
+            raise SampleError(f"{place}: expected {form}, but {field[:50]!r} is not a number")
     return tuple(map(float, fields))
 
 
