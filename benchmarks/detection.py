@@ -60,10 +60,10 @@ def row(folder: Path) -> str:
     cells = [folder.name, f"{model.num_parameters() / 1e6:.2f} M", str(final["step"])]
     cells.append(f"{sum(seconds) / len(seconds) * final['step'] / 60:.1f}")
     for task, labels in model.config.tasks.items():
-        values = [f"**{final[f'validation/{task}/map50']:.3f}**"]
+        values = [f"**{final[f'validation/{task}/map50']:.1f}**"]
         for label in labels:
             objects = final[f"validation/{task}/objects/{label}"]
-            values.append(f"{label} {final[f'validation/{task}/ap50/{label}']:.3f} ({objects:.0f})")
+            values.append(f"{label} {final[f'validation/{task}/ap50/{label}']:.1f} ({objects:.0f})")
         cells.append(f"{task} {', '.join(values)}")
     return f"| {' | '.join([*cells, ''][:6])} |"
 
@@ -92,7 +92,7 @@ def main() -> None:
         folders.append(arguments.output_dir / mode)
         chosen = ["--mode", mode, "--datasets", *names, f"--hituav.data_dir={arguments.hituav}", *second]
         train(folders[-1], [*chosen, *options])
-    print("| run | parameters | steps | minutes of training | AP50 (objects) | second task |")
+    print("| run | parameters | steps | minutes of training | AP50, percent (objects) | second task |")
     print("|---|---|---|---|---|---|")
     print(*(row(folder) for folder in folders), sep="\n")
     print(f"\n{os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}")

@@ -103,12 +103,12 @@ def parameters(folder: Path) -> int:
 
 
 def spread(values: list[float | None]) -> str:
-    """Mean and standard deviation of a sample; `None` stands for a class that does not occur."""
+    """Mean and standard deviation of a sample in percent; `None` stands for a class that does not occur."""
     known = [value for value in values if value is not None]
     if not known:
         return "-"
     deviation = statistics.stdev(known) if len(known) > 1 else 0.0
-    return f"{statistics.mean(known):.3f} ± {deviation:.3f}"
+    return f"{statistics.mean(known):.1f} ± {deviation:.1f}"
 
 
 def print_table(arguments: argparse.Namespace) -> None:
@@ -128,9 +128,9 @@ def print_table(arguments: argparse.Namespace) -> None:
             count = sum(parameters(folder) for folder in folders)
         cells = [spread([entry[f"validation/{key}"] for entry in found]) for key in keys]
         print(f"| {contestant} | {count / 1e6:.3f} M | {' | '.join(cells)} |")
-        by_seed = ", ".join(format(entry["validation/mean/miou"], ".4f") for entry in found)
+        by_seed = ", ".join(format(entry["validation/mean/miou"], ".2f") for entry in found)
         lines.append(f"- {contestant}: {by_seed}")
-    print("\nmean mIoU of each seed:", *lines, sep="\n")
+    print("\nmean mIoU of each seed, percent:", *lines, sep="\n")
 
 
 def main() -> None:

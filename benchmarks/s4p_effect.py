@@ -40,13 +40,13 @@ def run(recipe: Path, method: str, seed: int, folder: Path, options: list[str]) 
     return final_scores(folder)
 
 
-def spread(values: list[float | None]) -> str:
+def spread(values: list[float | None], digits: int) -> str:
     """Mean and standard deviation of a sample."""
     known = [value for value in values if value is not None and value == value]
     if not known:
         return "-"
     deviation = statistics.stdev(known) if len(known) > 1 else 0.0
-    return f"{statistics.mean(known):.3f} ± {deviation:.3f}"
+    return f"{statistics.mean(known):.{digits}f} ± {deviation:.{digits}f}"
 
 
 def main() -> None:
@@ -69,11 +69,12 @@ def main() -> None:
     print(f"| method | {' | '.join(key.removeprefix('validation/') for key in keys)} |")
     print(f"|---|{'---|' * len(keys)}")
     for method, scores in found.items():
-        cells = [spread([score[key] for score in scores]) for key in keys]
+        # mIoU and IoU are in percent, the others are shares.
+        cells = [spread([score[key] for score in scores], 1 if "iou" in key else 3) for key in keys]
         print(f"| {method} | {' | '.join(cells)} |")
-    print("\nmIoU of each seed:")
+    print("\nmIoU of each seed, percent:")
     for method, scores in found.items():
-        print(f"- {method}: {', '.join(format(score['validation/miou'], '.4f') for score in scores)}")
+        print(f"- {method}: {', '.join(format(score['validation/miou'], '.2f') for score in scores)}")
 
 
 if __name__ == "__main__":

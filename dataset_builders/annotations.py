@@ -14,6 +14,11 @@ from .errors import SampleError
 from .oriented_geometry import polygons_to_boxes
 
 _HEADER = re.compile(r"\s*(imagesource|gsd|acquisition dates?)\s*:", re.IGNORECASE)
+# Python's own float() and int() also take "1_0", "nan" and digits of other scripts.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_DOTA_LINE = "'x1 y1 x2 y2 x3 y3 x4 y4 class difficult'"
+_DIOR_OBJECT = "a name and the eight numbers of a robndbox"
+_DIFFICULT = {"0": False, "1": True, "2": True}
 _DIOR_CORNERS = tuple(
     f"{axis}_{corner}" for corner in ("left_top", "right_top", "right_bottom", "left_bottom") for axis in "xy"
 )
@@ -32,6 +37,7 @@ def parse_dota_text(text: str, name: str) -> list[OrientedObject]:
     """Objects of a DOTA text file: `x1 y1 x2 y2 x3 y3 x4 y4 class difficult` per line.
 
     Lines such as `imagesource:GoogleEarth` and `gsd:0.15` are passed over; without `difficult` an object is not.
+    `difficult` is 0, 1, or 2, which DOTA's own tool for cutting images writes where it cut through an object.
 
     Raises:
         SampleError: for a line of another form, with `name` and the line's number.
@@ -40,16 +46,10 @@ def parse_dota_text(text: str, name: str) -> list[OrientedObject]:
     for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
         if not line.strip() or _HEADER.match(line):
             continue
-        fields = line.split()
-        try:
-            polygon = tuple(float(field) for field in fields[:8])
-            difficult = bool(int(fields[9])) if len(fields) == 10 else False
-        except ValueError as error:
-            raise SampleError(f"{name}, line {number}: {error}") from error
-        if len(fields) not in (9, 10) or not all(map(math.isfinite, polygon)):
-            raise SampleError(
-                f"{name}, line {number}: expected 'x1 y1 x2 y2 x3 y3 x4 y4 class difficult', got {line[:200]!r}"
-            )
+        fields, place = line.split(), f"{name}, line {number}"
+        if len(fields) not in (9, 10):
+            raise SampleError(f"{place}: expected {_DOTA_LINE}, got {line[:200]!r}")
+        polygon, difficult = _polygon(fields[:8], place, _DOTA_LINE), _is_difficult((*fields, "0")[9], place)
         objects.append(OrientedObject(polygon, fields[8], difficult))
     return objects
 
@@ -58,25 +58,45 @@ def parse_dior_xml(text: str, name: str) -> list[OrientedObject]:
     """Objects of a DIOR-R annotation: `object` elements with a `name` and the corners in `robndbox`.
 
     Raises:
-        SampleError: if the file is no XML or an object lacks its name or a corner.
+        SampleError: if the file is not XML, or an object lacks its name or a corner or has an invalid number.
     """
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise SampleError(f"{name}: no XML: {error}") from error
+        raise SampleError(f"{name}: not XML: {error}") from error
     objects = []
     for number, element in enumerate(root.iter("object"), start=1):
+        place, category = f"{name}, object {number}", element.findtext("name")
         values = [element.findtext(f"robndbox/{corner}") for corner in _DIOR_CORNERS]
-        category = element.findtext("name")
-        try:
-            polygon = tuple(float(value) for value in values if value is not None)
-        except ValueError as error:
-            raise SampleError(f"{name}, object {number}: {error}") from error
-        if category is None or len(polygon) != 8:
-            raise SampleError(f"{name}, object {number}: expected a name and the eight numbers of a robndbox")
-        difficult = (element.findtext("difficult") or "0").strip() not in ("", "0")
+        if category is None or None in values:
+            raise SampleError(f"{place}: expected {_DIOR_OBJECT}")
+        polygon = _polygon([value.strip() for value in values], place, _DIOR_OBJECT)
+        difficult = _is_difficult((element.findtext("difficult") or "").strip() or "0", place)
         objects.append(OrientedObject(polygon, category.strip(), difficult))
     return objects
+
+
+def _polygon(fields: Sequence[str], place: str, form: str) -> tuple[float, ...]:
+    """Corners as numbers; `form` says in an error what was expected.
+
+    Raises:
+        SampleError: if one is not a finite decimal number.
+    """
+    for field in fields:
+        if not _NUMBER.fullmatch(field) or not math.isfinite(float(field)):
+            raise SampleError(f"{place}: expected {form}, but {field[:50]!r} is not a number")
+    return tuple(map(float, fields))
+
+
+def _is_difficult(field: str, place: str) -> bool:
+    """Whether an object is marked as difficult.
+
+    Raises:
+        SampleError: if the mark is not 0, 1 or 2.
+    """
+    if field not in _DIFFICULT:
+        raise SampleError(f"{place}: difficult is {field[:50]!r}, expected 0, 1 or 2")
+    return _DIFFICULT[field]
 
 
 def as_columns(objects: Sequence[OrientedObject], labels: Sequence[str], ignored: Sequence[str], name: str) -> dict:

@@ -36,7 +36,7 @@ class BuilderConfig(datasets.BuilderConfig):
         retry_wait: seconds before the second try; doubled after each further one.
     """
 
-    version: str = "1.0.0"
+    version: str = "1.1.0"
     corrupt_images: str = "raise"
     read_attempts: int = 5
     retry_wait: float = 1.0

@@ -9,12 +9,12 @@ from datasets import Features
 
 from .annotations import OrientedObject, as_columns, parse_dota_text
 from .builder import Builder
-from .errors import SampleError
 from .features import detection_features
 from .layouts import IMAGE, Layout, find_records
 from .samples import read_image_file
 from .shards import Record, Sample, Shard, file_shards
 from .storage import Storage, join
+from .text_files import read_text
 
 Parser = Callable[[str, str], list[OrientedObject]]
 
@@ -59,10 +59,7 @@ class DetectionReader:
     def objects(self, path: str) -> list[OrientedObject]:
         """The annotated objects of one file."""
         location = join(self.root, path)
-        try:
-            return self.parse(self.storage.read(location).decode("utf-8"), location)
-        except UnicodeDecodeError as error:
-            raise SampleError(f"{location}: no UTF-8 text ({error.reason})") from error
+        return self.parse(read_text(self.storage, location), location)
 
 
 class DetectionBuilder(Builder):

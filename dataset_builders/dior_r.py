@@ -11,12 +11,16 @@ from .errors import LayoutError
 from .layouts import find_records
 from .shards import Record, Shard, file_shards
 from .storage import join
+from .text_files import read_text
 
 DESCRIPTION = (
-    "JPEGImages-{trainval,test}/NAME.jpg (or JPEGImages), Annotations/Oriented Bounding Boxes/NAME.xml, "
+    "JPEGImages-{trainval,test}/NAME.jpg (or JPEGImages), Annotations/Oriented Bounding Boxes/NAME.xml "
+    "(or Annotations/obb/NAME.xml), "
     "ImageSets/Main/{train,val,trainval,test}.txt (or Main)"
 )
 SPLITS = ("train", "val", "trainval", "test")
+ANNOTATION_FOLDERS = ("Oriented Bounding Boxes", "Oriented_Bounding_Boxes", "obb", "Annotations")
+"""Folders of annotations, the most telling first: `Annotations` itself may hold horizontal boxes."""
 
 
 class DIORR(DetectionBuilder):
@@ -35,7 +39,7 @@ class DIORR(DetectionBuilder):
         if lists:
             reader = self.reader(root)
             images = _by_stem(files, ".jpg", ("JPEGImages", "JPEGImages-trainval", "JPEGImages-test"))
-            labels = _by_stem(files, ".xml", ("Oriented Bounding Boxes", "Oriented_Bounding_Boxes", "Annotations"))
+            labels = _by_stem(files, ".xml", ANNOTATION_FOLDERS)
             return {
                 split: file_shards(f"{self.DATASET} {split}", self._records(root, path, images, labels), reader)
                 for split, path in lists.items()
@@ -52,8 +56,8 @@ class DIORR(DetectionBuilder):
     def _records(self, root: str, list_path: str, images: dict[str, str], labels: dict[str, str]) -> list[Record]:
         location = join(root, list_path)
         records = []
-        for number, line in enumerate(self.storage.read(location).decode("utf-8").splitlines(), start=1):
-            name = line.strip("\ufeff \t\r")
+        for number, line in enumerate(read_text(self.storage, location).splitlines(), start=1):
+            name = line.strip()
             if not name:
                 continue
             name = name.removesuffix(".jpg")
@@ -68,6 +72,7 @@ class DIORR(DetectionBuilder):
 
 
 def _by_stem(files: Sequence[str], extension: str, folders: tuple[str, ...]) -> dict[str, str]:
-    """Stem -> path of the files with an extension that lie in one of the folders."""
-    paths = (PurePosixPath(path) for path in files if path.endswith(extension))
-    return {path.stem: str(path) for path in paths if path.parent.name in folders}
+    """Stem -> path of the files with an extension that lie in one of the folders; earlier folders go first."""
+    paths = [PurePosixPath(path) for path in files if path.endswith(extension)]
+    found = [path for folder in reversed(folders) for path in paths if path.parent.name == folder]
+    return {path.stem: str(path) for path in found}

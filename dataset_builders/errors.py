@@ -9,6 +9,10 @@ class SampleError(ValueError):
     """One sample contradicts its dataset: a mask of another size, a colour without a class, a broken annotation."""
 
 
+class EncodingError(ValueError):
+    """How masks encode class ids cannot be told, or what they hold contradicts their names."""
+
+
 class CorruptImageError(SampleError):
     """An image file cannot be decoded. The only error that `corrupt_images="skip"` passes over."""
 

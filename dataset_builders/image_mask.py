@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,11 @@ from .builder import BuilderConfig
 from .errors import LayoutError, SampleError
 from .layouts import COMMON_LAYOUTS, IMAGE, Layout
 from .masks import MaskEncoding
-from .samples import SegmentationReader, sample_id
+from .samples import sample_id
 from .segmentation_builder import SegmentationBuilder
-from .shards import Record, Shard, file_shards
+from .shards import Record, Shard
 from .storage import join
+from .text_files import read_text
 
 SPLITS = ("train", "val", "trainval", "test")
 
@@ -66,7 +68,7 @@ class ImageMask(SegmentationBuilder):
     def labels(self) -> tuple[str, ...]:
         return tuple(self.config.classes or ())
 
-    def encoding(self, layout: Layout | None) -> MaskEncoding:
+    def encoding(self, root: str, files: Sequence[str], masks: Sequence[str]) -> MaskEncoding:
         """How the masks encode class ids, from the options.
 
         Raises:
@@ -88,14 +90,14 @@ class ImageMask(SegmentationBuilder):
         )
         if not names:
             return super().find_file_shards(root, files)
-        reader, available = SegmentationReader(self.storage, root, self.encoding(None)), set(files)
+        available = set(files)
         records: dict[str, list[Record]] = {}
         for name in names:
             if name not in available:
                 raise LayoutError(f"{root} has no file {name}")
-            for split, record in _csv_records(self.storage.read(join(root, name)), join(root, name), available):
+            for split, record in _csv_records(read_text(self.storage, join(root, name)), join(root, name), available):
                 records.setdefault(split or _split_of(name), []).append(record)
-        return {split: file_shards(f"{self.DATASET} {split}", found, reader) for split, found in records.items()}
+        return self._shards(root, files, records)
 
 
 def _value_map(config: ImageMaskConfig) -> dict[int, int] | None:
@@ -108,24 +110,41 @@ def _value_map(config: ImageMaskConfig) -> dict[int, int] | None:
     return {**{value: value for value in ids}, config.ignore_index: config.ignore_index, **ignored}
 
 
-def _csv_records(content: bytes, name: str, available: set[str]) -> list[tuple[str, Record]]:
-    """(split or empty, record) of each row of a CSV file with a header line."""
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig")))
-    missing = {"image", "mask"} - set(reader.fieldnames or ())
-    if missing:
-        raise SampleError(f"{name}, line 1: expected a header with image and mask, got {reader.fieldnames}")
+def _csv_records(text: str, name: str, available: set[str]) -> list[tuple[str, Record]]:
+    """(split or empty, record) of each row of a CSV file with a header line; line ends may be of any system."""
+    reader = csv.DictReader(io.StringIO(text, newline=None))
     records = []
-    for row in reader:
-        image, mask = row["image"], row["mask"]
-        if not image or not mask or None in row:
-            raise SampleError(f"{name}, line {reader.line_num}: expected an image and a mask, got {row}")
-        absent = next((path for path in (image, mask) if path not in available), None)
-        if absent is not None:
-            raise LayoutError(f"{name}, line {reader.line_num}: there is no file {absent}")
-        records.append((row.get("split") or "", (image, mask, sample_id(image))))
+    try:
+        missing = {"image", "mask"} - set(reader.fieldnames or ())
+        if missing:
+            raise SampleError(f"{name}, line 1: expected a header with image and mask, got {reader.fieldnames}")
+        for row in reader:
+            place = f"{name}, line {reader.line_num}"
+            if not row["image"] or not row["mask"] or None in row:
+                raise SampleError(f"{place}: expected an image and a mask, got {row}")
+            image, mask = (_listed_path(row[column], available, place) for column in ("image", "mask"))
+            records.append((row.get("split") or "", (image, mask, sample_id(image))))
+    except csv.Error as error:
+        raise SampleError(f"{name}, line {reader.line_num}: not a CSV table ({error})") from error
     if not records:
         raise SampleError(f"{name} names no samples")
     return records
+
+
+def _listed_path(written: str, available: set[str], place: str) -> str:
+    """The file that a table means, by a path from the data directory; backslashes and `./` are understood.
+
+    Raises:
+        LayoutError: if there is no such file below the data directory.
+    """
+    if written in available:
+        return written
+    path = posixpath.normpath(written.replace("\\", "/"))
+    if path.startswith(("../", "/")):
+        raise LayoutError(f"{place}: {written} is not below the data directory, from which paths count")
+    if path not in available:
+        raise LayoutError(f"{place}: there is no file {written}")
+    return path
 
 
 def _split_of(csv_name: str) -> str:

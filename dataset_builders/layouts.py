@@ -19,6 +19,11 @@ SPLIT = r"(?P<split>[Tt]rain|[Vv]al|[Tt]est)"
 """The name of a split as a folder."""
 
 
+def joined_groups(groups: Mapping[str, str]) -> str:
+    """The id that all named groups but the split make, such as `Rural/0`."""
+    return "/".join(value for name, value in groups.items() if name != "split")
+
+
 def split_by_folder(groups: Mapping[str, str]) -> str | None:
     """The split that the group `split` names, in lower case."""
     return groups["split"].lower()
@@ -34,6 +39,7 @@ class Layout:
         labels: the same for label files; `None` where there are none.
         split_of: the split of an image from the named groups, `None` for images that belong to no split.
         without_labels: splits whose labels are not published.
+        identity: the id of a sample from the named groups.
     """
 
     description: str
@@ -41,6 +47,7 @@ class Layout:
     labels: str | None
     split_of: Callable[[Mapping[str, str]], str | None] = field(default=split_by_folder)
     without_labels: tuple[str, ...] = ()
+    identity: Callable[[Mapping[str, str]], str] = joined_groups
 
     def find(self, files: Iterable[str]) -> dict[str, list[Record]]:
         """Records (image, label, id) by split; the label is empty where a split has none. Nothing without any labels.
@@ -60,8 +67,7 @@ class Layout:
             if not label and self.labels is not None and split not in self.without_labels:
                 unlabelled.append(path)
                 continue
-            identity = "/".join(value for name, value in groups.items() if name != "split")
-            found.setdefault(split, []).append((path, label, identity))
+            found.setdefault(split, []).append((path, label, self.identity(groups)))
         if unlabelled and not labels:
             return {}
         if unlabelled:
@@ -82,24 +88,28 @@ def two_folders(images: str, labels: str, suffix: str = "", extension: str = IMA
         extension: expression for the extension of labels.
     """
     name = r"(?P<name>[^/]+?)"
-    readable = [re.sub(r"\(\?:([^)]*)\)", r"\1", folder.replace(SPLIT, "{train,val}")) for folder in (images, labels)]
     return Layout(
-        description=f"{readable[0]}/NAME, {readable[1]}/NAME",
+        description=f"{readable(images)}/NAME, {readable(labels)}/NAME",
         images=f"{images}/{name}{IMAGE}",
         labels=f"{labels}/{name}{suffix}{extension}",
         without_labels=("test",),
     )
 
 
-MMSEGMENTATION_LAYOUT = two_folders(f"img_dir/{SPLIT}", f"ann_dir/{SPLIT}")
-"""What mmsegmentation's conversion scripts write."""
+def readable(folder: str) -> str:
+    """The expression for a folder as people write it."""
+    return re.sub(r"\(\?:([^)]*)\)", r"\1", folder.replace(SPLIT, "{train,val}"))
 
-COMMON_LAYOUTS = (
-    two_folders(f"{SPLIT}/images", f"{SPLIT}/(?:masks|labels)"),
-    two_folders(f"images/{SPLIT}", f"(?:masks|labels)/{SPLIT}"),
-    MMSEGMENTATION_LAYOUT,
+
+COMMON_FOLDERS = (
+    (f"{SPLIT}/images", f"{SPLIT}/(?:masks|labels)"),
+    (f"images/{SPLIT}", f"(?:masks|labels)/{SPLIT}"),
+    (f"img_dir/{SPLIT}", f"ann_dir/{SPLIT}"),
 )
-"""The first is that of the S5 release."""
+"""Expressions for the folders of images and of labels. The release of S5 has the first for iSAID and the last for the
+ISPRS datasets; mmsegmentation's conversion scripts write the last, too."""
+
+COMMON_LAYOUTS = tuple(two_folders(*folders) for folders in COMMON_FOLDERS)
 
 
 def find_records(

@@ -15,7 +15,7 @@ from PIL import Image
 from .errors import SampleError
 from .label_colors import decode_colors
 
-_ONE_CHANNEL_MODES = ("L", "P", "1", "I", "I;16", "I;16L", "I;16B")
+ONE_CHANNEL_MODES = ("L", "P", "1", "I", "I;16", "I;16L", "I;16B")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class MaskEncoding:
     """How mask files encode class ids.
 
     Attributes:
-        value_map: stored value -> class id for one-channel masks, `None` where stored values are class ids.
+        value_map: stored value -> class id for one-channel masks, `None` where stored values are class ids; empty
+            where masks hold colours only.
         colours: RGB colour -> class id for colour masks, empty where there are none.
     """
 
@@ -47,7 +48,7 @@ class MaskEncoding:
         Raises:
             SampleError: if a value or colour stands for no class, or the mask has channels it should not have.
         """
-        if mask.mode in _ONE_CHANNEL_MODES:
+        if mask.mode in ONE_CHANNEL_MODES:
             return self._from_values(np.asarray(mask), name)
         if self.colours and mask.mode in ("RGB", "RGBA"):
             return self._from_colours(np.asarray(mask.convert("RGB")), name)
@@ -57,6 +58,8 @@ class MaskEncoding:
     def _from_values(self, values: np.ndarray, name: str) -> np.ndarray:
         if self.value_map is None:
             return _to_uint8(values, name)
+        if not self.value_map:
+            raise SampleError(f"{name}: a mask of one channel, expected colours")
         table = np.full(256, -1, dtype=np.int16)
         table[list(self.value_map)] = list(self.value_map.values())
         ids = table[_to_uint8(values, name)]

@@ -2,7 +2,10 @@
 
 A box is (cx, cy, w, h, theta): pixels and radians, x to the right and y downwards. The w axis points along
 (cos theta, sin theta), so theta grows clockwise on the screen. The canonical form has w >= h and theta in
-[-pi/2, pi/2). (The official release counts theta the other way round: its theta is the negative of this one.)
+(-pi/2, pi/2]. (The official release counts theta the other way round: its theta is the negative of this one.)
+
+The networks of this package have the same rule in torch (`oriented_boxes` of `modeling`). Neither side may import the
+other, so a test holds the two together.
 """
 
 from __future__ import annotations
@@ -25,34 +28,37 @@ def polygons_to_boxes(polygons: np.ndarray) -> np.ndarray:
         float64 [N, 5]: cx, cy, w, h, theta in canonical form.
     """
     corners = np.asarray(polygons, dtype=np.float64).reshape(-1, 4, 2)
-    directions = corners[:, _PAIRS[:, 1]] - corners[:, _PAIRS[:, 0]]  # [N, 6, 2]
+    # Relative to the mean, so that far from the origin no digits are lost.
+    origins = corners.mean(axis=1, keepdims=True)
+    points = corners - origins
+    directions = points[:, _PAIRS[:, 1]] - points[:, _PAIRS[:, 0]]  # [N, 6, 2]
     lengths = np.linalg.norm(directions, axis=-1, keepdims=True)
-    directions = np.where(lengths > 0, directions / np.where(lengths > 0, lengths, 1), [1.0, 0.0])
-    normals = np.stack([-directions[..., 1], directions[..., 0]], axis=-1)
+    along = np.where(lengths > 0, directions / np.where(lengths > 0, lengths, 1), [1.0, 0.0])
+    across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
+    x, y = (axes @ points.transpose(0, 2, 1) for axes in (along, across))  # [N, 6, 4]
+    low = np.stack([x.min(axis=-1), y.min(axis=-1)], axis=-1)
+    high = np.stack([x.max(axis=-1), y.max(axis=-1)], axis=-1)
+    areas = (high - low).prod(axis=-1)
+    # The rounding of the areas must not decide between the equal rectangles of parallel sides: the first line wins.
+    near = areas <= areas.min(axis=-1, keepdims=True) * (1 + 16 * np.finfo(np.float64).eps)
+    chosen = np.arange(len(corners)), near.argmax(axis=-1)
 
-    along = np.einsum("nkc,npc->nkp", directions, corners)
-    across = np.einsum("nkc,npc->nkp", normals, corners)
-    widths, heights = np.ptp(along, axis=-1), np.ptp(across, axis=-1)
-    best = np.argmin(widths * heights * (1 + 1e-12 * np.arange(len(_PAIRS))), axis=1)  # ties go to the earlier edge
-
-    rows = np.arange(len(corners))
-    along, across, direction, normal = (values[rows, best] for values in (along, across, directions, normals))
-    middle = (along.max(axis=-1) + along.min(axis=-1)) / 2, (across.max(axis=-1) + across.min(axis=-1)) / 2
-    centres = middle[0][:, None] * direction + middle[1][:, None] * normal
-    theta = np.arctan2(direction[:, 1], direction[:, 0])
-    return canonical_boxes(np.column_stack([centres, widths[rows, best], heights[rows, best], theta]))
+    low, high, along, across = (values[chosen] for values in (low, high, along, across))
+    middle = (low + high) / 2
+    centres = origins[:, 0] + middle[:, :1] * along + middle[:, 1:] * across
+    theta = np.arctan2(along[:, 1], along[:, 0])
+    return _canonical(np.column_stack([centres, high - low, theta]))
 
 
-def canonical_boxes(boxes: np.ndarray) -> np.ndarray:
-    """The same boxes, [N, 5], with w >= h and theta in [-pi/2, pi/2)."""
-    boxes = np.array(boxes, dtype=np.float64).reshape(-1, 5)
-    swap = boxes[:, 2] < boxes[:, 3]
-    boxes[swap, 2:4] = boxes[swap, 3:1:-1]
-    boxes[swap, 4] += np.pi / 2
-    turned = (boxes[:, 4] + np.pi / 2) % np.pi
-    # Rounding can lift the remainder of a tiny negative number to pi itself.
-    boxes[:, 4] = np.where(turned >= np.pi, 0.0, turned) - np.pi / 2
-    return boxes
+def _canonical(boxes: np.ndarray) -> np.ndarray:
+    """The same boxes, float64 [N, 5], with w >= h and theta in (-pi/2, pi/2]. Squares swap their sides, too."""
+    keep = boxes[:, 2] > boxes[:, 3]
+    sides = np.where(keep[:, None], boxes[:, 2:4], boxes[:, 3:1:-1])
+    theta = np.where(keep, boxes[:, 4], boxes[:, 4] - np.pi / 2)
+    turned = theta - np.pi * np.ceil(theta / np.pi - 0.5)
+    inside = (theta > -np.pi / 2) & (theta <= np.pi / 2)
+    theta = np.where(inside, theta, turned.clip(-np.pi / 2, np.pi / 2))
+    return np.column_stack([boxes[:, :2], sides, theta])
 
 
 def boxes_to_polygons(boxes: np.ndarray) -> np.ndarray:

@@ -1,7 +1,10 @@
 """ISPRS Potsdam: aerial RGB at 5 cm, five classes and clutter (id 5, ignored)."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from .isprs import ISPRSBuilder, TileSplit
-from .layouts import COMMON_LAYOUTS, Layout
+from .layouts import COMMON_FOLDERS, COMMON_LAYOUTS, IMAGE, Layout, readable, two_folders
 
 TRAIN_TILES = (
     "2_10",
@@ -54,9 +57,30 @@ PUBLISHER = Layout(
 )
 
 
+def crop_id(groups: Mapping[str, str]) -> str:
+    """The id of a crop of the release: the name of its tile and the number of the crop."""
+    return f"{groups['tile']}_crop_{groups['crop']}"
+
+
+def release_layout(images: str, labels: str) -> Layout:
+    """Crops called `TILE_RGB_crop_N` in one folder, their masks called `TILE_label_crop_N` in another."""
+    return replace(
+        two_folders(images, labels),
+        description=f"{readable(images)}/TILE_RGB_crop_N.tif, {readable(labels)}/TILE_label_crop_N.tif",
+        images=rf"{images}/(?P<tile>[^/]+?)_(?:RGB|IRRG|RGBIR)_crop_(?P<crop>\d+){IMAGE}",
+        labels=rf"{labels}/(?P<tile>[^/]+?)_label(?:_noBoundary)?_crop_(?P<crop>\d+){IMAGE}",
+        identity=crop_id,
+    )
+
+
+RELEASE_LAYOUTS = tuple(release_layout(*folders) for folders in COMMON_FOLDERS)
+
+
 class Potsdam(ISPRSBuilder):
-    """Crops of 512 px in the release, whole 6000 px tiles from the publisher."""
+    """Crops of 512 px in the release, or whole 6000 px tiles from the publisher."""
 
     DATASET = "s5-potsdam"
     RELEASE_FOLDERS = ("labeled/potsdam", "potsdam", "Potsdam")
-    LAYOUTS = (*COMMON_LAYOUTS, PUBLISHER)
+    LAYOUTS = (*RELEASE_LAYOUTS, *COMMON_LAYOUTS, PUBLISHER)
+    RELEASE_NAMES = r"top_potsdam_\d+_\d+_(?:RGB|IRRG|RGBIR|label)(?:_noBoundary)?_crop_\d+"
+    CROP_NAMES = r"\d+_\d+(?:_\d+){4}"

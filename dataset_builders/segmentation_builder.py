@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from datasets import Features
 
@@ -11,9 +13,11 @@ from .features import segmentation_features
 from .layouts import COMMON_LAYOUTS, Layout, find_records
 from .masks import MaskEncoding
 from .samples import SegmentationReader
-from .shards import Shard, file_shards
+from .shards import Record, Shard, file_shards
 from .split_lists import list_shards
 from .storage import join
+
+logger = logging.getLogger(__name__)
 
 SPLIT_NAMES = ("train", "val", "trainval", "test")
 
@@ -34,15 +38,46 @@ class SegmentationBuilder(Builder):
     def columns(self) -> Features:
         return segmentation_features()
 
-    def encoding(self, layout: Layout | None) -> MaskEncoding:
-        """How masks encode class ids in files of this layout (`None`: named by a split list or a CSV file)."""
+    def encoding(self, root: str, files: Sequence[str], masks: Sequence[str]) -> MaskEncoding:
+        """How masks encode class ids.
+
+        Args:
+            root: the data directory.
+            files: relative paths of all that it holds.
+            masks: relative paths of the masks; empty for samples without one.
+        """
         return self.ENCODING
+
+    def reader(self, root: str, files: Sequence[str], masks: Sequence[str]) -> SegmentationReader:
+        """What turns records below `root` into samples; says so if their masks were compressed with losses."""
+        lossy = [mask for mask in masks if mask.lower().endswith((".jpg", ".jpeg"))]
+        if lossy:
+            logger.warning(
+                "%s: %d masks are JPEG files, such as %s. JPEG changes values, so class ids near edges are not to be "
+                "trusted; PNG and TIFF keep them",
+                self.DATASET,
+                len(lossy),
+                join(root, lossy[0]),
+            )
+        return SegmentationReader(self.storage, root, self.encoding(root, files, masks))
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
         lists = {split: f"{split}.txt" for split in SPLIT_NAMES if f"{split}.txt" in files}
         if self.SPLIT_LISTS and lists:
-            reader = SegmentationReader(self.storage, root, self.encoding(None))
-            return {split: list_shards(self.storage, join(root, name), reader) for split, name in lists.items()}
-        layout, records = find_records(self.LAYOUTS, files, root, self.DATASET)
-        reader = SegmentationReader(self.storage, root, self.encoding(layout))
+            return self._listed_shards(root, files, lists)
+        return self._shards(root, files, find_records(self.LAYOUTS, files, root, self.DATASET)[1])
+
+    def _shards(
+        self, root: str, files: Sequence[str], records: Mapping[str, Sequence[Record]]
+    ) -> dict[str, list[Shard]]:
+        """Shards of (image, mask, id) records by split."""
+        reader = self.reader(root, files, [record[1] for pairs in records.values() for record in pairs])
         return {split: file_shards(f"{self.DATASET} {split}", pairs, reader) for split, pairs in records.items()}
+
+    def _listed_shards(self, root: str, files: Sequence[str], lists: dict[str, str]) -> dict[str, list[Shard]]:
+        """Shards of the samples that split lists name."""
+        unread = SegmentationReader(self.storage, root, MaskEncoding())
+        found = {split: list_shards(self.storage, join(root, name), unread) for split, name in lists.items()}
+        masks = [record[1] for shards in found.values() for shard in shards for record in shard.records()]
+        reader = self.reader(root, files, masks)
+        return {split: [replace(shard, reader=reader) for shard in shards] for split, shards in found.items()}

@@ -46,8 +46,12 @@ class ListShard:
         return f"{self.location}:{self.first_line}"
 
     def load(self) -> Sequence[Sample]:
+        return LazyRows(self.records(), self.reader)
+
+    def records(self) -> Sequence[Record]:
+        """The paths on its lines."""
         span = self.start, self.stop, self.first_line
-        return LazyRows(_records(self.storage, self.location, span, self.columns, os.getpid()), self.reader)
+        return _records(self.storage, self.location, span, self.columns, os.getpid())
 
     def blocks(self) -> Sequence[Block]:
         return [self]
@@ -110,7 +114,7 @@ def _decode(line: bytes, location: str, number: int) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise SampleError(f"{location}, line {number}: no UTF-8 text ({error.reason})") from error
+        raise SampleError(f"{location}, line {number}: not UTF-8 text ({error.reason})") from error
 
 
 @lru_cache(maxsize=_OPEN_LISTS)

@@ -15,8 +15,10 @@ PUBLISHER = Layout(
 
 
 class Vaihingen(ISPRSBuilder):
-    """Crops of 512 px in the release, whole tiles from the publisher."""
+    """Crops of 512 px in the release, `top_mosaic_09cm_area11_0.tif`, or whole tiles from the publisher."""
 
     DATASET = "s5-vaihingen"
     RELEASE_FOLDERS = ("labeled/vaihingen", "vaihingen", "Vaihingen")
     LAYOUTS = (*COMMON_LAYOUTS, PUBLISHER)
+    RELEASE_NAMES = r"top_mosaic_09cm_area\d+_\d+"
+    CROP_NAMES = r"area\d+(?:_\d+){4}"

@@ -126,7 +126,7 @@ def score(recipe: Recipe, training: Training, step: int) -> dict[str, float]:
     settings = validation_settings(recipe, training.data)
     scores = validate(model, training.data.validation, settings, training.accelerator, panel)
     if training.accelerator.is_main_process:
-        tqdm.write(f"step {step}: validation mIoU {scores['miou']:.4f}")
+        tqdm.write(f"step {step}: validation mIoU {scores['miou']:.2f} %")
     return scores
 
 

@@ -113,7 +113,7 @@ def main() -> None:
     model.save_pretrained(arguments.output)
     processor.save_pretrained(arguments.output)
     print(f"trained {step + 1} steps in {time.monotonic() - begin:.0f} s, saved {arguments.output}")
-    print(f"mean IoU on 40 training tiles: {mean_iou(model, processor, tiles[:40]):.3f}")
+    print(f"mean IoU on 40 training tiles: {100 * mean_iou(model, processor, tiles[:40]):.1f} %")
 
 
 if __name__ == "__main__":

@@ -167,6 +167,10 @@ class S5SegmentationConfig(S5TaskConfig):
         pool_scales: grid sizes of the pyramid pooling.
         classifier_dropout: probability of dropping a channel before the classifier.
         initializer_range: standard deviation of new classifier weights.
+
+    Attributes:
+        class_maps: for tasks that were trained on other classes than their dataset has, `{"dataset": name, "values":
+            {mask value: class id}}`; 255 is the id of what is ignored. In config.json it is part of the task.
     """
 
     model_type = "s5_segmentation"
@@ -190,6 +194,7 @@ class S5SegmentationConfig(S5TaskConfig):
         self.classifier_dropout = classifier_dropout
         self.initializer_range = initializer_range
         self.ignore_index = ignore_index if isinstance(ignore_index, int) else dict(ignore_index)
+        self.class_maps: dict[str, dict[str, Any]] = {}
         super().__init__(**kwargs)
         if tasks is not None:
             self.tasks = tasks
@@ -203,18 +208,21 @@ class S5SegmentationConfig(S5TaskConfig):
 
     def task_settings(self, task: str) -> dict[str, Any]:
         """Name, labels and ignore index of one task: an entry of the list that `tasks` takes."""
-        return {**super().task_settings(task), "ignore_index": self.ignore_index_of(task)}
+        mapped = {"class_map": self.class_maps[task]} if task in self.class_maps else {}
+        return {**super().task_settings(task), "ignore_index": self.ignore_index_of(task), **mapped}
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as plain data; `tasks` becomes a list with name, labels and ignore index."""
         output = super().to_dict()
         output.pop("ignore_index", None)
+        output.pop("class_maps", None)
         return output
 
     def _read_task_settings(self, tasks: Sequence[Mapping[str, Any]]) -> None:
         self.ignore_index = {
             task["name"]: task.get("ignore_index", self.ignore_index_of(task["name"])) for task in tasks
         }
+        self.class_maps = {task["name"]: task["class_map"] for task in tasks if task.get("class_map")}
 
 
 class S5DetectionConfig(S5TaskConfig):

@@ -27,6 +27,8 @@ MINIMUM_SIDE = 1e-3
 
 # Pairs computed at once: on a CPU few enough for the intermediate results to stay in its cache.
 _CPU_PAIRS, _GPU_PAIRS = 1 << 13, 1 << 22
+# Shares of the smaller box beyond this are never rounding errors.
+_SMALL_SHARE = 1e-3
 # Entries of the result whose pairs are listed at once; bounds the memory.
 _LISTED = 1 << 22
 
@@ -40,7 +42,8 @@ def rotated_iou(boxes1: Tensor, boxes2: Tensor, mode: Literal["iou", "iof"] = "i
 
     Returns:
         [N, M], 0 to 1, of the boxes' dtype. The arithmetic is float64 where the device has it, whatever the dtype.
-        Only pairs whose horizontal hulls meet are computed. A box with a side below `MINIMUM_SIDE` gets 0.
+        Only pairs whose horizontal hulls meet are computed. Boxes that share no area, and a box with a side below
+        `MINIMUM_SIDE`, get exactly 0.
 
     Raises:
         ValueError: a wrong shape or mode, NaN, or a negative size.
@@ -109,9 +112,39 @@ def _overlaps(first: Tensor, second: Tensor, mode: str) -> Tensor:
     """Overlaps [n] of n pairs, given by their terms [6, n]."""
     intersection = _intersection_areas(first, second)
     area1, area2 = 4 * first[2] * first[3], 4 * second[2] * second[3]
-    intersection = torch.minimum(intersection.clamp(min=0), torch.minimum(area1, area2))  # rounding
+    smaller = torch.minimum(area1, area2)
+    intersection = torch.minimum(intersection.clamp(min=0), smaller)  # rounding
+    small = ((intersection > 0) & (intersection < _SMALL_SHARE * smaller)).nonzero().squeeze(-1)
+    apart = torch.zeros_like(intersection, dtype=torch.bool)
+    apart[small] = _apart(first[:, small], second[:, small])
+    intersection = intersection.masked_fill(apart, 0)
     whole = area1 if mode == "iof" else area1 + area2 - intersection
     return intersection / torch.where(whole > 0, whole, 1)
+
+
+def _apart(first: Tensor, second: Tensor) -> Tensor:
+    """Whether pairs [n] share no area, given by their terms [6, n]: a side of one of the boxes separates them.
+
+    The terms of an area that is 0 cancel up to their rounding only, so such pairs are told by their separation. Boxes
+    that overlap by less than the rounding of their coordinates count as touching.
+    """
+    cx1, cy1, half_w1, half_h1, cosine1, sine1 = first
+    cx2, cy2, half_w2, half_h2, cosine2, sine2 = second
+    dx, dy = cx2 - cx1, cy2 - cy1
+    cosine, sine = (cosine1 * cosine2 + sine1 * sine2).abs(), (cosine1 * sine2 - sine1 * cosine2).abs()
+    size = torch.stack([cx1.abs() + cy1.abs(), cx2.abs() + cy2.abs(), half_w1, half_h1, half_w2, half_h2]).sum(dim=0)
+    rounding = 8 * torch.finfo(first.dtype).eps * size
+    gap = torch.maximum(
+        torch.maximum(
+            (cosine1 * dx + sine1 * dy).abs() - half_w1 - half_w2 * cosine - half_h2 * sine,
+            (cosine1 * dy - sine1 * dx).abs() - half_h1 - half_w2 * sine - half_h2 * cosine,
+        ),
+        torch.maximum(
+            (cosine2 * dx + sine2 * dy).abs() - half_w2 - half_w1 * cosine - half_h1 * sine,
+            (cosine2 * dy - sine2 * dx).abs() - half_h2 - half_w1 * sine - half_h1 * cosine,
+        ),
+    )
+    return gap >= -rounding
 
 
 def _intersection_areas(first: Tensor, second: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from s5_hf.dataset_builders.errors import SampleError
 from s5_hf.dataset_builders.images import DECODING_ERRORS
+from s5_hf.dataset_builders.masks import ONE_CHANNEL_MODES
 from s5_hf.dataset_builders.registry import DatasetEntry, get_entry
 from s5_hf.dataset_builders.shards import Sample, Shard
 from s5_hf.preparation.crops import Window
@@ -35,8 +36,8 @@ class Problem:
     """Something wrong with one sample or shard.
 
     Attributes:
-        kind: `"unreadable"`, `"sample"` (what the builder refuses, such as a mask of another size), `"mask values"`,
-            `"box outside"`, `"box without area"` or `"duplicate id"`.
+        kind: `"unreadable"`, `"sample"` (what the builder refuses, such as a mask of another size), `"image values"`
+            (not 8 bits per channel), `"mask values"`, `"box outside"`, `"box without area"` or `"duplicate id"`.
         split: its split.
         place: the sample's id or file, or the shard's name.
         message: what was seen and what was expected.
@@ -58,6 +59,7 @@ class SplitReport:
         classes: per class id, the number of pixels, or of boxes in a detection dataset.
         ignored: pixels without a class, or boxes marked difficult.
         without_boxes: images without any box.
+        lossy_masks: masks that are JPEG files, whose class ids near edges are not to be trusted.
     """
 
     split: str
@@ -66,6 +68,7 @@ class SplitReport:
     classes: Counter[int] = field(default_factory=Counter)
     ignored: int = 0
     without_boxes: int = 0
+    lossy_masks: int = 0
 
     def add(self, other: "SplitReport") -> None:
         """Take in the counts of another part of the same split."""
@@ -74,6 +77,7 @@ class SplitReport:
         self.classes.update(other.classes)
         self.ignored += other.ignored
         self.without_boxes += other.without_boxes
+        self.lossy_masks += other.lossy_masks
 
     def share(self, class_id: int) -> float:
         """Share of a class among all pixels or boxes that have a class, in 0..1."""
@@ -88,6 +92,16 @@ class InspectionReport:
     labels: tuple[str, ...]
     splits: tuple[SplitReport, ...]
     problems: tuple[Problem, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is accepted and yet likely to do harm, one line each."""
+        return [
+            f"{split.split}: JPEG masks: {split.lossy_masks}. JPEG changes values, so class ids near edges are not to "
+            "be trusted; save masks as PNG or TIFF."
+            for split in self.splits
+            if split.lossy_masks
+        ]
 
 
 @dataclass(frozen=True)
@@ -225,6 +239,9 @@ class _ShardCheck:
             return
         report.samples += 1
         report.sizes[image.size] += 1
+        if image.mode.startswith("I") or image.mode == "F":
+            expected = "expected 8 bits per channel; training and evaluation refuse it, so scale it to 0..255"
+            yield Problem("image values", report.split, sample["id"], f"image of mode {image.mode!r}, {expected}")
         for column in ("mask", "pseudo_mask"):
             if sample.get(column) is not None:
                 yield from self._check_mask(sample, column, image.size, report)
@@ -242,6 +259,11 @@ class _ShardCheck:
         if mask.size != size:
             yield Problem("sample", report.split, sample["id"], f"image of {size}, {column} of {mask.size} px")
             return
+        if mask.mode not in ONE_CHANNEL_MODES:
+            message = f"{column} of mode {mask.mode!r}, expected one channel of class ids"
+            yield Problem("mask values", report.split, sample["id"], message)
+            return
+        report.lossy_masks += mask.format == "JPEG"
         values, counts = np.unique(np.asarray(mask), return_counts=True)
         wrong = []
         for value, count in zip(values.tolist(), counts.tolist(), strict=True):

@@ -1,7 +1,9 @@
 """Inspection counts what is there, names everything that is wrong, and draws what it saw."""
 
 import io
+import re
 import tarfile
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
+from s5_hf.commands.datasets import inspect_command
+from s5_hf.dataset_builders.registry import get_entry
 from s5_hf.inspection import inspect_folder, open_folder
 from s5_hf.inspection_sheet import draw_sheet
 from s5_hf.preparation import prepare
@@ -99,6 +103,30 @@ def test_every_broken_file_is_reported(tmp_path):
     assert "no_image.png: not an image" in everything
     assert "damaged its image cannot be decoded" in everything
     assert sorted(kinds(report)) == ["mask values", "sample", "sample", "unreadable"]
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_images_that_evaluation_refuses_are_reported(tmp_path, dtype):
+    write_pair(tmp_path, "a", np.zeros((3, 3)))
+    (tmp_path / "train/images/a.png").unlink()
+    Image.fromarray(np.zeros((3, 3), dtype=dtype)).save(tmp_path / "train/images/a.tif")
+    report = inspected("s5-image-mask", tmp_path, **CLASSES)
+    assert kinds(report) == ["image values"]
+    assert "expected 8 bits per channel" in report.problems[0].message
+
+
+def test_jpeg_masks_are_warned_of_and_no_problem(tmp_path):
+    folder = tmp_path / "jpeg"
+    write_pair(folder, "a", np.zeros((16, 16)))
+    write_pair(folder, "b", np.zeros((16, 16)))
+    (folder / "train/masks/b.png").unlink()
+    Image.fromarray(np.ones((16, 16), dtype=np.uint8)).save(folder / "train/masks/b.jpg")
+    arguments = ["inspect", "s5-image-mask", "--data-dir", str(folder)]
+    result = CliRunner().invoke(app, [*arguments, "--option", 'classes=["land", "water", "road"]'])
+    assert result.exit_code == 0, result.output
+    assert "Warning: train: JPEG masks: 1. JPEG changes values" in result.output
+    assert "No problems." in result.output
+    assert inspected("s5-image-mask", masks_folder(tmp_path / "png"), **CLASSES).warnings == []
 
 
 def test_boxes_are_counted_and_those_outside_reported(tmp_path):
@@ -230,6 +258,20 @@ def test_command_prints_counts_and_fails_on_problems(tmp_path):
     result = runner.invoke(app, arguments)
     assert result.exit_code == 1
     assert "mask values: train bad: mask holds 9 in 4 pixels" in result.output
+    assert "1 problem:" in result.output
+
+    write_pair(tmp_path / "data", "worse", np.full((2, 2), 9))
+    assert "2 problems:" in runner.invoke(app, arguments).output
+
+
+def test_every_option_in_the_help_of_inspect_exists():
+    """The examples name options of the builder of the dataset that they are for."""
+    text = inspect_command.__doc__
+    examples = re.findall(r"s5-hf inspect (\S+) .*--option '(\w+)=", text)
+    assert examples
+    for dataset, option in examples:
+        known = {field.name for field in fields(get_entry(dataset).builder_class().BUILDER_CONFIG_CLASS)}
+        assert option in known
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])

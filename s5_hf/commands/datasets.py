@@ -131,12 +131,12 @@ def inspect_command(
 ) -> None:
     """Count and check every file of a dataset; the exit code is 1 if anything is wrong.
 
-    Finds files that cannot be read, masks of another size or with values outside the classes, boxes outside their
-    image and ids that appear twice.
+    Finds files that cannot be read, images that are not of 8 bits per channel, masks of another size or with values
+    outside the classes, boxes outside their image and ids that appear twice; warns of JPEG masks.
 
         s5-hf inspect s5-potsdam --data-dir data/potsdam --output potsdam.png
 
-        s5-hf inspect s5-image-mask --data-dir mine --option 'labels=["land", "building", "road"]'
+        s5-hf inspect s5-image-mask --data-dir mine --option 'classes=["land", "building", "road"]'
     """
     from s5_hf.atomic import atomic_file
     from s5_hf.inspection import inspect_folder, open_folder
@@ -185,10 +185,12 @@ def _print_report(report) -> None:
     console.print(counts)
     if any(split.classes or split.ignored for split in report.splits):
         console.print(_class_table(report))
+    for warning in report.warnings:
+        console.print(f"Warning: {warning}", soft_wrap=True, markup=False, highlight=False)
     if not report.problems:
         console.print("No problems.")
         return
-    console.print(f"{len(report.problems)} problems:")
+    console.print("1 problem:" if len(report.problems) == 1 else f"{len(report.problems)} problems:")
     for problem in report.problems:
         console.print(
             f"  {problem.kind}: {problem.split} {problem.place}: {problem.message}",

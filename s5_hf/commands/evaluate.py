@@ -20,9 +20,7 @@ def evaluate_command(
     split: Annotated[str | None, typer.Option(help="That of the published numbers if not given.")] = None,
     task: Annotated[str | None, typer.Option(help="Of a model with several; by default the dataset's name.")] = None,
     output: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("evaluation"),
-    protocol: Annotated[
-        str, typer.Option(help="published, official (segmentation), original, resize or sliding.")
-    ] = "published",
+    protocol: Annotated[str, typer.Option(help="published, official, original, resize or sliding.")] = "published",
     resize: Annotated[int | None, typer.Option(min=1, help="Resize images to this side in pixels, and back.")] = None,
     window: Annotated[int | None, typer.Option(min=1, help="Side of the sliding window in pixels.")] = None,
     stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows; half a window.")] = None,
@@ -31,6 +29,9 @@ def evaluate_command(
     ] = None,
     scales: Annotated[str | None, typer.Option(help="Scales to average over, such as 0.75,1,1.25.")] = None,
     left_out: Annotated[list[str] | None, typer.Option(help="A class that means leave out (repeatable).")] = None,
+    leave_out_absent: Annotated[
+        bool, typer.Option("--leave-out-absent", help="Means leave out classes that no mask of the split shows.")
+    ] = False,
     class_maps: Annotated[
         Path | None, typer.Option(help="Folder for the predictions as PNG, such as the LoveDA server takes.")
     ] = None,
@@ -38,6 +39,13 @@ def evaluate_command(
         Path | None, typer.Option(help="Folder for DOTA's Task 1 result files of a detector, for its server.")
     ] = None,
     by_position: Annotated[bool, typer.Option("--by-position", help="Class names need not agree.")] = False,
+    apply_class_map: Annotated[
+        bool | None,
+        typer.Option(
+            "--apply-class-map/--no-class-map",
+            help="Translate masks by the model's class map; by default on the dataset it was trained on.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images of one size per forward pass.")] = 1,
     num_workers: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 0,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
@@ -86,7 +94,9 @@ def evaluate_command(
             protocol=protocol,
             protocol_changes=changes,
             left_out=tuple(left_out) if left_out else None,
+            leave_out_absent=leave_out_absent,
             by_position=by_position,
+            apply_class_map=apply_class_map,
             options=builder_options(option or []),
             precision=precision,
             loop=LoopSettings(batch_size, num_workers, boundary, class_maps, detections),

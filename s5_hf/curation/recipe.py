@@ -22,8 +22,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
-import yaml
-
+from ..yaml_files import read_yaml
 from .cluster import ClusterSettings
 from .export import ExportSettings
 from .score import ScoreSettings
@@ -74,14 +73,11 @@ def read_recipe(path: str | Path) -> Recipe:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for YAML that does not parse, unknown or missing keys, and values of the wrong type or range; the
-            message names the file and the key.
+        ValueError: for YAML that does not parse or gives a key twice, unknown or missing keys, and values of the wrong
+            type or range; the message names the file and the key.
     """
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no valid YAML: {error}") from error
+    content = read_yaml(path)
     try:
         return _recipe(content)
     except (ValueError, TypeError) as error:

@@ -59,7 +59,7 @@ def parameters(model: Path) -> int:
 
 
 def fine_tuning_rows(folders: DemoFolders) -> list[dict[str, Any]]:
-    """For each way of fine-tuning: name, models, parameters, last mIoU of each task, and their mean."""
+    """For each way of fine-tuning: name, models, parameters, last mIoU of each task in percent, and their mean."""
     rows = []
     for name, runs in FINE_TUNED.items():
         different = sorted(set(runs.values()))

@@ -135,7 +135,7 @@ def curation_section(settings: DemoSettings, folders: DemoFolders) -> str:
 def pretraining_section(settings: DemoSettings, folders: DemoFolders) -> str:
     """Curves, comparison and predictions of both pre-trainings."""
     losses = {name: curve(folders.run(run), "loss_supervised") for name, run in PRETRAINED.items()}
-    miou = {name: percents(curve(folders.run(run), "validation/miou")) for name, run in PRETRAINED.items()}
+    miou = {name: curve(folders.run(run), "validation/miou") for name, run in PRETRAINED.items()}
     health = {
         "share of confident pixels": curve(folders.run("s4p"), "mask_ratio"),
         "unsupervised loss": curve(folders.run("s4p"), "loss_unsupervised"),
@@ -156,7 +156,7 @@ def pretraining_section(settings: DemoSettings, folders: DemoFolders) -> str:
 
 def fine_tuning_section(settings: DemoSettings, folders: DemoFolders) -> str:
     """Curves and predictions of one and two models for two datasets."""
-    miou = {name: percents(mean_curve(folders, runs)) for name, runs in FINE_TUNED.items()}
+    miou = {name: mean_curve(folders, runs) for name, runs in FINE_TUNED.items()}
     losses = {
         f"{task}, {name}": curve(folders.run(run), f"loss/{task}")
         for task in TASK_LABELS
@@ -270,10 +270,5 @@ def recipe(folders: DemoFolders, name: str) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share in percent; a dash where it is not defined."""
-    return "-" if value is None or value != value else f"{100 * value:.1f}"
-
-
-def percents(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Shares of a curve in percent."""
-    return [(step, 100 * value) for step, value in points]
+    """A score, which is in percent; a dash where it is not defined."""
+    return "-" if value is None or value != value else f"{value:.1f}"

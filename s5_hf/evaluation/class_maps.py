@@ -19,12 +19,27 @@ def class_map_names(ids: Sequence[str]) -> list[str]:
     """File names of the class maps of samples.
 
     The last part of the id with `.png`, which is what the LoveDA server expects (`4191.png`); whole ids, in
-    subfolders, where two samples share it.
+    subfolders, where two samples share it. Names that differ in case only count as one, as on Windows and macOS.
+
+    Raises:
+        ValueError: if whole ids are shared, too, so that one map would take the place of another; names the first.
     """
     names = [f"{identifier.rpartition('/')[2]}.png" for identifier in ids]
-    if max(Counter(names).values(), default=0) <= 1:
+    if _first_repeated(names) is None:
         return names
+    repeated = _first_repeated(ids)
+    if repeated is not None:
+        raise ValueError(
+            f"two samples have the id {repeated!r}, so their class maps would have one name: give the images names "
+            "that differ in more than the extension (or upper and lower case)"
+        )
     return [f"{identifier}.png" for identifier in ids]
+
+
+def _first_repeated(names: Sequence[str]) -> str | None:
+    """The first name that occurs more than once, whatever the case."""
+    counts = Counter(name.casefold() for name in names)
+    return next((name for name in names if counts[name.casefold()] > 1), None)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def draw_precision_recall(
 
     Args:
         curves: per class name; classes without references have a name and no line.
-        scores: per class name its average precision, which is written beside the name; NaN for none.
+        scores: per class name its average precision in percent, which is written beside the name; NaN for none.
         title: written above.
     """
     font, title_font = ImageFont.load_default(size=_TEXT_SIZE), ImageFont.load_default(size=_TITLE_SIZE)
@@ -67,4 +67,4 @@ def _points(curve: PrecisionRecall) -> list[tuple[float, float]]:
 
 
 def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{100 * value:.1f}"
+    return "-" if math.isnan(value) else f"{value:.1f}"

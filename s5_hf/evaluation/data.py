@@ -9,8 +9,10 @@ from datasets import load_dataset
 
 from ..dataset_builders.registry import DatasetEntry, get_entry
 from ..modeling.image_processing_s5 import to_channels_last
+from ..training.class_map import ClassMap
+from ..training.weak_view import IGNORED
 
-__all__ = ["EvaluationData", "EvaluationImage", "check_classes", "load_evaluation_data"]
+__all__ = ["EvaluationData", "EvaluationImage", "check_classes", "load_evaluation_data", "read_pixels"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class EvaluationData:
         samples: rows with `image`, `id` and, for segmentation, `mask` (`None` where there are no labels), for
             detection, `objects`.
         labels_of_model: whether nobody named the classes of the data, so that `labels` are the model's.
+        class_map: of the model, from mask values to its classes; `None` where masks hold the ids of `labels`.
     """
 
     entry: DatasetEntry
@@ -35,6 +38,7 @@ class EvaluationData:
     left_out: tuple[str, ...]
     samples: Sequence[Mapping[str, Any]]
     labels_of_model: bool = False
+    class_map: ClassMap | None = None
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,20 @@ class EvaluationImages:
         """Decode a sample.
 
         Raises:
-            ValueError: if its mask has another size or holds a value that is no class; names value and file.
+            ValueError: if the image is not of 8 bits, or its mask has another size or holds a value that is no class;
+                names value and file.
         """
         sample = self.data.samples[index]
         name = str(sample.get("id", index))
-        pixels = to_channels_last(sample["image"], self.channels)
+        pixels = read_pixels(sample, name, self.channels)
         if sample.get("mask") is None:
             return EvaluationImage(name, pixels, None)
         mask = np.asarray(sample["mask"])
         place = getattr(sample["mask"], "filename", "") or f"the mask of {name!r}"
         if mask.shape != pixels.shape[:2]:
             raise ValueError(f"{place}: the mask has the shape {mask.shape}, its image {pixels.shape[:2]}")
+        if self.data.class_map is not None:
+            mask = self.data.class_map.apply(mask, place)
         self._check_values(mask, place)
         return EvaluationImage(name, pixels, mask)
 
@@ -92,6 +99,19 @@ class EvaluationImages:
             )
 
 
+def read_pixels(sample: Mapping[str, Any], name: str, channels: int) -> np.ndarray:
+    """The image of a sample, uint8 `(height, width, channels)`.
+
+    Raises:
+        ValueError: if it has another number of channels or is not of 8 bits; names the file.
+    """
+    try:
+        return to_channels_last(sample["image"], channels)
+    except (TypeError, ValueError) as error:
+        place = getattr(sample["image"], "filename", "") or f"the image {name!r}"
+        raise ValueError(f"{place}: {error}") from error
+
+
 def load_evaluation_data(
     dataset: str,
     split: str | None,
@@ -100,6 +120,7 @@ def load_evaluation_data(
     options: Mapping[str, Any] | None = None,
     left_out: Sequence[str] | None = None,
     task: str = "segmentation",
+    class_map: ClassMap | None = None,
 ) -> EvaluationData:
     """Open a split of a dataset of the registry.
 
@@ -112,6 +133,7 @@ def load_evaluation_data(
         options: of the builder.
         left_out: classes that means leave out; those of the published numbers if left out.
         task: of the model, `"segmentation"` or `"detection"`.
+        class_map: of the model, for masks that hold the classes of the dataset it was trained on.
 
     Raises:
         KeyError: for an unknown dataset; lists the known.
@@ -122,21 +144,24 @@ def load_evaluation_data(
     if entry.task != task:
         raise ValueError(f"{dataset} is a dataset for {entry.task}, the model is one for {task}")
     options = dict(options or {})
-    labels_of_model = not entry.labels and "classes" not in options
+    labels_of_model = not entry.labels and "classes" not in options and class_map is None
     if labels_of_model:
         options["classes"] = list(model_labels)
     split = split or entry.evaluation.split
     samples = load_dataset(dataset, data_dir=data_dir, split=split, **options)
     if len(samples) == 0:
         raise ValueError(f"the split {split!r} of {dataset} at {data_dir} is empty")
+    labels = tuple(model_labels) if class_map is not None else _labels(entry, samples, options)
+    published = entry.evaluation.excluded_classes if labels == entry.labels else ()
     return EvaluationData(
         entry=entry,
         split=split,
-        labels=_labels(entry, samples, options),
-        ignore_index=options.get("ignore_index", entry.ignore_index),
-        left_out=entry.evaluation.excluded_classes if left_out is None else tuple(left_out),
+        labels=labels,
+        ignore_index=IGNORED if class_map is not None else options.get("ignore_index", entry.ignore_index),
+        left_out=published if left_out is None else tuple(left_out),
         samples=samples,
         labels_of_model=labels_of_model,
+        class_map=class_map,
     )
 
 

@@ -20,8 +20,8 @@ from ..detection.tile_detection import detect_objects, detect_with_flips
 from ..inference.array_scene import ArrayScene
 from ..inference.normalization import channels_first, normalize_pixels
 from ..modeling.detection_post_processing import scale_boxes
-from ..modeling.image_processing_s5 import resize_image, to_channels_last
-from .data import EvaluationData
+from ..modeling.image_processing_s5 import resize_image
+from .data import EvaluationData, read_pixels
 from .detection_protocol import DetectionProtocol
 from .segmentation import LoopSettings, image_groups
 
@@ -63,7 +63,8 @@ class DetectionImages:
         references = {"boxes": objects["obb"], "labels": np.array(objects["category"], dtype=np.int64)}
         if not self.difficult_counted:
             references["difficult"] = np.array(objects["difficult"], dtype=bool)
-        return DetectionImage(str(sample["id"]), to_channels_last(sample["image"], self.channels), references)
+        name = str(sample["id"])
+        return DetectionImage(name, read_pixels(sample, name, self.channels), references)
 
 
 def judge_detections(
@@ -98,7 +99,7 @@ def judge_detections(
             f"the split {data.split!r} of {data.entry.name} has no objects to compare with: name a folder for the "
             "result files (detections, --detections), or choose another split"
         )
-    metric = OrientedAveragePrecision(labels=data.labels)
+    metric = OrientedAveragePrecision(labels=data.labels, official_recalls=protocol.official_recalls)
     images = DetectionImages(data, len(detector.image_mean), protocol.difficult_counted)
     kept: dict[str, Detections] = {}
     for group in image_groups(images, settings, accelerator):

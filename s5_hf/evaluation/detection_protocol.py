@@ -14,6 +14,7 @@ __all__ = ["DETECTION_PROTOCOLS", "DetectionProtocol", "choose_detection_protoco
 
 DETECTION_PROTOCOLS = {
     "published": "as the numbers of the dataset are published, by the registry",
+    "official": "as published, and recalls of the 11 points compared in floating point as the official code does",
     "original": "whole images at their own size",
     "resize": "images resized so that the longer side has 1024 pixels",
     "sliding": "tiles of 1024 pixels every 824 over images of their own size, objects merged",
@@ -36,6 +37,8 @@ class DetectionProtocol:
         flips: views whose objects are put together.
         threshold, iou_threshold, merge_iou_threshold, max_detections: see [`TileSettings`]; the published values.
         average_precision: which one is the result, at IoU 0.5: `"voc07"` (11 points) or `"area"`.
+        official_recalls: compare the recalls of the 11 points as the official code does, see
+            [`eleven_point_average_precision`].
         difficult_counted: whether objects that are marked as difficult count; else they may be found but need not be.
 
     Raises:
@@ -53,6 +56,7 @@ class DetectionProtocol:
     max_detections: int = 2000
     average_precision: Literal["voc07", "area"] = "area"
     difficult_counted: bool = False
+    official_recalls: bool = False
 
     def __post_init__(self) -> None:
         for name in ("resize", "window"):
@@ -92,6 +96,8 @@ class DetectionProtocol:
         if self.flips != ("none",):
             parts.append(f"flips: {', '.join(self.flips)}")
         parts.append(f"scores above {self.threshold:g}, non-maximum suppression at IoU {self.iou_threshold:g}")
+        if self.official_recalls:
+            parts.append("recalls compared as in the official code")
         parts.append("difficult objects count" if self.difficult_counted else "difficult objects ignored")
         return "; ".join(parts)
 
@@ -119,6 +125,7 @@ def choose_detection_protocol(entry: DatasetEntry, name: str = "published", **ch
         raise ValueError("scales are for segmentation; detection has resize, window, stride and flips")
     sizes: dict[str, int | None] = {
         "published": {"resize": published.resize, "window": published.window},
+        "official": {"resize": published.resize, "window": published.window},
         "original": {},
         "resize": {"resize": DEFAULT_SIDE},
         "sliding": {"window": DEFAULT_SIDE},
@@ -128,6 +135,7 @@ def choose_detection_protocol(entry: DatasetEntry, name: str = "published", **ch
         **sizes,
         average_precision=published.average_precision or "area",
         difficult_counted=published.difficult_counted,
+        official_recalls=name == "official" and published.average_precision == "voc07",
     )
     if "window" in chosen:
         chosen.setdefault("stride", None)

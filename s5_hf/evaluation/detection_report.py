@@ -35,7 +35,7 @@ class DetectionResults:
         data: what it was evaluated on.
         protocol: how.
         images: number of images.
-        scores: of [`OrientedAveragePrecision.compute`]; `None` if the images have no labels.
+        scores: of [`OrientedAveragePrecision.compute`], in percent; `None` if the images have no labels.
         curves: precision over recall at IoU 0.5 per class; `None` if the images have no labels.
         patches: whether the images are patches of larger ones.
         detections: folder of the result files, `None` if none were written.
@@ -53,11 +53,11 @@ class DetectionResults:
 
     @property
     def value(self) -> float:
-        """The published number: the mean average precision at IoU 0.5, NaN where it is not defined."""
+        """The published number: the mean average precision at IoU 0.5 in percent, NaN where it is not defined."""
         return self.scores[self._key("map_50")]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data; scores in 0..1, `None` for what is not defined."""
+        """Plain data; scores in percent, `None` for what is not defined."""
         content = {
             "model": self.model,
             "task": self.task,
@@ -70,11 +70,11 @@ class DetectionResults:
             "detections": None if self.detections is None else str(self.detections),
         }
         if self.scores is not None:
-            content |= {"metric": "mAP50", "value": self.value, **self.scores}
+            content |= {"metric": "mAP50", "unit": "percent", "value": self.value, **self.scores}
         return without_nan(content)
 
     def as_markdown(self) -> str:
-        """The same for people, scores in percent."""
+        """The same for people."""
         lines = [
             f"# {self.data.entry.title}, {self.data.split}: {self.headline()}",
             "",
@@ -95,6 +95,9 @@ class DetectionResults:
             lines.append(f"- Result files (DOTA, Task 1{merged}): `{self.detections}`")
         if self.scores is None:
             return "\n".join([*lines, ""])
+        absent = [label for label, row in self.scores["per_class"].items() if row["references"] == 0]
+        if absent:
+            lines.append(f"- **No objects in this split, so left out of the means: {', '.join(absent)}**")
         return "\n".join([*lines, "", *self._means_table(), "", *self._class_table(), ""])
 
     def headline(self) -> str:
@@ -121,7 +124,9 @@ class DetectionResults:
         return f"{name}_voc07" if self.protocol.average_precision == "voc07" else name
 
     def _kind(self) -> str:
-        return "VOC 2007, 11 points" if self.protocol.average_precision == "voc07" else "area under the curve"
+        if self.protocol.average_precision == "area":
+            return "area under the curve"
+        return "VOC 2007, 11 points" + (", official recalls" if self.protocol.official_recalls else "")
 
     def _means_table(self) -> list[str]:
         return table(list(_MEANS.values()), [[percent(self.scores[name]) for name in _MEANS]])

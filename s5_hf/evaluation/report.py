@@ -30,7 +30,7 @@ class SegmentationResults:
         data: what it was evaluated on.
         protocol: how.
         images: number of images.
-        scores: of [`SegmentationCounts.scores`]; `None` if the images have no labels.
+        scores: of [`SegmentationCounts.scores`], in percent; `None` if the images have no labels.
         class_maps: folder of the predictions, `None` if none were written.
     """
 
@@ -48,7 +48,7 @@ class SegmentationResults:
         return self.data.entry.evaluation.metric
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data; scores in 0..1, `None` for what is not defined."""
+        """Plain data; scores in percent, `None` for what is not defined."""
         content = {
             "model": self.model,
             "task": self.task,
@@ -58,13 +58,14 @@ class SegmentationResults:
             "protocol": asdict(self.protocol),
             "s5_hf": __version__,
             "class_maps": None if self.class_maps is None else str(self.class_maps),
+            "class_map": None if self.data.class_map is None else self.data.class_map.values,
         }
         if self.scores is not None:
-            content |= {"metric": self.metric, "value": self.scores[self.metric], **self.scores}
+            content |= {"metric": self.metric, "unit": "percent", "value": self.scores[self.metric], **self.scores}
         return without_nan(content)
 
     def as_markdown(self) -> str:
-        """The same for people, scores in percent."""
+        """The same for people."""
         lines = [
             f"# {self.data.entry.title}, {self.data.split}: {self.headline()}",
             "",
@@ -76,6 +77,8 @@ class SegmentationResults:
             lines.append(
                 "- Classes: those of the model, as the dataset names none: `classes` of the builder names them"
             )
+        if self.data.class_map is not None:
+            lines.append(f"- Masks: translated to the classes of the model by its class map ({self._translation()})")
         if self.data.entry.evaluation.note:
             lines.append(f"- Note: {self.data.entry.evaluation.note}")
         if self.class_maps is not None:
@@ -84,6 +87,7 @@ class SegmentationResults:
             return "\n".join([*lines, ""])
         if self.scores["left_out"]:
             lines.append(f"- Left out of the means: {', '.join(self.scores['left_out'])}")
+        lines += self._absent_classes()
         return "\n".join([*lines, "", *self._means_table(), "", *self._class_table(), ""])
 
     def headline(self) -> str:
@@ -104,6 +108,31 @@ class SegmentationResults:
         with atomic_file(folder / "confusion_matrix.png") as temporary:
             picture.save(temporary, format="PNG")
 
+    def _translation(self) -> str:
+        """The class map in words."""
+        names = dict(enumerate(self.data.labels))
+        return ", ".join(
+            f"{value}: {names.get(target, 'ignored')}" for value, target in self.data.class_map.values.items()
+        )
+
+    def _absent_classes(self) -> list[str]:
+        """A line on the classes that no mask of the split shows."""
+        absent = self.scores["absent"]
+        if not absent:
+            return []
+        line = f"- **In no mask of this split: {', '.join(absent)}**"
+        predicted = [
+            label
+            for label in absent
+            if label not in self.scores["left_out"] and not math.isnan(self.scores["per_class"][label]["IoU"])
+        ]
+        if predicted:
+            line += (
+                f". Predicted all the same, and so in the means with 0: {', '.join(predicted)} "
+                "(`--leave-out-absent` leaves such classes out)"
+            )
+        return [line]
+
     def _means_table(self) -> list[str]:
         names = [name for name in _MEANS if name in self.scores]
         return table(names, [[percent(self.scores[name]) for name in names]])
@@ -116,8 +145,8 @@ class SegmentationResults:
 
 
 def percent(value: float) -> str:
-    """A share as percent with two decimals, a dash for NaN."""
-    return "-" if math.isnan(value) else f"{100 * value:.2f}"
+    """A score, which is in percent, with two decimals; a dash for NaN."""
+    return "-" if math.isnan(value) else f"{value:.2f}"
 
 
 def table(header: list[str], rows: list[list[str]]) -> list[str]:

@@ -15,8 +15,10 @@ from ..detection.patch_merging import are_patches
 from ..detection.torch_detector import load_detector
 from ..hub.model_folder import require_model_folder
 from ..inference.torch_segmenter import load_segmenters
+from ..metrics.percent import in_percent
 from ..modeling import S5DetectionConfig
 from ..official_tasks import DETECTION_TASKS
+from ..training.class_map import ClassMap
 from .data import check_classes, load_evaluation_data
 from .detection import has_objects, judge_detections, result_names
 from .detection_protocol import choose_detection_protocol
@@ -66,7 +68,11 @@ class EvaluationSettings:
         protocol_changes: attributes of [`protocol.Protocol`], for detection of [`DetectionProtocol`], that are to be
             different.
         left_out: classes that means leave out; those of the published numbers if left out. Not for detection.
+        leave_out_absent: whether means leave out classes that no mask of the split shows, too. Not for detection,
+            where they always do.
         by_position: whether class names of model and dataset may differ.
+        apply_class_map: whether masks hold what the model's class map translates to its classes. By default they do
+            where the model was trained with one on this dataset, and no option of the builder says what masks hold.
         options: of the dataset's builder.
         precision: `"fp32"` or `"bf16"`.
         loop: batch size, workers, class maps or result files.
@@ -81,7 +87,9 @@ class EvaluationSettings:
     protocol: str = "published"
     protocol_changes: dict[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] | None = None
+    leave_out_absent: bool = False
     by_position: bool = False
+    apply_class_map: bool | None = None
     options: dict[str, Any] = field(default_factory=dict)
     precision: str = "fp32"
     loop: LoopSettings = field(default_factory=LoopSettings)
@@ -129,7 +137,8 @@ def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -
         raise ValueError("result files of detections are for detectors; a segmenter has class maps (--class-maps)")
     if settings.loop.class_maps is not None:
         require_absent(Path(settings.loop.class_maps))
-    tasks = getattr(AutoConfig.from_pretrained(settings.model), "tasks", {})
+    config = AutoConfig.from_pretrained(settings.model)
+    tasks = getattr(config, "tasks", {})
     same_name = settings.dataset.removeprefix("s5-")
     task = same_name if settings.task is None and len(tasks) > 1 and same_name in tasks else settings.task
     (segmenter,) = load_segmenters(settings.model, task, (accelerator.device,), settings.precision)
@@ -142,6 +151,7 @@ def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -
             labels,
             settings.options,
             settings.left_out,
+            class_map=model_class_map(config, task, settings),
         )
     check_classes(labels, data, settings.by_position)
     counts = count_segmentation(segmenter, data, protocol, accelerator, settings.loop)
@@ -151,9 +161,28 @@ def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -
         data=data,
         protocol=protocol,
         images=len(data.samples),
-        scores=counts.scores() if counts.confusion.counts.sum() else None,
+        scores=in_percent(counts.scores(settings.leave_out_absent)) if counts.confusion.counts.sum() else None,
         class_maps=settings.loop.class_maps,
     )
+
+
+def model_class_map(config: PretrainedConfig, task: str | None, settings: EvaluationSettings) -> ClassMap | None:
+    """The class map of a model's task where it is to be applied, as `EvaluationSettings.apply_class_map` says.
+
+    Raises:
+        ValueError: if one is asked for and the task has none.
+    """
+    name = task or next(iter(getattr(config, "tasks", {})), None)
+    stored = getattr(config, "class_maps", {}).get(name)
+    wanted = settings.apply_class_map
+    if wanted is None:
+        said = {"classes", "value_map", "colours"} & set(settings.options)
+        wanted = stored is not None and stored["dataset"] == settings.dataset and not said
+    if not wanted:
+        return None
+    if stored is None:
+        raise ValueError(f"{settings.model} has no class map for its task {name!r}: it was trained without one")
+    return ClassMap.from_values(stored["values"], name)
 
 
 def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) -> DetectionResults:
@@ -162,10 +191,15 @@ def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) ->
     protocol = choose_detection_protocol(entry, settings.protocol, **settings.protocol_changes)
     if loop.class_maps is not None:
         raise ValueError("class maps are for segmenters; a detector has result files (--detections)")
-    if settings.left_out:
-        raise ValueError("left_out is for segmentation; the mean of a detector is over all classes with objects")
+    if settings.left_out or settings.leave_out_absent:
+        raise ValueError(
+            "left_out and leave_out_absent are for segmentation; the mean of a detector is over all classes with "
+            "objects"
+        )
     if loop.detections is not None:
         require_absent(Path(loop.detections))
+    if settings.apply_class_map:
+        raise ValueError("apply_class_map is for segmentation: a detector has none")
     task = detection_task(AutoConfig.from_pretrained(settings.model).tasks, settings)
     detector = load_detector(settings.model, task, accelerator.device, settings.precision)
     with accelerator.main_process_first():  # it prepares the data, the others find it prepared
@@ -184,7 +218,7 @@ def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) ->
         protocol=protocol,
         images=len(ids),
         curves=metric.precision_recall() if labelled else None,
-        scores=metric.compute() if labelled else None,
+        scores=in_percent(metric.compute()) if labelled else None,
         patches=are_patches(list(names.values())),
         detections=loop.detections,
     )

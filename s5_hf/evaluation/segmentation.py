@@ -66,8 +66,8 @@ def count_segmentation(
         The counts of all processes, the same in each; all 0 if no image has a mask.
 
     Raises:
-        ValueError: if a mask has another size than its image or holds a value that is no class, or there are neither
-            masks nor `class_maps`.
+        ValueError: if a mask has another size than its image or holds a value that is no class, an image is not of 8
+            bits, there are neither masks nor `class_maps`, or two class maps would have one name.
         NonFiniteOutputError: if the model's outputs are not finite; names the image and the window.
     """
     settings = settings or LoopSettings()
@@ -80,9 +80,9 @@ def count_segmentation(
     counts = SegmentationCounts(
         data.labels, data.ignore_index, data.left_out, settings.boundary, device=accelerator.device
     )
+    names = {} if settings.class_maps is None else _names_by_id(data)
     maps = nullcontext() if settings.class_maps is None else open_class_maps(settings.class_maps, accelerator)
     with maps as folder:
-        names = {} if folder is None else _names_by_id(data)
         for group in image_groups(images, settings, accelerator):
             predicted = _predict(segmenter, group, protocol)
             for image, classes in zip(group, predicted, strict=True):
@@ -121,5 +121,5 @@ def image_groups(images: Dataset[ImageT], settings: LoopSettings, accelerator: A
 
 
 def _names_by_id(data: EvaluationData) -> dict[str, str]:
-    ids = list(data.samples["id"])
+    ids = [str(name) for name in data.samples["id"]]
     return dict(zip(ids, class_map_names(ids), strict=True))

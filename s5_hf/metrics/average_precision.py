@@ -70,13 +70,20 @@ def area_average_precision(curve: PrecisionRecall) -> float:
     return float((envelope * steps).sum() / curve.references)
 
 
-def eleven_point_average_precision(curve: PrecisionRecall) -> float:
+def eleven_point_average_precision(curve: PrecisionRecall, official_recalls: bool = False) -> float:
     """Mean of the best precision at recall 0, 0.1 .. 1 or higher (VOC 2007); NaN without references.
 
-    Recall k / 10 is compared in whole numbers. (The official release compares with floating-point numbers such as
-    0.30000000000000004, and misses a recall of exactly 0.3, 0.6 or 0.7.)
+    Args:
+        curve: of one class.
+        official_recalls: compare recalls in floating point, with the multiples of 0.1 that the official release has.
+            Its third, sixth and seventh are a little above 0.3, 0.6 and 0.7 (0.30000000000000004 and so on), so that
+            it misses recalls of exactly these, as do the numbers published for DIOR-R. By default recalls are
+            compared in whole numbers.
     """
     if curve.references == 0:
         return float("nan")
-    best = [curve.precision[10 * curve.right >= tenth * curve.references].max(initial=0.0) for tenth in range(11)]
-    return float(np.mean(best))
+    if official_recalls:
+        reached = curve.right / curve.references >= 0.1 * np.arange(11)[:, None]
+    else:
+        reached = 10 * curve.right >= np.arange(11)[:, None] * curve.references
+    return float(np.mean([curve.precision[row].max(initial=0.0) for row in reached]))

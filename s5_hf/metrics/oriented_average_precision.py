@@ -84,6 +84,8 @@ class OrientedAveragePrecision(evaluate.Metric):
     Args:
         labels: class names in the order of their ids.
         iou_thresholds: at these a detection must reach a reference; 0.5, 0.55 .. 0.95 unless told.
+        official_recalls: compare the recalls of the 11 points in floating point, as the official release and the
+            numbers published for DIOR-R do; see `eleven_point_average_precision`.
         settings: as of `evaluate.Metric`.
 
     Raises:
@@ -91,7 +93,11 @@ class OrientedAveragePrecision(evaluate.Metric):
     """
 
     def __init__(
-        self, labels: Sequence[str], iou_thresholds: Sequence[float] = COCO_THRESHOLDS, **settings: object
+        self,
+        labels: Sequence[str],
+        iou_thresholds: Sequence[float] = COCO_THRESHOLDS,
+        official_recalls: bool = False,
+        **settings: object,
     ) -> None:
         if isinstance(labels, str) or len(labels) == 0:
             raise ValueError(f"labels must be a list of class names, got {labels!r}")
@@ -102,6 +108,7 @@ class OrientedAveragePrecision(evaluate.Metric):
         super().__init__(**settings)
         self.labels = tuple(labels)
         self.iou_thresholds = tuple(float(threshold) for threshold in iou_thresholds)
+        self.official_recalls = official_recalls
         self._images: dict[str, _JudgedImage] = {}
         self._unnamed = 0
 
@@ -263,7 +270,7 @@ class OrientedAveragePrecision(evaluate.Metric):
             for row in range(len(self.iou_thresholds)):
                 curve = verdicts.curve(row, label)
                 area[row, label] = area_average_precision(curve)
-                eleven[row, label] = eleven_point_average_precision(curve)
+                eleven[row, label] = eleven_point_average_precision(curve, self.official_recalls)
 
         present = references > 0
         results: dict[str, object] = {"map": _mean(area[:, present]), "map_voc07": _mean(eleven[:, present])}

@@ -69,22 +69,32 @@ class SegmentationCounts:
         if self.boundary is not None:
             self.boundary.reset()
 
-    def scores(self) -> dict[str, Any]:
+    def scores(self, leave_out_absent: bool = False) -> dict[str, Any]:
         """What the counts say, all scores in 0..1 and NaN where they are not defined.
+
+        Args:
+            leave_out_absent: whether means leave out classes that the references never show (unless no class would
+                be left). Otherwise such a class counts with 0 as soon as it is predicted anywhere.
 
         Returns:
             `mIoU`, `mF1`, `mAcc`, `OA` and, if counted, `boundary_mIoU`; `per_class`, by label: `IoU`, `F1`,
             `precision`, `recall`, `share` and, if counted, `boundary_IoU`; `left_out`: labels that the means leave
-            out; `confusion_matrix`: pixel counts as lists, references in rows.
+            out; `absent`: labels that the references never show; `confusion_matrix`: pixel counts as lists, references
+            in rows.
         """
         counts = self.confusion.counts.cpu()
-        values: dict[str, Any] = summary(counts, self.left_out)
+        absent = [index for index, total in enumerate(counts.sum(1).tolist()) if total == 0]
+        left_out = tuple(sorted({*self.left_out, *absent}))
+        if not leave_out_absent or len(left_out) == len(self.labels):
+            left_out = self.left_out
+        values: dict[str, Any] = summary(counts, left_out)
         table = class_table(counts, self.labels)
         if self.boundary is not None:
-            values["boundary_mIoU"] = self.boundary.mean(self.left_out)
+            values["boundary_mIoU"] = self.boundary.mean(left_out)
             for row, value in zip(table.values(), self.boundary.per_class().tolist(), strict=True):
                 row["boundary_IoU"] = value
         values["per_class"] = table
-        values["left_out"] = [self.labels[index] for index in self.left_out]
+        values["left_out"] = [self.labels[index] for index in left_out]
+        values["absent"] = [self.labels[index] for index in absent]
         values["confusion_matrix"] = counts.tolist()
         return values

@@ -21,6 +21,7 @@ from .checkpoints import WRITE_ERRORS, StateDict
 from .errors import CheckpointError
 
 MEAN = "mean"
+PERCENT = "percent"
 
 
 class BestModels:
@@ -40,11 +41,12 @@ class BestModels:
         return [name for name, score in scores.items() if score > self.best_score(name)]
 
     def best_score(self, name: str) -> float:
-        """The best score so far, minus infinity for none."""
+        """The best score so far in percent, minus infinity for none."""
         path = self.folder / name / "scores.json"
         if not path.is_file():
             return float("-inf")
-        return json.loads(path.read_text(encoding="utf-8"))["best"]
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return record["best"] if record.get("unit") == PERCENT else 100 * record["best"]  # as release 0.1.0 wrote it
 
     def keep(self, step: int, scores: Mapping[str, float], model: PreTrainedModel, state_dict: StateDict) -> list[str]:
         """Write the weights for every score that is the best so far; for the main process.
@@ -78,7 +80,7 @@ class BestModels:
         return names
 
     def _write(self, name: str, model: PreTrainedModel, step: int, scores: Mapping[str, float]) -> None:
-        description = {"best": scores[name], "step": step, "scores": dict(scores), **self.selection}
+        description = {"best": scores[name], "unit": PERCENT, "step": step, "scores": dict(scores), **self.selection}
         final, new, former = (self.folder / part for part in (name, f".{name}.new", f".{name}.former"))
         for leftover in (new, former):  # of a run that was killed
             shutil.rmtree(leftover, ignore_errors=True)

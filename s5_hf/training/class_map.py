@@ -50,6 +50,19 @@ class ClassMap:
                 table[value] = IGNORED
         return cls(tuple(table), task)
 
+    @classmethod
+    def from_values(cls, values: Mapping[str | int, int], task: str) -> "ClassMap":
+        """From mask values and the class ids they become, as a model's configuration holds them."""
+        table = [UNMAPPED] * 256
+        for value, target in values.items():
+            table[int(value)] = int(target)
+        return cls(tuple(table), task)
+
+    @property
+    def values(self) -> dict[str, int]:
+        """Mask values, as text for JSON, and the class ids they become."""
+        return {str(value): target for value, target in enumerate(self.table) if target != UNMAPPED}
+
     def apply(self, mask: np.ndarray, name: str) -> np.ndarray:
         """Class ids of a mask, uint8.
 

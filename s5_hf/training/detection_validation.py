@@ -73,8 +73,8 @@ def validate_detector(
         panel_path: of the picture.
 
     Returns:
-        `map50`: mean over the classes with objects, `ap50/<class>` and `objects/<class>`: how many there are; as
-        `task.voc07` says. NaN for a class without objects.
+        `map50`, the mean over the classes with objects, and `ap50/<class>`, both in percent and as `task.voc07` says;
+        `objects/<class>`: how many there are. NaN for a class without objects.
 
     Raises:
         ValueError: if a sample does not fit the task; names the image.
@@ -124,9 +124,9 @@ def detect(
 def summarise(scores: dict[str, Any], task: DetectionTaskData) -> dict[str, float]:
     """The values of [`validate_detector`] from those of the metric."""
     ending = "_voc07" if task.voc07 else ""
-    values = {"map50": scores[f"map_50{ending}"]}
+    values = {"map50": 100 * scores[f"map_50{ending}"]}
     for label, found in scores["per_class"].items():
-        values[f"ap50/{label}"] = found[f"ap_50{ending}"]
+        values[f"ap50/{label}"] = 100 * found[f"ap_50{ending}"]
         values[f"objects/{label}"] = float(found["references"])
     return values
 

@@ -24,7 +24,7 @@ from .recipe_reading import (
     SectionedRecipe,
     option,
     parse_sections,
-    read_yaml,
+    read_settings,
     require_positive,
     settings_to_arguments,
     split_file,
@@ -49,6 +49,7 @@ class DatasetSettings:
     classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
     class_map: list[str] = option([], "mask value to class, as 3:road 4:ignore; every value that occurs must be named")
     ignore_index: int = option(255, "mask value without a class, where the dataset does not know it")
+    mask_values: str | None = option(None, "of Vaihingen and Potsdam, where the files do not tell: release or shifted")
     mean_excludes: list[str] = option([], "classes left out of mIoU; default: those of the dataset's own protocol")
     batch_size: int | None = option(None, "images per process and micro-step; default: batch_size of the recipe")
     loss_weight: float = option(1.0, "weight of the dataset's loss in the sum")
@@ -167,7 +168,7 @@ def read_fine_tuning_recipe(
         FileNotFoundError: if there is no such file.
     """
     path, words = split_file(sys.argv[1:] if arguments is None else arguments)
-    settings = read_yaml(path) if path else {}
+    settings = read_settings(path) if path else {}
     of_datasets = dataset_arguments(settings.get("datasets") or [], str(path), recipe_type.DATASET)
     settings["datasets"] = list(of_datasets)
     from_file = settings_to_arguments(settings, recipe_type.SECTIONS, str(path))

@@ -99,7 +99,7 @@ def look(recipe: FineTuningRecipe, training: JointTraining, log: RunLog | None, 
 
 
 def score(recipe: FineTuningRecipe, training: JointTraining, step: int) -> dict[str, float]:
-    """Validate every task that has images for it: `<task>/miou` and so on, and `mean/miou` over the tasks."""
+    """Validate every task that has images for it: `<task>/miou` and so on, and `mean/miou` over the tasks, percent."""
     kind, scores = training.kind, {}
     for task in training.tasks:
         if task.validation is None:
@@ -112,8 +112,8 @@ def score(recipe: FineTuningRecipe, training: JointTraining, step: int) -> dict[
         mean = statistics.fmean(of_tasks.values())
         scores[f"{MEAN}/{kind.score}"] = mean
         if training.accelerator.is_main_process:
-            listed = ", ".join(f"{name} {value:.4f}" for name, value in of_tasks.items())
-            tqdm.write(f"step {step}: validation {kind.score_in_words} {listed}, mean {mean:.4f}")
+            listed = ", ".join(f"{name} {value:.2f}" for name, value in of_tasks.items())
+            tqdm.write(f"step {step}: validation {kind.score_in_words} {listed}, mean {mean:.2f} (percent)")
     return scores
 
 

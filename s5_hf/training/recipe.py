@@ -17,7 +17,7 @@ from .recipe_reading import (
     differing_keys,
     option,
     parse_sections,
-    read_yaml,
+    read_settings,
     require_positive,
     settings_to_arguments,
     split_file,
@@ -204,7 +204,7 @@ def read_recipe(arguments: Sequence[str] | None = None, description: str | None 
         FileNotFoundError: if there is no such file.
     """
     path, arguments = split_file(sys.argv[1:] if arguments is None else arguments)
-    from_file = settings_to_arguments(read_yaml(path), SECTIONS, str(path)) if path else []
+    from_file = settings_to_arguments(read_settings(path), SECTIONS, str(path)) if path else []
     return parse_recipe([*from_file, *arguments], description)
 
 

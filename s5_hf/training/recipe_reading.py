@@ -13,6 +13,8 @@ from typing import Any, ClassVar, NoReturn
 import yaml
 from transformers import HfArgumentParser
 
+from ..yaml_files import read_yaml
+
 
 def option(default: Any, help: str) -> Any:
     """A field with its default and its line of `--help`."""
@@ -57,19 +59,16 @@ def split_file(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
     return None, arguments
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
     """The settings of a recipe file.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it holds no keys and values.
+        ValueError: if it is not valid YAML, gives a key twice, or holds no keys and values.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no recipe file {path}")
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no valid YAML: {error}") from error
+    settings = read_yaml(path)
     if not isinstance(settings, dict):
         raise ValueError(f"{path} must hold `key: value` lines, got {type(settings).__name__}")
     return settings

@@ -29,6 +29,8 @@ class TaskData:
         validation: samples with `image` and `mask`, `None` for no validation.
         validation_source: where they come from, in words.
         mean_excludes: classes left out of mIoU.
+        class_map: name of the dataset and its mask values with their class ids, as a model's configuration holds them;
+            `None` where masks hold the ids.
     """
 
     name: str
@@ -39,6 +41,7 @@ class TaskData:
     validation: Sequence[Any] | None
     validation_source: str = "given"
     mean_excludes: tuple[str, ...] = ()
+    class_map: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if len(self.train) == 0:
@@ -62,6 +65,8 @@ def load_task(settings: DatasetSettings, selection: str) -> TaskData:
     entry = get_entry(settings.dataset or default_dataset(settings.name))
     labels = task_labels(settings, entry)
     options = {"classes": list(labels)} if not entry.labels and not settings.class_map else {}
+    if settings.mask_values is not None:
+        options["mask_values"] = settings.mask_values
     try:
         splits = load_dataset(entry.name, data_dir=settings.data_dir, **options)
     except (LayoutError, ValueError) as error:
@@ -73,11 +78,13 @@ def load_task(settings: DatasetSettings, selection: str) -> TaskData:
         source += f", the first {len(validation)} images"
     ignore_index = settings.ignore_index if entry.ignore_index is None else entry.ignore_index
     palette = entry.palette if entry.labels == labels and entry.palette else default_palette(len(labels))
+    stored = None
     if settings.class_map:
         class_map = ClassMap.parse(settings.class_map, labels, ignore_index, settings.name)
         train = MappedSamples(train, class_map)
         validation = None if validation is None else MappedSamples(validation, class_map)
         ignore_index = IGNORED
+        stored = {"dataset": entry.name, "values": class_map.values}
     excluded = entry.evaluation.excluded_classes if entry.evaluation and entry.labels == labels else ()
     return TaskData(
         name=settings.name,
@@ -88,6 +95,7 @@ def load_task(settings: DatasetSettings, selection: str) -> TaskData:
         validation=validation,
         validation_source=source,
         mean_excludes=tuple(settings.mean_excludes) or excluded,
+        class_map=stored,
     )
 
 

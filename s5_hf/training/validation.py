@@ -67,10 +67,10 @@ def validate(
     pseudo-label.
 
     Returns:
-        `miou`; `iou/<class>`; `confident_share/<class>`: share of the pixels predicted as the class that are above the
-        threshold; `confident_accuracy`: share of right ones among the confident pixels; `histogram_drift`: total
-        variation distance (0..1) between the class histograms of the confident pixels and of the labels; NaN for what
-        does not occur.
+        `miou` and `iou/<class>`, in percent. As shares, 0..1: `confident_share/<class>`: of the pixels predicted as
+        the class, those above the threshold; `confident_accuracy`: right ones among the confident pixels;
+        `histogram_drift`: total variation distance between the class histograms of the confident pixels and of the
+        labels. NaN for what does not occur.
 
     Raises:
         ValueError: if there are no samples or a mask does not fit.
@@ -116,7 +116,7 @@ def summarise(
     """The values of [`validate`] from its counts."""
     left_out = [index for index, label in enumerate(settings.labels) if label in settings.mean_excludes]
     values = {
-        "miou": everything.mean_iou(left_out),
+        "miou": 100 * everything.mean_iou(left_out),
         "confident_accuracy": confident.overall_accuracy(),
         "confident_share": (predicted[1].sum() / predicted[0].sum()).item(),
         "histogram_drift": histogram_distance(predicted[1], everything.counts.sum(1).cpu()),
@@ -124,7 +124,7 @@ def summarise(
     iou = intersection_over_union(everything.counts)
     shares = predicted[1].double() / predicted[0].double()
     for index, label in enumerate(settings.labels):
-        values[f"iou/{label}"] = iou[index].item()
+        values[f"iou/{label}"] = 100 * iou[index].item()
         values[f"confident_share/{label}"] = shares[index].item()
     return values
 

@@ -271,7 +271,7 @@ def test_recipes_that_are_no_recipes(recipe):
     with pytest.raises(ValueError, match="the recipe lacks model"):
         read_recipe(recipe)
     recipe.write_text("[a, b", encoding="utf-8")
-    with pytest.raises(ValueError, match="no valid YAML"):
+    with pytest.raises(ValueError, match="not valid YAML"):
         read_recipe(recipe)
     recipe.write_text("- a", encoding="utf-8")
     with pytest.raises(ValueError, match="a recipe is a mapping of names to values, got list"):

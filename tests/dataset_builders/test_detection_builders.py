@@ -40,13 +40,52 @@ def test_broken_dota_line_names_file_and_line(line):
         parse_dota_text(f"gsd:1\n{line}\n", "a.txt")
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0 0 4 0 4 2 0 2 plane 7", "difficult is '7', expected 0, 1 or 2"),
+        ("0 0 4 0 4 2 0 2 plane 1.0", "difficult is '1.0'"),
+        ("0 0 4 0 4 2 0 2 plane -1", "difficult is '-1'"),
+        ("1_0 0 4 0 4 2 0 2 plane 0", "expected .* but '1_0' is not a number"),
+        ("0 0 4 0 4 2 0 inf plane 0", "expected .* but 'inf' is not a number"),
+        ("0 0 4 0 4 2 0 1e999 plane 0", "expected .* but '1e999' is not a number"),
+    ],
+)
+def test_dota_numbers_and_marks_that_are_none_are_refused(line, message):
+    with pytest.raises(SampleError, match=rf"a.txt, line 1: {message}"):
+        parse_dota_text(line, "a.txt")
+
+
+def test_dota_marks_of_cut_objects_are_difficult():
+    """DOTA's own tool writes 2 where a patch cuts through an object."""
+    assert [found.difficult for found in parse_dota_text(f"{SQUARE} a 2\n{SQUARE} a 1\n{SQUARE} a 0", "a.txt")] == [
+        True,
+        True,
+        False,
+    ]
+    assert parse_dota_text("-1.5 .5 4. 0 4e0 2 0 +2 a 0", "a.txt")[0].polygon == (-1.5, 0.5, 4, 0, 4, 2, 0, 2)
+
+
 def test_dior_xml():
     (found,) = parse_dior_xml(XML, "a.xml")
     assert found == OrientedObject((0, 0, 4, 0, 4, 2, 0, 2), "dam", False)
-    with pytest.raises(SampleError, match=r"a.xml: no XML"):
+    with pytest.raises(SampleError, match=r"a.xml: not XML"):
         parse_dior_xml("<annotation>", "a.xml")
     with pytest.raises(SampleError, match=r"a.xml, object 1: expected a name and the eight numbers"):
         parse_dior_xml(XML.replace("<y_left_bottom>2</y_left_bottom>", ""), "a.xml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("<difficult>0", "<difficult>7", "difficult is '7', expected 0, 1 or 2"),
+        ("<y_left_bottom>2", "<y_left_bottom>nan", "expected .* but 'nan' is not a number"),
+        ("<y_left_bottom>2", "<y_left_bottom>1_0", "expected .* but '1_0' is not a number"),
+    ],
+)
+def test_dior_numbers_and_marks_that_are_none_are_refused(old, new, message):
+    with pytest.raises(SampleError, match=rf"a.xml, object 1: {message}"):
+        parse_dior_xml(XML.replace(old, new), "a.xml")
 
 
 def test_oriented_columns(write_image, tmp_path):
@@ -113,6 +152,24 @@ def test_dior_r_lists(write_image, tmp_path):
     write(tmp_path / "ImageSets/Main/test.txt", "00002\n00003\n")
     with pytest.raises(LayoutError, match=r"test.txt, line 2: there is no image 00003.jpg"):
         load("s5-dior-r", tmp_path, "test")
+
+
+def test_dior_r_prefers_oriented_annotations_in_obb(write_image, tmp_path):
+    write_image(tmp_path / "JPEGImages-trainval/00001.jpg")
+    write(tmp_path / "Annotations/obb/00001.xml", XML)
+    write(tmp_path / "Annotations/hbb/00001.xml", "<annotation><object><name>dam</name></object></annotation>")
+    write(tmp_path / "Annotations/00001.xml", "<annotation><object><name>dam</name></object></annotation>")
+    write(tmp_path / "ImageSets/Main/trainval.txt", "00001\n")
+    (sample,) = load("s5-dior-r", tmp_path, "trainval")
+    np.testing.assert_allclose(sample["objects"]["obb"], [[2, 1, 4, 2, 0]])
+
+
+def test_annotations_in_another_encoding_are_named(write_image, tmp_path):
+    write_image(tmp_path / "images/a.png")
+    (tmp_path / "labelTxt").mkdir()
+    (tmp_path / "labelTxt/a.txt").write_text(TEXT, encoding="utf-16")
+    with pytest.raises(SampleError, match=r"labelTxt/a.txt: not UTF-8 text"):
+        load("s5-oriented", tmp_path, classes=["plane", "ship"])
 
 
 def test_angles_are_canonical(write_image, tmp_path):

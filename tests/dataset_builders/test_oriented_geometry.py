@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s5_hf.dataset_builders.oriented_geometry import boxes_to_polygons, canonical_boxes, polygons_to_boxes
+from s5_hf.dataset_builders.oriented_geometry import boxes_to_polygons, polygons_to_boxes
 
 coordinates = st.floats(-1000, 1000, allow_nan=False)
 boxes = st.tuples(coordinates, coordinates, st.floats(1, 500), st.floats(1, 500), st.floats(-7, 7))
@@ -14,7 +14,7 @@ boxes = st.tuples(coordinates, coordinates, st.floats(1, 500), st.floats(1, 500)
 def test_rectangles_come_back_exactly(box):
     found = polygons_to_boxes(boxes_to_polygons([box]))[0]
     assert found[2] >= found[3]
-    assert -math.pi / 2 <= found[4] < math.pi / 2
+    assert -math.pi / 2 < found[4] <= math.pi / 2
     np.testing.assert_allclose(found[:2], box[:2], atol=1e-6)
     np.testing.assert_allclose(found[2:4], sorted(box[2:4], reverse=True), atol=1e-6)
     corners = boxes_to_polygons([found]).reshape(4, 2)
@@ -44,12 +44,12 @@ def test_angle_convention():
     down_right = [0, 0, 10, 10, 9, 11, -1, 1]
     assert math.isclose(polygons_to_boxes([down_right])[0, 4], math.pi / 4)
     upright = [0, 0, 2, 0, 2, 10, 0, 10]
-    np.testing.assert_allclose(polygons_to_boxes([upright])[0], [1, 5, 10, 2, -math.pi / 2])
-    np.testing.assert_allclose(canonical_boxes([[0, 0, 2, 10, 0]])[0], [0, 0, 10, 2, -math.pi / 2])
+    np.testing.assert_allclose(polygons_to_boxes([upright])[0], [1, 5, 10, 2, math.pi / 2])
+    np.testing.assert_allclose(polygons_to_boxes([upright[4:] + upright[:4]])[0], [1, 5, 10, 2, math.pi / 2])
 
 
 def test_degenerate_polygons_have_an_empty_box():
-    np.testing.assert_allclose(polygons_to_boxes([[3, 4] * 4]), [[3, 4, 0, 0, 0]])
+    np.testing.assert_allclose(polygons_to_boxes([[3, 4] * 4]), [[3, 4, 0, 0, math.pi / 2]])
     line = polygons_to_boxes([[0, 0, 4, 0, 4, 0, 0, 0]])[0]
     np.testing.assert_allclose(line, [2, 0, 4, 0, 0])
     assert polygons_to_boxes(np.zeros((0, 8))).shape == (0, 5)

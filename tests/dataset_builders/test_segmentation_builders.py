@@ -142,6 +142,31 @@ def test_openearthmap_lists(write_pair, write_image, tmp_path, caplog):
         load("s5-openearthmap", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "aachen/images/aachen_1.tif aachen/labels/aachen_1.tif",
+        "aachen_1.tif,aachen_1.tif",
+        "release/aachen/images/aachen_1.tif\trelease/aachen/labels/aachen_1.tif",
+    ],
+)
+def test_openearthmap_lists_with_image_and_label(line, write_pair, tmp_path, caplog):
+    write_pair("aachen/images/aachen_1.tif", "aachen/labels/aachen_1.tif")
+    (tmp_path / "train.txt").write_text(f"{line}\nxbd/images/xbd_3.tif xbd/labels/xbd_3.tif\n", encoding="utf-8")
+    with caplog.at_level(logging.WARNING):
+        (sample,) = load("s5-openearthmap", tmp_path)
+    assert sample["id"] == "aachen_1" and (mask_of(sample) == IDS).all()
+    assert "1 images that train.txt names are not there" in caplog.text
+
+
+def test_openearthmap_lists_that_pair_two_tiles_are_refused(write_pair, tmp_path):
+    for tile in ("aachen_1", "aachen_2"):
+        write_pair(f"aachen/images/{tile}.tif", f"aachen/labels/{tile}.tif")
+    (tmp_path / "train.txt").write_text("aachen_1.tif aachen_2.tif\n", encoding="utf-8")
+    with pytest.raises(LayoutError, match=r"train.txt, line 1: expected image and label of one tile, got 'aachen_1"):
+        load("s5-openearthmap", tmp_path)
+
+
 def test_split_lists_of_the_release(write_pair, tmp_path):
     write_pair("images/a b.png", "masks/a b.png")
     write_pair("images/c.png", "masks/c.png")
@@ -197,6 +222,7 @@ def test_image_mask_csv(write_pair, tmp_path):
         ("image,mask\nx/a.png,\n", SampleError, "line 2: expected an image and a mask"),
         ("image,mask\nx/a.png,y/a.png\nx/a.png,y/zz.png\n", LayoutError, "line 3: there is no file y/zz.png"),
         ("image,mask\n", SampleError, "names no samples"),
+        ("image,mask\n../a.png,y/a.png\n", LayoutError, "line 2: ../a.png is not below the data directory"),
     ],
 )
 def test_broken_csv(rows, error, message, write_pair, tmp_path):
@@ -204,6 +230,27 @@ def test_broken_csv(rows, error, message, write_pair, tmp_path):
     (tmp_path / "train.csv").write_text(rows, encoding="utf-8")
     with pytest.raises(error, match=f"train.csv.*{message}"):
         load("s5-image-mask", tmp_path)
+
+
+def test_a_csv_in_another_encoding_is_named(write_pair, tmp_path):
+    write_pair("x/a.png", "y/a.png")
+    (tmp_path / "train.csv").write_text("image,mask\nx/a.png,y/a.png\n", encoding="utf-16")
+    with pytest.raises(SampleError, match=r"train.csv: not UTF-8 text"):
+        load("s5-image-mask", tmp_path)
+
+
+@pytest.mark.parametrize("rows", ["image,mask\rx/a.png,y/a.png\r", "image,mask\nx\\a.png,./y/a.png\n"])
+def test_a_csv_of_another_system_is_read(rows, write_pair, tmp_path):
+    write_pair("x/a.png", "y/a.png")
+    (tmp_path / "train.csv").write_bytes(rows.encode())
+    assert [sample["id"] for sample in load("s5-image-mask", tmp_path)] == ["x/a"]
+
+
+def test_jpeg_masks_are_read_with_a_warning(write_pair, tmp_path, caplog):
+    write_pair("images/a.png", "masks/a.jpg")
+    with caplog.at_level(logging.WARNING):
+        assert len(load("s5-image-mask", tmp_path)) == 1
+    assert "1 masks are JPEG files, such as" in caplog.text and "masks/a.jpg" in caplog.text
 
 
 def test_missing_folder_and_unknown_layout(tmp_path, write_image):

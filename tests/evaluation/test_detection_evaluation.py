@@ -28,6 +28,7 @@ from s5_hf.evaluation.detection_protocol import DetectionProtocol, choose_detect
 from s5_hf.evaluation.detection_report import DetectionResults
 from s5_hf.evaluation.run import detection_task, model_kind
 from s5_hf.metrics.average_precision import PrecisionRecall
+from s5_hf.metrics.percent import in_percent
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ImageProcessor
 from s5_hf.modeling.rotated_iou import rotated_iou
 
@@ -193,6 +194,10 @@ def test_protocols_of_the_registry():
     dota = choose_detection_protocol(get_entry("s5-dota"))
     assert (dota.resize, dota.window, dota.stride) == (None, 1024, 824)
     assert (dota.average_precision, dota.difficult_counted, dota.merge_iou_threshold) == ("area", False, 0.5)
+    official = choose_detection_protocol(get_entry("s5-dior-r"), "official")
+    assert replace(official, name="published", official_recalls=False) == dior and official.official_recalls
+    assert "recalls compared as in the official code" in official.describe()
+    assert not choose_detection_protocol(get_entry("s5-dota"), "official").official_recalls  # area under the curve
     changed = choose_detection_protocol(get_entry("s5-dota"), "sliding", window=512, flips=("none", "both"))
     assert (changed.window, changed.stride) == (512, 412)
     assert choose_detection_protocol(get_entry("s5-dota"), "original").describe() == (
@@ -256,7 +261,7 @@ def test_the_report_of_known_scores(boats, accelerator, tmp_path):
         protocol=DetectionProtocol(average_precision="voc07"),
         images=5,
         curves=metric.precision_recall(),
-        scores=metric.compute(),
+        scores=in_percent(metric.compute()),
         patches=True,
         detections=None,
     )
@@ -266,14 +271,17 @@ def test_the_report_of_known_scores(boats, accelerator, tmp_path):
     text = (tmp_path / "results.md").read_text(encoding="utf-8")
     assert f"| car | {100 * CAR_AREA:.2f} | {100 * CAR_VOC07:.2f} |" in text and "The images are patches" in text
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert content["value"] == pytest.approx(value / 100) and content["per_threshold"]["0.5"]["map"] > 0
+    assert content["value"] == pytest.approx(value) and content["unit"] == "percent"
+    assert content["metric"] == "mAP50" and content["per_threshold"]["0.5"]["map"] > 0
     unlabelled = replace(results, scores=None, curves=None, data=replace(data, labels=("car", "ship")))
     assert unlabelled.headline() == "no labels"
     unlabelled.write(tmp_path / "unlabelled")
     assert {path.name for path in (tmp_path / "unlabelled").iterdir()} == {"results.json", "results.md"}
     # A class without objects has no score: null and a dash.
     nowhere = {**results.scores, "per_class": {"car": {**results.scores["per_class"]["car"], "ap_50": math.nan}}}
+    nowhere["per_class"]["car"]["references"] = 0
     none = replace(results, scores=nowhere)
+    assert "- **No objects in this split, so left out of the means: car**" in none.as_markdown()
     assert none.as_json()["per_class"]["car"]["ap_50"] is None and "| car | - |" in none.as_markdown()
 
 
@@ -284,7 +292,7 @@ def test_the_picture_of_precision_and_recall():
         "b": PrecisionRecall(np.array([0, 0]), 0),
         "c": PrecisionRecall(np.array([], dtype=np.int64), 4),
     }
-    picture = draw_precision_recall(curves, {"a": 5 / 6, "b": math.nan, "c": 0.0}, "title")
+    picture = draw_precision_recall(curves, {"a": 100 * 5 / 6, "b": math.nan, "c": 0.0}, "title")
     pixels = np.asarray(picture)
     color = (pixels == (230, 159, 0)).all(axis=2)
     left, top, side = 80, 64, 480
@@ -307,9 +315,9 @@ def test_the_picture_of_precision_and_recall():
         ({"dataset": "s5-potsdam"}, ValueError, "s5-potsdam is no detection dataset that can be evaluated"),
         ({"split": "dev"}, ValueError, 'Unknown split "dev"'),
         ({"data_dir": "/not/there"}, FileNotFoundError, "does not exist: .*there"),
-        ({"protocol": "official"}, ValueError, "unknown protocol 'official' for detection. Known: published"),
+        ({"protocol": "quick"}, ValueError, "unknown protocol 'quick' for detection. Known: published"),
         ({"protocol_changes": {"scales": (0.5,)}}, ValueError, "scales are for segmentation"),
-        ({"left_out": ("car",)}, ValueError, "left_out is for segmentation"),
+        ({"left_out": ("car",)}, ValueError, "left_out and leave_out_absent are for segmentation"),
         ({"loop": LoopSettings(class_maps=Path("maps"))}, ValueError, "class maps are for segmenters"),
         ({"task": "boats"}, ValueError, "the model has no task 'boats'; its tasks: vehicles"),
         ({"precision": "fp8"}, ValueError, "precision must be one of fp32, bf16"),

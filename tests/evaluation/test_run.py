@@ -2,10 +2,12 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import AutoConfig, ViTConfig
 from typer.testing import CliRunner
 
@@ -32,13 +34,14 @@ def test_a_report_by_the_command_line(model_folder, fields, tmp_path):
     report = json.loads((tmp_path / "report" / "results.json").read_text(encoding="utf-8"))
     matrix = ConfusionMatrix(3)
     matrix.counts += torch.tensor(report["confusion_matrix"])
-    assert report["metric"] == "mIoU" and report["value"] == pytest.approx(matrix.mean_iou([0]))
+    assert report["metric"] == "mIoU" and report["value"] == pytest.approx(100 * matrix.mean_iou([0]))
+    assert report["unit"] == "percent"
     assert report["left_out"] == ["soil"] and report["task"] == "fields" and report["images"] == 5
     assert report["protocol"]["window"] == 48 and report["protocol"]["stride"] == 24
     assert report["protocol"]["flips"] == ["none", "both"]
     text = (tmp_path / "report" / "results.md").read_text(encoding="utf-8")
-    assert f"| {100 * report['mIoU']:.2f} |" in text and "- Classes: those of the model" in text
-    assert f"| water | {100 * report['per_class']['water']['IoU']:.2f} |" in text
+    assert f"| {report['mIoU']:.2f} |" in text and "- Classes: those of the model" in text
+    assert f"| water | {report['per_class']['water']['IoU']:.2f} |" in text
 
 
 def test_what_is_not_defined_is_null_and_a_dash(model_folder, fields, accelerator, tmp_path):
@@ -53,6 +56,35 @@ def test_what_is_not_defined_is_null_and_a_dash(model_folder, fields, accelerato
     written = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert written["per_class"]["water"]["IoU"] is None
     assert "| water | - |" in (tmp_path / "results.md").read_text(encoding="utf-8")
+
+
+def test_a_class_that_never_occurs_is_flagged_and_can_be_left_out(model_folder, fields, accelerator, tmp_path):
+    """Masks without the class that the model predicts most."""
+    predicted = np.array(run_evaluation(settings(model_folder, fields), accelerator).scores["confusion_matrix"]).sum(0)
+    absent = int(predicted.argmax())
+    name, others = LABELS[absent], [label for label in LABELS if label != LABELS[absent]]
+    shutil.copytree(fields, tmp_path / "data")
+    for path in (tmp_path / "data" / "val" / "masks").iterdir():
+        mask = np.asarray(Image.open(path))
+        Image.fromarray(np.where(mask == absent, (absent + 1) % 3, mask).astype(np.uint8)).save(path)
+    counted = run_evaluation(settings(model_folder, tmp_path / "data"), accelerator)
+    left_out = run_evaluation(settings(model_folder, tmp_path / "data", leave_out_absent=True), accelerator)
+    scores = counted.scores["per_class"]
+    assert counted.scores["absent"] == left_out.scores["absent"] == [name] and scores[name]["IoU"] == 0
+    total = sum(scores[other]["IoU"] for other in others)
+    assert counted.scores["mIoU"] == pytest.approx(total / 3)
+    assert left_out.scores["mIoU"] == pytest.approx(total / 2)
+    text = counted.as_markdown()
+    assert (
+        f"- **In no mask of this split: {name}**. Predicted all the same, and so in the means with 0: {name}" in text
+    )
+    assert f"- Left out of the means: {name}" in left_out.as_markdown()
+    assert "Predicted all the same" not in left_out.as_markdown()
+    arguments = ["evaluate", str(model_folder), "--dataset", "s5-image-mask", "--data-dir", str(tmp_path / "data")]
+    result = CliRunner().invoke(app, [*arguments, "--leave-out-absent", "--output", str(tmp_path / "report")])
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "report" / "results.json").read_text(encoding="utf-8"))
+    assert report["left_out"] == [name] and report["value"] == pytest.approx(left_out.scores["mIoU"])
 
 
 def test_the_task_is_that_of_the_dataset_or_chosen(moe_folder, fields, accelerator):

@@ -125,6 +125,40 @@ def test_class_maps_are_named_and_valued_as_the_loveda_server_wants(segmenter, f
 def test_names_of_class_maps():
     assert class_map_names(["Rural/0", "Urban/1"]) == ["0.png", "1.png"]
     assert class_map_names(["a/0", "b/0"]) == ["a/0.png", "b/0.png"]
+    assert class_map_names(["a/X", "b/x"]) == ["a/X.png", "b/x.png"]
+    with pytest.raises(ValueError, match="two samples have the id 'a/0', so their class maps would have one name"):
+        class_map_names(["a/0", "b/0", "a/0"])
+
+
+def test_images_that_share_the_name_of_a_class_map_are_refused_before_anything_is_written(
+    model_folder, fields, accelerator, tmp_path
+):
+    """a1.png and a1.jpg would leave one map."""
+    for name in ("a1.png", "a1.jpg", "a2.png"):
+        for kind in ("images", "masks"):
+            (tmp_path / "data" / "val" / kind).mkdir(parents=True, exist_ok=True)
+        with Image.open(fields / "val" / "images" / "0.png") as image:
+            image.save(tmp_path / "data" / "val" / "images" / name)
+    for name in ("a1", "a2"):
+        shutil.copy(fields / "val" / "masks" / "0.png", tmp_path / "data" / "val" / "masks" / f"{name}.png")
+    loop = LoopSettings(class_maps=tmp_path / "maps")
+    settings = EvaluationSettings(
+        str(model_folder), "s5-image-mask", str(tmp_path / "data"), output=tmp_path / "report", loop=loop
+    )
+    with pytest.raises(ValueError, match="two samples have the id 'a1'"):
+        run_evaluation(settings, accelerator)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_an_image_that_is_not_of_8_bits_is_named(segmenter, fields, accelerator, tmp_path, dtype):
+    shutil.copytree(fields, tmp_path / "data")
+    folder = tmp_path / "data" / "val" / "images"
+    (folder / "2.png").unlink()
+    Image.fromarray(np.zeros((64, 64), dtype=dtype)).save(folder / "2.tif")
+    data = load_evaluation_data("s5-image-mask", "val", str(tmp_path / "data"), LABELS)
+    with pytest.raises(ValueError, match=r"2\.tif: the image has the mode '[FI].*', expected 8 bits per channel"):
+        count_segmentation(segmenter, data, Protocol(), accelerator)
 
 
 def test_a_wrong_mask_value_is_named_with_its_file(segmenter, fields, accelerator, tmp_path):

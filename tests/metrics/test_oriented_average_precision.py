@@ -200,6 +200,29 @@ def test_eleven_points_are_compared_in_whole_numbers(recalled: int) -> None:
     assert area_average_precision(curve) == pytest.approx(recalled / 10)
 
 
+@pytest.mark.parametrize("references", [7, 10, 20, 30])
+def test_official_recalls_are_compared_in_floating_point(references: int) -> None:
+    """As the release's own loop does; it misses recalls of exactly 0.3, 0.6 and 0.7."""
+    for recalled in range(1, references + 1):
+        curve = PrecisionRecall(np.arange(1, recalled + 1), references)
+        recalls = curve.right / references
+        best = [curve.precision[recalls >= tenth].max(initial=0) for tenth in np.arange(0, 1 + 1e-3, 0.1)]
+        official = eleven_point_average_precision(curve, official_recalls=True)
+        assert official == pytest.approx(sum(best) / 11)
+        missed = (10 * recalled) in (3 * references, 6 * references, 7 * references)
+        assert eleven_point_average_precision(curve) - official == pytest.approx(1 / 11 if missed else 0)
+
+
+def test_the_metric_takes_official_recalls() -> None:
+    """Three of ten objects are found."""
+    boxes = [[50.0 + 30 * index, 50, 20, 10, 0.3] for index in range(10)]
+    found = {"boxes": boxes[:3], "scores": [0.9, 0.8, 0.7], "labels": [0] * 3}
+    for official, expected in ((False, 4 / 11), (True, 3 / 11)):
+        metric = OrientedAveragePrecision(["thing"], [0.5], official_recalls=official)
+        metric.add_image("a", found, {"boxes": boxes, "labels": [0] * 10})
+        assert metric.compute()["map_50_voc07"] == pytest.approx(expected)
+
+
 def test_bad_input() -> None:
     metric = OrientedAveragePrecision(LABELS)
     good = {"boxes": [BOX], "scores": [0.9], "labels": [0]}

@@ -3,6 +3,7 @@
 import math
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -313,3 +314,28 @@ def test_everything_public_is_listed() -> None:
         name for name, value in vars(boxes_module).items() if getattr(value, "__module__", "") == boxes_module.__name__
     }
     assert {name for name in functions if not name.startswith("_")} == set(boxes_module.__all__)
+
+
+@given(
+    st.lists(st.integers(-500, 500), min_size=8, max_size=8),
+    st.sampled_from([(), (0, 1, 2, 1, 2, 3, 0, 3), (0, 1, 0, 3, 2, 3, 2, 1)]),
+)
+@settings(max_examples=200, deadline=None)
+def test_datasets_and_networks_turn_a_polygon_into_the_same_box(corners: list[int], upright: tuple[int, ...]) -> None:
+    """Dataset builders and networks may not import each other, so each has the rule; upright boxes lie at its edge."""
+    polygon = [corners[index] for index in upright] or corners
+    of_networks = dota_to_oriented_boxes(torch.tensor(polygon, dtype=torch.float64)).numpy()
+    of_datasets = polygons_to_boxes(np.array([polygon]))[0]
+    # Where rounding decides which side of a square is longer, both answers are the same square.
+    if np.isclose(*of_networks[2:4], rtol=1e-9, atol=1e-9):
+        of_networks, of_datasets = of_networks[:4], of_datasets[:4]
+    np.testing.assert_allclose(of_datasets, of_networks, rtol=1e-9, atol=1e-9)
+
+
+def test_an_upright_box_has_one_angle_whichever_corner_comes_first() -> None:
+    corners = [[0, 0], [2, 0], [2, 10], [0, 10]]
+    for turn in range(4):
+        for order in (1, -1):
+            polygon = np.array((corners[turn:] + corners[:turn])[::order], dtype=np.float64).reshape(1, 8)
+            assert polygons_to_boxes(polygon)[0].tolist() == [1, 5, 10, 2, math.pi / 2]
+            assert dota_to_oriented_boxes(torch.from_numpy(polygon))[0].tolist() == [1, 5, 10, 2, math.pi / 2]

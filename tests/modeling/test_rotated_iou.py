@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from s5_hf.modeling.hull_pairs import overlapping_hulls
+from s5_hf.modeling.non_maximum_suppression import rotated_nms
 from s5_hf.modeling.oriented_boxes import oriented_boxes_to_corners, oriented_boxes_to_horizontal, rotate_boxes
 from s5_hf.modeling.rotated_iou import elementwise_rotated_iou, rotated_iou
 
@@ -225,3 +226,41 @@ def test_bad_input() -> None:
         elementwise_rotated_iou(boxes, boxes[:2])
     with pytest.raises(ValueError, match=r"boxes1 must be \[N, 5\]"):
         rotated_iou(boxes[None], boxes)
+
+
+def beside(first: Tensor, second: Tensor, side: int, gap: float, slide: float) -> Tensor:
+    """The second box moved to lie beyond a side of the first, `gap` pixels away and shifted along it."""
+    theta = first[4] + side * math.pi / 2
+    normal = torch.stack([theta.cos(), theta.sin()])
+    tangent = torch.stack([-theta.sin(), theta.cos()])
+    hull = rotate_boxes(second[None], -theta.item(), (0, 0))
+    reach = oriented_boxes_to_horizontal(hull)[0]
+    distance = first[2 + side % 2] / 2 + (reach[2] - reach[0]) / 2 + gap
+    return torch.cat([first[:2] + normal * distance + tangent * slide, second[2:]])
+
+
+@given(BOX, BOX, st.integers(0, 3), st.sampled_from([0.0, 1e-12, 1e-6, 0.5]), st.floats(-60, 60), st.floats(0, 2e4))
+@settings(max_examples=150, deadline=None)
+def test_boxes_that_share_no_area_have_an_iou_of_exactly_0(first, second, side, gap, slide, offset) -> None:
+    one, other = (torch.tensor(box, dtype=torch.float64) for box in (first, second))
+    one[:2] += offset
+    placed = beside(one, other, side, gap, slide)
+    assert elementwise_rotated_iou(one[None], placed[None]).item() == 0
+    assert elementwise_rotated_iou(placed[None], one[None]).item() == 0
+
+
+def test_suppression_at_threshold_0_keeps_all_boxes_of_a_tiling() -> None:
+    """A hundred boxes side by side, turned: they touch, and none covers a part of another."""
+    column, row = torch.meshgrid(torch.arange(10.0), torch.arange(10.0), indexing="ij")
+    for theta in torch.linspace(-1.5, 1.5, 31, dtype=torch.float64).tolist():
+        upright = torch.stack([7 * column, 3 * row], dim=-1).view(-1, 2).double()
+        sides = torch.tensor([7.0, 3, 0], dtype=torch.float64).expand(100, 3)
+        boxes = rotate_boxes(torch.cat([upright, sides], dim=1), theta, (31.0, 11.0))
+        assert torch.equal(rotated_iou(boxes, boxes) > 0, torch.eye(100, dtype=torch.bool))
+        assert len(rotated_nms(boxes, torch.rand(100), 0.0)) == 100
+
+
+def test_a_small_overlap_is_not_rounded_away() -> None:
+    boxes = torch.tensor([[0, 0, 10, 10, 0.3], [0, 0, 10, 10, 0.3]], dtype=torch.float64)
+    boxes[1, :2] += (10 - 1e-9) * torch.tensor([math.cos(0.3), math.sin(0.3)], dtype=torch.float64)
+    assert elementwise_rotated_iou(boxes[:1], boxes[1:]).item() == pytest.approx(1e-9 / 20, rel=1e-4)

@@ -95,7 +95,7 @@ def test_it_learns_both_tasks(tmp_path):
     options = ("--total_steps", "40", "--validation_steps", "0", "--learning_rate", "3e-3", "--color_augmentation")
     finetune(tmp_path, *options, "false")
     (entry,) = scores(tmp_path)
-    assert entry["validation/blocks/miou"] > 0.6 and entry["validation/halves/miou"] > 0.6  # by chance below 0.35
+    assert entry["validation/blocks/miou"] > 60 and entry["validation/halves/miou"] > 60  # by chance below 35
 
 
 def test_stopped_by_sigterm_and_killed_the_resumed_run_equals_the_whole_one(whole_run, tmp_path, monkeypatch, capsys):
@@ -171,7 +171,7 @@ def test_two_processes_with_half_the_batch_equal_one(tmp_path):
     for name, tensor in weights_of(tmp_path / "one").items():
         torch.testing.assert_close(weights_of(tmp_path / "two")[name], tensor, rtol=0, atol=1e-4, msg=name)
     first, second = scores(tmp_path / "one")[0], scores(tmp_path / "two")[0]
-    assert second["validation/mean/miou"] == pytest.approx(first["validation/mean/miou"], abs=1e-3)
+    assert second["validation/mean/miou"] == pytest.approx(first["validation/mean/miou"], abs=0.1)
 
 
 def test_a_late_loss_leaves_its_decoder_alone_but_for_weight_decay(tmp_path):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -172,11 +173,14 @@ class TestSplits:
 
     def test_results_on_val_of_a_benchmark_are_reported_too(self, tmp_path):
         root = write_images(tmp_path, train=10, val=3)
-        settings = DatasetSettings(name="vaihingen", data_dir=root)
+        settings = DatasetSettings(name="vaihingen", data_dir=root, mask_values="release")
         task = load_task(settings, "validation")
         assert (len(task.train), len(task.validation), task.ignore_index) == (9, 1, 5)
         with pytest.raises(ValueError, match="split 'val' of s5-vaihingen are what one reports"):
-            load_task(DatasetSettings(name="vaihingen", data_dir=root, validation_split="val"), "validation")
+            load_task(
+                DatasetSettings(name="vaihingen", data_dir=root, mask_values="release", validation_split="val"),
+                "validation",
+            )
         assert load_task(settings, "official_test_split").validation_source == "split val"
         assert load_task(settings, "last").validation_source == "split val"
 
@@ -210,6 +214,23 @@ class TestSplits:
             TaskData("city", ("a", "b"), ((0, 0, 0), (1, 1, 1)), 255, [], None)
         with pytest.raises(ValueError, match="'city' has 1 training images, too few to set 1 aside"):
             load_task(own(write_images(tmp_path / "one", train=1)), "validation")
+
+
+def test_how_masks_count_can_be_said_in_a_recipe(tmp_path):
+    """Crops of Vaihingen whose names do not tell."""
+    for split, kind in product(("train", "val"), ("images", "masks")):
+        folder = tmp_path / split / kind
+        folder.mkdir(parents=True)
+        pixels = np.full((32, 32, 3) if kind == "images" else (32, 32), 4, dtype=np.uint8)
+        for name in "ab":
+            Image.fromarray(pixels).save(folder / f"{name}.png")
+    words = ["--datasets", "vaihingen", "--vaihingen.data_dir", str(tmp_path)]
+    with pytest.raises(ValueError, match=r"the task 'vaihingen' cannot be loaded: .* Say which with mask_values"):
+        load_task(read_fine_tuning_recipe(words).datasets[0], "last")
+    for choice, expected in (("release", 4), ("shifted", 3)):
+        recipe = read_fine_tuning_recipe([*words, "--vaihingen.mask_values", choice])
+        task = load_task(recipe.datasets[0], "last")
+        assert np.unique(task.train[0]["mask"]).tolist() == [expected]
 
 
 class TestClassMap:

@@ -69,7 +69,8 @@ def test_a_resolved_recipe_reads_back(write):
         ("unlabelled_dataset: rest", "needs labelled_count"),
         ("encoder: a\nsegmenter: b", "encoder or segmenter, not both"),
         ("- a\n- b", "must hold `key: value` lines, got list"),
-        ("a: [", "no valid YAML"),
+        ("a: [", "not valid YAML"),
+        ("total_steps: 3\nbatch: 1\ntotal_steps: 4\n", "key 'total_steps' appears twice, first in line 1"),
     ],
 )
 def test_bad_recipes_are_refused(write, text, message):

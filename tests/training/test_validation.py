@@ -58,10 +58,10 @@ def test_values(accelerator, tmp_path):
     panel = tmp_path / "panels" / "one.png"
     values = validate(ColourModel(), SAMPLES, settings(), accelerator, panel)
     # Labelled pixels (label, prediction): (0,0) (1,0) (1,1) (0,1) (1,1) (0,0)
-    assert values["iou/a"] == pytest.approx(2 / 4)
-    assert values["iou/b"] == pytest.approx(2 / 4)
+    assert values["iou/a"] == pytest.approx(50)
+    assert values["iou/b"] == pytest.approx(50)
     assert math.isnan(values["iou/c"])
-    assert values["miou"] == pytest.approx(0.5)
+    assert values["miou"] == pytest.approx(50)
     # Confident and labelled: (0,0) (1,1) (0,1) (1,1)
     assert values["confident_accuracy"] == pytest.approx(3 / 4)
     assert values["confident_share/a"] == pytest.approx(1 / 4)
@@ -77,8 +77,8 @@ def test_isaid_leaves_out_its_background(accelerator):
     samples = [sample([[0, 0, 1, 2]], [[0] * 4], [[0, 1, 1, 2]])]
     everything = validate(ColourModel(), samples, settings(), accelerator)
     foreground = validate(ColourModel(), samples, settings(mean_excludes=("a",)), accelerator)
-    assert everything["miou"] == pytest.approx((1 / 2 + 1 / 2 + 1) / 3)
-    assert foreground["miou"] == pytest.approx((1 / 2 + 1) / 2)
+    assert everything["miou"] == pytest.approx(100 * (1 / 2 + 1 / 2 + 1) / 3)
+    assert foreground["miou"] == pytest.approx(100 * (1 / 2 + 1) / 2)
     assert math.isnan(foreground["confident_accuracy"])
 
 
