@@ -9,6 +9,7 @@ import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ..atomic import atomic_file, atomic_folder, require_absent
+from ..disk_space import full_disk_in_words, tensor_bytes
 from ..modeling import (
     S5DetectionConfig,
     S5ForOrientedObjectDetection,
@@ -84,7 +85,8 @@ def convert_checkpoint(
         raise ValueError(
             f"{source} is of no known layout ({KNOWN_LAYOUTS}); its first tensors: {', '.join(list(state)[:5])}"
         )
-    with atomic_folder(output) as folder:
+    needed = tensor_bytes(model.state_dict())
+    with full_disk_in_words(Path(output), needed), atomic_folder(output) as folder:
         model.save_pretrained(folder)
         S5ImageProcessor().save_pretrained(folder)
     return report
@@ -119,7 +121,7 @@ def export_official(folder: str | Path, output: str | Path) -> Path:
         content = {"state_dict": state, "meta": {}}
     else:
         raise ValueError(f"{folder} holds a {config.model_type!r} model, which the official layout cannot express")
-    with atomic_file(output) as temporary:
+    with full_disk_in_words(output, tensor_bytes(content)), atomic_file(output) as temporary:
         torch.save(content, temporary)
     return output
 
