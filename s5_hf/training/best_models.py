@@ -15,12 +15,11 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from ..atomic import atomic_folder
 from ..disk_space import WRITE_ERRORS, full_disk_in_words, tensor_bytes
 from ..modeling.image_processing_s5 import S5ImageProcessor
 from .checkpoints import StateDict
 from .errors import CheckpointError
-from .folder_swap import clear_leftovers, recover, swap_in, waiting
+from .folder_swap import recover, replaced
 from .manifest import write_manifest
 
 MEAN = "mean"
@@ -91,11 +90,9 @@ class BestModels:
     def _write(self, name: str, model: PreTrainedModel, step: int, scores: Mapping[str, float]) -> None:
         description = {"best": scores[name], "step": step, "scores": dict(scores), **self.selection}
         final = self.folder / name
-        clear_leftovers(final)
         needed = tensor_bytes(model.state_dict())
-        with full_disk_in_words(final, needed), atomic_folder(waiting(final)) as temporary:
+        with full_disk_in_words(final, needed), replaced(final) as temporary:
             model.save_pretrained(temporary)
             self.processor.save_pretrained(temporary)
             (temporary / "scores.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
             write_manifest(temporary)
-        swap_in(final)

@@ -10,7 +10,8 @@
         data.json.gz    names and sizes of all samples, see `data_listing.py`
         manifest.json   size and digest of every file
 
-The data's position and the schedule follow from the step. A run is taken up only if files and data are as it left them.
+The data's position and the schedule follow from the step. A run is taken up only if files and data are as it left
+them.
 """
 
 import json
@@ -24,14 +25,13 @@ import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
-from ..atomic import atomic_folder
 from ..disk_space import full_disk_in_words, tensor_bytes
 from ..modeling.image_processing_s5 import S5ImageProcessor
 from .data_listing import FILE_NAME as DATA_FILE
 from .data_listing import DataListing
 from .errors import CheckpointError
 from .every_process import on_every_process, on_main_process
-from .folder_swap import clear_leftovers, swap_in, waiting
+from .folder_swap import replaced
 from .manifest import changed_files, write_manifest
 from .recipe_reading import SectionedRecipe, differing_keys
 from .resumption import AUTO, FORCE, load_state, require_unchanged
@@ -227,11 +227,9 @@ def copy_result(checkpoint: Path, output_dir: Path) -> None:
     for source in (checkpoint / name for name in (SEGMENTER, DETECTOR, "encoder", "average")):
         if source.is_dir():
             final = output_dir / source.name
-            clear_leftovers(final)
             needed = sum(path.stat().st_size for path in source.rglob("*"))
-            with full_disk_in_words(final, needed), atomic_folder(waiting(final)) as temporary:
+            with full_disk_in_words(final, needed), replaced(final) as temporary:
                 shutil.copytree(source, temporary, dirs_exist_ok=True)
-            swap_in(final)
 
 
 def checkpoint_bytes(state_dict: StateDict, average: PreTrainedModel | None) -> int:

@@ -6,7 +6,6 @@ digest of boxes and other plain values. Shards of a stream are listed as a whole
 
 import gzip
 import json
-import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -151,7 +150,7 @@ def image_bytes(embedded: int | None, path: str | None) -> int | None:
     if embedded is not None or path is None:
         return embedded
     try:
-        return os.path.getsize(path)
+        return Path(path).stat().st_size
     except OSError:
         return None  # remote, or gone: reading it says which
 

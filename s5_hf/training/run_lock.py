@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
 from .errors import FolderInUseError
 
@@ -39,7 +39,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
     Raises:
         FolderInUseError: on every process, naming the other run, if there is one.
     """
-    state = PartialState()
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))  # as `Accelerator` will make it
     with contextlib.ExitStack() as stack:
         answer: list[str | None] = [None]
         if state.is_main_process:

@@ -11,7 +11,7 @@ from ..disk_space import full_disk_in_words
 from .data_listing import DataListing
 from .errors import CheckpointError
 from .every_process import on_every_process, on_main_process
-from .folder_swap import clear_leftovers, recover, swap_in, waiting
+from .folder_swap import clear_leftovers, partial, recover, swap_in
 from .manifest import changed_files, write_manifest
 from .resumption import AUTO, FORCE, load_state, require_unchanged
 
@@ -39,8 +39,8 @@ class SimpleCheckpoints:
         Raises:
             CheckpointError: on every process if one could not write; the former checkpoint stays.
         """
-        temporary = self.folder.with_name(f".{self.folder.name}.partial")
-        on_main_process(self.accelerator, lambda: self._remove_leftovers(temporary))
+        temporary = partial(self.folder)
+        on_main_process(self.accelerator, lambda: clear_leftovers(self.folder))
         error = on_every_process(self.accelerator, lambda: self._write(temporary, step, needed))
         if error is None:
             error = on_main_process(self.accelerator, lambda: self._publish(temporary))
@@ -98,11 +98,6 @@ class SimpleCheckpoints:
         """How a checkpoint and the data differ from what they were when it was written."""
         return [*changed_files(folder), *self.data.changes_since(folder)]
 
-    def _remove_leftovers(self, temporary: Path) -> None:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if self.folder.exists():
-            clear_leftovers(self.folder)
-
     def _write(self, temporary: Path, step: int, needed: int) -> None:
         with full_disk_in_words(self.folder, needed):
             self.accelerator.save_state(str(temporary))
@@ -114,7 +109,6 @@ class SimpleCheckpoints:
     def _publish(self, temporary: Path) -> None:
         with full_disk_in_words(self.folder, 0):
             write_manifest(temporary)  # all processes have written
-        temporary.replace(waiting(self.folder))
         swap_in(self.folder)
 
 
