@@ -93,7 +93,7 @@ def differences(former: Sequence[Entry], present: Sequence[Entry]) -> str:
     parts = {
         "missing now": [name for name in sizes if name not in sizes_now],
         "new": [name for name in sizes_now if name not in sizes],
-        "of another size": [name for name in sizes if name in sizes_now and sizes[name] != sizes_now[name]],
+        "of another size or content": [name for name in sizes if name in sizes_now and sizes[name] != sizes_now[name]],
     }
     found = [f"{shortened(names)} {what}" for what, names in parts.items() if names]
     if len(former) != len(present):

@@ -64,15 +64,14 @@ def swap_in(folder: Path) -> None:
 def recover(folder: Path) -> bool:
     """Give a folder that was lost between two renames its name back: the new one, else the former.
 
-    Only a folder that is as its manifest says is taken.
+    Only a folder that is as its manifest says is taken; then, or where nothing is missing, the others are removed.
 
     Returns:
         Whether `folder` was missing and is there now.
     """
-    if folder.exists():
-        return False
-    for candidate in (waiting(folder), former(folder)):
-        if candidate.is_dir() and not changed_files(candidate):
-            candidate.replace(folder)
-            return True
-    return False
+    candidates = [] if folder.exists() else [waiting(folder), former(folder)]
+    complete = next((path for path in candidates if path.is_dir() and not changed_files(path)), None)
+    if complete is not None:
+        complete.replace(folder)
+    clear_leftovers(folder)
+    return complete is not None

@@ -68,9 +68,7 @@ def load_state(accelerator: Accelerator, folder: Path, force: bool) -> None:
     try:
         accelerator.load_state(str(folder))
     except READ_ERRORS as error:
-        broken = broken_files(folder)
-        which = ", ".join(map(str, broken)) or str(folder)
-        raise CheckpointError(f"{which} cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
+        raise CheckpointError(explain_failure(folder, error)) from error
     try:
         require_random_state(folder / f"random_states_{accelerator.process_index}.pkl")
     except CheckpointError as error:
@@ -95,11 +93,18 @@ def require_random_state(path: Path) -> None:
             same += [torch.equal(saved, present) for saved, present in pairs]
     except READ_ERRORS as error:
         raise CheckpointError(
-            f"{path} does not hold the random states of this process and its devices: "
-            f"{type(error).__name__}: {first_line(error)}"
+            f"{path} does not hold the random states of this process and its devices: {in_words(error)}"
         ) from error
     if not all(same):
         raise CheckpointError(f"the random states of {path} could not be taken up on this machine")
+
+
+def explain_failure(folder: Path, error: BaseException) -> str:
+    """Why a saved state cannot be loaded: the files that hold something else, or what does not fit."""
+    broken = broken_files(folder)
+    if broken:
+        return f"{', '.join(map(str, broken))} cannot be loaded: not what a run has saved ({type(error).__name__})"
+    return f"{folder} cannot be loaded: {in_words(error)}"
 
 
 def broken_files(folder: Path) -> list[Path]:
@@ -117,6 +122,8 @@ def broken_files(folder: Path) -> list[Path]:
     return broken
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of a message; torch's next ones tell how to load untrusted files."""
-    return (str(error).splitlines() or [""])[0]
+def in_words(error: BaseException) -> str:
+    """Kind and first line of an error; torch's advice on files that it does not trust is left out."""
+    if isinstance(error, UnpicklingError):
+        return "it holds something else than a saved state"
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
