@@ -11,7 +11,7 @@ r"""Fine-tuning of oriented detection: one detector for one or many datasets, fr
     accelerate launch --num_processes 4 examples/finetune_detection.py examples/recipes/moe_det_vit_b.yaml \
         --dior.data_dir data/DIOR-R --dota.data_dir data/dota-tiles
 
-    # stopped by Ctrl-C, a queue's SIGTERM or a crash? The same command goes on exactly where it was:
+    # stopped by Ctrl-C, a queue's SIGTERM or SIGUSR1, or a crash? The same command goes on exactly where it was:
     ... --resume auto
 
 Every step takes images of every dataset through one forward pass; the loss is the sum of the tasks' losses. The run's

@@ -16,7 +16,7 @@ r"""Fine-tuning: one model for one or many datasets, from pre-trained weights.
         --vaihingen.data_dir data/vaihingen --potsdam.data_dir data/potsdam \
         --openearthmap.data_dir data/OpenEarthMap --loveda.data_dir data/LoveDA
 
-    # stopped by Ctrl-C, a queue's SIGTERM or a crash? The same command goes on exactly where it was:
+    # stopped by Ctrl-C, a queue's SIGTERM or SIGUSR1, or a crash? The same command goes on exactly where it was:
     ... --resume auto
 
 Every step takes images of every dataset through one forward pass; the loss is the sum of the tasks' losses. The run's

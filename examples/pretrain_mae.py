@@ -10,12 +10,12 @@ r"""MAE initialisation on images without labels, because S4 pre-training starts 
         --mixed_precision bf16 --batch_size 128 --total_steps 400000 --output_dir runs/mae_vit_b --streaming
 
 The network is transformers' `ViTMAEForPreTraining`; encoder/ in the folder of the run is the S5 ViT made from it.
-Stopped by Ctrl-C or SIGTERM, the same command goes on with --resume auto.
+Stopped by Ctrl-C, SIGTERM or SIGUSR1, the same command goes on with --resume auto.
 """
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,16 +28,20 @@ from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.conversion import convert_checkpoint
+from s5_hf.disk_space import tensor_bytes
 from s5_hf.modeling.aligned_weights import align_weights
 from s5_hf.training.augmentations import normalize, to_unit_range
-from s5_hf.training.batches import IndexedBatches, StreamedBatches
-from s5_hf.training.errors import NonFiniteLossError
+from s5_hf.training.batches import IndexedBatches, Row, StreamedBatches
 from s5_hf.training.optimizer import make_optimizer
-from s5_hf.training.recipe_reading import RecipeParser
+from s5_hf.training.recipe_reading import RecipeParser, require_not_negative, require_positive
+from s5_hf.training.resumption import FORCE
+from s5_hf.training.run_lock import locked_folder
 from s5_hf.training.schedules import learning_rate_factor, set_learning_rate
 from s5_hf.training.segmentation_data import load_split
+from s5_hf.training.setup import listed_on_main_process
 from s5_hf.training.signals import StopSignals
 from s5_hf.training.simple_checkpoints import SimpleCheckpoints
+from s5_hf.training.step_meter import require_finite, require_finite_weights
 from s5_hf.training.weak_view import SampleView, WeakView
 
 
@@ -69,13 +73,22 @@ class MAESettings:
     seed: int = field(default=0, metadata={"help": "of weights, order and masks"})
     output_dir: str = field(default="runs/mae", metadata={"help": "folder of the run"})
     checkpoint_steps: int = field(default=5000, metadata={"help": "steps between checkpoints"})
-    resume: str | None = field(default=None, metadata={"help": "'auto' to go on with the last checkpoint"})
+    resume: str | None = field(
+        default=None,
+        metadata={
+            "help": "'auto' to go on with the run's checkpoint if there is one, or the folder of one; 'force' as "
+            "'auto', even if files of the checkpoint or the data have changed"
+        },
+    )
+
+
+FREE_TO_CHANGE = frozenset({"resume", "num_workers", "output_dir", "data_dir", "checkpoint_steps"})
+"""Settings that may change when a run is taken up, because they do not change its result."""
+UNTOUCHED = "The last checkpoint, if there is one, is as it was."
 
 
 def make_model(settings: MAESettings) -> ViTMAEForPreTraining:
     """The network; its encoder has the shape that an S5 ViT can take."""
-    if settings.crop_size % 16:
-        raise ValueError(f"crop_size {settings.crop_size} is not a multiple of the patch size 16")
     config = ViTMAEConfig(
         hidden_size=settings.hidden_size,
         num_hidden_layers=settings.num_hidden_layers,
@@ -95,20 +108,66 @@ def make_model(settings: MAESettings) -> ViTMAEForPreTraining:
 
 
 def main(arguments: Sequence[str] | None = None, samples: Any | None = None) -> None:
-    """Run MAE from the command line, or on samples of your own."""
+    """Run MAE from the command line, or on samples of your own.
+
+    Exits with 128 plus the signal's number when a signal stopped the run (its state is saved).
+    """
     (settings,) = RecipeParser(MAESettings, description=__doc__).parse_args_into_dataclasses(
         arguments, look_for_args_file=False
     )
+    check_settings(settings)
+    with StopSignals() as signals, locked_folder(Path(settings.output_dir)):
+        complete = run(settings, samples, signals)
+    if not complete:
+        print("stopped; go on with --resume auto")
+        sys.exit(128 + (signals.received or signal.SIGTERM))
+
+
+def check_settings(settings: MAESettings) -> None:
+    """Raise a ValueError or a FileExistsError for settings that cannot work, before anything is made."""
+    counts = ("crop_size", "total_steps", "batch_size", "checkpoint_steps")
+    require_positive({key: getattr(settings, key) for key in counts})
+    require_not_negative({"num_workers": settings.num_workers, "seed": settings.seed})
+    if settings.crop_size % 16:
+        raise ValueError(f"crop_size {settings.crop_size} is not a multiple of the patch size 16")
+    encoder = Path(settings.output_dir) / "encoder"
+    if encoder.exists():
+        raise FileExistsError(f"{encoder} exists already; remove it or choose another output_dir")
+
+
+def run(settings: MAESettings, samples: Any | None, signals: StopSignals) -> bool:
+    """Make all steps and save the encoder, or stop early when asked to; returns whether all were made."""
     accelerator = Accelerator(mixed_precision=settings.mixed_precision)
     output_dir = Path(settings.output_dir)
-    if (output_dir / "encoder").exists():
-        raise FileExistsError(f"{output_dir / 'encoder'} exists already; remove it or choose another output_dir")
     if samples is None:
         options = {"classes": settings.classes} if settings.classes else {}
         samples = load_split(settings.dataset, settings.data_dir, settings.split, settings.streaming, options)
+    identity = {key: value for key, value in asdict(settings).items() if key not in FREE_TO_CHANGE}
+    data = listed_on_main_process(accelerator, {"images": samples})
+    checkpoints = SimpleCheckpoints(output_dir / "checkpoint", accelerator, identity, data)
+    resumed_from = checkpoints.to_resume(settings.resume)
+    set_seed(settings.seed)
+    model = make_model(settings).to(accelerator.device)
+    optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay, betas=(0.9, 0.95))
+    align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
+    model, optimizer = accelerator.prepare(model, optimizer)
+    set_seed(settings.seed, device_specific=True)
+    first = 0 if resumed_from is None else checkpoints.load(resumed_from, force=settings.resume == FORCE)
+    rows = make_batches(settings, samples, accelerator).start(first)
+    complete = train(settings, accelerator, model, optimizer, rows, checkpoints, first, signals)
+    if complete and accelerator.is_main_process:
+        save_encoder(accelerator.unwrap_model(model), settings, output_dir)
+    accelerator.wait_for_everyone()
+    del model, optimizer  # before the processes part: see `release` in s5_hf/training/running.py
+    accelerator.free_memory()
+    accelerator.end_training()
+    return complete
+
+
+def make_batches(settings: MAESettings, samples: Any, accelerator: Accelerator) -> IndexedBatches | StreamedBatches:
+    """Endless batches of this process."""
     view = SampleView(WeakView(settings.crop_size, tuple(settings.scale_range)), settings.seed, "mae")
-    make_batches = IndexedBatches if hasattr(samples, "__len__") else StreamedBatches
-    batches = make_batches(
+    return (IndexedBatches if hasattr(samples, "__len__") else StreamedBatches)(
         samples,
         view,
         settings.batch_size,
@@ -118,48 +177,42 @@ def main(arguments: Sequence[str] | None = None, samples: Any | None = None) -> 
         settings.num_workers,
     )
 
-    set_seed(settings.seed)
-    model = make_model(settings).to(accelerator.device)
-    optimizer = make_optimizer(model, settings.learning_rate, settings.weight_decay, betas=(0.9, 0.95))
-    align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
-    model, optimizer = accelerator.prepare(model, optimizer)
-    set_seed(settings.seed, device_specific=True)
-    identity = {key: value for key, value in asdict(settings).items() if key not in ("resume", "num_workers")}
-    checkpoints = SimpleCheckpoints(output_dir / "checkpoint", accelerator, identity)
-    first = checkpoints.load() if settings.resume == "auto" else 0
 
-    rows = batches.start(first)
+def train(
+    settings: MAESettings,
+    accelerator: Accelerator,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    rows: Iterator[Row],
+    checkpoints: SimpleCheckpoints,
+    first: int,
+    signals: StopSignals,
+) -> bool:
+    """Make the steps from `first` on; returns whether all were made. The last state is always saved."""
+    bytes_needed = 3 * tensor_bytes(model.state_dict())  # the weights and AdamW's two moments
     bar = tqdm(range(first, settings.total_steps), unit="step", disable=not accelerator.is_main_process)
-    with StopSignals() as signals:
-        for step in bar:
-            factor = learning_rate_factor("cosine", step, settings.total_steps, settings.warmup_steps)
-            set_learning_rate(optimizer, factor)
-            images = to_unit_range(next(rows)["image"].to(accelerator.device))
-            pixels = normalize(images, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-            with accelerator.autocast():
-                loss = model(pixels).loss
-            accelerator.backward(loss)
-            # One exchange tells every process the loss, and whether one of them was asked to stop.
-            told = torch.stack([loss.detach().float(), loss.new_tensor(float(signals.received > 0)).float()])
-            mean_loss, stop = accelerator.reduce(told, "mean").tolist()
-            if not torch.isfinite(torch.tensor(mean_loss)):
-                raise NonFiniteLossError(f"the loss of step {step} is not finite; the last checkpoint is untouched")
-            optimizer.step()
-            optimizer.zero_grad()
-            bar.set_postfix(loss=f"{mean_loss:.4f}")
-            finished = step + 1 == settings.total_steps
-            if stop or finished or (step + 1) % settings.checkpoint_steps == 0:
-                checkpoints.save(step + 1)
-            if stop and not finished:
-                print(f"stopped after step {step + 1}; go on with --resume auto")
-                sys.exit(128 + (signals.received or signal.SIGTERM))
-
-    if accelerator.is_main_process:
-        save_encoder(accelerator.unwrap_model(model), settings, output_dir)
-    accelerator.wait_for_everyone()
-    del model, optimizer  # before the processes part: see `release` in s5_hf/training/running.py
-    accelerator.free_memory()
-    accelerator.end_training()
+    for step in bar:
+        factor = learning_rate_factor("cosine", step, settings.total_steps, settings.warmup_steps)
+        set_learning_rate(optimizer, factor)
+        images = to_unit_range(next(rows)["image"].to(accelerator.device))
+        pixels = normalize(images, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        with accelerator.autocast():
+            loss = model(pixels).loss
+        accelerator.backward(loss)
+        # One exchange tells every process the loss, and whether one of them was asked to stop.
+        told = torch.stack([loss.detach().float(), loss.new_tensor(float(signals.received > 0)).float()])
+        mean_loss, stop = accelerator.reduce(told, "mean").tolist()
+        require_finite({"loss": mean_loss}, step, UNTOUCHED)
+        optimizer.step()
+        optimizer.zero_grad()
+        bar.set_postfix(loss=f"{mean_loss:.4f}")
+        finished = step + 1 == settings.total_steps
+        if stop or finished or (step + 1) % settings.checkpoint_steps == 0:
+            require_finite_weights([model], accelerator, step + 1, UNTOUCHED)
+            checkpoints.save(step + 1, bytes_needed)
+        if stop and not finished:
+            return False
+    return True
 
 
 def save_encoder(model: ViTMAEForPreTraining, settings: MAESettings, output_dir: Path) -> None:

@@ -7,7 +7,7 @@ r"""S4 pre-training (S4P): labelled and unlabelled images, one loop, any size an
     accelerate launch --num_processes 8 examples/pretrain_s4p.py examples/recipes/s4p_vit_b.yaml \
         --labelled_dir data/iSAID --unlabelled_dir data/RS4P-1M --encoder my-mae-vit-b
 
-    # stopped by Ctrl-C, a queue's SIGTERM or a crash? The same command goes on exactly where it was:
+    # stopped by Ctrl-C, a queue's SIGTERM or SIGUSR1, or a crash? The same command goes on exactly where it was:
     ... --resume auto
 
 Every key of a recipe can be given on the command line. The run's folder holds recipe.yaml, environment.json,
@@ -31,7 +31,7 @@ from s5_hf.training.schedules import learning_rate_factor, set_learning_rate
 from s5_hf.training.segmentation_data import SegmentationData
 from s5_hf.training.setup import Training, batch_source, set_up, validation_settings
 from s5_hf.training.signals import StopSignals
-from s5_hf.training.step_meter import StepMeter, require_finite
+from s5_hf.training.step_meter import StepMeter, require_finite, require_finite_weights
 from s5_hf.training.validation import validate
 
 SHOWN = ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "images_per_second", "mfu")
@@ -93,10 +93,14 @@ def train(recipe: Recipe, training: Training, signals: StopSignals) -> bool:
             logged_at = made
             report(accelerator, log, bar, made, values, SHOWN)
 
-        if validation_is_due(recipe, training, made) and not stopped:
+        validates = validation_is_due(recipe, training, made) and not stopped
+        saves = made % run.checkpoint_steps == 0 or finished or stopped
+        if validates or saves:
+            networks = [model] if average is None else [model, average.model]
+            require_finite_weights(networks, accelerator, made, training.checkpoints.last_good())
+        if validates:
             look(recipe, training, log, bar, made)
-
-        if made % run.checkpoint_steps == 0 or finished or stopped:
+        if saves:
             with training.throughput.paused():
                 training.checkpoints.save(made, model, None if average is None else average.model)
         if stopped:

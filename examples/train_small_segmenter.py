@@ -19,6 +19,8 @@ from tqdm import tqdm
 
 import s5_hf  # noqa: F401 - makes the dataset and the networks known
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
+from s5_hf.training.errors import NonFiniteWeightsError
+from s5_hf.training.step_meter import non_finite_tensors
 
 IGNORE_INDEX = 255
 
@@ -109,6 +111,9 @@ def main() -> None:
         optimizer.step()
         bar.set_postfix(loss=f"{loss.item():.3f}")
 
+    broken = non_finite_tensors(model)
+    if broken:
+        raise NonFiniteWeightsError(f"training has made weights NaN or infinite ({broken[0]}); nothing was saved")
     model.eval()
     model.save_pretrained(arguments.output)
     processor.save_pretrained(arguments.output)

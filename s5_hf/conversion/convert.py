@@ -9,6 +9,7 @@ import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ..atomic import atomic_file, atomic_folder, require_absent
+from ..disk_space import full_disk_in_words, tensor_bytes
 from ..modeling import (
     S5DetectionConfig,
     S5ForOrientedObjectDetection,
@@ -105,7 +106,8 @@ def convert_checkpoint(
             f"{source} is of no known layout ({KNOWN_LAYOUTS}); its first tensors: {', '.join(list(state)[:5])}"
         )
     require_finite_weights(model, source)
-    with atomic_folder(output) as folder:
+    needed = tensor_bytes(model.state_dict())
+    with full_disk_in_words(Path(output), needed), atomic_folder(output) as folder:
         model.save_pretrained(folder)
         S5ImageProcessor().save_pretrained(folder)
     return report
@@ -154,7 +156,7 @@ def export_official(
         content = {"model": {f"module.{name}": tensor for name, tensor in state.items()}}
     elif isinstance(config, S5DetectionConfig):
         content = {"state_dict": state, "meta": {}}
-    with atomic_file(output) as temporary:
+    with full_disk_in_words(output, tensor_bytes(content)), atomic_file(output) as temporary:
         torch.save(content, temporary)
     return output
 

@@ -5,7 +5,6 @@ goes on with the exact next batch.
 """
 
 import itertools
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from .signals import worker_signals
 from .weak_view import SampleView
 
 Row = dict[str, torch.Tensor]
@@ -137,7 +137,7 @@ def load_in_order(
             batch_sampler=OrderedFrom(order, taken),
             num_workers=num_workers,
             collate_fn=stack_rows if collate is None else collate,
-            worker_init_fn=leave_interrupts,
+            worker_init_fn=worker_signals(num_workers),
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # or the loader would draw from, and change, torch's own state
         )
@@ -189,7 +189,7 @@ class StreamedBatches:
             self.stream,
             num_workers=num_workers,
             collate_fn=stack_rows,
-            worker_init_fn=leave_interrupts,
+            worker_init_fn=worker_signals(num_workers),
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),
         )
@@ -217,8 +217,3 @@ class EpochView:
 def stack_rows(rows: Sequence[Row]) -> Row:
     """Rows to a batch: every column stacked."""
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-
-
-def leave_interrupts(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the main one decides what happens."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

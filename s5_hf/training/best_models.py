@@ -3,11 +3,11 @@
     run/best/mean/       the whole model with the best mean of the tasks' scores
     run/best/<task>/     a dense model of one task, with its expert and decoder, from the step that was best for it
 
-Each folder loads with `from_pretrained` and holds scores.json: step, scores, and how they were selected.
+Each folder loads with `from_pretrained` and holds scores.json: step, scores, and how they were selected, and
+manifest.json: size and digest of every file.
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from ..atomic import atomic_folder
+from ..disk_space import WRITE_ERRORS, full_disk_in_words, tensor_bytes
 from ..modeling.image_processing_s5 import S5ImageProcessor
-from .checkpoints import WRITE_ERRORS, StateDict
+from .checkpoints import StateDict
 from .errors import CheckpointError
+from .folder_swap import recover, replaced
+from .manifest import write_manifest
 
 MEAN = "mean"
 PERCENT = "percent"
@@ -41,12 +43,21 @@ class BestModels:
         return [name for name, score in scores.items() if score > self.best_score(name)]
 
     def best_score(self, name: str) -> float:
-        """The best score so far in percent, minus infinity for none."""
+        """The best score so far in percent, minus infinity for none.
+
+        Raises:
+            CheckpointError: naming the file that is broken.
+        """
         path = self.folder / name / "scores.json"
+        recover(self.folder / name)  # lost between two renames when the process was killed
         if not path.is_file():
             return float("-inf")
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return record["best"] if record.get("unit") == PERCENT else 100 * record["best"]  # as release 0.1.0 wrote it
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            best = float(record["best"])
+            return best if record.get("unit") == PERCENT else 100 * best  # as release 0.1.0 wrote it
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path} does not say how good the best weights are: {error!r}") from error
 
     def keep(self, step: int, scores: Mapping[str, float], model: PreTrainedModel, state_dict: StateDict) -> list[str]:
         """Write the weights for every score that is the best so far; for the main process.
@@ -81,14 +92,10 @@ class BestModels:
 
     def _write(self, name: str, model: PreTrainedModel, step: int, scores: Mapping[str, float]) -> None:
         description = {"best": scores[name], "unit": PERCENT, "step": step, "scores": dict(scores), **self.selection}
-        final, new, former = (self.folder / part for part in (name, f".{name}.new", f".{name}.former"))
-        for leftover in (new, former):  # of a run that was killed
-            shutil.rmtree(leftover, ignore_errors=True)
-        with atomic_folder(new) as temporary:
+        final = self.folder / name
+        needed = tensor_bytes(model.state_dict())
+        with full_disk_in_words(final, needed), replaced(final) as temporary:
             model.save_pretrained(temporary)
             self.processor.save_pretrained(temporary)
             (temporary / "scores.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
-        if final.exists():
-            final.replace(former)
-        new.replace(final)
-        shutil.rmtree(former, ignore_errors=True)
+            write_manifest(temporary)

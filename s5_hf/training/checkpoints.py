@@ -7,33 +7,42 @@
         average/     the segmenter with averaged weights, where the recipe asks for them
         state/       what Accelerate saves (weights, optimizer, scaler, RNG of every process)
         run.json     step and recipe
+        data.json.gz    names and sizes of all samples, see `data_listing.py`
+        manifest.json   size and digest of every file
 
-The data's position and the schedule follow from the step.
+The data's position and the schedule follow from the step. A run is taken up only if files and data are as it left
+them.
 """
 
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from safetensors import SafetensorError
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
-from ..atomic import atomic_folder
+from ..disk_space import full_disk_in_words, tensor_bytes
 from ..modeling.image_processing_s5 import S5ImageProcessor
+from .data_listing import FILE_NAME as DATA_FILE
+from .data_listing import DataListing
 from .errors import CheckpointError
+from .every_process import on_every_process, on_main_process
+from .folder_swap import replaced
+from .manifest import changed_files, write_manifest
 from .recipe_reading import SectionedRecipe, differing_keys
+from .resumption import AUTO, FORCE, load_state, require_unchanged
 
 FOLDER_NAME = re.compile(r"^step-(\d+)$")
 StateDict = dict[str, torch.Tensor]
 # Folders of a whole model, by what it does.
 SEGMENTER, DETECTOR = "segmenter", "detector"
-# A full disk shows as each of these: Python's own, torch's writer, the writer of safetensors.
-WRITE_ERRORS = (OSError, RuntimeError, SafetensorError)
+# What a run is taken up from; the networks beside it are for users.
+RESUMED_PARTS = ("state", "run.json", DATA_FILE)
 
 
 class Checkpoints:
@@ -47,7 +56,12 @@ class Checkpoints:
         processor: saved beside the model.
         saved_form: what the bare model and its state dictionary become in a saved model; the same by default.
         model_folder: name of the folder of the whole model.
+
+    Attributes:
+        data: what the run learns from; set before anything is saved or loaded.
     """
+
+    data: DataListing
 
     def __init__(
         self,
@@ -76,11 +90,11 @@ class Checkpoints:
         """
         final = self.folder / f"step-{step:08d}"
         temporary = self.folder / f".step-{step:08d}.partial"
-        self._on_main_process(lambda: shutil.rmtree(temporary, ignore_errors=True))  # of a run that was killed
+        on_main_process(self.accelerator, self._remove_leftovers)
         state_dict = self.saved_state(model)
-        error = self._on_every_process(lambda: self._write(temporary, step, model, state_dict, average))
+        error = on_every_process(self.accelerator, lambda: self._write(temporary, step, model, state_dict, average))
         if error is None:
-            error = self._on_main_process(lambda: self._publish(temporary, final))
+            error = on_main_process(self.accelerator, lambda: self._publish(temporary, final))
         if error is not None:
             if self.accelerator.is_main_process:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -100,7 +114,9 @@ class Checkpoints:
         """Take up a checkpoint; returns the number of steps that were made.
 
         Raises:
-            CheckpointError: if it is incomplete, or belongs to another recipe; the message names the keys.
+            CheckpointError: if it is incomplete or changed, belongs to another recipe, or the data is another than it
+                was; the message names files, keys and samples. With `resume: force` changed files and data are
+                warned about.
         """
         description = read_description(folder)
         differing = differing_keys(description["recipe"], self.recipe)
@@ -112,10 +128,9 @@ class Checkpoints:
                 f"{folder} was written by {description['processes']} process(es), this run has "
                 f"{self.accelerator.num_processes}: the data order would be another one"
             )
-        try:
-            self.accelerator.load_state(str(folder / "state"))
-        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-            raise CheckpointError(f"{folder} cannot be loaded: {error}") from error
+        force = self.recipe.run.resume == FORCE
+        require_unchanged(self.accelerator, folder, lambda: self._changes(folder), force)
+        load_state(self.accelerator, folder / "state", force)
         return description["step"]
 
     def to_resume(self) -> Path | None:
@@ -125,7 +140,7 @@ class Checkpoints:
             CheckpointError: if a run would mix its checkpoints with those of another.
         """
         resume, found = self.recipe.run.resume, newest(self.folder)
-        if resume == "auto":
+        if resume in (AUTO, FORCE):
             return found
         if resume is not None:
             chosen = Path(resume).resolve()
@@ -147,21 +162,28 @@ class Checkpoints:
         found = newest(self.folder)
         return "There is no earlier checkpoint." if found is None else f"The last good checkpoint is {found}."
 
+    def _changes(self, folder: Path) -> list[str]:
+        """How a checkpoint and the data differ from what they were when it was written."""
+        return [*changed_files(folder, RESUMED_PARTS), *self.data.changes_since(folder)]
+
     def _write(
         self,
         temporary: Path,
         step: int,
         model: torch.nn.Module,
-        state_dict: dict[str, torch.Tensor],
+        state_dict: StateDict,
         average: PreTrainedModel | None,
     ) -> None:
-        self.accelerator.save_state(str(temporary / "state"))
-        if self.accelerator.is_main_process:
+        with full_disk_in_words(self.folder, checkpoint_bytes(state_dict, average)):
+            self.accelerator.save_state(str(temporary / "state"))
+            if not self.accelerator.is_main_process:
+                return
             bare = self.accelerator.unwrap_model(model)
             save_networks(bare, temporary, self.processor, state_dict, self.model_folder)
             if average is not None:
                 average.save_pretrained(temporary / "average")
                 self.processor.save_pretrained(temporary / "average")
+            self.data.save(temporary)
             description = {
                 "step": step,
                 "processes": self.accelerator.num_processes,
@@ -169,28 +191,19 @@ class Checkpoints:
             }
             (temporary / "run.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
 
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed run left half-written or half-removed."""
+        for leftover in self.folder.glob(".step-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
     def _publish(self, temporary: Path, final: Path) -> None:
+        with full_disk_in_words(self.folder, 0):
+            write_manifest(temporary)  # all processes have written
         if final.exists():  # the same step again, after a resume
-            shutil.rmtree(final)
+            remove_folder(final)
         temporary.replace(final)
         for old in checkpoint_folders(self.folder)[: -self.keep]:
-            shutil.rmtree(old)
-
-    def _on_every_process(self, action: Callable[[], None]) -> BaseException | str | None:
-        """Run an action everywhere; the own error, or word of another process's, or `None` if all went well."""
-        error: BaseException | str | None = None
-        try:
-            action()
-        except WRITE_ERRORS as raised:
-            error = raised
-        failed = torch.tensor([error is not None], device=self.accelerator.device, dtype=torch.int32)
-        if self.accelerator.reduce(failed, "sum").item() and error is None:
-            error = "another process could not write"
-        return error
-
-    def _on_main_process(self, action: Callable[[], None]) -> BaseException | str | None:
-        main = self.accelerator.is_main_process
-        return self._on_every_process(action if main else lambda: None)
+            remove_folder(old)
 
 
 def save_networks(
@@ -205,18 +218,50 @@ def save_networks(
     prefix = "backbone."
     encoder = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
     model.save_pretrained(folder / model_folder, state_dict=state_dict)
-    model.backbone.save_pretrained(folder / "encoder", state_dict=encoder)
+    with unchanged(model.backbone.config, ("architectures", "dtype")):
+        model.backbone.save_pretrained(folder / "encoder", state_dict=encoder)
     for name in (model_folder, "encoder"):
         processor.save_pretrained(folder / name)
+
+
+@contextmanager
+def unchanged(config: PretrainedConfig, names: Sequence[str]) -> Iterator[None]:
+    """Give attributes of a configuration their values back when the block ends.
+
+    `save_pretrained` writes into the configuration that it saves. That of a backbone belongs to the whole model, whose
+    file would depend on whether the encoder was saved before.
+    """
+    former = {name: getattr(config, name, None) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            setattr(config, name, value)
 
 
 def copy_result(checkpoint: Path, output_dir: Path) -> None:
     """Copy the networks of the last checkpoint to where a user looks for the result of a run."""
     for source in (checkpoint / name for name in (SEGMENTER, DETECTOR, "encoder", "average")):
         if source.is_dir():
-            shutil.rmtree(output_dir / source.name, ignore_errors=True)
-            with atomic_folder(output_dir / source.name) as temporary:
+            final = output_dir / source.name
+            needed = sum(path.stat().st_size for path in source.rglob("*"))
+            with full_disk_in_words(final, needed), replaced(final) as temporary:
                 shutil.copytree(source, temporary, dirs_exist_ok=True)
+
+
+def checkpoint_bytes(state_dict: StateDict, average: PreTrainedModel | None) -> int:
+    """Bytes of a checkpoint, about: weights and two moments, the model, its encoder, and an average of it."""
+    whole = tensor_bytes(state_dict)
+    encoder = tensor_bytes([tensor for name, tensor in state_dict.items() if name.startswith("backbone.")])
+    return 4 * whole + encoder + (0 if average is None else whole)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a checkpoint so that no half of it keeps its name if the process is killed meanwhile."""
+    hidden = folder.with_name(f".{folder.name}.removed")
+    shutil.rmtree(hidden, ignore_errors=True)
+    folder.replace(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def checkpoint_folders(folder: Path) -> list[Path]:
@@ -239,8 +284,14 @@ def read_description(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: if the folder is no checkpoint.
     """
+    path = folder / "run.json"
     try:
-        description = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        description = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder} is no checkpoint of a run: {error}") from error
+    kinds = {"step": int, "processes": int, "recipe": dict}
+    known = description if isinstance(description, dict) else {}
+    wrong = [key for key, kind in kinds.items() if not isinstance(known.get(key), kind)]
+    if wrong:
+        raise CheckpointError(f"{path} is not the description of a checkpoint: it lacks {', '.join(wrong)}")
     return description

@@ -21,7 +21,7 @@ from .fine_tuning_recipe import (
     check_joint_settings,
 )
 from .recipe import SAME_RESULT, AdamWSettings, EncoderSettings
-from .recipe_reading import option, require_positive
+from .recipe_reading import option, require_not_negative, require_positive
 
 PADDED_TO = 32
 """Sides of views are multiples of this: the coarsest map of the backbone has this stride."""
@@ -117,6 +117,7 @@ class DetectionDataSettings:
 
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
+        require_not_negative({"num_workers": self.num_workers})
         if self.image_size < PADDED_TO or self.image_size % PADDED_TO:
             raise ValueError(f"image_size must be a multiple of {PADDED_TO}, got {self.image_size}")
         if self.image_scale is not None and not self.image_scale > 0:

@@ -9,9 +9,17 @@ class NonFiniteLossError(TrainingError):
     """The loss is NaN or infinite."""
 
 
-class CheckpointError(TrainingError):
+class CheckpointError(TrainingError, ValueError):
     """A checkpoint cannot be written or read."""
 
 
 class DataWorkerError(TrainingError):
     """A worker process that reads data has died."""
+
+
+class NonFiniteWeightsError(TrainingError):
+    """A step has made weights NaN or infinite."""
+
+
+class FolderInUseError(TrainingError):
+    """Another training writes to the same folder."""

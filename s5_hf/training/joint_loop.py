@@ -18,7 +18,7 @@ from .run_folder import RunLog, was_validated
 from .running import progress_bar, report
 from .schedules import set_learning_rate
 from .signals import StopSignals
-from .step_meter import StepMeter, require_finite
+from .step_meter import StepMeter, require_finite, require_finite_weights
 
 
 def train(recipe: FineTuningRecipe, training: JointTraining, signals: StopSignals) -> bool:
@@ -71,10 +71,13 @@ def train(recipe: FineTuningRecipe, training: JointTraining, signals: StopSignal
             logged_at = made
             report(accelerator, log, bar, made, values, shown)
 
-        if validation_is_due(recipe, training, made) and not stopped:
+        validates = validation_is_due(recipe, training, made) and not stopped
+        saves = made % run.checkpoint_steps == 0 or finished or stopped
+        if validates or saves:
+            require_finite_weights([model], accelerator, made, training.checkpoints.last_good())
+        if validates:
             look(recipe, training, log, bar, made)
-
-        if made % run.checkpoint_steps == 0 or finished or stopped:
+        if saves:
             with training.throughput.paused():
                 training.checkpoints.save(made, model)
         if stopped:

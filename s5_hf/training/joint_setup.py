@@ -34,7 +34,8 @@ from .joint_step import JointStep, TaskLoss
 from .low_rank import add_adapters, merged_adapters
 from .optimizer import make_optimizer
 from .schedules import learning_rate_factor
-from .setup import make_accelerator, processor, synchronise
+from .setup import listed_on_main_process, make_accelerator, processor, synchronise
+from .starting_model import aligned
 from .task_data import TaskData, load_task
 from .throughput import Throughput, forward_flops, peak_flops, step_flops
 from .validation import ValidationSettings, validate
@@ -142,8 +143,9 @@ def set_up_joint_training(
             data = [kind.load_task(settings, recipe.run.selection) for settings in recipe.datasets]
     tasks = tuple(data)
     kind.check_tasks(recipe, tasks)
+    checkpoints.data = listed_on_main_process(accelerator, task_samples(tasks))
     set_seed(recipe.run.seed, deterministic=recipe.run.deterministic)  # the same new weights on every process
-    model = synchronise(kind.make_model(recipe, tasks), recipe, accelerator).to(accelerator.device)
+    model = aligned(synchronise(kind.make_model(recipe, tasks), recipe, accelerator)).to(accelerator.device)
     rows = rows_of(recipe, tasks)
     throughput = kind.make_throughput(model, recipe, rows, tasks[0].name, accelerator)
     settings = recipe.optimizer
@@ -173,6 +175,12 @@ def set_up_joint_training(
         throughput,
         first_step,
     )
+
+
+def task_samples(tasks: Sequence[Any]) -> dict[str, Any]:
+    """The training and the validation images of every task."""
+    train = {f"{task.name} train": task.train for task in tasks}
+    return train | {f"{task.name} validation": task.validation for task in tasks}
 
 
 def make_checkpoints(recipe: FineTuningRecipe, kind: JointKind, accelerator: Accelerator) -> Checkpoints:

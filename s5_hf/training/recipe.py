@@ -18,6 +18,7 @@ from .recipe_reading import (
     option,
     parse_sections,
     read_settings,
+    require_not_negative,
     require_positive,
     settings_to_arguments,
     split_file,
@@ -60,6 +61,7 @@ class ViewSettings:
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
         require_positive({"crop_size": self.crop_size})
+        require_not_negative({"num_workers": self.num_workers})
         if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
             raise ValueError(f"scale_range must be two positive numbers, the smaller first, got {self.scale_range}")
         if len(self.image_mean) != len(self.image_std):
@@ -136,7 +138,11 @@ class RunSettings:
 
     output_dir: str = option("runs/s4p", "folder of the run")
     seed: int = option(0, "of weights, order and augmentation")
-    resume: str | None = option(None, "'auto' to go on with the newest checkpoint if there is one, or its folder")
+    resume: str | None = option(
+        None,
+        "'auto' to go on with the newest checkpoint if there is one, or its folder; 'force' as 'auto', even if files "
+        "of the checkpoint or the data have changed",
+    )
     checkpoint_steps: int = option(2000, "steps between checkpoints")
     keep_checkpoints: int = option(3, "how many of the last checkpoints to keep")
     validation_steps: int = option(2000, "steps between validations; 0 for the end only")
@@ -153,6 +159,9 @@ class RunSettings:
                 "keep_checkpoints": self.keep_checkpoints,
                 "logging_steps": self.logging_steps,
             }
+        )
+        require_not_negative(
+            {"seed": self.seed, "validation_steps": self.validation_steps, "panel_images": self.panel_images}
         )
 
 

@@ -120,6 +120,13 @@ def require_positive(values: Mapping[str, float | None]) -> None:
             raise ValueError(f"{key} must be at least 1, got {value}")
 
 
+def require_not_negative(values: Mapping[str, float]) -> None:
+    """Raise a ValueError for a number below 0."""
+    for key, value in values.items():
+        if value < 0:
+            raise ValueError(f"{key} must not be negative, got {value}")
+
+
 def flat_keys(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a recipe with one level of names: key `k` of the entry called `n` of a list becomes `n.k`."""
     found: dict[str, Any] = {}

@@ -16,6 +16,7 @@ from .checkpoints import Checkpoints, copy_result, newest
 from .errors import DataWorkerError
 from .recipe_reading import SectionedRecipe
 from .run_folder import RunLog, save_description
+from .run_lock import locked_folder
 from .signals import StopSignals
 from .throughput import Throughput
 
@@ -51,10 +52,11 @@ def carry_out(
         project: name for the trackers.
 
     Raises:
+        FolderInUseError: if another training writes to the folder.
         DataWorkerError: if a process that reads data died.
     """
     transformers_logging.disable_progress_bar()  # one bar is enough
-    with StopSignals() as signals:
+    with StopSignals() as signals, locked_folder(Path(recipe.run.output_dir)):
         training = prepare()
         accelerator, output_dir = training.accelerator, Path(recipe.run.output_dir)
         if accelerator.is_main_process:

@@ -1,9 +1,10 @@
 """Everything a pre-training run needs before its first step, put together from a recipe."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedType
@@ -16,11 +17,12 @@ from ..semi_supervised import METHODS, LabelledBatch, Method, UnlabelledBatch, W
 from .augmentations import StrongAugmentation
 from .batches import Row
 from .checkpoints import Checkpoints
+from .data_listing import DataListing
 from .optimizer import make_optimizer
 from .recipe import Recipe
 from .recipe_reading import SectionedRecipe
 from .segmentation_data import SegmentationData, labelled_batches, load_data, unlabelled_batches
-from .starting_model import starting_model, synchronise_batch_norm
+from .starting_model import aligned, starting_model, synchronise_batch_norm
 from .throughput import Throughput, forward_flops, peak_flops, step_flops
 from .validation import ValidationSettings
 from .views import ViewMaker
@@ -77,11 +79,19 @@ def set_up(recipe: Recipe, data: SegmentationData | None = None) -> Training:
     if data is None:
         with accelerator.main_process_first():  # one process fills the cache of the datasets
             data = load_data(recipe.data, recipe.run.seed, with_unlabelled=method.strong_views > 0)
+    checkpoints.data = listed_on_main_process(
+        accelerator,
+        {
+            "labelled": data.labelled,
+            "unlabelled": data.unlabelled,
+            f"validation {recipe.data.validation_split} {recipe.data.validation_count}": data.validation,
+        },
+    )
     set_seed(recipe.run.seed, deterministic=recipe.run.deterministic)  # the same new weights on every process
     model = starting_model(
         recipe.model, data.task, data.labels, recipe.data.crop_size, channels=len(recipe.data.image_mean)
     )
-    model = synchronise(model, recipe, accelerator).to(accelerator.device)
+    model = aligned(synchronise(model, recipe, accelerator)).to(accelerator.device)
     method.attach(model)
     decay = recipe.optimizer.weight_average_decay
     average = None if decay is None else WeightAverage(model)
@@ -118,6 +128,11 @@ def make_accelerator(recipe: SectionedRecipe) -> Accelerator:
     return Accelerator(
         mixed_precision=recipe.optimizer.mixed_precision, log_with=names or None, project_dir=recipe.run.output_dir
     )
+
+
+def listed_on_main_process(accelerator: Accelerator, datasets: Mapping[str, Any]) -> DataListing:
+    """What a run learns from; only the main process compares and saves it, so only that looks at the files."""
+    return DataListing.of(datasets if accelerator.is_main_process else {})
 
 
 def make_recipe_method(recipe: Recipe) -> Method:

@@ -1,12 +1,13 @@
 """The named values of an optimizer step, averaged over its micro-steps and over the processes."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from accelerate import Accelerator
 
 from ..semi_supervised import MethodOutput
-from .errors import NonFiniteLossError
+from .errors import NonFiniteLossError, NonFiniteWeightsError
 
 
 class StepMeter:
@@ -51,3 +52,32 @@ def require_finite(values: dict[str, float], step: int, last_good: str) -> None:
             f"the loss of step {step} is not finite ({parts}); the weights were left as they were before it. "
             f"A lower learning_rate, gradient_clip or bf16 in place of fp16 may help. {last_good}"
         )
+
+
+def require_finite_weights(
+    models: Sequence[torch.nn.Module], accelerator: Accelerator, step: int, last_good: str
+) -> None:
+    """Raise a NonFiniteWeightsError on every process if weights or statistics are NaN or infinite on any of them.
+
+    The loss of a step shows what the weights were before it: what the last step did shows in no loss.
+
+    Args:
+        models: to look at; of sharded ones every process looks at its part.
+        accelerator: whose processes call this together.
+        step: optimizer steps that were made.
+        last_good: where the last good checkpoint is, in words.
+    """
+    broken = [name for model in models for name in non_finite_tensors(model)]
+    count = torch.tensor([len(broken)], device=accelerator.device, dtype=torch.int32)
+    if accelerator.reduce(count, "sum").item():
+        first = f"{broken[0]} and {len(broken) - 1} more" if broken else "on another process"
+        raise NonFiniteWeightsError(
+            f"step {step} has made weights NaN or infinite ({first}); they were not saved. A lower learning_rate or "
+            f"gradient_clip may help. {last_good}"
+        )
+
+
+def non_finite_tensors(model: torch.nn.Module) -> list[str]:
+    """Names of the parameters and buffers that hold a NaN or an infinite value."""
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    return [name for name, tensor in tensors if tensor.is_floating_point() and not tensor.isfinite().all()]

@@ -58,9 +58,17 @@ def micro_data(**changes: object) -> SegmentationData:
 
 def pretrain(output_dir: Path, *arguments: str, data: SegmentationData | None = None) -> None:
     """Run the example with the micro recipe; later arguments go before earlier ones."""
+    _run(output_dir, arguments, data or micro_data())
+
+
+def pretrain_files(output_dir: Path, *arguments: str) -> None:
+    """The same with the datasets that the arguments name."""
+    _run(output_dir, arguments, None)
+
+
+def _run(output_dir: Path, arguments: Sequence[str], data: SegmentationData | None) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)  # several runs with other settings in one process
-    settings: Sequence[str] = [*MICRO, "--output_dir", str(output_dir), *arguments]
-    example("pretrain_s4p").main(settings, data or micro_data())
+    example("pretrain_s4p").main([*MICRO, "--output_dir", str(output_dir), *arguments], data)
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:

@@ -1,15 +1,16 @@
 """MAE on a few images, and its encoder as the start of S4 pre-training."""
 
 import os
+import shutil
 import signal
 
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 from transformers import AutoModel, ViTMAEForPreTraining
 
 from s5_hf.training.errors import CheckpointError
-from s5_hf.training.signals import StopSignals
 from tests.training.pretraining import example, pretrain, random_samples, weights_of
 
 SMALL = [
@@ -19,9 +20,10 @@ SMALL = [
 ]
 
 
-def run(folder, *arguments):
+def run(folder, *arguments, samples=None):
     AcceleratorState._reset_state(reset_partial_state=True)
-    example("pretrain_mae").main([*SMALL, "--output_dir", str(folder), *arguments], random_samples(12, 1))
+    words = [*SMALL, "--output_dir", str(folder), *arguments]
+    example("pretrain_mae").main(words, random_samples(12, 1) if samples is None else samples)
 
 
 def test_mae_starts_s4p(tmp_path):
@@ -78,14 +80,47 @@ def test_bad_settings(tmp_path):
         run(tmp_path, "--total_steps", "2", "--resume", "auto")
 
 
-def test_a_second_signal_acts_as_usual():
-    received = []
-    former = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
-    try:
-        with StopSignals() as signals:
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert signals.received == signal.SIGTERM and received == []
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert received == [signal.SIGTERM]
-    finally:
-        signal.signal(signal.SIGTERM, former)
+class TestResume:
+    """After a run of 2 steps that was stopped, or whose encoder was moved away."""
+
+    @pytest.fixture
+    def checkpoint(self, tmp_path):
+        run(tmp_path, "--total_steps", "2")
+        shutil.rmtree(tmp_path / "encoder")
+        return tmp_path / "checkpoint"
+
+    def test_a_path_takes_up_that_checkpoint_and_replaces_nothing(self, tmp_path, checkpoint):
+        before = (checkpoint / "run.json").read_bytes()
+        run(tmp_path / "other", "--total_steps", "2", "--resume", str(checkpoint))
+        assert (checkpoint / "run.json").read_bytes() == before
+        first, second = (load_file(folder / "mae" / "model.safetensors") for folder in (tmp_path, tmp_path / "other"))
+        assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+    def test_a_path_without_a_checkpoint_is_refused(self, tmp_path):
+        with pytest.raises(CheckpointError, match="nowhere is no folder of a checkpoint"):
+            run(tmp_path / "run", "--total_steps", "1", "--resume", str(tmp_path / "nowhere"))
+        assert not (tmp_path / "run").exists()
+
+    def test_a_new_run_does_not_replace_a_checkpoint(self, tmp_path, checkpoint):
+        with pytest.raises(CheckpointError, match=r"checkpoint is the checkpoint of a run: go on with --resume auto"):
+            run(tmp_path, "--total_steps", "2")
+        assert checkpoint.is_dir()
+
+    @pytest.mark.parametrize("name", ["random_states_0.pkl", "optimizer.bin", "model.safetensors"])
+    def test_a_missing_file_is_refused_by_name(self, tmp_path, checkpoint, name):
+        (checkpoint / name).unlink()
+        with pytest.raises(CheckpointError, match=rf"{name} is missing.*--resume force"):
+            run(tmp_path, "--total_steps", "2", "--resume", "auto")
+
+    def test_other_images_are_refused_by_name_and_taken_by_force(self, tmp_path, checkpoint):
+        fewer = random_samples(12, 1)[:-1]
+        with pytest.raises(CheckpointError, match="'images': 12 samples then, 11 now; 1-11 missing now"):
+            run(tmp_path, "--total_steps", "2", "--resume", "auto", samples=fewer)
+        with pytest.warns(RuntimeWarning, match="1-11 missing now"):
+            run(tmp_path, "--total_steps", "2", "--resume", "force", samples=fewer)
+
+    @pytest.mark.parametrize("content", ["{}", "[]"])
+    def test_a_description_without_content_is_refused_by_name(self, tmp_path, checkpoint, content):
+        (checkpoint / "run.json").write_text(content, encoding="utf-8")
+        with pytest.raises(CheckpointError, match=r"run\.json is not the description of a checkpoint"):
+            run(tmp_path, "--total_steps", "2", "--resume", "auto")
