@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["SUFFIX", "atomic_file", "atomic_folder", "require_absent", "temporary_folder"]
+__all__ = ["SUFFIX", "atomic_file", "atomic_folder", "remove_leftovers", "require_absent", "temporary_folder"]
 
 SUFFIX = ".partial"
 """The end of all temporary names, which begin with a dot."""
@@ -81,6 +81,15 @@ def temporary_folder(path: str | Path) -> Iterator[Path]:
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders that killed runs left in a folder. Only for who has the folder's lock."""
+    for path in folder.glob(f".*{SUFFIX}"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def require_absent(path: Path) -> None:

@@ -145,6 +145,7 @@ def inspect_command(
 
         s5-hf inspect s5-image-mask --data-dir mine --option 'labels=["land", "building", "road"]'
     """
+    from s5_hf.atomic import atomic_file
     from s5_hf.inspection import inspect_folder, open_folder
     from s5_hf.inspection_sheet import draw_sheet
 
@@ -153,10 +154,8 @@ def inspect_command(
     _print_report(report)
     if output is not None:
         sheet = draw_sheet(folder)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        temporary = output.with_name(f".{output.name}.partial")
-        sheet.save(temporary, format="PNG")
-        temporary.replace(output)
+        with atomic_file(output) as temporary:
+            sheet.save(temporary, format="PNG")
         typer.echo(f"contact sheet: {output}")
     if report.problems:
         raise typer.Exit(1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from ..atomic import atomic_file, temporary_folder
 from .class_maps import ClassMap, open_class_map
 from .polygon_files import VectorWriter, polygon_writer
 
@@ -88,13 +88,14 @@ def write_polygons(
         tolerance = _pixel_side(class_map) if simplify is None else simplify
         counts = dict.fromkeys(chosen or class_map.id2label, 0)
         open_writer = polygon_writer(output_path)  # a wrong suffix shows before anything is read
-        with _folder_beside(output_path) as folder:
-            written = Path(folder) / output_path.name
+        # A folder, because GDAL wants the right suffix and writes a journal next to the file.
+        with atomic_file(output_path) as finished, temporary_folder(finished) as folder:
+            written = folder / output_path.name
             with open_writer(written, class_map.crs, class_map.transform is not None) as writer:
                 for batch in _batches(trace_polygons(class_map, chosen, progress=True), _BATCH):
                     for class_id in _write_batch(writer, batch, class_map, minimum_area, tolerance):
                         counts[class_id] = counts.get(class_id, 0) + 1
-            written.replace(output_path)
+            written.replace(finished)
         return {class_map.label_of(class_id): counts[class_id] for class_id in sorted(counts)}
 
 
@@ -239,12 +240,6 @@ def _batches(regions: Iterator[ClassPolygon], size: int) -> Iterator[list[ClassP
             batch = []
     if batch:
         yield batch
-
-
-def _folder_beside(path: Path) -> tempfile.TemporaryDirectory[str]:
-    """A temporary folder beside a file: GDAL wants the right suffix and writes a journal next to the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
 
 
 def _require_geo() -> None:
