@@ -15,3 +15,7 @@ class CorruptImageError(SampleError):
 
 class ShardReadError(OSError):
     """A shard could not be read to its end although reading was tried again; the message names the shard."""
+
+
+class DamagedShardError(ShardReadError, ValueError):
+    """A shard, or the index of shards, is not what it should be: cut, overwritten, incomplete or of another kind."""

@@ -110,7 +110,7 @@ def test_index_describes_tar_shards(tar_shards):
 @pytest.mark.parametrize("content", [b"no tar", b""])
 def test_broken_tar_is_named(content, tmp_path):
     (tmp_path / "a.tar").write_bytes(content)
-    with pytest.raises(ShardReadError, match=r"a.tar is no uncompressed tar file"):
+    with pytest.raises(ShardReadError, match=r"a.tar, byte 0: not an uncompressed tar file"):
         load(tmp_path)
 
 
