@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
 from urllib.parse import quote, unquote
 
-from .errors import ShardReadError
+from .errors import DamagedShardError, ShardReadError
 
 if TYPE_CHECKING:
     import requests
@@ -56,6 +56,30 @@ def join(root: str, *parts: str) -> str:
     if is_remote(root):
         return "/".join([root.rstrip("/"), *(part.strip("/") for part in parts)])
     return str(Path(root, *parts))
+
+
+def read_index(storage: Storage, location: str) -> dict[str, list]:
+    """The index of a folder at `location`: `files`, a list of names, and `shards`, a list of objects with `file`.
+
+    Raises:
+        DamagedShardError: if it is something else, such as the page of a server that answers everything.
+    """
+    content = storage.read(location)
+    try:
+        index = {"files": [], "shards": [], **json.loads(content)}
+        if not all(isinstance(name, str) for name in index["files"]):
+            raise TypeError("files must be names")
+        for shard in index["shards"]:
+            numbers = [*shard.get("rows", ()), *(number for span in shard.get("spans", ()) for number in span)]
+            if not isinstance(shard["file"], str) or not all(isinstance(number, int) for number in numbers):
+                raise TypeError(f"not a shard: {str(shard)[:100]}")
+            if any(len(span) != 3 for span in shard.get("spans", ())):
+                raise ValueError(f"spans are not start, stop and samples: {str(shard)[:100]}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedShardError(
+            f"{location} is not an index of files and shards ({error}); it begins with {content[:40]!r}"
+        ) from error
+    return index
 
 
 @dataclass(frozen=True)
@@ -160,8 +184,8 @@ class Storage:
     def _list_http(self, root: str) -> list[str]:
         index = join(root, INDEX_FILE)
         if self.exists(index):
-            content = json.loads(self.read(index))
-            return sorted([*content.get("files", []), *(shard["file"] for shard in content.get("shards", []))])
+            content = read_index(self, index)
+            return sorted([*content["files"], *(shard["file"] for shard in content["shards"])])
         import fsspec
 
         file_system = fsspec.filesystem("http")

@@ -151,7 +151,7 @@ def test_parquet_with_other_columns(tmp_path):
     with pytest.raises(ShardReadError, match=r"x.parquet has no image column of {bytes, path}, only picture \(struct"):
         load(tmp_path)
     (tmp_path / "x.parquet").write_bytes(b"PAR1 and nothing else")
-    with pytest.raises(ShardReadError, match=r"x.parquet is no Parquet file"):
+    with pytest.raises(ShardReadError, match=r"x.parquet is damaged or not a Parquet file"):
         load(tmp_path)
 
 
