@@ -1,7 +1,7 @@
 """Reading files from a local folder, an http(s) server or any fsspec file system (such as hf://) in one way.
 
 A location is a string: a local path or a URL. Remote reads ask for byte ranges, are checked for their length and are
-tried again when the connection breaks.
+tried again when the connection breaks or stalls.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import io
 import json
 import logging
 import os
-import shutil
 import tempfile
 import threading
 import time
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
 from urllib.parse import quote, unquote
 
 from .errors import DamagedShardError, ShardReadError
+from .pace import Pace
 
 if TYPE_CHECKING:
     import requests
@@ -234,20 +234,20 @@ class Storage:
 
     def _get_whole(self, location: str) -> bytes:
         with _http_get(location, headers={}) as response:
-            content = response.content
+            content = b"".join(_chunks(response))
             return _of_length(content, int(response.headers.get("Content-Length", len(content))))
 
     def _get_range(self, location: str, start: int, stop: int) -> bytes:
         with _http_get(location, headers={"Range": f"bytes={start}-{stop - 1}"}) as response:
             if response.status_code != 206:
                 raise ShardReadError(f"{location}: the server stopped sending byte ranges")
-            return _of_length(response.content, stop - start)
+            return _of_length(b"".join(_chunks(response)), stop - start)
 
     def _download(self, location: str) -> BinaryIO:
         file = tempfile.TemporaryFile(prefix="s5-shard-")  # noqa: SIM115 - it is handed to the caller
         try:
             with _http_get(location, headers={}) as response:
-                shutil.copyfileobj(response.raw, file, length=_READ_AHEAD_BYTES)
+                file.writelines(_chunks(response))
                 expected = int(response.headers.get("Content-Length", file.tell()))
             if file.tell() != expected:
                 raise OSError(f"{file.tell()} of {expected} bytes arrived")
@@ -384,3 +384,16 @@ def _http_get(location: str, headers: dict[str, str]) -> Iterator[requests.Respo
             raise FileNotFoundError(f"{location} does not exist (http status {response.status_code})")
         response.raise_for_status()
         yield response
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """The body as it arrives; an OSError where the connection breaks or hardly brings anything."""
+    from urllib3.exceptions import HTTPError
+
+    pace = Pace()
+    try:
+        while chunk := response.raw.read1(_READ_AHEAD_BYTES, decode_content=True):
+            pace.add(len(chunk))
+            yield chunk
+    except HTTPError as error:
+        raise OSError(str(error)) from error

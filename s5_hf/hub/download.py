@@ -1,15 +1,22 @@
 """Files from the Hub into its cache, with their checksums compared."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, constants, hf_hub_download, is_offline_mode, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.utils import get_session
+
+from ..dataset_builders.pace import Pace
 
 # The client's own errors derive from those of its HTTP library: httpx, or httpx2 from version 2 on.
 HTTPError = HfHubHTTPError.__bases__[0]
+HTTP_LIBRARY = sys.modules[HTTPError.__module__.partition(".")[0]]
 
 # What a download can end with: the Hub's answers are OSErrors, a broken connection is an HTTPError.
 DOWNLOAD_ERRORS = (OSError, HTTPError, EntryNotFoundError, HFValidationError)
@@ -42,14 +49,15 @@ def download(
 
     Raises:
         NotInRepository: if no file matches.
-        OSError: if the Hub cannot be reached, or the content of a file is not what the Hub says it is; such a file
-            is removed from the cache.
+        OSError: if the Hub cannot be reached, a transfer stalls, or the content of a file is not what the Hub says it
+            is; such a file is removed from the cache.
         DOWNLOAD_ERRORS: for everything else that can happen on the way.
     """
     if local_files_only or is_offline_mode():
         return cached_files(repository, patterns, revision, cache_dir, absent="and downloads are switched off")
     try:
-        published = published_files(repository, revision, token)
+        with limited_patience():
+            published = published_files(repository, revision, token)
     except HTTPError as error:
         if isinstance(error, HfHubHTTPError):
             raise
@@ -57,18 +65,54 @@ def download(
         return cached_files(repository, patterns, revision, cache_dir, absent)
     paths = {}
     for name in matching(published, patterns, repository):
-        path = hf_hub_download(
-            repository,
-            name,
-            revision=revision,
-            token=token,
-            force_download=force_download,
-            cache_dir=cache_dir,
-            library_name=LIBRARY,
-        )
+        with limited_patience():
+            path = hf_hub_download(
+                repository,
+                name,
+                revision=revision,
+                token=token,
+                force_download=force_download,
+                cache_dir=cache_dir,
+                library_name=LIBRARY,
+            )
         paths[name] = Path(path)
         require_content(paths[name], published[name])
     return paths
+
+
+@contextmanager
+def limited_patience() -> Iterator[None]:
+    """Let transfers of the Hub's client fail with a TimeoutError when they stall; it only limits each single read.
+
+    Downloads by the optional `hf_xet` keep the limits of that library.
+    """
+    hooks = get_session().event_hooks["response"]
+    hooks.append(watch_pace)
+    try:
+        yield
+    finally:
+        hooks.remove(watch_pace)
+
+
+def watch_pace(response: Any) -> None:
+    """Replace the body of a response by one that watches how fast it comes."""
+    response.stream = PacedStream(response.stream)
+
+
+class PacedStream(HTTP_LIBRARY.SyncByteStream):
+    """The body of a response, as far as it does not stall."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        pace = Pace()
+        for chunk in self._stream:
+            pace.add(len(chunk))
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 def published_files(repository: str, revision: str | None, token: str | bool | None) -> dict[str, str | None]:

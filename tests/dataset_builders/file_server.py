@@ -1,6 +1,8 @@
 """A file server on the loopback interface that breaks off when told to."""
 
 import threading
+import time
+from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,10 +20,11 @@ class FileServer:
         url: prefix of the files.
         breaks: file name -> how many more times its body is cut in the middle.
         requests: (file name, Range header) of every GET.
+        trickles: file name -> seconds between the single bytes of its body.
     """
 
     def __init__(self, folder, has_ranges=True):
-        self.breaks, self.requests = {}, []
+        self.breaks, self.requests, self.trickles = {}, [], {}
         handler = partial(_Handler, self, Path(folder), has_ranges)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -64,6 +67,13 @@ class _Handler(BaseHTTPRequestHandler):
         if len(content) > 1 and self.owner.breaks.get(name, 0) > 0:
             self.owner.breaks[name] -= 1
             self.wfile.write(content[: len(content) // 2])
+            self.close_connection = True
+            return
+        if len(content) > 1 and name in self.owner.trickles:
+            with suppress(OSError):  # the client has had enough
+                for place in range(len(content)):
+                    self.wfile.write(content[place : place + 1])
+                    time.sleep(self.owner.trickles[name])
             self.close_connection = True
             return
         self.wfile.write(content)

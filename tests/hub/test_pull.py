@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from huggingface_hub import constants, file_download
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForSemanticSegmentation
 
 from s5_hf.conversion import convert_checkpoint
+from s5_hf.dataset_builders import pace
 from s5_hf.hub import KNOWN_MODELS, pull, stored
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTConfig
 
@@ -253,3 +255,18 @@ def test_an_official_file_of_another_size_is_refused(
     with pytest.raises(OSError, match=r"this model is not s5-vit-b: hidden_size is 32 instead of 768; num_hidden"):
         AutoModel.from_pretrained("s5-vit-b")
     assert store_entries(own_folders) == []
+
+
+def test_a_trickling_hub_is_given_up(
+    loopback_hub: LoopbackHub, official_encoder: bytes, own_folders: Path, monkeypatch: pytest.MonkeyPatch
+):
+    loopback_hub.repositories[RELEASE] = {ENCODER_FILE: official_encoder}
+    loopback_hub.trickling[ENCODER_FILE] = 0.01
+    monkeypatch.setattr(pace, "STALL_SECONDS", 0.3)
+    begin = time.monotonic()
+    with pytest.raises(OSError, match=r"vit_m_s4p\.pth\): the transfer has stalled"):
+        pull(ENCODER)
+    assert time.monotonic() - begin < 20
+    assert store_entries(own_folders) == []
+    loopback_hub.trickling.clear()
+    assert pull(ENCODER).is_dir()
