@@ -24,12 +24,13 @@ Members = dict[str, bytes]
 _IMAGE_EXTENSIONS = ("jpg", "jpeg", "webp", "tif", "tiff", "image.jpg", "image.png", "png")
 _MASK_EXTENSIONS = ("pseudo_mask.png", "mask.png", "seg.png", "label.png", "png")
 _PLAIN_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
-_BROKEN_HEADER = (tarfile.TarError, ValueError, MemoryError, OverflowError)
+_BROKEN_HEADER = (tarfile.TarError, ValueError)
 
 _TAR_BLOCK = 512
 # Tar files are filled with zeros up to a multiple of 10,240 bytes, or of what `tar --blocking-factor` was told.
 _MOST_PADDING = 1 << 20
 _LARGEST_MEMBER = 1 << 32
+_LONGEST_HEADER = 1 << 20
 
 _REMOTE_FILES: OpenFiles[BinaryIO] = OpenFiles(8)
 
@@ -230,6 +231,18 @@ def _span_members(file: BinaryIO, name: str, start: int) -> Iterator[tarfile.Tar
         )
 
 
+class _HeaderFile:
+    """What `tarfile` reads headers from. Long names lie behind them: a damaged length could ask for any memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self._read = file.seek, file.tell, file.read
+
+    def read(self, size: int) -> bytes:
+        if size > _LONGEST_HEADER:
+            raise tarfile.HeaderError(f"a name or its attributes claim {size:,} bytes")
+        return self._read(size)
+
+
 def _members(file: BinaryIO, name: str, start: int) -> Generator[tarfile.TarInfo, None, int]:
     """The files of a tar file up to its end or the first block of zeros, which is at the byte that is returned.
 
@@ -246,7 +259,7 @@ def _members(file: BinaryIO, name: str, start: int) -> Generator[tarfile.TarInfo
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     try:
-        archive = tarfile.TarFile(fileobj=file)
+        archive = tarfile.TarFile(fileobj=_HeaderFile(file))
     except _BROKEN_HEADER as error:
         raise DamagedShardError(f"{name}, byte {start}: not an uncompressed tar file ({error})") from error
     offset = archive.offset = 0  # the archive has read the first header already
