@@ -4,6 +4,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,25 @@ CHUNK = 1 << 20
 
 class NotInRepository(FileNotFoundError):
     """The repository can be asked, and has no such file."""
+
+
+class HubNotAsked(OSError):
+    """There is no connection, or downloads are switched off, and the Hub's cache has nothing."""
+
+
+@dataclass(frozen=True)
+class RepositoryFile:
+    """What is known of a file in a repository.
+
+    Attributes:
+        size: bytes.
+        sha256: of large files; small ones live in git and have none.
+        cached: where it lies, for files that are known from the Hub's cache alone.
+    """
+
+    size: int | None
+    sha256: str | None = None
+    cached: Path | None = None
 
 
 def download(
@@ -53,31 +73,52 @@ def download(
             is; such a file is removed from the cache.
         DOWNLOAD_ERRORS: for everything else that can happen on the way.
     """
+    files = repository_files(
+        repository, revision=revision, token=token, local_files_only=local_files_only, cache_dir=cache_dir
+    )
+    paths = {}
+    for name in matching(files, patterns, repository):
+        file = files[name]
+        if file.cached is None:
+            with limited_patience():
+                path = hf_hub_download(
+                    repository,
+                    name,
+                    revision=revision,
+                    token=token,
+                    force_download=force_download,
+                    cache_dir=cache_dir,
+                    library_name=LIBRARY,
+                )
+            require_content(Path(path), file.sha256)
+        paths[name] = file.cached or Path(path)
+    return paths
+
+
+def repository_files(
+    repository: str,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    cache_dir: str | Path | None = None,
+) -> dict[str, RepositoryFile]:
+    """The files of a repository by name, from the Hub; without a connection those in the Hub's cache.
+
+    Raises:
+        HubNotAsked: if the Hub cannot be asked, and the cache has nothing of the repository.
+        DOWNLOAD_ERRORS: for everything else that can happen on the way.
+    """
     if local_files_only or is_offline_mode():
-        return cached_files(repository, patterns, revision, cache_dir, absent="and downloads are switched off")
+        return cached_files(repository, revision, cache_dir, absent="and downloads are switched off")
     try:
         with limited_patience():
-            published = published_files(repository, revision, token)
+            return published_files(repository, revision, token)
     except HTTPError as error:
         if isinstance(error, HfHubHTTPError):
             raise
         absent = f"and {constants.ENDPOINT} cannot be reached ({reason(error)})"
-        return cached_files(repository, patterns, revision, cache_dir, absent)
-    paths = {}
-    for name in matching(published, patterns, repository):
-        with limited_patience():
-            path = hf_hub_download(
-                repository,
-                name,
-                revision=revision,
-                token=token,
-                force_download=force_download,
-                cache_dir=cache_dir,
-                library_name=LIBRARY,
-            )
-        paths[name] = Path(path)
-        require_content(paths[name], published[name])
-    return paths
+        return cached_files(repository, revision, cache_dir, absent)
 
 
 @contextmanager
@@ -115,24 +156,27 @@ class PacedStream(HTTP_LIBRARY.SyncByteStream):
         self._stream.close()
 
 
-def published_files(repository: str, revision: str | None, token: str | bool | None) -> dict[str, str | None]:
-    """Names of a repository's files, and the SHA-256 of the large ones; small ones live in git and have none."""
+def published_files(repository: str, revision: str | None, token: str | bool | None) -> dict[str, RepositoryFile]:
+    """A repository's files as the Hub lists them."""
     info = HfApi(token=token, library_name=LIBRARY).model_info(
         repository, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
     )
-    return {file.rfilename: file.lfs.sha256 if file.lfs else None for file in info.siblings or []}
+    return {
+        file.rfilename: RepositoryFile(file.size, file.lfs.sha256 if file.lfs else None)
+        for file in info.siblings or []
+    }
 
 
 def cached_files(
-    repository: str, patterns: Sequence[str], revision: str | None, cache_dir: str | Path | None, absent: str
-) -> dict[str, Path]:
+    repository: str, revision: str | None, cache_dir: str | Path | None, absent: str
+) -> dict[str, RepositoryFile]:
     """The files that the Hub's cache has, without asking the network; `absent` says why it is not asked."""
     try:
         folder = Path(snapshot_download(repository, revision=revision, cache_dir=cache_dir, local_files_only=True))
     except LocalEntryNotFoundError as error:
-        raise OSError(f"it is not in the Hub cache, {absent}") from error
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: files[name] for name in matching(files, patterns, f"the Hub cache of {repository}")}
+        raise HubNotAsked(f"it is not in the Hub cache, {absent}") from error
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): RepositoryFile(path.stat().st_size, cached=path) for path in paths}
 
 
 def matching(names: Iterable[str], patterns: Sequence[str], place: str) -> list[str]:

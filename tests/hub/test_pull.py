@@ -144,9 +144,7 @@ def test_a_repository_that_fails_is_named_and_the_release_is_next(
     loopback_hub: LoopbackHub, official_encoder: bytes, monkeypatch: pytest.MonkeyPatch, own_folders: Path
 ):
     monkeypatch.setenv("S5_HF_REPO_S5_VIT_MICRO", "someone/missing")
-    with pytest.raises(
-        OSError, match=r"(?s)the Hub repository someone/missing: 404.*lianglyu/S5 \(vit_m_s4p\.pth\): 404"
-    ):
+    with pytest.raises(OSError, match=r"(?s)the Hub repository someone/missing: 404.*lianglyu/S5: 404"):
         AutoModel.from_pretrained(ENCODER)
     loopback_hub.repositories[RELEASE] = {ENCODER_FILE: official_encoder}
     assert AutoModel.from_pretrained(ENCODER).config.hidden_size == 32
@@ -166,9 +164,14 @@ def test_a_repository_without_a_model_is_refused(
 
 
 def test_a_release_without_the_file_lists_its_files(loopback_hub: LoopbackHub, own_folders: Path):
-    loopback_hub.repositories[RELEASE] = {"README.md": b"", "vit_base.pth": b"x"}
-    with pytest.raises(OSError, match=r"lianglyu/S5 has no vit_m_s4p\.pth; its files: README\.md, vit_base\.pth"):
+    loopback_hub.repositories[RELEASE] = {"README.md": b"", "weights/vit_base.pth": bytes(5_000_000)}
+    with pytest.raises(
+        OSError,
+        match=r"lianglyu/S5 has no vit_m_s4p\.pth and no checkpoint of its size \(0\.4 MB\); its checkpoints: "
+        r"weights/vit_base\.pth \(5\.0 MB\)",
+    ):
         pull(ENCODER)
+    assert not any("resolve" in request for request in loopback_hub.requests)
     assert store_entries(own_folders) == []
 
 
