@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 
+from .credentials import without_credentials
 from .errors import DamagedShardError, ShardReadError
 from .samples import check_encoded
 from .shards import Block, Sample
@@ -101,7 +102,8 @@ class ParquetRows(Sequence):
         sample = {name: column[row].as_py() for name, column in self._nested.items()}
         sample.update((name, values[row]) for name, values in self._values.items())
         if sample.get("id") is None:
-            sample["id"] = f"{PurePosixPath(self._block.shard.location).stem}:{self._block.index}:{row}"
+            stem = PurePosixPath(without_credentials(self._block.shard.location)).stem
+            sample["id"] = f"{stem}:{self._block.index}:{row}"
         name = f"{sample['id']} in {self._block.shard.location}"
         check_encoded(sample["image"], (sample.get("mask"), sample.get("pseudo_mask")), name)
         return sample

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
 from urllib.parse import quote, unquote
 
+from .credentials import without_credentials
 from .errors import DamagedShardError, ShardReadError
 from .pace import Pace
 
@@ -157,7 +158,8 @@ class Storage:
         if is_http(location):
             size, has_ranges = self._probe(location)
             if not has_ranges:
-                logger.warning("%s: the server sends no byte ranges, so the whole file is downloaded", location)
+                shown = without_credentials(location)
+                logger.warning("%s: the server sends no byte ranges, so the whole file is downloaded", shown)
                 return self._retry(location, lambda: self._download(location))
             return RangeFile(self, location, size)
         file_system, path = self._file_system(location)
@@ -177,7 +179,7 @@ class Storage:
             return self._list_http(root)
         file_system, path = self._file_system(root)
         if not file_system.isdir(path):
-            raise FileNotFoundError(f"no folder {root}")
+            raise FileNotFoundError(f"no folder {without_credentials(root)}")
         prefix = path.rstrip("/") + "/"
         return sorted(name.removeprefix(prefix).lstrip("/") for name in file_system.find(path))
 
@@ -193,10 +195,10 @@ class Storage:
         try:
             found = file_system.find(prefix)
         except OSError as error:
-            raise FileNotFoundError(f"{root} cannot be listed: {error}") from error
+            raise FileNotFoundError(without_credentials(f"{root} cannot be listed: {error}")) from None
         names = sorted(unquote(url.removeprefix(prefix)) for url in found if url.startswith(prefix))
         if not names:
-            raise FileNotFoundError(f"{root} lists no files")
+            raise FileNotFoundError(f"{without_credentials(root)} lists no files")
         return names
 
     def _file_system(self, location: str) -> tuple:
@@ -215,8 +217,9 @@ class Storage:
                 raise
             except OSError as error:
                 if attempt == self.attempts:
-                    raise ShardReadError(f"reading {location} failed {attempt} times, last: {error}") from error
-                logger.warning("reading %s failed (%s), attempt %d of %d", location, error, attempt, self.attempts)
+                    raise ShardReadError(f"reading {location} failed {attempt} times, last: {error}") from None
+                problem = without_credentials(f"reading {location} failed ({error})")
+                logger.warning("%s, attempt %d of %d", problem, attempt, self.attempts)
                 time.sleep(wait)
                 wait *= 2
         raise AssertionError("unreachable: the loop returns or raises")
@@ -381,7 +384,9 @@ def _http_get(location: str, headers: dict[str, str]) -> Iterator[requests.Respo
     )
     with response:
         if response.status_code in (404, 410):
-            raise FileNotFoundError(f"{location} does not exist (http status {response.status_code})")
+            raise FileNotFoundError(
+                f"{without_credentials(location)} does not exist (http status {response.status_code})"
+            )
         response.raise_for_status()
         yield response
 
