@@ -1,12 +1,23 @@
-"""What can be wrong with a dataset, as exception types that callers can tell apart."""
+"""What can be wrong with a dataset, as exception types that callers can tell apart.
+
+Their messages name files and URLs, from which passwords and tokens are removed.
+"""
+
+from .credentials import without_credentials
 
 
 class LayoutError(FileNotFoundError):
     """No known arrangement of files was found under the data directory, or a part of it is missing."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(without_credentials(message))
+
 
 class SampleError(ValueError):
     """One sample contradicts its dataset: a mask of another size, a colour without a class, a broken annotation."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_credentials(message))
 
 
 class EncodingError(ValueError):
@@ -19,3 +30,10 @@ class CorruptImageError(SampleError):
 
 class ShardReadError(OSError):
     """A shard could not be read to its end although reading was tried again; the message names the shard."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_credentials(message))
+
+
+class DamagedShardError(ShardReadError, ValueError):
+    """A shard, or the index of shards, is not what it should be: cut, overwritten, incomplete or of another kind."""

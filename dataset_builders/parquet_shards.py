@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 
-from .errors import ShardReadError
+from .credentials import without_credentials
+from .errors import DamagedShardError, ShardReadError
 from .samples import check_encoded
 from .shards import Block, Sample
-from .storage import RangeFile, Storage, is_remote
+from .storage import OpenFiles, RangeFile, Storage, is_remote
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
-
-_OPEN_FILES = 8
 
 
 @dataclass(frozen=True)
@@ -64,13 +62,12 @@ class ParquetBlock:
         return f"{self.shard.location} (row group {self.index})"
 
     def load(self) -> Sequence[Sample]:
-        try:
+        with _errors_of(self.name):
             table = _read_row_group(_open(self.shard.storage, self.shard.location), self.index)
-        except pa.ArrowException as error:
-            raise ShardReadError(f"{self.name}: {error}") from error
         if table.num_rows != self.num_rows:
-            raise ShardReadError(f"{self.name}: {table.num_rows} rows, the index says {self.num_rows}")
-        return ParquetRows(table, self)
+            raise DamagedShardError(f"{self.name}: {table.num_rows} rows, expected {self.num_rows}")
+        with _errors_of(self.name):
+            return ParquetRows(table, self)
 
 
 class ParquetRows(Sequence):
@@ -93,7 +90,7 @@ class ParquetRows(Sequence):
             else:
                 self._values[name] = table.column(alias).to_pylist()
         if "image" not in self._nested:
-            raise ShardReadError(
+            raise DamagedShardError(
                 f"{block.shard.location} has no image column of {{bytes, path}}, only "
                 f"{', '.join(f'{field.name} ({field.type})' for field in table.schema)}"
             )
@@ -105,7 +102,8 @@ class ParquetRows(Sequence):
         sample = {name: column[row].as_py() for name, column in self._nested.items()}
         sample.update((name, values[row]) for name, values in self._values.items())
         if sample.get("id") is None:
-            sample["id"] = f"{PurePosixPath(self._block.shard.location).stem}:{self._block.index}:{row}"
+            stem = PurePosixPath(without_credentials(self._block.shard.location)).stem
+            sample["id"] = f"{stem}:{self._block.index}:{row}"
         name = f"{sample['id']} in {self._block.shard.location}"
         check_encoded(sample["image"], (sample.get("mask"), sample.get("pseudo_mask")), name)
         return sample
@@ -113,38 +111,62 @@ class ParquetRows(Sequence):
 
 def row_group_sizes(storage: Storage, location: str) -> tuple[int, ...]:
     """Rows of each row group of the file at `location`."""
+    with _errors_of(location):
+        metadata = _open(storage, location).parquet.metadata
+        return tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
+
+
+@contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    """Name the file in what pyarrow raises: it does not, and takes damage for bad input or for a failed read."""
     try:
-        metadata = _open(storage, location)[0].metadata
-    except pa.ArrowException as error:
-        raise ShardReadError(f"{location} is no Parquet file: {error}") from error
-    return tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
+        yield
+    except (FileNotFoundError, ShardReadError):
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DamagedShardError(f"{name} is damaged or not a Parquet file: {error}") from error
 
 
-def _open(storage: Storage, location: str) -> tuple[pq.ParquetFile, RangeFile | None]:
-    return _open_file(storage, location, storage.stamp(location), os.getpid())
+@dataclass(frozen=True)
+class _OpenParquet:
+    """An open file and what its reads go through, for remote ones."""
+
+    parquet: pq.ParquetFile
+    source: BinaryIO | None
+
+    def close(self) -> None:
+        self.parquet.close()
+        if self.source is not None:
+            self.source.close()
 
 
-@lru_cache(maxsize=_OPEN_FILES)
-def _open_file(
-    storage: Storage, location: str, stamp: tuple[int, int], process: int
-) -> tuple[pq.ParquetFile, RangeFile | None]:
-    """An open file and, for remote ones, what its reads go through. Per process: file positions survive a fork."""
+_FILES: OpenFiles[_OpenParquet] = OpenFiles(8)
+
+
+def _open(storage: Storage, location: str) -> _OpenParquet:
+    return _FILES.get((storage, location, storage.stamp(location)), lambda: _open_file(storage, location))
+
+
+def _open_file(storage: Storage, location: str) -> _OpenParquet:
     import pyarrow.parquet as pq
 
     if not is_remote(location):
         # Not memory-mapped: pages of a map count as memory of the process, which would grow with the shard.
-        return pq.ParquetFile(location, pre_buffer=False), None
-    file = storage.open(location)
-    return pq.ParquetFile(file, pre_buffer=False), file if isinstance(file, RangeFile) else None
+        return _OpenParquet(pq.ParquetFile(location, pre_buffer=False), None)
+    source = storage.open(location)
+    try:
+        return _OpenParquet(pq.ParquetFile(source, pre_buffer=False), source)
+    except BaseException:
+        source.close()
+        raise
 
 
-def _read_row_group(opened: tuple[pq.ParquetFile, RangeFile | None], index: int) -> pa.Table:
-    file, remote = opened
-    if remote is None:
-        return file.read_row_group(index, use_threads=False)
-    remote.prefetch(*_byte_span(file.metadata.row_group(index)))
-    table = file.read_row_group(index, use_threads=False)
-    remote.forget()
+def _read_row_group(opened: _OpenParquet, index: int) -> pa.Table:
+    if not isinstance(opened.source, RangeFile):
+        return opened.parquet.read_row_group(index, use_threads=False)
+    opened.source.prefetch(*_byte_span(opened.parquet.metadata.row_group(index)))
+    table = opened.parquet.read_row_group(index, use_threads=False)
+    opened.source.forget()
     return table
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from datasets import Features
 
-from .errors import ShardReadError
+from .errors import DamagedShardError, ShardReadError
 from .parquet_shards import ParquetShard
 from .shards import Shard
-from .storage import INDEX_FILE, Storage, join
+from .storage import INDEX_FILE, Storage, is_remote, join, read_index
 from .tar_shards import TarShard, TarSpan
 
 _SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test", "trainval": "trainval"}
+_NUMBERED = re.compile(r"(?P<begin>.+)-(?P<number>\d+)-of-(?P<total>\d+)(?:-[0-9a-f]+)?(?P<suffix>\.parquet|\.tar)$")
+_MOST_NAMES = 5
 _ALIASES = {
     "mask": ("mask", "label", "annotation"),
     "pseudo_mask": ("pseudo_mask", "mask", "label"),
@@ -35,6 +36,9 @@ def find_shard_files(
         files: relative paths of all files below it, or full locations by split.
         columns: the columns that samples have.
         source: `source` of samples that name none.
+
+    Raises:
+        DamagedShardError: if shards are missing, or are not as large as the index says.
     """
     if isinstance(files, Mapping):
         named = [(split, location, location) for split, paths in files.items() for location in paths]
@@ -42,6 +46,7 @@ def find_shard_files(
     else:
         names = [name for name in files if name.endswith((".parquet", ".tar"))]
         index = _read_index(storage, root) if names else {}
+        _require_complete(storage, root, names, index)
         named = [(index.get(name, {}).get("split") or split_of(name), name, join(root, name)) for name in names]
     found: dict[str, list[Shard]] = {}
     for split, name, location in named:
@@ -71,7 +76,47 @@ def _read_index(storage: Storage, root: str) -> dict[str, dict]:
     location = join(root, INDEX_FILE)
     if not storage.exists(location):
         return {}
-    try:
-        return {shard["file"]: shard for shard in json.loads(storage.read(location))["shards"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ShardReadError(f"{location} is no index of shards: {error}") from error
+    return {shard["file"]: shard for shard in read_index(storage, location)["shards"]}
+
+
+def _require_complete(storage: Storage, root: str, names: Sequence[str], index: Mapping[str, dict]) -> None:
+    """Raise a DamagedShardError unless all shards are there that the index and the names of the others tell of."""
+    missing = sorted(set(index) - set(names))
+    if missing:
+        raise DamagedShardError(
+            f"{join(root, INDEX_FILE)} names {len(index)} shards, {len(missing)} of them missing: {_listed(missing)}"
+        )
+    if not is_remote(root):
+        for name, facts in index.items():
+            size = storage.size(join(root, name))
+            if size != facts.get("bytes", size):
+                raise DamagedShardError(
+                    f"{join(root, name)} has {size} bytes, {INDEX_FILE} says {facts['bytes']}: the file is damaged, "
+                    "or the index is older (write it anew)"
+                )
+    _require_all_numbers(root, names)
+
+
+def _require_all_numbers(root: str, names: Sequence[str]) -> None:
+    """Raise a DamagedShardError if of the names `train-00000-of-00003.parquet` and so on not all are there."""
+    numbers: dict[tuple[str, str, str], set[int]] = {}
+    for name in names:
+        found = _NUMBERED.match(name)
+        if found:
+            numbers.setdefault((found["begin"], found["total"], found["suffix"]), set()).add(int(found["number"]))
+    for (begin, total, suffix), present in numbers.items():
+        expected = set(range(int(total)))
+        if int(total) in present:  # counted from 1
+            expected = set(range(1, int(total) + 1))
+        missing = [f"{begin}-{number:0{len(total)}d}-of-{total}{suffix}" for number in sorted(expected - present)]
+        if missing:
+            raise DamagedShardError(
+                f"{root} holds {len(present)} of {int(total)} shards {begin}-*-of-{total}{suffix}, missing: "
+                f"{_listed(missing)}. To load those that are there, name them with data_files=[...]"
+            )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_NAMES]) + (
+        f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    )

@@ -1,27 +1,30 @@
 """Reading files from a local folder, an http(s) server or any fsspec file system (such as hf://) in one way.
 
 A location is a string: a local path or a URL. Remote reads ask for byte ranges, are checked for their length and are
-tried again when the connection breaks.
+tried again when the connection breaks or stalls.
 """
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
 import logging
 import os
-import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
 from urllib.parse import quote, unquote
 
-from .errors import ShardReadError
+from .credentials import without_credentials
+from .errors import DamagedShardError, ShardReadError
+from .pace import Pace
 
 if TYPE_CHECKING:
     import requests
@@ -54,6 +57,30 @@ def join(root: str, *parts: str) -> str:
     if is_remote(root):
         return "/".join([root.rstrip("/"), *(part.strip("/") for part in parts)])
     return str(Path(root, *parts))
+
+
+def read_index(storage: Storage, location: str) -> dict[str, list]:
+    """The index of a folder at `location`: `files`, a list of names, and `shards`, a list of objects with `file`.
+
+    Raises:
+        DamagedShardError: if it is something else, such as the page of a server that answers everything.
+    """
+    content = storage.read(location)
+    try:
+        index = {"files": [], "shards": [], **json.loads(content)}
+        if not all(isinstance(name, str) for name in index["files"]):
+            raise TypeError("files must be names")
+        for shard in index["shards"]:
+            numbers = [*shard.get("rows", ()), *(number for span in shard.get("spans", ()) for number in span)]
+            if not isinstance(shard["file"], str) or not all(isinstance(number, int) for number in numbers):
+                raise TypeError(f"not a shard: {str(shard)[:100]}")
+            if any(len(span) != 3 for span in shard.get("spans", ())):
+                raise ValueError(f"spans are not start, stop and samples: {str(shard)[:100]}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedShardError(
+            f"{location} is not an index of files and shards ({error}); it begins with {content[:40]!r}"
+        ) from error
+    return index
 
 
 @dataclass(frozen=True)
@@ -131,7 +158,8 @@ class Storage:
         if is_http(location):
             size, has_ranges = self._probe(location)
             if not has_ranges:
-                logger.warning("%s: the server sends no byte ranges, so the whole file is downloaded", location)
+                shown = without_credentials(location)
+                logger.warning("%s: the server sends no byte ranges, so the whole file is downloaded", shown)
                 return self._retry(location, lambda: self._download(location))
             return RangeFile(self, location, size)
         file_system, path = self._file_system(location)
@@ -151,15 +179,15 @@ class Storage:
             return self._list_http(root)
         file_system, path = self._file_system(root)
         if not file_system.isdir(path):
-            raise FileNotFoundError(f"no folder {root}")
+            raise FileNotFoundError(f"no folder {without_credentials(root)}")
         prefix = path.rstrip("/") + "/"
         return sorted(name.removeprefix(prefix).lstrip("/") for name in file_system.find(path))
 
     def _list_http(self, root: str) -> list[str]:
         index = join(root, INDEX_FILE)
         if self.exists(index):
-            content = json.loads(self.read(index))
-            return sorted([*content.get("files", []), *(shard["file"] for shard in content.get("shards", []))])
+            content = read_index(self, index)
+            return sorted([*content["files"], *(shard["file"] for shard in content["shards"])])
         import fsspec
 
         file_system = fsspec.filesystem("http")
@@ -167,10 +195,10 @@ class Storage:
         try:
             found = file_system.find(prefix)
         except OSError as error:
-            raise FileNotFoundError(f"{root} cannot be listed: {error}") from error
+            raise FileNotFoundError(without_credentials(f"{root} cannot be listed: {error}")) from None
         names = sorted(unquote(url.removeprefix(prefix)) for url in found if url.startswith(prefix))
         if not names:
-            raise FileNotFoundError(f"{root} lists no files")
+            raise FileNotFoundError(f"{without_credentials(root)} lists no files")
         return names
 
     def _file_system(self, location: str) -> tuple:
@@ -189,8 +217,9 @@ class Storage:
                 raise
             except OSError as error:
                 if attempt == self.attempts:
-                    raise ShardReadError(f"reading {location} failed {attempt} times, last: {error}") from error
-                logger.warning("reading %s failed (%s), attempt %d of %d", location, error, attempt, self.attempts)
+                    raise ShardReadError(f"reading {location} failed {attempt} times, last: {error}") from None
+                problem = without_credentials(f"reading {location} failed ({error})")
+                logger.warning("%s, attempt %d of %d", problem, attempt, self.attempts)
                 time.sleep(wait)
                 wait *= 2
         raise AssertionError("unreachable: the loop returns or raises")
@@ -208,20 +237,20 @@ class Storage:
 
     def _get_whole(self, location: str) -> bytes:
         with _http_get(location, headers={}) as response:
-            content = response.content
+            content = b"".join(_chunks(response))
             return _of_length(content, int(response.headers.get("Content-Length", len(content))))
 
     def _get_range(self, location: str, start: int, stop: int) -> bytes:
         with _http_get(location, headers={"Range": f"bytes={start}-{stop - 1}"}) as response:
             if response.status_code != 206:
                 raise ShardReadError(f"{location}: the server stopped sending byte ranges")
-            return _of_length(response.content, stop - start)
+            return _of_length(b"".join(_chunks(response)), stop - start)
 
     def _download(self, location: str) -> BinaryIO:
         file = tempfile.TemporaryFile(prefix="s5-shard-")  # noqa: SIM115 - it is handed to the caller
         try:
             with _http_get(location, headers={}) as response:
-                shutil.copyfileobj(response.raw, file, length=_READ_AHEAD_BYTES)
+                file.writelines(_chunks(response))
                 expected = int(response.headers.get("Content-Length", file.tell()))
             if file.tell() != expected:
                 raise OSError(f"{file.tell()} of {expected} bytes arrived")
@@ -279,6 +308,43 @@ class RangeFile(io.RawIOBase):
         return count
 
 
+class Closable(Protocol):
+    """What holds something of the system until it is closed."""
+
+    def close(self) -> None: ...
+
+
+Opened = TypeVar("Opened", bound=Closable)
+
+
+class OpenFiles(Generic[Opened]):
+    """The files that were used last, kept open; those that have to make room are closed, and all when Python ends.
+
+    Args:
+        limit: how many are kept.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._files: OrderedDict[Hashable, Opened] = OrderedDict()
+        atexit.register(self.close)
+
+    def get(self, key: Hashable, open_file: Callable[[], Opened]) -> Opened:
+        """The file of a key, opened if it is not. Each process has its own: file positions survive a fork."""
+        key = (key, os.getpid())
+        if key not in self._files:
+            self._files[key] = open_file()
+        self._files.move_to_end(key)
+        while len(self._files) > self._limit:
+            self._files.popitem(last=False)[1].close()
+        return self._files[key]
+
+    def close(self) -> None:
+        """Close all files."""
+        while self._files:
+            self._files.popitem()[1].close()
+
+
 def _list_local(root: str) -> list[str]:
     folder = Path(root)
     if not folder.is_dir():
@@ -318,6 +384,21 @@ def _http_get(location: str, headers: dict[str, str]) -> Iterator[requests.Respo
     )
     with response:
         if response.status_code in (404, 410):
-            raise FileNotFoundError(f"{location} does not exist (http status {response.status_code})")
+            raise FileNotFoundError(
+                f"{without_credentials(location)} does not exist (http status {response.status_code})"
+            )
         response.raise_for_status()
         yield response
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """The body as it arrives; an OSError where the connection breaks or hardly brings anything."""
+    from urllib3.exceptions import HTTPError
+
+    pace = Pace()
+    try:
+        while chunk := response.raw.read1(_READ_AHEAD_BYTES, decode_content=True):
+            pace.add(len(chunk))
+            yield chunk
+    except HTTPError as error:
+        raise OSError(str(error)) from error

@@ -9,25 +9,30 @@ from __future__ import annotations
 
 import io
 import json
-import math
-import os
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import BinaryIO
 
-from .errors import CorruptImageError, SampleError, ShardReadError
+from .errors import CorruptImageError, DamagedShardError, SampleError
 from .samples import check_encoded
 from .shards import FILES_PER_BLOCK, Block, Sample
-from .storage import RangeFile, Storage
+from .storage import OpenFiles, RangeFile, Storage, is_remote
 
 Members = dict[str, bytes]
 
 _IMAGE_EXTENSIONS = ("jpg", "jpeg", "webp", "tif", "tiff", "image.jpg", "image.png", "png")
 _MASK_EXTENSIONS = ("pseudo_mask.png", "mask.png", "seg.png", "label.png", "png")
-_TAR_RECORD = 512
-_OPEN_FILES = 8
+_PLAIN_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+_BROKEN_HEADER = (tarfile.TarError, ValueError)
+
+_TAR_BLOCK = 512
+# Tar files are filled with zeros up to a multiple of 10,240 bytes, or of what `tar --blocking-factor` was told.
+_MOST_PADDING = 1 << 20
+_LARGEST_MEMBER = 1 << 32
+_LONGEST_HEADER = 1 << 20
+
+_REMOTE_FILES: OpenFiles[BinaryIO] = OpenFiles(8)
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,17 @@ class TarShard:
     def name(self) -> str:
         return self.location
 
+    def read(self, start: int, stop: int) -> bytes:
+        """Bytes `start` to `stop`; fewer if the file is shorter."""
+        if not is_remote(self.location):
+            return self.storage.read_range(self.location, start, stop)
+        # Kept open, as it may have been downloaded whole.
+        file = _REMOTE_FILES.get((self.storage, self.location), lambda: self.storage.open(self.location))
+        if isinstance(file, RangeFile):
+            file.prefetch(start, stop)
+        file.seek(start)
+        return file.read(stop - start)
+
     def blocks(self) -> Sequence[Block]:
         spans = self.spans or find_spans(self.storage, self.location)
         return [TarBlock(self, span) for span in spans]
@@ -69,7 +85,7 @@ class TarShard:
             return
         samples: list[tuple[str, Members]] = []
         with self.storage.open(self.location) as file:
-            for sample in _samples(file, self.location):
+            for sample in _samples(file, _all_members(file, self.location), self.location):
                 samples.append(sample)
                 if len(samples) == FILES_PER_BLOCK:
                     yield TarRows(samples, self)
@@ -95,15 +111,14 @@ class TarBlock:
         return self.span.num_rows
 
     def load(self) -> Sequence[Sample]:
-        storage, location = self.shard.storage, self.shard.location
-        file = _open_file(storage, location, storage.stamp(location), os.getpid())
-        if isinstance(file, RangeFile):
-            file.prefetch(self.span.start, self.span.stop)
-        file.seek(self.span.start)
-        content = file.read(self.span.stop - self.span.start)
-        samples = list(_samples(io.BytesIO(content), self.name))
+        start, stop = self.span.start, self.span.stop
+        content = self.shard.read(start, stop)
+        if len(content) != stop - start:
+            raise DamagedShardError(f"{self.name}: the file ends at byte {start + len(content)}")
+        file = io.BytesIO(content)
+        samples = list(_samples(file, _span_members(file, self.shard.location, start), self.shard.location))
         if len(samples) != self.num_rows:
-            raise ShardReadError(f"{self.name}: {len(samples)} samples, the index says {self.num_rows}")
+            raise DamagedShardError(f"{self.name}: {len(samples)} samples, expected {self.num_rows}")
         return TarRows(samples, self.shard)
 
 
@@ -138,26 +153,20 @@ class TarRows(Sequence):
         }
 
 
-@lru_cache(maxsize=_OPEN_FILES)
-def _open_file(storage: Storage, location: str, stamp: tuple[int, int], process: int) -> BinaryIO:
-    """An open tar file. Per process: file positions survive a fork."""
-    return storage.open(location)
-
-
 def find_spans(storage: Storage, location: str) -> tuple[TarSpan, ...]:
     """Runs of `FILES_PER_BLOCK` samples, found by passing over the headers of the whole file."""
     spans: list[TarSpan] = []
     start = stop = rows = 0
     last_key = None
     with storage.open(location) as file:
-        for member in _members(file, location):
+        for member in _all_members(file, location):
             key, _ = split_name(member.name)
             if key != last_key and rows == FILES_PER_BLOCK:
                 spans.append(TarSpan(start, member.offset, rows))
                 start, rows = member.offset, 0
             rows += key != last_key
             last_key = key
-            stop = member.offset_data + math.ceil(member.size / _TAR_RECORD) * _TAR_RECORD
+            stop = member.offset_data - (-member.size // _TAR_BLOCK) * _TAR_BLOCK
     if rows:
         spans.append(TarSpan(start, stop, rows))
     return tuple(spans)
@@ -170,47 +179,112 @@ def split_name(name: str) -> tuple[str, str]:
     return folder + slash + stem, extension.lower()
 
 
-def _samples(file: BinaryIO, name: str) -> Iterator[tuple[str, Members]]:
-    """Key and files of each sample of a tar stream."""
+def _samples(file: BinaryIO, members: Iterator[tarfile.TarInfo], name: str) -> Iterator[tuple[str, Members]]:
+    """Key and files of each sample of a tar file, out of its members."""
     last_key: str | None = None
     files: Members = {}
-    with _opened(file, name) as archive:
-        for member in _members_of(archive, name):
-            key, extension = split_name(member.name)
-            if key != last_key and last_key is not None:
-                yield last_key, files
-                files = {}
-            last_key = key
-            content = archive.extractfile(member)
-            files[extension] = content.read() if content is not None else b""
-            if len(files[extension]) != member.size:
-                raise ShardReadError(f"{name} ends inside {member.name}")
-            archive.members = []  # tarfile would keep a record of every file it has passed
+    for member in members:
+        key, extension = split_name(member.name)
+        if key != last_key and last_key is not None:
+            yield last_key, files
+            files = {}
+        last_key = key
+        file.seek(member.offset_data)
+        files[extension] = file.read(member.size)
+        if len(files[extension]) != member.size:
+            raise DamagedShardError(f"{name} ends inside {member.name}")
     if last_key is not None:
         yield last_key, files
 
 
-def _members(file: BinaryIO, name: str) -> Iterator[tarfile.TarInfo]:
-    with _opened(file, name) as archive:
-        for member in _members_of(archive, name):
+def _all_members(file: BinaryIO, name: str) -> Iterator[tarfile.TarInfo]:
+    """The files in a whole tar file, which has to end as tar files do: with zeros, and nothing behind them.
+
+    Raises:
+        DamagedShardError: also after the last member, if what follows tells that members are missing.
+    """
+    end = yield from _members(file, name, 0)
+    file.seek(end)
+    rest = file.read(_MOST_PADDING + 1)
+    if not rest:
+        raise DamagedShardError(f"{name}, byte {end}: the file ends without the zeros that end a tar file; it was cut")
+    content = rest.lstrip(b"\0")
+    if content:
+        place = end + len(rest) - len(content)
+        raise DamagedShardError(
+            f"{name}, byte {end}: the tar file ends here, but more follows at byte {place}; it was overwritten with "
+            "zeros, or several tar files were joined"
+        )
+    if len(rest) > _MOST_PADDING:
+        raise DamagedShardError(
+            f"{name}, byte {end}: more than {_MOST_PADDING:,} bytes of zeros follow; the file was never filled"
+        )
+
+
+def _span_members(file: BinaryIO, name: str, start: int) -> Iterator[tarfile.TarInfo]:
+    """The files in a run of whole samples, which is cut out of a tar file at byte `start`."""
+    end = yield from _members(file, name, start)
+    size = file.seek(0, io.SEEK_END)
+    if end != size:
+        raise DamagedShardError(
+            f"{name}, byte {start + end}: the samples end here, expected them up to {start + size}"
+        )
+
+
+class _HeaderFile:
+    """What `tarfile` reads headers from. Long names lie behind them: a damaged length could ask for any memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self._read = file.seek, file.tell, file.read
+
+    def read(self, size: int) -> bytes:
+        if size > _LONGEST_HEADER:
+            raise tarfile.HeaderError(f"a name or its attributes claim {size:,} bytes")
+        return self._read(size)
+
+
+def _members(file: BinaryIO, name: str, start: int) -> Generator[tarfile.TarInfo, None, int]:
+    """The files of a tar file up to its end or the first block of zeros, which is at the byte that is returned.
+
+    `tarfile` itself would take most damaged headers for the end, so each is read here, and every error raised.
+
+    Args:
+        file: a seekable file.
+        name: for messages.
+        start: where its first byte lies in the shard, for messages.
+
+    Raises:
+        DamagedShardError: for a header that cannot be read, and a member that cannot be used, with its byte and name.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    try:
+        archive = tarfile.TarFile(fileobj=_HeaderFile(file))
+    except _BROKEN_HEADER as error:
+        raise DamagedShardError(f"{name}, byte {start}: not an uncompressed tar file ({error})") from error
+    offset = archive.offset = 0  # the archive has read the first header already
+    while offset < size:
+        file.seek(offset)
+        try:
+            member = tarfile.TarInfo.fromtarfile(archive)
+        except tarfile.EOFHeaderError:
+            return offset
+        except _BROKEN_HEADER as error:
+            raise DamagedShardError(f"{name}, byte {start + offset}: damaged tar header ({error})") from error
+        if not 0 <= member.size <= min(_LARGEST_MEMBER, size - member.offset_data):
+            raise DamagedShardError(
+                f"{name}, byte {start + offset}: {member.name!r} claims {member.size:,} bytes, but "
+                f"{min(_LARGEST_MEMBER, size - member.offset_data):,} are the most that it can have"
+            )
+        if member.type in _PLAIN_TYPES and not member.issparse():
             yield member
-            archive.members = []
-
-
-def _opened(file: BinaryIO, name: str) -> tarfile.TarFile:
-    try:
-        return tarfile.open(fileobj=file, mode="r:")
-    except tarfile.TarError as error:
-        raise ShardReadError(f"{name} is no uncompressed tar file: {error}") from error
-
-
-def _members_of(archive: tarfile.TarFile, name: str) -> Iterator[tarfile.TarInfo]:
-    try:
-        while (member := archive.next()) is not None:
-            if member.isfile():
-                yield member
-    except tarfile.TarError as error:
-        raise ShardReadError(f"{name}: {error}") from error
+        elif not member.isdir():
+            raise DamagedShardError(
+                f"{name}, byte {start + offset}: {member.name!r} is a link or a special file; pack plain files alone "
+                "(tar --dereference --hard-dereference)"
+            )
+        offset = archive.offset
+    return offset
 
 
 def _facts(members: Members, name: str) -> dict:

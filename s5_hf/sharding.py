@@ -14,7 +14,6 @@ import json
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,10 +27,12 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard, DatasetCardData
 from tqdm import tqdm
 
+from .atomic import atomic_file, remove_leftovers
 from .dataset_builders.parquet_shards import row_group_sizes
 from .dataset_builders.shard_files import split_of
 from .dataset_builders.storage import INDEX_FILE, Storage
 from .dataset_builders.tar_shards import find_spans
+from .folder_lock import folder_lock
 
 SHARD_BYTES = 500_000_000
 ROW_GROUP_BYTES = 16_000_000
@@ -85,6 +86,7 @@ def write_parquet_shards(
 
     Raises:
         FileExistsError: if the folder already holds the finished split.
+        BlockingIOError: if another run writes to the folder.
         ValueError: for sizes below 1, an empty dataset, missing features, or an interrupted job of other input.
     """
     if shard_bytes < 1 or row_group_bytes < 1:
@@ -94,11 +96,26 @@ def write_parquet_shards(
     if features is None:
         raise ValueError("an iterable of samples needs features=...")
     split = str(split or getattr(dataset, "split", None) or "train")
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    with folder_lock(folder):
+        remove_leftovers(folder)
+        remove_leftovers(folder / "data")
+        return _write_split(dataset, folder, split, features, shard_bytes, row_group_bytes, title or folder.name)
+
+
+def _write_split(
+    dataset: Dataset | IterableDataset | Iterable[dict],
+    folder: Path,
+    split: str,
+    features: Features,
+    shard_bytes: int,
+    row_group_bytes: int,
+    title: str,
+) -> list[Path]:
+    """As `write_parquet_shards`, in a folder that nobody else writes to."""
     index = _read_index(folder)
     if any(shard.split == split for shard in index):
         raise FileExistsError(f"{folder} already holds the split {split}; choose another folder")
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-
     progress_file = folder / f".{split}.progress.json"
     done = _read_progress(progress_file, folder)
     samples = _encoded_samples(dataset, features)
@@ -111,7 +128,7 @@ def write_parquet_shards(
             _write_atomically(progress_file, json.dumps([asdict(shard) for shard in done]))
     if not done:
         raise ValueError(f"the dataset holds no samples, nothing was written to {folder}")
-    _write_card(folder, [*index, *done], features, title or folder.name)
+    _write_card(folder, [*index, *done], features, title)
     _write_index(folder, [asdict(shard) for shard in [*index, *done]])
     progress_file.unlink()
     return [folder / shard.file for shard in done]
@@ -211,24 +228,22 @@ def _write_shard(
     bar: tqdm,
 ) -> WrittenShard:
     """Write `group` and the row groups that follow until the shard is full; a temporary name until it is complete."""
-    temporary = folder / f"{name}.part"
     schema = features.arrow_schema
     written, row_counts = 0, []
-    try:
+    with (
+        atomic_file(folder / name) as temporary,
         # Encoded images do not compress, and neither dictionaries nor statistics of them help a reader.
-        with pq.ParquetWriter(
+        pq.ParquetWriter(
             temporary, schema, compression="none", use_dictionary=False, write_statistics=False
-        ) as writer:
-            while group is not None:
-                rows, size = group
-                writer.write_table(pa.Table.from_pylist(rows, schema=schema), row_group_size=len(rows))
-                row_counts.append(len(rows))
-                written += size
-                bar.update(len(rows))
-                group = None if written >= shard_bytes else next(following, None)
-        temporary.replace(folder / name)
-    finally:
-        temporary.unlink(missing_ok=True)
+        ) as writer,
+    ):
+        while group is not None:
+            rows, size = group
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema), row_group_size=len(rows))
+            row_counts.append(len(rows))
+            written += size
+            bar.update(len(rows))
+            group = None if written >= shard_bytes else next(following, None)
     last_id = rows[-1].get("id")
     return WrittenShard(name, split, (folder / name).stat().st_size, row_counts, last_id)
 
@@ -297,10 +312,5 @@ def _write_card(folder: Path, shards: list[WrittenShard], features: Features, ti
 
 
 def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    try:
+    with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()

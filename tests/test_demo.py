@@ -1,5 +1,6 @@
 """The demonstration: every result is there, an interruption changes nothing, and the page shows every step."""
 
+import configparser
 import html
 import re
 import signal
@@ -18,11 +19,12 @@ import s5_hf.demo
 from s5_hf.cli import app
 from s5_hf.demo import DemoSettings, DemoStopped, run_demo
 from s5_hf.demo.chain import PARTS, chain
-from s5_hf.demo.commands import CommandStopped, run_command
+from s5_hf.demo.commands import CommandStopped, find_examples, run_command
 from s5_hf.demo.curves import line_chart, ticks
 from s5_hf.demo.folders import DemoFolders
 from s5_hf.demo.progress import Progress
 from s5_hf.demo.results import fine_tuning_rows
+from s5_hf.folder_lock import folder_lock
 from s5_hf.synthetic import SCENE_LABELS
 from s5_hf.training.run_folder import RunLog, read_log
 
@@ -177,6 +179,91 @@ def test_other_peoples_folders_are_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(NotADirectoryError):
         run_demo(tmp_path / "thesis.tex", SMALL)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("not JSON", "", "[]", "{}", '{"name": "demo"}', '{"settings": {}, "finished": {}}'),
+        *('{"settings": {"steps": 7}, "finished": {}, "files": ["demo.json"]}', "\udcff"),
+    ],
+)
+def test_folders_with_a_demo_json_of_others_are_left_alone(tmp_path, content):
+    for folder in DemoFolders(tmp_path).made():
+        if folder.suffix == "":
+            folder.mkdir()
+            (folder / "thesis.tex").write_text("years", encoding="utf-8")
+    (tmp_path / "demo.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
+    with pytest.raises(FileExistsError, match=r"demo\.json is not the record|did not make curated/thesis\.tex"):
+        run_demo(tmp_path, SMALL)
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
+
+
+def test_starting_anew_removes_only_what_the_demonstration_made(tmp_path):
+    folders = DemoFolders(tmp_path / "demo")
+    progress = Progress(folders, SMALL)
+    folders.data.mkdir()
+    (folders.data / "scene.png").touch()
+    progress.finish("data", 1.0)
+    (folders.data / "mine.png").touch()
+    with pytest.raises(
+        FileExistsError, match=r"steps is 7, was 3\), but the demonstration did not make data/mine\.png"
+    ):
+        Progress(folders, DemoSettings(**{**vars(SMALL), "steps": 7}))
+    assert (folders.data / "mine.png").exists() and (folders.data / "scene.png").exists()
+    (folders.data / "mine.png").unlink()
+    Progress(folders, DemoSettings(**{**vars(SMALL), "steps": 7}))
+    assert not folders.data.exists()
+
+
+def test_two_demonstrations_do_not_share_a_folder(tmp_path):
+    with folder_lock(tmp_path / "demo"), pytest.raises(BlockingIOError, match="demo is in use by another run"):
+        run_demo(tmp_path / "demo", SMALL)
+
+
+def test_scripts_of_the_current_folder_are_not_executed(tmp_path, monkeypatch):
+    (tmp_path / "examples").mkdir()
+    planted = "from pathlib import Path; Path('planted-ran').touch(); raise SystemExit('planted')"
+    for script in (Path(s5_hf.demo.__file__).parents[2] / "examples").glob("*.py"):
+        (tmp_path / "examples" / script.name).write_text(planted, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert find_examples().resolve() != (tmp_path / "examples").resolve()
+
+    class Enough(Exception):
+        pass
+
+    def stop(*arguments):
+        raise Enough
+
+    monkeypatch.setattr(Progress, "finish", stop)
+    with pytest.raises(Enough):
+        run_demo("demo", SMALL, lambda line: None)
+    assert not Path("planted-ran").exists()
+    assert list(Path("demo/data").iterdir())
+
+
+def test_an_installed_package_uses_its_own_examples_or_says_that_it_has_none(tmp_path):
+    package = tmp_path / "site-packages" / "s5_hf"
+    for folder in (package.parent / "examples", package):
+        folder.mkdir(parents=True)
+    (package.parent / "examples" / "make_synthetic_data.py").touch()  # of another package
+    with pytest.raises(FileNotFoundError, match="install s5_hf again, or run the demonstration in a clone"):
+        find_examples(package)
+    (package / "examples").mkdir()
+    (package / "examples" / "make_synthetic_data.py").touch()
+    assert find_examples(package) == package / "examples"
+
+
+def test_the_examples_are_installed():
+    """Building a wheel takes too long here; what it is built from is in one file."""
+    settings = configparser.ConfigParser()
+    settings.read(Path(__file__).parents[1] / "setup.cfg", encoding="utf-8")
+    assert "s5_hf.examples" in settings["options"]["packages"].split()
+    assert "s5_hf.examples = examples" in settings["options"]["package_dir"].splitlines()
+    for step in STEPS:
+        if step.words[0] == "python":
+            assert (find_examples() / Path(step.words[1]).name).is_file()
 
 
 @pytest.mark.parametrize("name", ["size", "labelled", "validation", "archive", "steps", "scene", "seed"])

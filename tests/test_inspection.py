@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 import tarfile
 from dataclasses import fields
 from pathlib import Path
@@ -53,6 +54,17 @@ def inspected(dataset, folder, **options):
 
 def kinds(report):
     return [problem.kind for problem in report.problems]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_the_contact_sheet_follows_no_planted_link(tmp_path):
+    data, output, precious = masks_folder(tmp_path / "data"), tmp_path / "sheet.png", tmp_path / "precious"
+    precious.write_text("kept", encoding="utf-8")
+    (tmp_path / ".sheet.png.partial").symlink_to(precious)
+    options = ["--data-dir", str(data), "--output", str(output), "--option", 'classes=["land", "water", "road"]']
+    assert CliRunner().invoke(app, ["inspect", "s5-image-mask", *options, "--workers", "1"]).exit_code == 0
+    assert precious.read_text(encoding="utf-8") == "kept"
+    assert Image.open(output).width > 100
 
 
 def test_counts_sizes_and_shares(tmp_path):

@@ -147,8 +147,10 @@ def push(
 
 def is_package_folder(source: Path) -> bool:
     """Whether a folder holds a configuration of this package."""
+    from ..hub.model_folder import read_json_object
+
     config = source / "config.json"
-    return config.is_file() and str(json.loads(config.read_text(encoding="utf-8")).get("model_type")).startswith("s5_")
+    return config.is_file() and str(read_json_object(config).get("model_type")).startswith("s5_")
 
 
 def contents(config: "PretrainedConfig") -> str:

@@ -168,9 +168,6 @@ def _claim_folder(output: Path, facts: dict[str, object]) -> None:
                 f"{output} holds another export: its {key} is {found.get(key)!r}, now it is {facts[key]!r}. "
                 "Choose another folder or remove this one"
             )
-        for leftover in output.rglob("*.part*"):
-            if leftover.suffix in (".part", ".partial"):
-                leftover.unlink()
         return
     if output.is_dir() and any(path.suffix != ".partial" for path in output.iterdir()):
         raise ValueError(f"{output} is not empty and holds no {FACTS_FILE}; choose another folder")

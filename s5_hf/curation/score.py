@@ -10,8 +10,9 @@ in bf16.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,8 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from tqdm.auto import tqdm
 
-from ..atomic import atomic_file
+from ..atomic import atomic_file, remove_leftovers
+from ..folder_lock import folder_lock
 from .patches import EDGES
 from .score_part import PartScorer
 from .score_table import DICTIONARY_COLUMNS, ROW_GROUP_ROWS, SETTINGS_FILE, ScoreFolder, part_name, score_schema
@@ -104,10 +106,25 @@ def score(
         ValueError: if the folder holds scores that were made with other settings, images or another model.
         CorruptImageError: for an image that cannot be read, unless `corrupt_images="skip"`.
         NonFiniteOutputError: for a patch for which the model gives NaN or infinity, unless `corrupt_images="skip"`.
+        BlockingIOError: if another run scores into the folder.
     """
     settings, accelerator, output = settings or ScoreSettings(), accelerator or Accelerator(), Path(output)
     metadata = _metadata(segmenter, images, settings)
-    _claim_folder(output, metadata, accelerator.is_main_process)
+    with _claimed_folder(output, metadata, accelerator):
+        _score_unfinished(segmenter, images, output, settings, metadata, accelerator)
+        accelerator.wait_for_everyone()
+        return ScoreFolder.open(output)
+
+
+def _score_unfinished(
+    segmenter: Segmenter,
+    images: ImageList,
+    output: Path,
+    settings: ScoreSettings,
+    metadata: dict[str, object],
+    accelerator: Accelerator,
+) -> None:
+    """Score the parts that are this process's turn."""
     processes = accelerator.num_processes
     parts = _unfinished_parts(output, metadata["num_parts"], accelerator)[accelerator.process_index :: processes]
     schema = score_schema(len(segmenter.labels), metadata["feature_size"], metadata)
@@ -124,8 +141,6 @@ def score(
         scorer = _part_scorer(segmenter, images, settings, pool)
         for part, (start, stop) in ranges.items():
             _write_part(output / part_name(part), schema, _with_progress(scorer.rows(start, stop), bar, start, stop))
-    accelerator.wait_for_everyone()
-    return ScoreFolder.open(output)
 
 
 def _part_scorer(
@@ -168,7 +183,24 @@ def _metadata(segmenter: Segmenter, images: ImageList, settings: ScoreSettings) 
     }
 
 
-def _claim_folder(output: Path, metadata: dict[str, object], is_main: bool) -> None:
+@contextmanager
+def _claimed_folder(output: Path, metadata: dict[str, object], accelerator: Accelerator) -> Iterator[None]:
+    """The folder for this run alone: the main process takes the lock, the others learn whether it has it."""
+    with ExitStack() as held:
+        refusal = None
+        if accelerator.is_main_process:
+            try:
+                held.enter_context(folder_lock(output))
+                _begin_folder(output, metadata)
+            except (OSError, ValueError) as error:
+                refusal = error
+        refusal = broadcast_object_list([refusal])[0]
+        if refusal is not None:
+            raise refusal
+        yield
+
+
+def _begin_folder(output: Path, metadata: dict[str, object]) -> None:
     """Write the settings, or see that the folder was begun with the same; clear what a killed run left behind."""
     file = output / SETTINGS_FILE
     if file.is_file():
@@ -180,11 +212,7 @@ def _claim_folder(output: Path, metadata: dict[str, object], is_main: bool) -> N
                 f"{output} holds scores made with other settings: {key} was {found.get(key)!r}, now it is "
                 f"{metadata[key]!r}. Choose another folder or remove this one"
             )
-    if not is_main:
-        return
-    output.mkdir(parents=True, exist_ok=True)
-    for leftover in output.glob(".*.partial"):
-        leftover.unlink()
+    remove_leftovers(output)
     if not file.is_file():
         with atomic_file(file) as temporary:
             temporary.write_text(json.dumps(metadata, indent=1), encoding="utf-8")

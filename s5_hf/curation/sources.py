@@ -13,6 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..dataset_builders.credentials import without_credentials
 from ..dataset_builders.errors import SampleError
 from ..dataset_builders.images import is_image
 from ..dataset_builders.samples import UnlabelledReader
@@ -53,8 +54,8 @@ class ImageSource:
             )
 
     def describe(self) -> dict[str, object]:
-        """What is not at its default, for metadata."""
-        return {key: value for key, value in asdict(self).items() if value not in (None, {})}
+        """What is not at its default, for metadata; URLs are without passwords and tokens."""
+        return without_credentials({key: value for key, value in asdict(self).items() if value not in (None, {})})
 
 
 class ImageList:

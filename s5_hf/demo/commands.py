@@ -12,6 +12,10 @@ import typer
 __all__ = ["CommandStopped", "find_examples", "run_command"]
 
 
+PACKAGE = Path(__file__).parents[1]
+FIRST_SCRIPT = "make_synthetic_data.py"
+
+
 class CommandStopped(Exception):
     """A signal stopped a command; what it had done is kept where the command keeps it.
 
@@ -24,19 +28,24 @@ class CommandStopped(Exception):
         self.status = status
 
 
-def find_examples() -> Path:
-    """The folder of the example scripts: in the current folder, else beside the package.
+def find_examples(package: Path = PACKAGE) -> Path:
+    """The folder of the package's own example scripts, wherever the command is run.
+
+    Args:
+        package: the folder of s5_hf. An installed one has the examples in it, that of a clone has them beside it.
 
     Raises:
-        FileNotFoundError: if the package was installed without its repository.
+        FileNotFoundError: if the package was installed without them.
     """
-    places = [Path("examples"), Path(__file__).parents[2] / "examples"]
-    for place in places:
-        if (place / "make_synthetic_data.py").is_file():
-            return place
+    inside, beside = package / "examples", package.parent / "examples"
+    if (inside / FIRST_SCRIPT).is_file():
+        return inside
+    # Beside an installed package there may be anybody's folder of this name.
+    if (package.parent / "setup.cfg").is_file() and (beside / FIRST_SCRIPT).is_file():
+        return beside
     raise FileNotFoundError(
-        f"the demonstration runs the example scripts of the repository, which are not in {places[0].absolute()}: "
-        "run it in a clone of the repository"
+        f"the demonstration runs the example scripts of s5_hf, but there are none in {inside}: install s5_hf again, "
+        "or run the demonstration in a clone of its repository"
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic import atomic_file
+from ..folder_lock import LOCK_FILE
 from ..version import __version__
 from .folders import DemoFolders
 from .settings import DemoSettings
@@ -22,8 +23,8 @@ class Progress:
         settings: its sizes.
 
     Raises:
-        FileExistsError: if the output folder holds something else than a demonstration.
-        NotADirectoryError: if it is a file.
+        FileExistsError: if the output folder holds something else than a demonstration, or would have to be cleared
+            and holds files that the demonstration did not make. Nothing is removed then.
 
     Attributes:
         changes: why the demonstration starts anew, in words; empty if it goes on or is new.
@@ -38,9 +39,9 @@ class Progress:
         if found and not self.changes:
             self.seconds = dict(found["finished"])
         elif found:
-            self._remove()
+            self._remove(set(found["files"]))
         folders.output.mkdir(parents=True, exist_ok=True)
-        self._write()
+        self.save()
 
     def is_finished(self, step: str) -> bool:
         """Whether a step was made."""
@@ -49,18 +50,13 @@ class Progress:
     def finish(self, step: str, seconds: float) -> None:
         """Note that a step was made."""
         self.seconds[step] = round(seconds, 2)
-        self._write()
+        self.save()
 
     def _read(self) -> dict[str, Any]:
         output, file = self._folders.output, self._folders.progress
-        if output.exists() and not output.is_dir():
-            raise NotADirectoryError(f"{output} is a file; the demonstration needs a folder")
         if file.is_file():
-            try:
-                return json.loads(file.read_text(encoding="utf-8"))
-            except json.JSONDecodeError:
-                return {"settings": {}, "finished": {}}
-        if output.exists() and any(output.iterdir()):
+            return read_record(file)
+        if output.exists() and any(path.name != LOCK_FILE for path in output.iterdir()):
             raise FileExistsError(f"{output} holds something else than a demonstration; remove it or choose another")
         return {}
 
@@ -71,14 +67,48 @@ class Progress:
         changed = [name for name, value in self._wanted.items() if former.get(name) != value]
         return ", ".join(f"{name} is {self._wanted[name]}, was {former.get(name)}" for name in changed)
 
-    def _remove(self) -> None:
+    def _remove(self, made: set[str]) -> None:
+        """Clear the folder of what the demonstration has made."""
+        others = sorted(self._files() - made)
+        if others:
+            raise FileExistsError(
+                f"{self._folders.output} would have to be cleared ({self.changes}), but the demonstration did not "
+                f"make {', '.join(others[:3])}{' and more' if len(others) > 3 else ''}; move that away, or choose "
+                "another folder"
+            )
         for path in self._folders.made():
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 Path(path).unlink(missing_ok=True)
 
-    def _write(self) -> None:
-        content = {"settings": self._wanted, "finished": self.seconds}
+    def _files(self) -> set[str]:
+        """Paths of all files and links in the output folder, relative to it."""
+        output = self._folders.output
+        found = (path for path in output.rglob("*") if path.is_symlink() or not path.is_dir())
+        return {path.relative_to(output).as_posix() for path in found if path.name != LOCK_FILE}
+
+    def save(self) -> None:
+        """Write the record: after each step, and when the demonstration is stopped inside one."""
+        files = sorted({*self._files(), self._folders.progress.name})
+        content = {"settings": self._wanted, "finished": self.seconds, "files": files}
         with atomic_file(self._folders.progress) as temporary:
             temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """The record of a demonstration.
+
+    Raises:
+        FileExistsError: if the file is something else.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        kinds = {name: type(content[name]) for name in ("settings", "finished", "files")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileExistsError(
+            f"{file} is not the record of a demonstration ({error!r}); remove it or choose another folder"
+        ) from error
+    if kinds != {"settings": dict, "finished": dict, "files": list}:
+        raise FileExistsError(f"{file} is not the record of a demonstration; remove it or choose another folder")
+    return content

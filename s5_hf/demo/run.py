@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ..folder_lock import folder_lock
 from .chain import chain
 from .commands import CommandStopped, find_examples, quiet_libraries, run_command
 from .folders import DemoFolders
@@ -39,11 +40,26 @@ def run_demo(output: str | Path, settings: DemoSettings | None = None, report: C
 
     Raises:
         DemoStopped: on Ctrl-C or SIGTERM.
-        FileExistsError: if the folder holds something else.
+        FileExistsError: if the folder holds something else. The demonstration removes only what it has made.
+        BlockingIOError: if another run has the folder.
         FileNotFoundError: if the example scripts are not there.
     """
     settings, folders, examples = settings or DemoSettings(), DemoFolders(Path(output)), find_examples()
-    progress = Progress(folders, settings)
+    if folders.output.exists() and not folders.output.is_dir():
+        raise NotADirectoryError(f"{folders.output} is a file; the demonstration needs a folder")
+    with folder_lock(folders.output):
+        progress = Progress(folders, settings)
+        try:
+            run_chain(settings, folders, progress, examples, report)
+        finally:
+            progress.save()
+    return folders.report
+
+
+def run_chain(
+    settings: DemoSettings, folders: DemoFolders, progress: Progress, examples: Path, report: Callable[[str], None]
+) -> None:
+    """Run the steps that are not finished, and draw the report."""
     if progress.changes:
         report(f"starting anew: {progress.changes}")
     quiet_libraries()
@@ -68,4 +84,3 @@ def run_demo(output: str | Path, settings: DemoSettings | None = None, report: C
     except KeyboardInterrupt:
         raise DemoStopped(130) from None
     report(f"{len(steps)} steps in {sum(progress.seconds.values()):.0f} s; open {folders.report}")
-    return folders.report

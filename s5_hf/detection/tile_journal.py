@@ -43,7 +43,9 @@ class TileJournal:
         """
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8", newline="\n")
+            self.path.unlink(missing_ok=True)
+            # Exclusively: a link that somebody has put there would be written through.
+            self._file = self.path.open("x", encoding="utf-8", newline="\n")
             self._file.write(self._intact)
         plain = {index: {name: values.tolist() for name, values in found.items()} for index, found in tiles.items()}
         self._file.write(json.dumps({"done": done, "tiles": plain}) + "\n")

@@ -1,6 +1,5 @@
 """A segmenter to one file: merged, traced, written, read back, compared, and only then given its name."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoImageProcessor
 
+from ..atomic import temporary_folder
 from ..hub.model_check import load_checked, require_finite_weights
 from ..hub.model_folder import require_model_folder
 from ..inference.normalization import processor_normalization
@@ -90,12 +90,11 @@ def export_model(
     metadata = ExportMetadata.of(dense, mean, std)
     graph = SizeFreeGraph(dense)
 
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", suffix=".partial", dir=output.parent) as folder:
-        written = Path(folder) / output.name
+    with temporary_folder(output) as folder:
+        written = folder / output.name
         _WRITERS[file_format](graph, metadata, written)
         differences = compare(dense, _READERS[file_format](written), file_format)
-        parts = sorted(Path(folder).iterdir(), key=lambda part: part == written)  # the file that names the others last
+        parts = sorted(folder.iterdir(), key=lambda part: part == written)  # the file that names the others last
         size = sum(part.stat().st_size for part in parts)
         for part in parts:
             part.replace(output.parent / part.name)

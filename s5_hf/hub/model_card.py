@@ -1,5 +1,6 @@
 """The model card (README.md) of a pushed model."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -75,12 +76,12 @@ def model_card(config: PretrainedConfig, repository: str, license_name: str | No
     )
     sections = [
         f"---\n{data.to_yaml()}\n---\n",
-        f"# {repository.split('/')[-1]}\n",
+        f"# {escaped(repository.split('/')[-1])}\n",
         description(config),
         *([classes_section(config)] if hasattr(config, "tasks") else []),
         *([metrics_section(metrics)] if metrics else []),
         f"## Usage\n\n{usage(config, repository)}",
-        f"## Licence\n\n{license_name or 'Not stated by the owner of this repository.'}\n",
+        f"## Licence\n\n{escaped(license_name or 'Not stated by the owner of this repository.')}\n",
     ]
     return ModelCard("\n".join(sections))
 
@@ -100,7 +101,8 @@ def classes_section(config: S5SegmentationConfig | S5DetectionConfig) -> str:
     rows = []
     for task, labels in config.tasks.items():
         ignored = f" {config.ignore_index_of(task)} |" if ignores else ""
-        rows.append(f"| {task} | {', '.join(f'{index} {label}' for index, label in enumerate(labels))} |{ignored}")
+        classes = ", ".join(f"{index} {escaped(label)}" for index, label in enumerate(labels))
+        rows.append(f"| {escaped(task)} | {classes} |{ignored}")
     title = ["| task | classes |" + (" ignored label |" if ignores else ""), "|---|---|" + ("---|" if ignores else "")]
     return "\n".join(["## Classes\n", *title, *rows, ""])
 
@@ -108,7 +110,9 @@ def classes_section(config: S5SegmentationConfig | S5DetectionConfig) -> str:
 def metrics_section(metrics: Metrics) -> str:
     """The metrics as a table, one row each."""
     rows = [
-        f"| {task} | {metric} | {value:g} |" for task, values in metrics.items() for metric, value in values.items()
+        f"| {escaped(task)} | {escaped(metric)} | {value:g} |"
+        for task, values in metrics.items()
+        for metric, value in values.items()
     ]
     return "\n".join(["## Metrics\n", "| task | metric | value |", "|---|---|---|", *rows, ""])
 
@@ -123,13 +127,14 @@ def usage(config: PretrainedConfig, repository: str) -> str:
 def detection_usage(config: S5DetectionConfig, repository: str) -> str:
     """A snippet from an image file to oriented boxes."""
     tasks = list(config.tasks)
-    task = f', task="{tasks[-1]}"' if len(tasks) > 1 else ""
+    task = f", task={literal(tasks[-1])}" if len(tasks) > 1 else ""
+    repository = literal(repository)
     return f"""```python
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
-processor = AutoImageProcessor.from_pretrained("{repository}", trust_remote_code=True)
-model = AutoModelForObjectDetection.from_pretrained("{repository}", trust_remote_code=True).eval()
+processor = AutoImageProcessor.from_pretrained({repository}, trust_remote_code=True)
+model = AutoModelForObjectDetection.from_pretrained({repository}, trust_remote_code=True).eval()
 
 image = Image.open("image.png")
 outputs = model(**processor(image, return_tensors="pt"){task})
@@ -142,13 +147,14 @@ objects = processor.post_process_oriented_object_detection(outputs, threshold=0.
 def segmentation_usage(config: S5SegmentationConfig, repository: str) -> str:
     """A snippet from an image file to a class map."""
     tasks = list(config.tasks)
-    task = f', task="{tasks[-1]}"' if len(tasks) > 1 else ""
+    task = f", task={literal(tasks[-1])}" if len(tasks) > 1 else ""
+    repository = literal(repository)
     return f"""```python
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
-processor = AutoImageProcessor.from_pretrained("{repository}", trust_remote_code=True)
-model = AutoModelForSemanticSegmentation.from_pretrained("{repository}", trust_remote_code=True).eval()
+processor = AutoImageProcessor.from_pretrained({repository}, trust_remote_code=True)
+model = AutoModelForSemanticSegmentation.from_pretrained({repository}, trust_remote_code=True).eval()
 
 image = Image.open("image.png")
 outputs = model(**processor(image, return_tensors="pt"){task})
@@ -159,14 +165,26 @@ class_map = processor.post_process_semantic_segmentation(outputs)[0]  # (height,
 
 def encoder_usage(repository: str) -> str:
     """A snippet from an image file to feature maps."""
+    repository = literal(repository)
     return f"""```python
 from PIL import Image
 from transformers import AutoBackbone, AutoImageProcessor
 
-processor = AutoImageProcessor.from_pretrained("{repository}", trust_remote_code=True)
-encoder = AutoBackbone.from_pretrained("{repository}", trust_remote_code=True).eval()
+processor = AutoImageProcessor.from_pretrained({repository}, trust_remote_code=True)
+encoder = AutoBackbone.from_pretrained({repository}, trust_remote_code=True).eval()
 
 image = Image.open("image.png")
 feature_maps = encoder(**processor(image, return_tensors="pt")).feature_maps  # strides 4, 8, 16, 32
 ```
 """
+
+
+def escaped(text: str) -> str:
+    """Text that shows as it is in a line of Markdown, also in a table: no markup, no HTML, no line breaks."""
+    return re.sub(r"[^\w\s.,;()/-]|_", lambda match: f"&#{ord(match[0])};", " ".join(str(text).split()))
+
+
+def literal(text: str) -> str:
+    """A Python string for a snippet, in ASCII and without backticks, which could end the snippet."""
+    content = text.encode("unicode_escape").decode("ascii").replace('"', '\\"').replace("`", "\\x60")
+    return f'"{content}"'

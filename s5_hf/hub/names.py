@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 
 import torch
-from transformers import PretrainedConfig
+from transformers import PretrainedConfig, PreTrainedModel
 
 from ..modeling import (
     S5DetectionConfig,
@@ -27,8 +27,8 @@ from ..official_tasks import (
 OFFICIAL_REPOSITORY = "lianglyu/S5"
 NAME_PREFIX = "s5-vit-"
 
-# What the official release holds, by size. The authors have named the repository, not yet the files inside: these
-# are the names in their code, and this is the place to correct them.
+# What the official release holds, by size. The authors have named the repository, not the files inside: these are the
+# names in their code. Where the repository has none of this name, its list of files is searched by size.
 OFFICIAL_FILES = {
     "": {"b": "vit_b_s4p.pth", "l": "vit_l_s4p.pth", "h": "vit_h_s4p.pth"},
     "-upernet": {"b": "vit_b_s4p_upernet.pth", "l": "vit_l_s4p_upernet.pth", "h": "vit_h_s4p_upernet.pth"},
@@ -39,6 +39,9 @@ OFFICIAL_FILES = {
 
 # 256 in every official model; the small sizes are narrower than that or hardly wider, so a quarter of their width.
 SMALL_EXPERT_CHANNELS = {"ti": 48, "s": 96}
+
+# Encoders that others have converted to safetensors: names -> the repository that holds them, in folders of its own.
+CONVERTED_ENCODERS = dict.fromkeys(("s5-vit-b", "s5-vit-l"), "BiliSakura/S5-transformers")
 
 # Name -> "owner/repository" with a folder of this package. None is published yet.
 HUB_REPOSITORIES: dict[str, str] = {}
@@ -54,14 +57,16 @@ class KnownModel:
     Args:
         name: such as `s5-vit-b-upernet`.
         config: the configuration; to be copied, not changed.
-        official_file: the checkpoint in the official release, None where there is none.
+        official_file: the checkpoint in the official release as its code calls it, None where there is none.
         repository: a Hub repository with a folder of this package, None where there is none.
+        converted_repository: a Hub repository with safetensors of the official encoder that others have made.
     """
 
     name: str
     config: PretrainedConfig
     official_file: str | None = None
     repository: str | None = None
+    converted_repository: str | None = None
 
 
 def config_of(size: str, kind: str) -> PretrainedConfig:
@@ -90,6 +95,7 @@ KNOWN_MODELS: dict[str, KnownModel] = {
         config=config_of(size, kind),
         official_file=OFFICIAL_FILES[kind].get(size),
         repository=HUB_REPOSITORIES.get(f"{NAME_PREFIX}{size}{kind}"),
+        converted_repository=CONVERTED_ENCODERS.get(f"{NAME_PREFIX}{size}{kind}"),
     )
     for size in VIT_SIZES
     for kind in OFFICIAL_FILES
@@ -132,8 +138,18 @@ def vit_config_of(config: PretrainedConfig) -> PretrainedConfig:
 
 def count_parameters(config: PretrainedConfig) -> int:
     """Number of parameters of the model of this configuration, without allocating them."""
+    return sum(parameter.numel() for parameter in model_without_memory(config).parameters())
+
+
+def count_bytes(config: PretrainedConfig) -> int:
+    """Bytes of all tensors of the model of this configuration, statistics of normalisations included."""
+    tensors = model_without_memory(config).state_dict().values()
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def model_without_memory(config: PretrainedConfig) -> PreTrainedModel:
+    """A model of this configuration on the meta device."""
     classes = {S5SegmentationConfig: S5ForSemanticSegmentation, S5DetectionConfig: S5ForOrientedObjectDetection}
     model_class = classes.get(type(config), S5ViTBackbone)
     with torch.device("meta"):
-        model = model_class(config)
-    return sum(parameter.numel() for parameter in model.parameters())
+        return model_class(config)

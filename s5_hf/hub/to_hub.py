@@ -13,6 +13,7 @@ from transformers.dynamic_module_utils import get_relative_import_files
 from ..modeling import S5ImageProcessor, configuration_s5
 from .download import DOWNLOAD_ERRORS, LIBRARY, reason
 from .model_card import Metrics, check_metrics, model_card
+from .model_folder import read_json_object, require_model_folder
 from .names import KNOWN_MODELS
 from .store import is_model_folder, stored
 
@@ -94,6 +95,7 @@ def stage_for_hub(
     `from_pretrained(stage, trust_remote_code=True)` works without s5_hf. Arguments and errors as in `push`.
     """
     folder = model_folder(folder)
+    require_model_folder(folder)
     config = AutoConfig.from_pretrained(folder)
     if config.model_type not in AUTO_CLASSES:
         raise ValueError(f"{folder} holds a {config.model_type!r} model, expected one of {', '.join(AUTO_CLASSES)}")
@@ -102,9 +104,9 @@ def stage_for_hub(
     for weights in folder.glob("*.safetensors*"):
         shutil.copyfile(weights, stage / weights.name)
     auto_map = entries(AUTO_CLASSES[config.model_type])
-    write_json(stage / "config.json", {**read_json(folder / "config.json"), "auto_map": auto_map})
+    write_json(stage / "config.json", {**read_json_object(folder / "config.json"), "auto_map": auto_map})
     processor = folder / "preprocessor_config.json"
-    settings = read_json(processor) if processor.is_file() else S5ImageProcessor().to_dict()
+    settings = read_json_object(processor) if processor.is_file() else S5ImageProcessor().to_dict()
     write_json(stage / processor.name, {**settings, "auto_map": entries(PROCESSOR_CLASSES)})
     copy_code(CODE_FILES[config.model_type], stage)
     model_card(config, repository, license_name, checked).save(stage / "README.md")
@@ -138,11 +140,6 @@ def copy_code(modules: Sequence[str], stage: Path) -> None:
         shutil.copyfile(file, stage / file.name)
     imports = [f"from .{file.stem} import *  # noqa: F403\n" for file in sorted(files)]
     (stage / f"{ENTRY}.py").write_text(ENTRY_HEADER + "".join(imports), encoding="utf-8")
-
-
-def read_json(path: Path) -> dict:
-    """The object in a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_json(path: Path, content: dict) -> None:

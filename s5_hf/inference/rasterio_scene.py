@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..dataset_builders.credentials import without_credentials
 from ..preparation.crops import window_starts
 from ..preparation.rasters import Scaling
 from .scene_source import default_bands, is_remote, require_bands
@@ -60,7 +61,7 @@ def open_with_rasterio(
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
                 dataset = rasterio.open(source)
         except rasterio.errors.RasterioIOError as error:
-            raise OSError(f"{source} cannot be read as an image: {error}") from error
+            raise OSError(without_credentials(f"{source} cannot be read as an image: {error}")) from None
         with dataset:
             row_of_tiles = dataset.block_shapes[0][0] * dataset.width * sum(_bytes(kind) for kind in dataset.dtypes)
             with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE + row_of_tiles):
@@ -79,7 +80,7 @@ class RasterioScene:
         scaling: Scaling,
         nodata: float | None,
     ) -> None:
-        self.name = str(source)
+        self.name = without_credentials(str(source))
         self.width, self.height = dataset.width, dataset.height
         self.crs = dataset.crs
         self.transform = None if dataset.crs is None and dataset.transform.is_identity else dataset.transform
@@ -204,9 +205,8 @@ class RasterioScene:
         try:
             return read()
         except rasterio.errors.RasterioIOError as error:
-            raise OSError(
-                f"{self.name} cannot be read; is it cut off or damaged? {error.__cause__ or error}"
-            ) from error
+            problem = f"{self.name} cannot be read; is it cut off or damaged? {error.__cause__ or error}"
+            raise OSError(without_credentials(problem)) from None
 
 
 def describe_bands(dataset: DatasetReader) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import struct
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import numpy as np
+
+from ..atomic import atomic_file, temporary_folder
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -65,13 +66,12 @@ def vector_file(
         OSError: the file cannot be written.
     """
     require_vector_file(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # A folder, because GDAL wants the right suffix and writes a journal next to the file.
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=path.parent) as folder:
-        written = Path(folder) / path.name
+    with atomic_file(path) as finished, temporary_folder(finished) as folder:
+        written = folder / path.name
         with _OPENERS[path.suffix.lower()](written, crs, has_transform, layer, fields) as writer:
             yield writer
-        written.replace(path)
+        written.replace(finished)
 
 
 def require_vector_file(path: Path) -> None:

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from s5_hf.atomic import atomic_file
+
 __all__ = ["MANIFEST_NAME", "CutTile", "Manifest", "RawTile"]
 
 MANIFEST_NAME = "preparation.jsonl"
@@ -92,9 +94,8 @@ class Manifest:
         if not lines:
             self._path.unlink()
             return
-        temporary = self._path.with_suffix(".partial")
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        temporary.replace(self._path)
+        with atomic_file(self._path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def _check_settings(self, earlier: dict[str, Any]) -> None:
         differing = [

@@ -1,8 +1,6 @@
 """Cut many tiles in parallel, each once: a tile's files appear when they are complete, and a stopped run goes on."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -13,13 +11,14 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from s5_hf.atomic import remove_leftovers, temporary_folder
+from s5_hf.folder_lock import LOCK_FILE, folder_lock
 from s5_hf.processes import worker_pool
 
 from .manifest import MANIFEST_NAME, CutTile, Manifest, RawTile
 
 __all__ = ["FoundTiles", "Recipe", "TileFailure", "cut_tiles"]
 
-_PARTIAL_FOLDER = ".partial"
 # Tiles handed to the pool ahead of time, per worker: keeps workers busy and a million tiles out of memory.
 _TILES_AHEAD = 2
 
@@ -87,10 +86,18 @@ def cut_tiles(
     Raises:
         ValueError: `out` holds a preparation with other settings.
         RuntimeError: a worker process died, for want of memory as a rule.
+        BlockingIOError: another run prepares the same folder.
     """
-    manifest = Manifest(out, recipe.settings())
-    out.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(out / _PARTIAL_FOLDER, ignore_errors=True)
+    with folder_lock(out):
+        manifest = Manifest(out, recipe.settings())
+        remove_leftovers(out)
+        with temporary_folder(out / "crops") as partial:
+            return _cut_unfinished(recipe, tiles, out, partial, workers, manifest)
+
+
+def _cut_unfinished(
+    recipe: Recipe, tiles: Sequence[RawTile], out: Path, partial: Path, workers: int, manifest: Manifest
+) -> tuple[dict[RawTile, CutTile], list[TileFailure], int]:
     present = _files_below(out)
     finished = {tile: cut for tile in tiles if (cut := manifest.finished(tile, present)) is not None}
     skipped = len(finished)
@@ -100,17 +107,14 @@ def cut_tiles(
             (out / file).unlink(missing_ok=True)
 
     failures: list[TileFailure] = []
-    try:
-        with tqdm(total=len(tiles), initial=skipped, unit="tile", desc="preparing") as progress:
-            for outcome in _outcomes(recipe, waiting, out, workers):
-                if outcome.cut is None:
-                    failures.append(TileFailure(outcome.tile, outcome.message))
-                else:
-                    manifest.add(outcome.tile, outcome.sources, outcome.cut)
-                    finished[outcome.tile] = outcome.cut
-                progress.update()
-    finally:
-        shutil.rmtree(out / _PARTIAL_FOLDER, ignore_errors=True)
+    with tqdm(total=len(tiles), initial=skipped, unit="tile", desc="preparing") as progress:
+        for outcome in _outcomes(recipe, waiting, out, partial, workers):
+            if outcome.cut is None:
+                failures.append(TileFailure(outcome.tile, outcome.message))
+            else:
+                manifest.add(outcome.tile, outcome.sources, outcome.cut)
+                finished[outcome.tile] = outcome.cut
+            progress.update()
     return finished, failures, skipped
 
 
@@ -119,23 +123,25 @@ def _files_below(out: Path) -> frozenset[str]:
     found = []
     for folder, _, names in os.walk(out):
         relative = Path(folder).relative_to(out)
-        found.extend((relative / name).as_posix() for name in names if name != MANIFEST_NAME)
+        found.extend((relative / name).as_posix() for name in names if name not in (MANIFEST_NAME, LOCK_FILE))
     return frozenset(found)
 
 
-def _outcomes(recipe: Recipe, tiles: list[RawTile], out: Path, workers: int) -> Iterator[_Outcome]:
+def _outcomes(recipe: Recipe, tiles: list[RawTile], out: Path, partial: Path, workers: int) -> Iterator[_Outcome]:
     workers = min(workers, len(tiles))
     if workers <= 1:
         for tile in tiles:
-            yield _cut_tile(recipe, tile, out)
+            yield _cut_tile(recipe, tile, out, partial)
         return
     with worker_pool(workers) as pool:
         coming = iter(tiles)
-        running = {pool.submit(_cut_tile, recipe, tile, out) for tile in islice(coming, workers * _TILES_AHEAD)}
+        running = {
+            pool.submit(_cut_tile, recipe, tile, out, partial) for tile in islice(coming, workers * _TILES_AHEAD)
+        }
         try:
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(_cut_tile, recipe, tile, out) for tile in islice(coming, len(done))}
+                running |= {pool.submit(_cut_tile, recipe, tile, out, partial) for tile in islice(coming, len(done))}
                 yield from (_result(future) for future in done)
         except KeyboardInterrupt:
             yield from _finish_running(running)
@@ -159,19 +165,16 @@ def _finish_running(running: set[Future[_Outcome]]) -> Iterator[_Outcome]:
     yield from (_result(future) for future in started)
 
 
-def _cut_tile(recipe: Recipe, tile: RawTile, out: Path) -> _Outcome:
+def _cut_tile(recipe: Recipe, tile: RawTile, out: Path, partial: Path) -> _Outcome:
     """Cut one tile into a folder of its own, then move its files into place. Runs in a worker process."""
     sources = tile.sources()
-    (out / _PARTIAL_FOLDER).mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=out / _PARTIAL_FOLDER))
     try:
-        cut = recipe.cut(tile, folder)
-        for file in cut.files:
-            target = out / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).replace(target)
+        with temporary_folder(partial / "tile") as folder:
+            cut = recipe.cut(tile, folder)
+            for file in cut.files:
+                target = out / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                (folder / file).replace(target)
     except (OSError, ValueError, ImportError) as error:
         return _Outcome(tile, sources, None, str(error))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return _Outcome(tile, sources, cut)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NoReturn
 import yaml
 from transformers import HfArgumentParser
 
+from ..dataset_builders.credentials import without_credentials
 from ..yaml_files import read_yaml
 
 
@@ -35,9 +36,11 @@ class SectionedRecipe:
     FREE_TO_CHANGE: ClassVar[frozenset[str]] = frozenset()
 
     def to_dict(self) -> dict[str, Any]:
-        """All keys, flat, as a YAML file holds them."""
+        """All keys, flat, as a YAML file holds them; URLs are without passwords and tokens, as this is for records."""
         sections = [getattr(self, section.name) for section in dataclasses.fields(self)]
-        return {key: value for section in sections for key, value in dataclasses.asdict(section).items()}
+        return without_credentials(
+            {key: value for section in sections for key, value in dataclasses.asdict(section).items()}
+        )
 
     def to_yaml(self) -> str:
         """The file that gives this recipe."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ..atomic import atomic_file
+from ..dataset_builders.credentials import without_credentials
 from ..version import __version__
 from .recipe import Recipe
 
@@ -26,7 +27,7 @@ def describe_environment() -> dict[str, Any]:
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
-        "command": sys.argv,
+        "command": without_credentials(sys.argv),
         "git_commit": git_commit(),
     }
 

@@ -21,6 +21,7 @@ from s5_hf.curation.score_table import ScoreFolder
 from s5_hf.curation.segmenter import Prediction, Segmenter
 from s5_hf.curation.sources import ImageSource, open_images
 from s5_hf.dataset_builders.errors import CorruptImageError
+from s5_hf.folder_lock import folder_lock
 from s5_hf.inference.image_probabilities import NonFiniteOutputError
 from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from tests.shifted_weights import VARIABLE as SHIFT_WEIGHTS
@@ -174,6 +175,18 @@ def test_killed_and_run_again_equals_uninterrupted(arguments, uninterrupted, tmp
     assert process.returncode == -signal.SIGKILL
     run(*command)
     assert contents(output) == uninterrupted
+
+
+def test_a_second_run_on_the_same_folder_is_refused_by_name(segmenter, images, tmp_path):
+    output = tmp_path / "scores"
+    with folder_lock(output):
+        in_work = output / ".part-000000.parquet.0123456789abcdef.partial"
+        in_work.write_bytes(b"of the first run")
+        with pytest.raises(BlockingIOError, match="scores is in use by another run"):
+            score(segmenter, images, output, SETTINGS)
+        assert in_work.read_bytes() == b"of the first run"
+    score(segmenter, images, output, SETTINGS)  # the first was killed
+    assert [path.name for path in output.iterdir() if path.name.startswith(".")] == []
 
 
 class SpoiledSegmenter(Segmenter):

@@ -110,7 +110,7 @@ def test_index_describes_tar_shards(tar_shards):
 @pytest.mark.parametrize("content", [b"no tar", b""])
 def test_broken_tar_is_named(content, tmp_path):
     (tmp_path / "a.tar").write_bytes(content)
-    with pytest.raises(ShardReadError, match=r"a.tar is no uncompressed tar file"):
+    with pytest.raises(ShardReadError, match=r"a.tar, byte 0: not an uncompressed tar file"):
         load(tmp_path)
 
 
@@ -151,7 +151,7 @@ def test_parquet_with_other_columns(tmp_path):
     with pytest.raises(ShardReadError, match=r"x.parquet has no image column of {bytes, path}, only picture \(struct"):
         load(tmp_path)
     (tmp_path / "x.parquet").write_bytes(b"PAR1 and nothing else")
-    with pytest.raises(ShardReadError, match=r"x.parquet is no Parquet file"):
+    with pytest.raises(ShardReadError, match=r"x.parquet is damaged or not a Parquet file"):
         load(tmp_path)
 
 

@@ -10,7 +10,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -25,6 +25,7 @@ class LoopbackHub:
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     damaged: dict[str, bytes] = field(default_factory=dict)  # file name -> what is sent instead
     broken_off: dict[str, list[int]] = field(default_factory=dict)  # file name -> bytes sent, one entry per transfer
+    trickling: dict[str, float] = field(default_factory=dict)  # file name -> seconds between single bytes
     token: str | None = None  # what uploads need
     private: dict[str, bool] = field(default_factory=dict)
     uploads: dict[str, bytes] = field(default_factory=dict)  # by SHA-256
@@ -144,7 +145,13 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         breaks = self.hub.broken_off.get(name)
-        if breaks:
+        if name in self.hub.trickling:
+            with suppress(OSError):  # the client has had enough
+                for place in range(start, len(sent)):
+                    self.wfile.write(sent[place : place + 1])
+                    threading.Event().wait(self.hub.trickling[name])  # tests put time.sleep out of action
+            self.close_connection = True
+        elif breaks:
             self.wfile.write(sent[start : start + breaks.pop(0)])
             self.close_connection = True
         else:

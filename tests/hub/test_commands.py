@@ -238,7 +238,7 @@ def test_pull_and_push(
 
 def test_pull_of_what_is_not_there(run, loopback_hub: LoopbackHub, own_folders: Path):
     code, _, errors = run("pull", "s5-vit-micro")
-    assert code == 1 and "lianglyu/S5 (vit_m_s4p.pth): 404" in errors and "Traceback" not in errors
+    assert code == 1 and "the official release lianglyu/S5: 404" in errors and "Traceback" not in errors
     code, _, errors = run("pull", "s5-vit-x")
     assert code == 1 and len(messages(errors)) == 1 and "there is no model 's5-vit-x'" in errors
     assert store_entries(own_folders) == []

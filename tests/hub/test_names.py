@@ -165,9 +165,10 @@ def test_the_error_says_what_was_tried_and_what_helps(no_network: list[object], 
         str(own_folders / "work" / "s5-vit-l"),
         str(own_folders / "store" / "s5-vit-l"),
         "S5_HF_REPO_S5_VIT_L is not set",
-        "lianglyu/S5 (vit_l_s4p.pth)",
+        "the official release lianglyu/S5: it is not in the Hub cache",
+        "encoders converted by others BiliSakura/S5-transformers",
         "no network in this test",
-        "s5-hf pull s5-vit-l ",
+        "`s5-hf pull s5-vit-l` downloads",
         "s5-hf convert vit_l_s4p.pth --store",
     ):
         assert part in message

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from huggingface_hub import constants, file_download
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForSemanticSegmentation
 
 from s5_hf.conversion import convert_checkpoint
+from s5_hf.dataset_builders import pace
 from s5_hf.hub import KNOWN_MODELS, pull, stored
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTConfig
 
@@ -142,9 +144,7 @@ def test_a_repository_that_fails_is_named_and_the_release_is_next(
     loopback_hub: LoopbackHub, official_encoder: bytes, monkeypatch: pytest.MonkeyPatch, own_folders: Path
 ):
     monkeypatch.setenv("S5_HF_REPO_S5_VIT_MICRO", "someone/missing")
-    with pytest.raises(
-        OSError, match=r"(?s)the Hub repository someone/missing: 404.*lianglyu/S5 \(vit_m_s4p\.pth\): 404"
-    ):
+    with pytest.raises(OSError, match=r"(?s)the Hub repository someone/missing: 404.*lianglyu/S5: 404"):
         AutoModel.from_pretrained(ENCODER)
     loopback_hub.repositories[RELEASE] = {ENCODER_FILE: official_encoder}
     assert AutoModel.from_pretrained(ENCODER).config.hidden_size == 32
@@ -164,9 +164,14 @@ def test_a_repository_without_a_model_is_refused(
 
 
 def test_a_release_without_the_file_lists_its_files(loopback_hub: LoopbackHub, own_folders: Path):
-    loopback_hub.repositories[RELEASE] = {"README.md": b"", "vit_base.pth": b"x"}
-    with pytest.raises(OSError, match=r"lianglyu/S5 has no vit_m_s4p\.pth; its files: README\.md, vit_base\.pth"):
+    loopback_hub.repositories[RELEASE] = {"README.md": b"", "weights/vit_base.pth": bytes(5_000_000)}
+    with pytest.raises(
+        OSError,
+        match=r"lianglyu/S5 has no vit_m_s4p\.pth and no checkpoint of its size \(0\.4 MB\); its checkpoints: "
+        r"weights/vit_base\.pth \(5\.0 MB\)",
+    ):
         pull(ENCODER)
+    assert not any("resolve" in request for request in loopback_hub.requests)
     assert store_entries(own_folders) == []
 
 
@@ -253,3 +258,18 @@ def test_an_official_file_of_another_size_is_refused(
     with pytest.raises(OSError, match=r"this model is not s5-vit-b: hidden_size is 32 instead of 768; num_hidden"):
         AutoModel.from_pretrained("s5-vit-b")
     assert store_entries(own_folders) == []
+
+
+def test_a_trickling_hub_is_given_up(
+    loopback_hub: LoopbackHub, official_encoder: bytes, own_folders: Path, monkeypatch: pytest.MonkeyPatch
+):
+    loopback_hub.repositories[RELEASE] = {ENCODER_FILE: official_encoder}
+    loopback_hub.trickling[ENCODER_FILE] = 0.01
+    monkeypatch.setattr(pace, "STALL_SECONDS", 0.3)
+    begin = time.monotonic()
+    with pytest.raises(OSError, match=r"vit_m_s4p\.pth\): the transfer has stalled"):
+        pull(ENCODER)
+    assert time.monotonic() - begin < 20
+    assert store_entries(own_folders) == []
+    loopback_hub.trickling.clear()
+    assert pull(ENCODER).is_dir()

@@ -49,7 +49,8 @@ def test_a_server_that_trickles_bytes_is_given_up(tmp_path, write_geotiff, monke
     """One byte every 50 milliseconds would take hours; with the limits at a second, it takes seconds to say so."""
     write_geotiff("scene.tif", np.random.default_rng(0).integers(0, 256, (3, 200, 200), dtype=np.uint8))
     monkeypatch.setenv("GDAL_HTTP_LOW_SPEED_TIME", "1")
-    trickling = FileServer(tmp_path, seconds_per_byte=0.05)
+    trickling = FileServer(tmp_path)
+    trickling.trickles["scene.tif"] = 0.05
     start = time.monotonic()
     try:
         with pytest.raises(OSError, match=r"scene.tif cannot be read"), open_scene(f"{trickling.url}/scene.tif"):

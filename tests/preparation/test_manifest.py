@@ -1,6 +1,7 @@
 """The record of finished tiles: what is skipped, what is cut again, what is refused."""
 
 import os
+import sys
 
 import pytest
 
@@ -65,6 +66,19 @@ def test_a_half_written_line_is_no_finished_tile(tmp_path, tile, kept_bytes):
     assert manifest.finished(other, PRESENT) is None
     manifest.add(other, other.sources(), CUT)
     assert reopened(tmp_path).finished(other, PRESENT) == CUT
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_mending_the_manifest_follows_no_planted_link(tmp_path, tile):
+    precious = tmp_path / "precious"
+    precious.write_text("kept", encoding="utf-8")
+    reopened(tmp_path).add(tile, tile.sources(), CUT)
+    path = tmp_path / MANIFEST_NAME
+    path.with_suffix(".partial").symlink_to(precious)
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"tile": "half')
+    assert reopened(tmp_path).finished(tile, PRESENT) == CUT
+    assert precious.read_text(encoding="utf-8") == "kept" and not path.is_symlink()
 
 
 def test_a_half_written_head_begins_anew(tmp_path, tile):

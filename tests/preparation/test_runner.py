@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import sys
 from dataclasses import dataclass
 
 import pytest
 from tiles import potsdam_tile
 
+from s5_hf.folder_lock import folder_lock
 from s5_hf.preparation import prepare
 from s5_hf.preparation.manifest import CutTile, RawTile
 from s5_hf.preparation.runner import FoundTiles, cut_tiles
@@ -25,6 +27,10 @@ def digests(out):
     return {
         path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in out.rglob("*.png")
     }
+
+
+def hidden_files(out):
+    return [path.name for path in out.iterdir() if path.name.startswith(".")]
 
 
 def test_workers_write_what_one_process_writes(tmp_path, raw):
@@ -90,8 +96,27 @@ def test_an_interrupt_keeps_the_finished_tiles_and_nothing_else(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         cut_tiles(StubbornRecipe("b"), tiles, out, workers=1)
     assert [path.name for path in out.glob("*.txt")] == ["a.txt"]
-    assert not (out / ".partial").exists()
+    assert hidden_files(out) == []
     finished, failures, skipped = cut_tiles(StubbornRecipe(), tiles, out, workers=1)
     assert (len(finished), failures, skipped) == (3, [], 1)
     assert sorted(path.name for path in out.glob("*.txt")) == ["a.txt", "b.txt", "c.txt"]
-    assert not (out / ".partial").exists()
+    assert hidden_files(out) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_a_planted_link_is_not_followed(tmp_path, raw):
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    out.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_text("kept", encoding="utf-8")
+    (out / ".partial").symlink_to(elsewhere)
+    prepare("s5-potsdam", raw, out, workers=1)
+    assert [path.name for path in elsewhere.iterdir()] == ["precious"]
+    assert digests(out)
+
+
+def test_two_preparations_of_one_folder_do_not_mix(tmp_path, raw):
+    with folder_lock(tmp_path / "out"), pytest.raises(BlockingIOError, match="out is in use by another run"):
+        prepare("s5-potsdam", raw, tmp_path / "out", workers=1)
+    prepare("s5-potsdam", raw, tmp_path / "out", workers=1)
+    assert hidden_files(tmp_path / "out") == []
