@@ -16,6 +16,7 @@ from accelerate import Accelerator
 import s5_hf  # noqa: F401 - makes the networks and the datasets known
 from s5_hf.curation.recipe import read_recipe
 from s5_hf.curation.run import run_recipe
+from s5_hf.scripts import run_script
 
 
 def main() -> None:
@@ -31,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

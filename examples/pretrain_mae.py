@@ -1,13 +1,13 @@
 r"""MAE initialisation on images without labels, because S4 pre-training starts from MAE weights.
 
     # a tiny encoder for examples/recipes/s4p_tiny_cpu.yaml, on one CPU
-    python examples/pretrain_mae.py --dataset s5-million-aid --data_dir my-images --output_dir runs/mae_tiny \
-        --hidden_size 128 --num_hidden_layers 8 --num_attention_heads 4 --decoder_hidden_size 64 --crop_size 192
+    python examples/pretrain_mae.py --dataset s5-million-aid --data-dir my-images --output-dir runs/mae_tiny \
+        --hidden-size 128 --num-hidden-layers 8 --num-attention-heads 4 --decoder-hidden-size 64 --crop-size 192
     python examples/pretrain_s4p.py examples/recipes/s4p_tiny_cpu.yaml --encoder runs/mae_tiny/encoder ...
 
     # ViT-B on 8 GPUs
-    accelerate launch --num_processes 8 examples/pretrain_mae.py --dataset s5-million-aid --data_dir data/MillionAID \
-        --mixed_precision bf16 --batch_size 128 --total_steps 400000 --output_dir runs/mae_vit_b --streaming
+    accelerate launch --num_processes 8 examples/pretrain_mae.py --dataset s5-million-aid --data-dir data/MillionAID \
+        --mixed-precision bf16 --batch-size 128 --total-steps 400000 --output-dir runs/mae_vit_b --streaming
 
 The network is transformers' `ViTMAEForPreTraining`; encoder/ in the folder of the run is the S5 ViT made from it.
 Stopped by Ctrl-C or SIGTERM, the same command goes on with --resume auto.
@@ -28,6 +28,7 @@ from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.conversion import convert_checkpoint
+from s5_hf.scripts import run_script
 from s5_hf.training.augmentations import normalize, to_unit_range
 from s5_hf.training.batches import IndexedBatches, StreamedBatches
 from s5_hf.training.errors import NonFiniteLossError
@@ -172,4 +173,4 @@ def save_encoder(model: ViTMAEForPreTraining, settings: MAESettings, output_dir:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

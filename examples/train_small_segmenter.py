@@ -1,6 +1,6 @@
 """Train a small segmenter in a few minutes on a laptop: what curation needs to begin with.
 
-    python examples/train_small_segmenter.py my-tiles my-segmenter --labels land building road park water
+    python examples/train_small_segmenter.py my-tiles my-segmenter --classes land building road park water
 
 `my-tiles` holds `images/` and `masks/`, or `train/images` and `train/masks`. A plain supervised loop in one file:
 random crops and flips, cross-entropy, AdamW, cosine. A segmenter that is to be good comes from S4 pre-training.
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 import s5_hf  # noqa: F401 - makes the dataset and the networks known
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
+from s5_hf.scripts import run_script
 
 IGNORE_INDEX = 255
 
@@ -59,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--labels", nargs="+", required=True, help="class names in the order of their ids")
+    parser.add_argument("--classes", nargs="+", required=True, help="class names in the order of their ids")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--crop", type=int, default=160)
@@ -73,7 +74,7 @@ def main() -> None:
 
     torch.manual_seed(arguments.seed)
     generator = np.random.default_rng(arguments.seed)
-    tiles = load_tiles(arguments.data, arguments.labels, "train")
+    tiles = load_tiles(arguments.data, arguments.classes, "train")
 
     vit = S5ViTConfig(
         hidden_size=arguments.hidden_size,
@@ -83,7 +84,7 @@ def main() -> None:
         drop_path_rate=0.0,
     )
     config = S5SegmentationConfig(
-        backbone_config=vit, tasks={"scene": arguments.labels}, decoder_channels=arguments.decoder_channels
+        backbone_config=vit, tasks={"scene": arguments.classes}, decoder_channels=arguments.decoder_channels
     )
     model, processor = S5ForSemanticSegmentation(config), S5ImageProcessor()
     optimizer = torch.optim.AdamW(model.parameters(), lr=arguments.learning_rate, weight_decay=0.05)
@@ -117,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -46,13 +46,13 @@ def test_import_help_and_version_import_no_library():
         "import s5_hf\n"
         "print('import', *loaded())\n"
         "from s5_hf import cli\n"
-        "for words in (['--help'], ['--version'], ['predict', '--help'], ['curate', 'run', '--help'], ['pull', '--help']):\n"
-        "    sys.argv = ['s5-hf', *words]\n"
+        "for words in ('--help', '--version', 'predict --help', 'curate score --help', 'pull --help'):\n"
+        "    sys.argv = ['s5-hf', *words.split()]\n"
         "    try:\n"
         "        with contextlib.redirect_stdout(io.StringIO()) as printed: cli.main()\n"
         "    except SystemExit as end:\n"
         "        assert not end.code and printed.getvalue(), words\n"
-        "    print(words[0], *loaded())\n"
+        "    print(words.split()[0], *loaded())\n"
     )
     assert run_python(code).splitlines() == ["import", "--help", "--version", "predict", "curate", "pull"]
 

@@ -143,7 +143,7 @@ def inspect_command(
 
         s5-hf inspect s5-potsdam --data-dir data/potsdam --output potsdam.png
 
-        s5-hf inspect s5-image-mask --data-dir mine --option 'labels=["land", "building", "road"]'
+        s5-hf inspect s5-image-mask --data-dir mine --option 'classes=["land", "building", "road"]'
     """
     from s5_hf.inspection import inspect_folder, open_folder
     from s5_hf.inspection_sheet import draw_sheet

@@ -29,7 +29,7 @@ def convert(
     output: Annotated[str | None, typer.Argument(help="Folder or file to make; with --store the name.")] = None,
     store: Annotated[bool, typer.Option("--store", help="Put it into the model store, to be found by name.")] = False,
     task: Annotated[str | None, typer.Option(help="Task of a single-task segmenter.")] = None,
-    labels: Annotated[str | None, typer.Option(help="Its classes in order, separated by commas.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Its classes in order, separated by commas.")] = None,
     num_attention_heads: Annotated[
         int | None, typer.Option(help="Heads of an encoder whose width is none of the known ones.", min=1)
     ] = None,
@@ -52,7 +52,7 @@ def convert(
 
     settings = {
         "task": task,
-        "labels": [label.strip() for label in labels.split(",")] if labels else None,
+        "labels": [name.strip() for name in classes.split(",")] if classes else None,
         "num_attention_heads": num_attention_heads,
         "image_size": image_size,
     }
@@ -62,7 +62,7 @@ def convert(
     elif output is None:
         raise typer.BadParameter("give OUTPUT, the folder or file to make, or --store")
     elif is_package_folder(source):
-        if task or labels or num_attention_heads or not is_model_folder(source):
+        if task or classes or num_attention_heads or not is_model_folder(source):
             raise ValueError(f"{source} is a folder of this package: expected weights in it, and none of the options")
         written = export_official(source, output)
         console.print(f"wrote {written}: official layout, {megabytes(written.stat().st_size)}")
