@@ -71,6 +71,28 @@ class MAESettings:
     checkpoint_steps: int = field(default=5000, metadata={"help": "steps between checkpoints"})
     resume: str | None = field(default=None, metadata={"help": "'auto' to go on with the last checkpoint"})
 
+    def __post_init__(self) -> None:
+        counts = ("batch_size", "total_steps", "checkpoint_steps", "decoder_num_hidden_layers")
+        for name in (*counts, "num_attention_heads", "decoder_num_attention_heads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.num_hidden_layers < 4:
+            raise ValueError(f"num_hidden_layers must be at least 4, got {self.num_hidden_layers}")
+        for width, heads in (
+            ("hidden_size", "num_attention_heads"),
+            ("decoder_hidden_size", "decoder_num_attention_heads"),
+        ):
+            if getattr(self, width) < 1 or getattr(self, width) % getattr(self, heads):
+                raise ValueError(
+                    f"{width} must be a multiple of {heads} {getattr(self, heads)}, got {getattr(self, width)}"
+                )
+        if not 0 < self.mask_ratio < 1:
+            raise ValueError(f"mask_ratio must lie between 0 and 1, got {self.mask_ratio}")
+        if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
+            raise ValueError(f"scale_range must be two rising numbers above 0, got {self.scale_range}")
+        if self.num_workers < 0:
+            raise ValueError(f"num_workers must not be negative, got {self.num_workers}")
+
 
 def make_model(settings: MAESettings) -> ViTMAEForPreTraining:
     """The network; its encoder has the shape that an S5 ViT can take."""

@@ -30,6 +30,33 @@ def load_tiles(folder: Path, labels: list[str], split: str) -> list[tuple[np.nda
     return [(np.asarray(sample["image"].convert("RGB")), np.asarray(sample["mask"])) for sample in dataset]
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Raise an error for numbers that cannot work, before any work is done."""
+    if arguments.output.is_file():
+        raise NotADirectoryError(f"{arguments.output} is a file; the segmenter needs a folder")
+    if min(arguments.steps, arguments.batch_size) < 1 or arguments.minutes <= 0:
+        raise ValueError("--steps and --batch-size must be at least 1, --minutes above 0")
+    if arguments.crop < 16:
+        raise ValueError(f"--crop must be at least 16 pixels, got {arguments.crop}")
+    if arguments.hidden_size < 32 or arguments.hidden_size % 32:
+        raise ValueError(f"--hidden-size must be a multiple of 32, got {arguments.hidden_size}")
+    if arguments.layers < 4:
+        raise ValueError(f"--layers must be at least 4, got {arguments.layers}")
+
+
+def check_tiles(tiles: list[tuple[np.ndarray, np.ndarray]], arguments: argparse.Namespace) -> None:
+    """Raise a ValueError for tiles that the crops do not fit into, or with other classes."""
+    smallest = min(min(mask.shape) for _, mask in tiles)
+    if smallest < arguments.crop:
+        raise ValueError(f"{arguments.data} holds tiles of {smallest} pixels, less than --crop {arguments.crop}")
+    highest = max((int(mask[mask != IGNORE_INDEX].max(initial=0)) for _, mask in tiles), default=0)
+    if highest >= len(arguments.classes):
+        raise ValueError(
+            f"the masks of {arguments.data} hold the class {highest}, but --classes names {len(arguments.classes)}: "
+            f"0 to {len(arguments.classes) - 1}"
+        )
+
+
 def random_batch(tiles: list, size: int, crop: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Random crops, flipped and turned: uint8 images (size, crop, crop, 3) and masks (size, crop, crop)."""
     images, masks = [], []
@@ -71,10 +98,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop earlier, with the schedule run out")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    check(arguments)
 
     torch.manual_seed(arguments.seed)
     generator = np.random.default_rng(arguments.seed)
     tiles = load_tiles(arguments.data, arguments.classes, "train")
+    check_tiles(tiles, arguments)
 
     vit = S5ViTConfig(
         hidden_size=arguments.hidden_size,

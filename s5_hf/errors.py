@@ -29,28 +29,26 @@ KNOWN_NAMES = frozenset(
         "_pickle.PickleError",
         "aiohttp.client_exceptions.ClientError",
         "argparse.ArgumentError",
-        "binascii.Error",
         "datasets.exceptions.DatasetsError",
         "httpx.HTTPError",
         "httpx2.HTTPError",
-        "huggingface_hub.errors.StrictDataclassError",
         "pyarrow.lib.ArrowException",
-        "pyogrio.errors.DataLayerError",
-        "pyogrio.errors.DataSourceError",
         "rasterio._err.CPLE_BaseError",
         "rasterio.errors.RasterioError",
-        "safetensors.SafetensorError",
+        "safetensors._safetensors_rust.SafetensorError",
         "safetensors_rust.SafetensorError",
         "shapely.errors.ShapelyError",
         "struct.error",
         "subprocess.SubprocessError",
         "tarfile.TarError",
+        "urllib3.exceptions.HTTPError",
         "xml.etree.ElementTree.ParseError",
         "yaml.error.YAMLError",
         "zipfile.BadZipFile",
         "zlib.error",
     }
 )
+KNOWN_MODULES = frozenset({"huggingface_hub.errors", "onnxruntime.capi.onnxruntime_pybind11_state"})
 # The libraries of the command line end the program themselves, with exceptions.
 COMMAND_LINE_LIBRARIES = ("click", "typer")
 # These say only that something went wrong inside; what it was is their cause.
@@ -93,7 +91,9 @@ def is_known(error: BaseException) -> bool:
         return False
     if isinstance(error, KeyError):
         return bool(error.args) and isinstance(error.args[0], str) and " " in error.args[0]
-    return isinstance(error, KNOWN_KINDS) or any(full_name(kind) in KNOWN_NAMES for kind in type(error).__mro__)
+    return isinstance(error, KNOWN_KINDS) or any(
+        full_name(kind) in KNOWN_NAMES or kind.__module__ in KNOWN_MODULES for kind in type(error).__mro__
+    )
 
 
 def error_line(error: BaseException) -> str:

@@ -137,9 +137,19 @@ def push(
 
 
 def is_package_folder(source: Path) -> bool:
-    """Whether a folder holds a configuration of this package."""
+    """Whether a folder holds a configuration of this package.
+
+    Raises:
+        ValueError: if it holds a configuration that cannot be read.
+    """
+    from ..hub import require_model_folder
+    from ..hub.model_folder import read_json_object
+
     config = source / "config.json"
-    return config.is_file() and str(json.loads(config.read_text(encoding="utf-8")).get("model_type")).startswith("s5_")
+    if not config.is_file():
+        return False
+    require_model_folder(source)
+    return str(read_json_object(config).get("model_type")).startswith("s5_")
 
 
 def contents(config: "PretrainedConfig") -> str:

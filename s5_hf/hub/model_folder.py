@@ -1,12 +1,23 @@
-"""A model folder that does not exist, told before transformers takes its path for the name of a repository."""
+"""What is wrong with a model folder, told in our own words before transformers stumbles over it."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-__all__ = ["require_model_folder"]
+from safetensors import SafetensorError, safe_open
+
+from ..hub_hook import is_of_this_family
+from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+from .store import stored
+
+__all__ = ["read_json_object", "require_model_folder"]
+
+OWN_CONFIGS = {config.model_type: config for config in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig)}
 
 
 def require_model_folder(name: str | Path) -> None:
-    """Raise an error for a name that can only be a folder, and is none.
+    """Raise an error for a name that can only be a folder, and is none, and for a folder of unreadable files.
 
     Names with at most one slash may be known names or repositories of the Hub: transformers looks for those, and
     says where it has looked.
@@ -16,6 +27,8 @@ def require_model_folder(name: str | Path) -> None:
 
     Raises:
         FileNotFoundError: `name` is a path with more than two parts, or begins like one, and no folder.
+        ValueError: config.json, preprocessor_config.json or weights in the folder, or in that of a known name in the
+            store, cannot be read, or hold settings that no model can have; the message names the file.
     """
     text = str(name)
     is_path = text.startswith((".", "/", "~")) or "\\" in text or text.count("/") > 1
@@ -24,3 +37,60 @@ def require_model_folder(name: str | Path) -> None:
             f"there is no model folder {text}; expected a folder with config.json and weights, a repository of the "
             "Hub (OWNER/NAME), or a known name such as s5-vit-b"
         )
+    folder = Path(name) if Path(name).is_dir() or not is_of_this_family(text) else stored(text)
+    if folder is not None:
+        require_configuration(folder / "config.json")
+        require_processor(folder / "preprocessor_config.json")
+        for weights in sorted(folder.glob("*.safetensors")):
+            require_safetensors(weights)
+
+
+def require_configuration(path: Path) -> None:
+    """Raise a ValueError naming the file if a config.json is there and no configuration comes of it."""
+    if not path.is_file():
+        return
+    settings = read_json_object(path)
+    config_class = OWN_CONFIGS.get(settings.get("model_type"))
+    if config_class is not None:
+        try:
+            config_class.from_dict(settings)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def require_processor(path: Path) -> None:
+    """Raise a ValueError naming the file if a preprocessor_config.json is there and its numbers are none."""
+    if not path.is_file():
+        return
+    settings = read_json_object(path)
+    for key in ("image_mean", "image_std"):
+        values = settings.get(key)
+        if values is None:
+            continue
+        if not isinstance(values, list) or not all(isinstance(value, int | float) for value in values):
+            raise ValueError(f"{path}: {key} must be a list of numbers, got {values!r}")
+
+
+def require_safetensors(path: Path) -> None:
+    """Raise a ValueError naming the file if its header does not fit its length; the numbers are not read."""
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except SafetensorError as error:
+        raise ValueError(f"{path}: the file of the weights is damaged or truncated: {error}") from error
+
+
+def read_json_object(path: Path) -> Mapping[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds no JSON object in UTF-8; the message names the file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a JSON object, got {type(content).__name__}")
+    return content
