@@ -1,7 +1,7 @@
 """Oriented detection on real thermal images: one detector, and one mixture of experts with a second dataset.
 
     python benchmarks/detection.py --hituav DATA/hituav            # about half an hour on 2 cores
-    python benchmarks/detection.py --hituav DATA/hituav -- --total_steps 2000
+    python benchmarks/detection.py --hituav DATA/hituav -- --total-steps 2000
 
 Trains `examples/recipes/detection_tiny_cpu.yaml` from random weights: SDF on HIT-UAV (thermal images from a drone,
 160 for training, 48 for validation), then MoE-MDF with synthetic aerial scenes (houses and cars, s5_hf.synthetic) as
@@ -40,8 +40,8 @@ def train(folder: Path, words: list[str]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     recipe = EXAMPLES / "recipes" / "detection_tiny_cpu.yaml"
     command = [
-        *(sys.executable, str(EXAMPLES / "finetune_detection.py"), str(recipe), "--output_dir", str(folder)),
-        *("--resume", "auto", "--selection", "last", "--validation_steps", "0", *words),
+        *(sys.executable, str(EXAMPLES / "finetune_detection.py"), str(recipe), "--output-dir", str(folder)),
+        *("--resume", "auto", "--selection", "last", "--validation-steps", "0", *words),
     ]
     log = folder.with_suffix(".log")
     print(f"{folder.name}: training; output in {log}", file=sys.stderr)
@@ -86,11 +86,11 @@ def main() -> None:
             names.append("scenes")
             # Cars of 9 px are enlarged to 18; two scenes a step, so that a run takes minutes.
             second = [
-                *(f"--scenes.data_dir={scenes}", "--scenes.classes", *BOX_LABELS),
-                *("--scenes.image_scale", "2", "--scenes.batch_size", "2"),
+                *(f"--scenes.data-dir={scenes}", "--scenes.classes", *BOX_LABELS),
+                *("--scenes.image-scale", "2", "--scenes.batch-size", "2"),
             ]
         folders.append(arguments.output_dir / mode)
-        chosen = ["--mode", mode, "--datasets", *names, f"--hituav.data_dir={arguments.hituav}", *second]
+        chosen = ["--mode", mode, "--datasets", *names, f"--hituav.data-dir={arguments.hituav}", *second]
         train(folders[-1], [*chosen, *options])
     print("| run | parameters | steps | minutes of training | AP50, percent (objects) | second task |")
     print("|---|---|---|---|---|---|")

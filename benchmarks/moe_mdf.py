@@ -2,7 +2,7 @@
 
     python benchmarks/moe_mdf.py --citymaps DATA/citymaps --massroads DATA/massroads       # about ten minutes, 2 cores
     python benchmarks/moe_mdf.py --citymaps ... --massroads ... --start plain              # from random weights
-    python benchmarks/moe_mdf.py --citymaps ... --massroads ... --steps 1200 -- --crop_size 192
+    python benchmarks/moe_mdf.py --citymaps ... --massroads ... --steps 1200 -- --crop-size 192
 
 A tiny network is pre-trained once (S4P, examples/recipes/s4p_tiny_cpu.yaml, on the first dataset); then every
 contestant starts from those weights with examples/recipes/moe_mdf_tiny_cpu.yaml, sees the same images of each dataset
@@ -57,7 +57,7 @@ def run_script(script: str, words: list[str], folder: Path, threads: int) -> Non
     if (folder / "segmenter").is_dir():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(EXAMPLES / script), *words, "--output_dir", str(folder), "--resume", "auto"]
+    command = [sys.executable, str(EXAMPLES / script), *words, "--output-dir", str(folder), "--resume", "auto"]
     log = folder.with_suffix(".log")
     with log.open("a", encoding="utf-8") as output:
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
@@ -71,8 +71,8 @@ def finetune(run: Run, arguments: argparse.Namespace, options: list[str], start:
     folders = [f"--{name}.data_dir={getattr(arguments, name)}" for name in run.datasets]
     words = [
         *(str(EXAMPLES / "recipes" / "moe_mdf_tiny_cpu.yaml"), "--mode", run.mode, "--datasets", *run.datasets),
-        *(*folders, *start, "--seed", str(run.seed), "--total_steps", str(arguments.steps), "--selection", "last"),
-        *("--validation_steps", "0", "--trackers", "none", "--keep_checkpoints", "1", *options),
+        *(*folders, *start, "--seed", str(run.seed), "--total-steps", str(arguments.steps), "--selection", "last"),
+        *("--validation-steps", "0", "--trackers", "none", "--keep-checkpoints", "1", *options),
     ]
     run_script("finetune_segmentation.py", words, arguments.output_dir / run.name, threads)
 
@@ -85,8 +85,8 @@ def pretrain(arguments: argparse.Namespace) -> list[str]:
         return ["--segmenter", arguments.start]
     folder = arguments.output_dir / "s4p"
     words = [
-        *(str(EXAMPLES / "recipes" / "s4p_tiny_cpu.yaml"), "--labelled_dir", arguments.citymaps),
-        *("--classes", *CITY_CLASSES, "--trackers", "none", "--validation_count", "4", "--keep_checkpoints", "1"),
+        *(str(EXAMPLES / "recipes" / "s4p_tiny_cpu.yaml"), "--labelled-dir", arguments.citymaps),
+        *("--classes", *CITY_CLASSES, "--trackers", "none", "--validation-count", "4", "--keep-checkpoints", "1"),
     ]
     run_script("pretrain_s4p.py", words, folder, os.cpu_count() or 1)
     return ["--segmenter", str(folder / "segmenter")]

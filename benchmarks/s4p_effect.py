@@ -1,11 +1,11 @@
 """What unlabelled images bring: supervised against FixMatch against UniMatch V2, over several seeds.
 
-    python examples/pretrain_mae.py --dataset s5-image-mask --data_dir DATA --classes A B C \
-        --hidden_size 128 --num_hidden_layers 8 --num_attention_heads 4 --decoder_hidden_size 64 \
-        --decoder_num_hidden_layers 2 --decoder_num_attention_heads 4 --crop_size 192 --batch_size 16 \
-        --total_steps 800 --warmup_steps 50 --learning_rate 1.5e-3 --num_workers 0 --output_dir runs/mae_tiny
+    python examples/pretrain_mae.py --dataset s5-image-mask --data-dir DATA --classes A B C \
+        --hidden-size 128 --num-hidden-layers 8 --num-attention-heads 4 --decoder-hidden-size 64 \
+        --decoder-num-hidden-layers 2 --decoder-num-attention-heads 4 --crop-size 192 --batch-size 16 \
+        --total-steps 800 --warmup-steps 50 --learning-rate 1.5e-3 --num-workers 0 --output-dir runs/mae_tiny
     python benchmarks/s4p_effect.py examples/recipes/s4p_tiny_cpu.yaml --seeds 0 1 2 -- \
-        --labelled_dir DATA --classes A B C --encoder runs/mae_tiny/encoder
+        --labelled-dir DATA --classes A B C --encoder runs/mae_tiny/encoder
 
 Every method starts from the same weights, sees the same labelled images and makes the same number of steps. What
 stands behind `--` goes to examples/pretrain_s4p.py. Runs that are complete already are not repeated.
@@ -36,7 +36,7 @@ def run(recipe: Path, method: str, seed: int, folder: Path, options: list[str]) 
     """The final scores of one run, made if need be."""
     if final_scores(folder) is None:
         command = [sys.executable, str(SCRIPT), str(recipe), *options, "--method", method, "--seed", str(seed)]
-        subprocess.run([*command, "--output_dir", str(folder), "--resume", "auto"], check=True)
+        subprocess.run([*command, "--output-dir", str(folder), "--resume", "auto"], check=True)
     return final_scores(folder)
 
 

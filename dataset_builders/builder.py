@@ -15,6 +15,7 @@ from datasets.exceptions import DatasetGenerationError
 
 from .errors import CorruptImageError, LayoutError
 from .images import check_decodes
+from .options import require_whole_number
 from .registry import DatasetEntry, get_entry
 from .shard_files import find_shard_files
 from .shards import Sample, Shard
@@ -40,6 +41,12 @@ class BuilderConfig(datasets.BuilderConfig):
     corrupt_images: str = "raise"
     read_attempts: int = 5
     retry_wait: float = 1.0
+
+    def check(self) -> None:
+        """Raise a ValueError for an option of the wrong kind; subclasses add their own options."""
+        require_whole_number("read_attempts", self.read_attempts, 1, 1000)
+        if isinstance(self.retry_wait, bool) or not isinstance(self.retry_wait, int | float) or self.retry_wait < 0:
+            raise ValueError(f"retry_wait must be a number of seconds, got {self.retry_wait!r}")
 
 
 class Builder(datasets.GeneratorBasedBuilder):
@@ -137,6 +144,7 @@ class Builder(datasets.GeneratorBasedBuilder):
             ) from error
 
     def _info(self) -> datasets.DatasetInfo:
+        self.config.check()
         return datasets.DatasetInfo(
             description=self.entry.title,
             features=self.columns(),

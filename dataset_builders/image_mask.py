@@ -12,6 +12,7 @@ from .builder import BuilderConfig
 from .errors import LayoutError, SampleError
 from .layouts import COMMON_LAYOUTS, IMAGE, Layout
 from .masks import MaskEncoding
+from .options import require_colours, require_mapping, require_names, require_whole_number, require_whole_numbers
 from .samples import sample_id
 from .segmentation_builder import SegmentationBuilder
 from .shards import Record, Shard
@@ -55,6 +56,20 @@ class ImageMaskConfig(BuilderConfig):
     ignore_index: int = 255
     csv: str | None = None
 
+    def check(self) -> None:
+        super().check()
+        require_whole_number("ignore_index", self.ignore_index, 0, 255)
+        require_whole_numbers("ignore_values", self.ignore_values)
+        for option, require in (
+            ("classes", require_names),
+            ("value_map", require_mapping),
+            ("colours", require_colours),
+        ):
+            if getattr(self, option) is not None:
+                require(option, getattr(self, option))
+        if self.csv is not None and not isinstance(self.csv, str):
+            raise ValueError(f"csv must be the name of a file, got {self.csv!r}")
+
 
 class ImageMask(SegmentationBuilder):
     """`{train,val,test}/images` and `masks`, `images` and `masks` without splits, split lists, or a CSV file."""
@@ -75,8 +90,6 @@ class ImageMask(SegmentationBuilder):
             ValueError: if options contradict each other.
         """
         config = self.config
-        if not 0 <= config.ignore_index <= 255:
-            raise ValueError(f"ignore_index must be between 0 and 255, got {config.ignore_index}")
         if config.classes is not None and config.ignore_index < len(config.classes):
             raise ValueError(
                 f"ignore_index {config.ignore_index} is the id of class {config.classes[config.ignore_index]!r}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .builder import BuilderConfig
 from .detection_builder import DetectionBuilder, DetectionReader
 from .layouts import find_records
+from .options import require_names
 
 
 @dataclass
@@ -21,6 +22,12 @@ class OrientedConfig(BuilderConfig):
 
     classes: Sequence[str] | None = None
     ignored_classes: Sequence[str] = ()
+
+    def check(self) -> None:
+        super().check()
+        if self.classes is not None:
+            require_names("classes", self.classes)
+        require_names("ignored_classes", self.ignored_classes)
 
 
 class Oriented(DetectionBuilder):

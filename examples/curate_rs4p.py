@@ -9,19 +9,20 @@ rest is done by the main process. Whatever stops the job, the same command goes 
 number of processes.
 """
 
-import sys
+import argparse
 
 from accelerate import Accelerator
 
 import s5_hf  # noqa: F401 - makes the networks and the datasets known
 from s5_hf.curation.recipe import read_recipe
 from s5_hf.curation.run import run_recipe
+from s5_hf.scripts import run_script
 
 
 def main() -> None:
-    if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
-        sys.exit(__doc__)
-    recipe = read_recipe(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", help="a YAML file, see examples/recipes")
+    recipe = read_recipe(parser.parse_args().recipe)
 
     accelerator = Accelerator()
     accelerator.print(f"curating {recipe.select.target} patches on {accelerator.num_processes} processes")
@@ -31,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -1,8 +1,8 @@
 """Evaluate an oriented detector on one process or many, with the same numbers.
 
-    python examples/evaluate_detection.py --model my-detector --dataset s5-oriented --data_dir my-ships --split val
+    python examples/evaluate_detection.py --model my-detector --dataset s5-oriented --data-dir my-ships --split val
     accelerate launch --multi_gpu --num_processes 8 examples/evaluate_detection.py --model s5-vit-b-moe-det \\
-        --dataset s5-dota --data_dir data/DOTA --split test --detections submission --num_workers 4 --precision bf16
+        --dataset s5-dota --data-dir data/DOTA --split test --detections submission --num-workers 4 --precision bf16
     ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 examples/evaluate_detection.py ...  # without a GPU
 
 Every image is predicted once, by one process, and the processes put their verdicts together. `s5-hf evaluate` does the
@@ -17,20 +17,21 @@ from accelerate import Accelerator
 
 import s5_hf  # noqa: F401 - makes the networks and the datasets known
 from s5_hf.evaluation import DETECTION_PROTOCOLS, EvaluationSettings, LoopSettings, run_evaluation
+from s5_hf.scripts import run_script
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="a folder, a Hub repository or a known name")
     parser.add_argument("--dataset", required=True, help="name in the registry")
-    parser.add_argument("--data_dir", required=True)
+    parser.add_argument("--data-dir", required=True)
     parser.add_argument("--split", help="that of the published numbers if left out")
     parser.add_argument("--task", help="of a model with several tasks; the dataset's name if left out")
     parser.add_argument("--protocol", default="published", choices=list(DETECTION_PROTOCOLS))
     parser.add_argument("--output", type=Path, default=Path("evaluation"), help="folder for the report")
     parser.add_argument("--detections", type=Path, help="folder for result files in DOTA's Task 1 format")
-    parser.add_argument("--batch_size", type=int, default=1, help="images of one size, or tiles, per forward pass")
-    parser.add_argument("--num_workers", type=int, default=0, help="processes that read images, per process")
+    parser.add_argument("--batch-size", type=int, default=1, help="images of one size, or tiles, per forward pass")
+    parser.add_argument("--num-workers", type=int, default=0, help="processes that read images, per process")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     chosen = parser.parse_args(arguments)
 
@@ -52,4 +53,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -1,8 +1,8 @@
 """Evaluate a segmentation model on one process or many, with the same numbers.
 
-    python examples/evaluate_segmentation.py --model my-segmenter --dataset s5-image-mask --data_dir my-tiles
+    python examples/evaluate_segmentation.py --model my-segmenter --dataset s5-image-mask --data-dir my-tiles
     accelerate launch --multi_gpu --num_processes 8 examples/evaluate_segmentation.py --model s5-vit-b-moe \\
-        --dataset s5-openearthmap --data_dir data/OpenEarthMap --batch_size 8 --num_workers 4 --precision bf16
+        --dataset s5-openearthmap --data-dir data/OpenEarthMap --batch-size 8 --num-workers 4 --precision bf16
     ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 examples/evaluate_segmentation.py ...  # without a GPU
 
 Every image is predicted once, by one process, and the processes add up their counts. `s5-hf evaluate` does the same in
@@ -17,20 +17,21 @@ from accelerate import Accelerator
 
 import s5_hf  # noqa: F401 - makes the networks and the datasets known
 from s5_hf.evaluation import PROTOCOLS, EvaluationSettings, LoopSettings, run_evaluation
+from s5_hf.scripts import run_script
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="a folder, a Hub repository or a known name")
     parser.add_argument("--dataset", required=True, help="name in the registry")
-    parser.add_argument("--data_dir", required=True)
+    parser.add_argument("--data-dir", required=True)
     parser.add_argument("--split", help="that of the published numbers if left out")
     parser.add_argument("--task", help="of a model with several tasks; the dataset's name if left out")
     parser.add_argument("--protocol", default="published", choices=list(PROTOCOLS))
     parser.add_argument("--output", type=Path, default=Path("evaluation"), help="folder for the report")
-    parser.add_argument("--class_maps", type=Path, help="folder for the predictions as PNG")
-    parser.add_argument("--batch_size", type=int, default=1, help="images of one size per forward pass")
-    parser.add_argument("--num_workers", type=int, default=0, help="processes that read images, per process")
+    parser.add_argument("--class-maps", type=Path, help="folder for the predictions as PNG")
+    parser.add_argument("--batch-size", type=int, default=1, help="images of one size per forward pass")
+    parser.add_argument("--num-workers", type=int, default=0, help="processes that read images, per process")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     chosen = parser.parse_args(arguments)
 
@@ -52,4 +53,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

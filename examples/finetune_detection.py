@@ -2,14 +2,14 @@ r"""Fine-tuning of oriented detection: one detector for one or many datasets, fr
 
     # your own images with DOTA text files; folders train/images, train/labelTxt, val/images, val/labelTxt
     python examples/finetune_detection.py examples/recipes/detection_tiny_cpu.yaml --datasets ships \
-        --ships.data_dir my-ships --ships.classes ship boat
+        --ships.data-dir my-ships --ships.classes ship boat
 
     # one mixture of experts for two datasets, from the encoder of a segmenter
-    ... --mode moe --datasets ships roofs --ships.data_dir ... --roofs.data_dir ... --segmenter runs/s4p/segmenter
+    ... --mode moe --datasets ships roofs --ships.data-dir ... --roofs.data-dir ... --segmenter runs/s4p/segmenter
 
     # as published: ViT-B after S4 pre-training, DIOR-R and DOTA-v2.0 (tiles of `s5-hf prepare`), 4 GPUs
     accelerate launch --num_processes 4 examples/finetune_detection.py examples/recipes/moe_det_vit_b.yaml \
-        --dior.data_dir data/DIOR-R --dota.data_dir data/dota-tiles
+        --dior.data-dir data/DIOR-R --dota.data-dir data/dota-tiles
 
     # stopped by Ctrl-C, a queue's SIGTERM or SIGUSR1, or a crash? The same command goes on exactly where it was:
     ... --resume auto
@@ -24,6 +24,7 @@ import warnings
 from collections.abc import Sequence
 
 import s5_hf  # noqa: F401 - makes names and datasets known
+from s5_hf.scripts import run_script
 from s5_hf.training.detection_data import DetectionTaskData
 from s5_hf.training.detection_recipe import DetectionRecipe
 from s5_hf.training.detection_setup import set_up_detection
@@ -43,4 +44,4 @@ def main(arguments: Sequence[str] | None = None, data: Sequence[DetectionTaskDat
 
 if __name__ == "__main__":
     warnings.filterwarnings("default", category=RuntimeWarning, module="s5_hf")
-    main()
+    run_script(main)

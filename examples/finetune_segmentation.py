@@ -2,19 +2,19 @@ r"""Fine-tuning: one model for one or many datasets, from pre-trained weights.
 
     # one mixture of experts for two of your own datasets, on one CPU; folders train/images, train/masks, val/...
     python examples/finetune_segmentation.py examples/recipes/moe_mdf_tiny_cpu.yaml \
-        --citymaps.data_dir my-city --massroads.data_dir my-roads --segmenter runs/s4p_tiny_cpu/segmenter
+        --citymaps.data-dir my-city --massroads.data-dir my-roads --segmenter runs/s4p_tiny_cpu/segmenter
 
     # datasets of your own without a file, a shared encoder with a decoder for each
     python examples/finetune_segmentation.py --mode mdf --encoder s5-vit-b --datasets city roads \
-        --city.data_dir my-city --city.classes other building road --roads.data_dir my-roads --roads.classes no yes
+        --city.data-dir my-city --city.classes other building road --roads.data-dir my-roads --roads.classes no yes
 
     # one of a recipe's datasets alone
     ... --mode sdf --datasets citymaps
 
     # as published: ViT-B after S4 pre-training, four datasets, 8 GPUs
     accelerate launch --num_processes 8 examples/finetune_segmentation.py examples/recipes/moe_mdf_vit_b.yaml \
-        --vaihingen.data_dir data/vaihingen --potsdam.data_dir data/potsdam \
-        --openearthmap.data_dir data/OpenEarthMap --loveda.data_dir data/LoveDA
+        --vaihingen.data-dir data/vaihingen --potsdam.data-dir data/potsdam \
+        --openearthmap.data-dir data/OpenEarthMap --loveda.data-dir data/LoveDA
 
     # stopped by Ctrl-C, a queue's SIGTERM or SIGUSR1, or a crash? The same command goes on exactly where it was:
     ... --resume auto
@@ -34,6 +34,7 @@ import warnings
 from collections.abc import Sequence
 
 import s5_hf  # noqa: F401 - makes names and datasets known
+from s5_hf.scripts import run_script
 from s5_hf.training.fine_tuning_recipe import read_fine_tuning_recipe
 from s5_hf.training.joint_loop import train
 from s5_hf.training.joint_setup import set_up_fine_tuning
@@ -52,4 +53,4 @@ def main(arguments: Sequence[str] | None = None, data: Sequence[TaskData] | None
 
 if __name__ == "__main__":
     warnings.filterwarnings("default", category=RuntimeWarning, module="s5_hf")
-    main()
+    run_script(main)

@@ -20,6 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from s5_hf.atomic import atomic_file
+from s5_hf.scripts import run_script
 from s5_hf.synthetic import SCENE_LABELS, SyntheticScene, synthetic_dataset, synthetic_scene
 
 ROADS_LABELS = ("ground", "road")
@@ -105,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

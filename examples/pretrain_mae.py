@@ -1,13 +1,13 @@
 r"""MAE initialisation on images without labels, because S4 pre-training starts from MAE weights.
 
     # a tiny encoder for examples/recipes/s4p_tiny_cpu.yaml, on one CPU
-    python examples/pretrain_mae.py --dataset s5-million-aid --data_dir my-images --output_dir runs/mae_tiny \
-        --hidden_size 128 --num_hidden_layers 8 --num_attention_heads 4 --decoder_hidden_size 64 --crop_size 192
+    python examples/pretrain_mae.py --dataset s5-million-aid --data-dir my-images --output-dir runs/mae_tiny \
+        --hidden-size 128 --num-hidden-layers 8 --num-attention-heads 4 --decoder-hidden-size 64 --crop-size 192
     python examples/pretrain_s4p.py examples/recipes/s4p_tiny_cpu.yaml --encoder runs/mae_tiny/encoder ...
 
     # ViT-B on 8 GPUs
-    accelerate launch --num_processes 8 examples/pretrain_mae.py --dataset s5-million-aid --data_dir data/MillionAID \
-        --mixed_precision bf16 --batch_size 128 --total_steps 400000 --output_dir runs/mae_vit_b --streaming
+    accelerate launch --num_processes 8 examples/pretrain_mae.py --dataset s5-million-aid --data-dir data/MillionAID \
+        --mixed-precision bf16 --batch-size 128 --total-steps 400000 --output-dir runs/mae_vit_b --streaming
 
 The network is transformers' `ViTMAEForPreTraining`; encoder/ in the folder of the run is the S5 ViT made from it.
 Stopped by Ctrl-C, SIGTERM or SIGUSR1, the same command goes on with --resume auto.
@@ -30,6 +30,7 @@ import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.conversion import convert_checkpoint
 from s5_hf.disk_space import tensor_bytes
 from s5_hf.modeling.aligned_weights import align_weights
+from s5_hf.scripts import run_script
 from s5_hf.training.augmentations import normalize, to_unit_range
 from s5_hf.training.batches import IndexedBatches, Row, StreamedBatches
 from s5_hf.training.optimizer import make_optimizer
@@ -81,6 +82,25 @@ class MAESettings:
         },
     )
 
+    def __post_init__(self) -> None:
+        counts = ("crop_size", "total_steps", "batch_size", "checkpoint_steps", "decoder_num_hidden_layers")
+        heads = {"hidden_size": "num_attention_heads", "decoder_hidden_size": "decoder_num_attention_heads"}
+        require_positive({name: getattr(self, name) for name in (*counts, *heads.values())})
+        require_not_negative({"num_workers": self.num_workers, "seed": self.seed})
+        if self.num_hidden_layers < 4:
+            raise ValueError(f"num_hidden_layers must be at least 4, got {self.num_hidden_layers}")
+        for width, count in heads.items():
+            if getattr(self, width) < 1 or getattr(self, width) % getattr(self, count):
+                raise ValueError(
+                    f"{width} must be a multiple of {count} {getattr(self, count)}, got {getattr(self, width)}"
+                )
+        if not 0 < self.mask_ratio < 1:
+            raise ValueError(f"mask_ratio must lie between 0 and 1, got {self.mask_ratio}")
+        if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
+            raise ValueError(f"scale_range must be two rising numbers above 0, got {self.scale_range}")
+        if self.crop_size % 16:
+            raise ValueError(f"crop_size {self.crop_size} is not a multiple of the patch size 16")
+
 
 FREE_TO_CHANGE = frozenset({"resume", "num_workers", "output_dir", "data_dir", "checkpoint_steps"})
 """Settings that may change when a run is taken up, because they do not change its result."""
@@ -115,7 +135,7 @@ def main(arguments: Sequence[str] | None = None, samples: Any | None = None) -> 
     (settings,) = RecipeParser(MAESettings, description=__doc__).parse_args_into_dataclasses(
         arguments, look_for_args_file=False
     )
-    check_settings(settings)
+    require_no_result(settings)
     with StopSignals() as signals, locked_folder(Path(settings.output_dir)):
         complete = run(settings, samples, signals)
     if not complete:
@@ -123,13 +143,8 @@ def main(arguments: Sequence[str] | None = None, samples: Any | None = None) -> 
         sys.exit(128 + (signals.received or signal.SIGTERM))
 
 
-def check_settings(settings: MAESettings) -> None:
-    """Raise a ValueError or a FileExistsError for settings that cannot work, before anything is made."""
-    counts = ("crop_size", "total_steps", "batch_size", "checkpoint_steps")
-    require_positive({key: getattr(settings, key) for key in counts})
-    require_not_negative({"num_workers": settings.num_workers, "seed": settings.seed})
-    if settings.crop_size % 16:
-        raise ValueError(f"crop_size {settings.crop_size} is not a multiple of the patch size 16")
+def require_no_result(settings: MAESettings) -> None:
+    """Raise a FileExistsError where the result is there already, before anything is made."""
     encoder = Path(settings.output_dir) / "encoder"
     if encoder.exists():
         raise FileExistsError(f"{encoder} exists already; remove it or choose another output_dir")
@@ -227,4 +242,4 @@ def save_encoder(model: ViTMAEForPreTraining, settings: MAESettings, output_dir:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

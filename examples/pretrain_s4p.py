@@ -1,18 +1,18 @@
 r"""S4 pre-training (S4P): labelled and unlabelled images, one loop, any size and any number of devices.
 
     # a tiny network on one CPU, on your own folders train/images, train/masks, val/images, val/masks
-    python examples/pretrain_s4p.py examples/recipes/s4p_tiny_cpu.yaml --labelled_dir my-data --classes land water
+    python examples/pretrain_s4p.py examples/recipes/s4p_tiny_cpu.yaml --labelled-dir my-data --classes land water
 
     # as published: ViT-B from MAE weights, iSAID with labels, RS4P-1M without, 8 GPUs
     accelerate launch --num_processes 8 examples/pretrain_s4p.py examples/recipes/s4p_vit_b.yaml \
-        --labelled_dir data/iSAID --unlabelled_dir data/RS4P-1M --encoder my-mae-vit-b
+        --labelled-dir data/iSAID --unlabelled-dir data/RS4P-1M --encoder my-mae-vit-b
 
     # stopped by Ctrl-C, a queue's SIGTERM or SIGUSR1, or a crash? The same command goes on exactly where it was:
     ... --resume auto
 
-Every key of a recipe can be given on the command line. The run's folder holds recipe.yaml, environment.json,
-log.jsonl, TensorBoard files, panels/*.png, checkpoints/step-*, and at the end segmenter/ and encoder/ for
-`from_pretrained`.
+Every key of a recipe can be given on the command line, `--key null` for its default. The run's folder holds
+recipe.yaml, environment.json, log.jsonl, TensorBoard files, panels/*.png, checkpoints/step-*, and at the end
+segmenter/ and encoder/ for `from_pretrained`.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import s5_hf  # noqa: F401 - makes names and datasets known
+from s5_hf.scripts import run_script
 from s5_hf.training.pseudo_label_health import PseudoLabelHealth
 from s5_hf.training.recipe import Recipe, read_recipe
 from s5_hf.training.run_folder import RunLog, was_validated
@@ -145,4 +146,4 @@ def main(arguments: Sequence[str] | None = None, data: SegmentationData | None =
 
 if __name__ == "__main__":
     warnings.filterwarnings("default", category=RuntimeWarning, module="s5_hf")
-    main()
+    run_script(main)

@@ -1,6 +1,6 @@
 """Train a small segmenter in a few minutes on a laptop: what curation needs to begin with.
 
-    python examples/train_small_segmenter.py my-tiles my-segmenter --labels land building road park water
+    python examples/train_small_segmenter.py my-tiles my-segmenter --classes land building road park water
 
 `my-tiles` holds `images/` and `masks/`, or `train/images` and `train/masks`. A plain supervised loop in one file:
 random crops and flips, cross-entropy, AdamW, cosine. A segmenter that is to be good comes from S4 pre-training.
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 import s5_hf  # noqa: F401 - makes the dataset and the networks known
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
+from s5_hf.scripts import run_script
 from s5_hf.training.errors import NonFiniteWeightsError
 from s5_hf.training.step_meter import non_finite_tensors
 
@@ -29,6 +30,33 @@ def load_tiles(folder: Path, labels: list[str], split: str) -> list[tuple[np.nda
     """All images and masks, decoded: a small set fits into memory."""
     dataset = load_dataset("s5-image-mask", data_dir=str(folder), split=split, streaming=True, classes=labels)
     return [(np.asarray(sample["image"].convert("RGB")), np.asarray(sample["mask"])) for sample in dataset]
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Raise an error for numbers that cannot work, before any work is done."""
+    if arguments.output.is_file():
+        raise NotADirectoryError(f"{arguments.output} is a file; the segmenter needs a folder")
+    if min(arguments.steps, arguments.batch_size) < 1 or arguments.minutes <= 0:
+        raise ValueError("--steps and --batch-size must be at least 1, --minutes above 0")
+    if arguments.crop < 16:
+        raise ValueError(f"--crop must be at least 16 pixels, got {arguments.crop}")
+    if arguments.hidden_size < 32 or arguments.hidden_size % 32:
+        raise ValueError(f"--hidden-size must be a multiple of 32, got {arguments.hidden_size}")
+    if arguments.layers < 4:
+        raise ValueError(f"--layers must be at least 4, got {arguments.layers}")
+
+
+def check_tiles(tiles: list[tuple[np.ndarray, np.ndarray]], arguments: argparse.Namespace) -> None:
+    """Raise a ValueError for tiles that the crops do not fit into, or with other classes."""
+    smallest = min(min(mask.shape) for _, mask in tiles)
+    if smallest < arguments.crop:
+        raise ValueError(f"{arguments.data} holds tiles of {smallest} pixels, less than --crop {arguments.crop}")
+    highest = max((int(mask[mask != IGNORE_INDEX].max(initial=0)) for _, mask in tiles), default=0)
+    if highest >= len(arguments.classes):
+        raise ValueError(
+            f"the masks of {arguments.data} hold the class {highest}, but --classes names {len(arguments.classes)}: "
+            f"0 to {len(arguments.classes) - 1}"
+        )
 
 
 def random_batch(tiles: list, size: int, crop: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--labels", nargs="+", required=True, help="class names in the order of their ids")
+    parser.add_argument("--classes", nargs="+", required=True, help="class names in the order of their ids")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--crop", type=int, default=160)
@@ -72,10 +100,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop earlier, with the schedule run out")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    check(arguments)
 
     torch.manual_seed(arguments.seed)
     generator = np.random.default_rng(arguments.seed)
-    tiles = load_tiles(arguments.data, arguments.labels, "train")
+    tiles = load_tiles(arguments.data, arguments.classes, "train")
+    check_tiles(tiles, arguments)
 
     vit = S5ViTConfig(
         hidden_size=arguments.hidden_size,
@@ -85,7 +115,7 @@ def main() -> None:
         drop_path_rate=0.0,
     )
     config = S5SegmentationConfig(
-        backbone_config=vit, tasks={"scene": arguments.labels}, decoder_channels=arguments.decoder_channels
+        backbone_config=vit, tasks={"scene": arguments.classes}, decoder_channels=arguments.decoder_channels
     )
     model, processor = S5ForSemanticSegmentation(config), S5ImageProcessor()
     optimizer = torch.optim.AdamW(model.parameters(), lr=arguments.learning_rate, weight_decay=0.05)
@@ -122,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -4,6 +4,7 @@ Source: S5 (arXiv 2508.12409) and its official release; sizes and taps as publis
 """
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from transformers import CONFIG_MAPPING, PretrainedConfig
@@ -126,12 +127,17 @@ class S5ViTConfig(BackboneConfigMixin, PretrainedConfig):
         return cls(**{**settings, **overrides})
 
     def _check_sizes(self) -> None:
+        sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+        require_whole_numbers(self, (*sizes, "image_size", "patch_size", "num_channels"))
+        require_whole_numbers(self, ("num_experts",), least=0)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
         if self.image_size % self.patch_size:
             raise ValueError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
+        if self.num_experts:
+            require_whole_numbers(self, ("expert_channels",))
         if self.num_experts and not 0 < self.expert_channels < self.hidden_size:
             raise ValueError(
                 f"expert_channels must lie between 1 and hidden_size - 1 = {self.hidden_size - 1}, "
@@ -201,6 +207,7 @@ class S5SegmentationConfig(S5TaskConfig):
         else:
             self._tasks = {"segmentation": []}
         self._check_experts()
+        require_whole_numbers(self, ("decoder_channels",))
 
     def ignore_index_of(self, task: str) -> int:
         """The label value that the loss of `task` leaves out."""
@@ -326,6 +333,8 @@ class S5DetectionConfig(S5TaskConfig):
         self._check_lengths()
 
     def _check_lengths(self) -> None:
+        counts = ("fpn_channels", "rpn_samples", "proposals_per_level", "max_proposals", "roi_channels", "roi_samples")
+        require_whole_numbers(self, (*counts, "roi_size", "roi_sampling_ratio"))
         for name, length in (("rpn_delta_stds", 6), ("roi_delta_stds", 5)):
             if len(getattr(self, name)) != length:
                 raise ValueError(f"{name} needs {length} numbers, got {getattr(self, name)}")
@@ -333,16 +342,26 @@ class S5DetectionConfig(S5TaskConfig):
             raise ValueError("anchor_ratios is empty; expected at least one height divided by width")
 
 
+def require_whole_numbers(config: PretrainedConfig, names: Sequence[str], least: int = 1) -> None:
+    """Raise a ValueError for an attribute that is not a whole number, or is below `least`."""
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{name} must be a whole number from {least} on, got {value!r}")
+
+
 def make_backbone_config(backbone_config: PretrainedConfig | dict[str, Any] | None) -> PretrainedConfig:
     """Turn what a user may give as `backbone_config` into a configuration object.
 
     Raises:
-        ValueError: if a dictionary names no known `model_type`.
+        ValueError: if a dictionary names no known `model_type`, or it is something else.
     """
     if backbone_config is None:
         return S5ViTConfig()
     if isinstance(backbone_config, PretrainedConfig):
         return backbone_config
+    if not isinstance(backbone_config, Mapping):
+        raise ValueError(f"backbone_config must be a configuration or a mapping, got {backbone_config!r}")
     settings = dict(backbone_config)
     model_type = settings.pop("model_type", None)
     if model_type == S5ViTConfig.model_type:

@@ -8,6 +8,19 @@ from transformers import PretrainedConfig
 Tasks = Mapping[str, Sequence[str]] | Sequence[Mapping[str, Any]]
 
 
+def require_tasks(tasks: object) -> None:
+    """Raise a ValueError for what cannot be read as tasks."""
+    if isinstance(tasks, Mapping):
+        named = list(tasks.items())
+    elif isinstance(tasks, Sequence) and all(isinstance(task, Mapping) for task in tasks):
+        named = [(task.get("name"), task.get("labels")) for task in tasks]
+    else:
+        named = [(None, None)]
+    for name, labels in named:
+        if not isinstance(name, str) or isinstance(labels, str) or not isinstance(labels, Sequence):
+            raise ValueError(f"tasks must map the name of each task to a list of its labels, got {tasks!r}")
+
+
 class S5TaskConfig(PretrainedConfig):
     """What the configurations of segmenters and detectors share: `tasks`.
 
@@ -49,6 +62,7 @@ class S5TaskConfig(PretrainedConfig):
 
     @tasks.setter
     def tasks(self, tasks: Tasks) -> None:
+        require_tasks(tasks)
         if isinstance(tasks, Mapping):
             self._tasks = {name: list(labels) for name, labels in tasks.items()}
         else:

@@ -6,12 +6,10 @@ all other names keep the original way.
 """
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from transformers import AutoBackbone, PreTrainedModel
-from transformers.models.auto.auto_factory import _BaseAutoModelClass
-
-from .hub.names import is_of_this_family
+from .hub_hook import is_of_this_family
 
 
 def is_resolved_here(name_or_path: Any) -> bool:
@@ -19,18 +17,20 @@ def is_resolved_here(name_or_path: Any) -> bool:
     return (Path(name_or_path) / "config.json").is_file() or is_of_this_family(str(name_or_path))
 
 
-def let_auto_backbone_load_folders() -> None:
+def let_auto_backbone_load_folders(modeling_auto: ModuleType) -> None:
     """Install the detour around the question to the Hub; doing so again changes nothing."""
-    original = AutoBackbone.from_pretrained.__func__
+    auto_backbone = modeling_auto.AutoBackbone
+    original = auto_backbone.from_pretrained.__func__
     if getattr(original, "loads_folders", False):
         return
+    of_every_auto_class = modeling_auto._BaseAutoModelClass.from_pretrained.__func__
 
-    def from_pretrained(cls: type, name_or_path: Any, *args: Any, **kwargs: Any) -> PreTrainedModel:
+    def from_pretrained(cls: type, name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
         if not is_resolved_here(name_or_path):
             return original(cls, name_or_path, *args, **kwargs)
         kwargs.pop("use_timm_backbone", None)
-        return _BaseAutoModelClass.from_pretrained.__func__(cls, name_or_path, *args, **kwargs)
+        return of_every_auto_class(cls, name_or_path, *args, **kwargs)
 
     from_pretrained.loads_folders = True
     from_pretrained.__doc__ = original.__doc__
-    AutoBackbone.from_pretrained = classmethod(from_pretrained)
+    auto_backbone.from_pretrained = classmethod(from_pretrained)

@@ -1,23 +1,50 @@
-"""`s5-hf`: the command line. It gathers the command groups and turns errors into one readable line."""
+"""`s5-hf`: the command line. It gathers the command groups, which import what they use when they run."""
 
-import os
+import contextlib
 import sys
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from .commands import curate, datasets, demo, detect, evaluate, export, models, predict, view
+from .errors import TRACEBACK_OPTION, end_in_one_line
+from .version import __version__
+
+
+class Program(TyperGroup):
+    """The group of all commands. `main` hands it what turns errors into a line; elsewhere they pass through."""
+
+    def invoke(self, context: typer.Context) -> Any:
+        with context.obj or contextlib.nullcontext():
+            return super().invoke(context)
+
 
 app = typer.Typer(
     name="s5-hf",
-    help="Semi-supervised segmentation and oriented detection for remote sensing.",
+    cls=Program,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 
 
+def print_version(asked: bool) -> None:
+    """Answer `--version`."""
+    if asked:
+        typer.echo(f"s5-hf {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=print_version, is_eager=True)
+    ] = False,
+    traceback: Annotated[
+        bool, typer.Option(TRACEBACK_OPTION, help="With an error, show where it came from; may also stand last.")
+    ] = False,
+) -> None:
     """Semi-supervised segmentation and oriented detection for remote sensing."""
 
 
@@ -33,18 +60,11 @@ detect.register(app)
 
 
 def main() -> None:
-    """Run the command line; a bad input ends with exit code 1 and one line, not with a traceback.
-
-    Set `S5_HF_TRACEBACK=1` to see where an error came from.
-    """
-    try:
-        app()
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        if os.environ.get("S5_HF_TRACEBACK"):
-            raise
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"s5-hf: {message}", file=sys.stderr)
-        sys.exit(1)
+    """Run the command line; bad input ends with exit code 2 and one line, not with a traceback (see `errors`)."""
+    arguments = [word for word in sys.argv[1:] if word != TRACEBACK_OPTION]
+    show_traceback = len(arguments) < len(sys.argv) - 1
+    sys.argv[1:] = arguments
+    app(obj=end_in_one_line("s5-hf", show_traceback))
 
 
 if __name__ == "__main__":

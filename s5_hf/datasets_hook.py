@@ -6,28 +6,36 @@ when it is called, so `from datasets import load_dataset` may come before `impor
 """
 
 import functools
-
-import datasets
-import datasets.load
+from types import ModuleType
+from typing import Any
 
 from .dataset_builders.registry import REGISTRY
+from .import_hook import after_import
 from .version import __version__
 
 _MARK = "_knows_s5_datasets"
 
 
 def register_datasets() -> None:
-    """Let `load_dataset` and `load_dataset_builder` load the registry's datasets. Harmless when called again."""
-    original = datasets.load.dataset_module_factory
+    """Let `load_dataset` and `load_dataset_builder` load the registry's datasets, once `datasets` is imported.
+
+    Harmless when called again.
+    """
+    after_import("datasets.load", wrap_module_factory)
+
+
+def wrap_module_factory(load: ModuleType) -> None:
+    """Put the wrapper into `datasets.load`, unless it is there."""
+    original = load.dataset_module_factory
     if getattr(original, _MARK, False):
         return
 
     @functools.wraps(original)
-    def dataset_module_factory(path: str, *arguments, **options) -> datasets.load.DatasetModule:
+    def dataset_module_factory(path: str, *arguments: Any, **options: Any) -> Any:
         if path not in REGISTRY:
             return original(path, *arguments, **options)
         module_path = REGISTRY[path].builder.rpartition(".")[0]
-        return datasets.load.DatasetModule(module_path, __version__, {"dataset_name": path})
+        return load.DatasetModule(module_path, __version__, {"dataset_name": path})
 
     setattr(dataset_module_factory, _MARK, True)
-    datasets.load.dataset_module_factory = dataset_module_factory
+    load.dataset_module_factory = dataset_module_factory

@@ -31,7 +31,7 @@ def convert(
     output: Annotated[str | None, typer.Argument(help="Folder or file to make; with --store the name.")] = None,
     store: Annotated[bool, typer.Option("--store", help="Put it into the model store, to be found by name.")] = False,
     task: Annotated[str | None, typer.Option(help="Task of a single-task segmenter.")] = None,
-    labels: Annotated[str | None, typer.Option(help="Its classes in order, separated by commas.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Its classes in order, separated by commas.")] = None,
     num_attention_heads: Annotated[
         int | None, typer.Option(help="Heads of an encoder whose width is none of the known ones.", min=1)
     ] = None,
@@ -59,7 +59,7 @@ def convert(
     told = {"num_attention_heads": num_attention_heads, "taps": integers(taps, "--taps") if taps else None}
     settings = {
         "task": task,
-        "labels": [label.strip() for label in labels.split(",")] if labels else None,
+        "labels": [name.strip() for name in classes.split(",")] if classes else None,
         "image_size": image_size,
         **told,
     }
@@ -69,9 +69,9 @@ def convert(
     elif output is None:
         raise typer.BadParameter("give OUTPUT, the folder or file to make, or --store")
     elif is_package_folder(source):
-        if task or labels or not is_model_folder(source):
+        if task or classes or not is_model_folder(source):
             raise ValueError(
-                f"{source} is a folder of this package: expected weights in it, and no --task or --labels"
+                f"{source} is a folder of this package: expected weights in it, and no --task or --classes"
             )
         written = export_official(source, output, **told)
         console.print(f"wrote {written}: official layout, {megabytes(written.stat().st_size)}")
@@ -146,11 +146,19 @@ def push(
 
 
 def is_package_folder(source: Path) -> bool:
-    """Whether a folder holds a configuration of this package."""
+    """Whether a folder holds a configuration of this package.
+
+    Raises:
+        ValueError: if it holds a configuration that cannot be read.
+    """
+    from ..hub import require_model_folder
     from ..hub.model_folder import read_json_object
 
     config = source / "config.json"
-    return config.is_file() and str(read_json_object(config).get("model_type")).startswith("s5_")
+    if not config.is_file():
+        return False
+    require_model_folder(source)
+    return str(read_json_object(config).get("model_type")).startswith("s5_")
 
 
 def contents(config: "PretrainedConfig") -> str:

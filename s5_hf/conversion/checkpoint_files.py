@@ -43,6 +43,11 @@ def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
     state = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
     if not state:
         raise ValueError(f"{path} holds no tensors; its entries are {sorted(map(str, content))[:10]}")
+    unnamed = [key for key in state if not isinstance(key, str)]
+    if unnamed:
+        raise ValueError(
+            f"{path} holds tensors without names, under keys such as {unnamed[0]!r}; expected text as keys"
+        )
     return {name.removeprefix("module."): tensor for name, tensor in state.items()}
 
 

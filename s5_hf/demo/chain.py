@@ -71,7 +71,7 @@ def preparing_steps(settings: DemoSettings, folders: DemoFolders) -> list[Step]:
         step("data", "data", "two labelled datasets, an archive, a scene", "make_synthetic_data.py", data, *size),
         step(
             *("first-segmenter", "first", "a small segmenter, from the labelled images", "train_small_segmenter.py"),
-            *(data / CITY, first, "--labels", *TASK_LABELS[CITY], *learning),
+            *(data / CITY, first, "--classes", *TASK_LABELS[CITY], *learning),
         ),
         step(
             *("curation", "curation", "score, cluster, select, export", "s5-hf"),
@@ -86,11 +86,11 @@ def pretraining_steps(folders: DemoFolders) -> list[Step]:
     return [
         step(
             *("supervised", "pretraining", "labelled images only, the baseline", *words),
-            *("--method", "supervised", "--output_dir", folders.run("supervised")),
+            *("--method", "supervised", "--output-dir", folders.run("supervised")),
         ),
         step(
             *("s4p", "pretraining", "labelled and curated images (FixMatch)", *words),
-            *("--output_dir", folders.run("s4p")),
+            *("--output-dir", folders.run("s4p")),
         ),
     ]
 
@@ -101,14 +101,14 @@ def fine_tuning_steps(folders: DemoFolders) -> list[Step]:
     alone = [
         step(
             *(f"sdf-{name}", "fine_tuning", f"{name} alone (SDF)", *words, "--mode", "sdf", "--datasets", name),
-            *("--output_dir", folders.run(f"sdf-{name}")),
+            *("--output-dir", folders.run(f"sdf-{name}")),
         )
         for name in TASK_LABELS
     ]
     both = [
         step(
             *(mode, "fine_tuning", f"{CITY} and {ROADS}, {what}", *words),
-            *("--mode", mode, "--output_dir", folders.run(mode)),
+            *("--mode", mode, "--output-dir", folders.run(mode)),
         )
         for mode, what in (("mdf", "shared encoder (MDF)"), ("moe", "mixture of experts (MoE-MDF)"))
     ]
@@ -149,7 +149,7 @@ def official_steps(folders: DemoFolders) -> list[Step]:
         step("to-official", "official", "write an official checkpoint", "s5-hf", "convert", model, file),
         step(
             *("from-official", "official", "and read it", "s5-hf", "convert", file, folders.official / "s4p"),
-            *("--task", CITY, "--labels", labels, "--num-attention-heads", 4),
+            *("--task", CITY, "--classes", labels, "--num-attention-heads", 4),
         ),
     ]
 

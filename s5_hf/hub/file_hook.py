@@ -1,15 +1,4 @@
-"""The one place where this package reaches into transformers: how files of the known names are found.
-
-Every `from_pretrained` of transformers, of configurations, models and processors alike, asks the function
-`transformers.utils.hub.cached_files` for files, through that module's global name. `install_file_hook` puts a wrapper
-there. For a known name the wrapper answers from the store, from a Hub repository or from a converted official
-checkpoint; every other name goes to the original function with the very same arguments.
-
-Later versions (5.23 does, 5.17 does not) first ask the Hub for the commit behind the name, and go on as before if
-that fails. A known name is no repository, and where a firewall swallows the question the answer never comes, because
-the client sets no time limit. So the same module's Hub client is told to refuse that one question for known names.
-Nothing else of transformers is touched.
-"""
+"""What `s5_hf.hub_hook` answers when transformers asks for files of a known name."""
 
 import atexit
 import functools
@@ -19,13 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi
-from transformers.utils import hub
-
 from ..modeling import S5ImageProcessor
 from .download import DOWNLOAD_ERRORS, NotInRepository, download
 from .from_hub import local_failures, no_repository, note_failure, pull_release
-from .names import is_of_this_family, known_model, repository_of
+from .names import known_model, repository_of
 from .store import stored
 
 FindFiles = Callable[..., list[str] | None]
@@ -34,42 +20,6 @@ CONFIG_FILES = ("config.json", "preprocessor_config.json")
 INDEX_FILE = "model.safetensors.index.json"
 DEFAULT_REVISIONS = (None, "main")
 DOWNLOAD_OPTIONS = ("token", "local_files_only", "force_download", "cache_dir")
-
-
-def install_file_hook() -> None:
-    """Put the wrappers in place; doing so again changes nothing."""
-    original = hub.cached_files
-    if getattr(original, "finds_s5_models", False):
-        return
-    if hasattr(hub, "resolve_revision"):
-        refuse_to_resolve_known_names(hub.hf_api())
-
-    @functools.wraps(original)
-    def cached_files(path_or_repo_id: Any, filenames: Sequence[str], *args: Any, **kwargs: Any) -> list[str] | None:
-        name = str(path_or_repo_id)
-        if not is_of_this_family(name) or Path(name).exists():
-            return original(path_or_repo_id, filenames, *args, **kwargs)
-        return find_files(original, name, filenames, *args, **kwargs)
-
-    cached_files.finds_s5_models = True
-    hub.cached_files = cached_files
-
-
-def refuse_to_resolve_known_names(client: HfApi) -> None:
-    """Let `client.resolve_revision` fail at once for the names of this family, without asking the Hub."""
-    original = client.resolve_revision
-
-    @functools.wraps(original)
-    def resolve_revision(repo_id: str, **settings: Any) -> Any:
-        if is_of_this_family(repo_id):
-            raise RepositoryNotAsked(f"{repo_id} is a name of s5_hf, not a repository")
-        return original(repo_id, **settings)
-
-    client.resolve_revision = resolve_revision
-
-
-class RepositoryNotAsked(OSError):
-    """A known name has no commit. transformers takes any error as: go on without."""
 
 
 def find_files(

@@ -1,16 +1,22 @@
-"""Model folders that do not exist or hold broken JSON, told before transformers takes them for something else."""
+"""What is wrong with a model folder, told in our own words before transformers stumbles over it."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
+from ..hub_hook import is_of_this_family
+from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+from .store import stored
+
 __all__ = ["read_json_object", "require_model_folder"]
 
-CONFIG_FILES = ("config.json", "preprocessor_config.json")
+OWN_CONFIGS = {config.model_type: config for config in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig)}
 
 
 def require_model_folder(name: str | Path) -> None:
-    """Raise an error for a name that can only be a folder, and is none, and for a folder with a broken configuration.
+    """Raise an error for a name that can only be a folder, and is none, and for a folder of unreadable files.
 
     Names with at most one slash may be known names or repositories of the Hub: transformers looks for those, and
     says where it has looked.
@@ -20,7 +26,8 @@ def require_model_folder(name: str | Path) -> None:
 
     Raises:
         FileNotFoundError: `name` is a path with more than two parts, or begins like one, and no folder.
-        ValueError: a configuration file in the folder is not a JSON object; names it.
+        ValueError: config.json, preprocessor_config.json or weights in the folder, or in that of a known name in the
+            store, cannot be read, or hold settings that no model can have; the message names the file.
     """
     text = str(name)
     is_path = text.startswith((".", "/", "~")) or "\\" in text or text.count("/") > 1
@@ -29,9 +36,47 @@ def require_model_folder(name: str | Path) -> None:
             f"there is no model folder {text}; expected a folder with config.json and weights, a repository of the "
             "Hub (OWNER/NAME), or a known name such as s5-vit-b"
         )
-    for file in (Path(name) / config for config in CONFIG_FILES):
-        if file.is_file():
-            read_json_object(file)
+    folder = Path(name) if Path(name).is_dir() or not is_of_this_family(text) else stored(text)
+    if folder is not None:
+        require_configuration(folder / "config.json")
+        require_processor(folder / "preprocessor_config.json")
+        for weights in sorted(folder.glob("*.safetensors")):
+            require_safetensors(weights)
+
+
+def require_configuration(path: Path) -> None:
+    """Raise a ValueError naming the file if a config.json is there and no configuration comes of it."""
+    if not path.is_file():
+        return
+    settings = read_json_object(path)
+    config_class = OWN_CONFIGS.get(settings.get("model_type"))
+    if config_class is not None:
+        try:
+            config_class.from_dict(settings)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def require_processor(path: Path) -> None:
+    """Raise a ValueError naming the file if a preprocessor_config.json is there and its numbers are none."""
+    if not path.is_file():
+        return
+    settings = read_json_object(path)
+    for key in ("image_mean", "image_std"):
+        values = settings.get(key)
+        if values is None:
+            continue
+        if not isinstance(values, list) or not all(isinstance(value, int | float) for value in values):
+            raise ValueError(f"{path}: {key} must be a list of numbers, got {values!r}")
+
+
+def require_safetensors(path: Path) -> None:
+    """Raise a ValueError naming the file if its header does not fit its length; the numbers are not read."""
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except SafetensorError as error:
+        raise ValueError(f"{path}: the file of the weights is damaged or truncated: {error}") from error
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

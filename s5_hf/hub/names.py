@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
+from ..hub_hook import NAME_PREFIX
 from ..modeling import (
     S5DetectionConfig,
     S5ForOrientedObjectDetection,
@@ -25,7 +26,6 @@ from ..official_tasks import (
 )
 
 OFFICIAL_REPOSITORY = "lianglyu/S5"
-NAME_PREFIX = "s5-vit-"
 
 # What the official release holds, by size. The authors have named the repository, not the files inside: these are the
 # names in their code. Where the repository has none of this name, its list of files is searched by size.
@@ -114,11 +114,6 @@ def known_model(name: str) -> KnownModel:
     close = difflib.get_close_matches(name, KNOWN_MODELS, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise OSError(f"there is no model {name!r}; {hint}Known names: {', '.join(KNOWN_MODELS)}")
-
-
-def is_of_this_family(name: str) -> bool:
-    """Whether a name is one of ours: `s5-vit-...` without an owner, which no repository on the Hub can have."""
-    return name in KNOWN_MODELS or (name.startswith(NAME_PREFIX) and "/" not in name and "\\" not in name)
 
 
 def repository_variable(name: str) -> str:

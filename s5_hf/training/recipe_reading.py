@@ -102,6 +102,8 @@ def parse_sections(
 ) -> tuple[Any, ...]:
     """One object per section from `--key value` arguments; a later argument goes before an earlier one.
 
+    `--key null` stands for the default, as `null` in a file does.
+
     Raises:
         ValueError: for unknown keys and values of the wrong type.
     """
@@ -113,7 +115,26 @@ def parse_sections(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    return parser.parse_args_into_dataclasses(args=list(arguments), look_for_args_file=False)
+    return parser.parse_args_into_dataclasses(args=without_nulls(arguments), look_for_args_file=False)
+
+
+def without_nulls(arguments: Sequence[str]) -> list[str]:
+    """The arguments without `--key null`, and without what earlier arguments say about that key."""
+    options: list[list[str]] = []  # each with its values
+    for word in arguments:
+        if word.startswith("--") or not options:
+            options.append([word])
+        else:
+            options[-1].append(word)
+    kept: list[tuple[str, list[str]]] = []
+    for words in options:
+        key, _, value = words[0].partition("=")
+        key = key.replace("_", "-").replace("--no-", "--", 1)
+        if [value, *words[1:]] in (["null"], ["", "null"]):
+            kept = [option for option in kept if option[0] != key]
+        else:
+            kept.append((key, words))
+    return [word for _, words in kept for word in words]
 
 
 def require_positive(values: Mapping[str, float | None]) -> None:

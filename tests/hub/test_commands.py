@@ -89,7 +89,7 @@ def test_convert_a_single_dataset_segmenter(run, official_segmenter: bytes, own_
     Path("segmenter.pth").write_bytes(official_segmenter)
     labels = ",".join(f"label {index}" for index in range(16))
     code, output, _ = run(
-        "convert", "segmenter.pth", "s5-vit-micro-upernet", "--store", "--task", "x", "--labels", labels
+        "convert", "segmenter.pth", "s5-vit-micro-upernet", "--store", "--task", "x", "--classes", labels
     )
     assert code == 0 and "task x: 16 classes (label 0, label 1" in output
     config = S5ForSemanticSegmentation.from_pretrained("s5-vit-micro-upernet").config
@@ -107,7 +107,7 @@ def test_convert_a_mae_folder(run, own_folders: Path):
     assert "new, the checkpoint does not have them: " in output and "feature_pyramid." in output
 
     code, _, errors = run("convert", "mae", "--store")
-    assert code == 1 and "no known name stands for a MAE encoder" in errors
+    assert code == 2 and "no known name stands for a MAE encoder" in errors
     assert store_entries(own_folders) == []
 
 
@@ -138,7 +138,7 @@ def test_bad_checkpoints_end_with_one_line_and_leave_nothing(
         "missing.pth": "there is no checkpoint missing.pth",
     }.items():
         code, _, errors = run("convert", name, *target)
-        assert code == 1, name
+        assert code == 2, name
         (line,) = messages(errors)
         assert line.startswith("s5-hf: ") and reason in line and name in line
     assert sorted(path.name for path in Path().iterdir()) == before
@@ -150,11 +150,11 @@ def test_convert_never_overwrites(run, checkpoint: Path, own_folders: Path):
     Path("taken", "note.txt").write_text("mine", encoding="utf-8")
     for arguments in ((checkpoint, "taken", *HEADS), (checkpoint, "vit.pth", *HEADS)):
         code, _, errors = run("convert", *arguments)
-        assert code == 1 and "exists already" in errors
+        assert code == 2 and "exists already" in errors
     assert [path.name for path in Path("taken").iterdir()] == ["note.txt"]
     assert run("convert", checkpoint, "--store", *HEADS)[0] == 0
     code, _, errors = run("convert", checkpoint, "--store", *HEADS)
-    assert code == 1 and "s5-vit-micro exists already" in errors
+    assert code == 2 and "s5-vit-micro exists already" in errors
     assert store_entries(own_folders) == ["s5-vit-micro"]
 
 
@@ -172,7 +172,7 @@ def test_convert_never_overwrites(run, checkpoint: Path, own_folders: Path):
 )
 def test_a_store_name_must_fit(arguments: tuple[str], message: str, run, checkpoint: Path, own_folders: Path):
     code, _, errors = run("convert", checkpoint, *arguments)
-    assert code == 1 and message in errors
+    assert code == 2 and message in errors
     assert store_entries(own_folders) == []
 
 
@@ -180,7 +180,7 @@ def test_an_encoder_that_no_name_stands_for(run, own_folders: Path):
     randomise(S5ViTBackbone(S5ViTConfig(**{**MICRO_VIT, "image_size": 96}))).save_pretrained("other")
     export_official("other", "other.pth")
     code, _, errors = run("convert", "other.pth", "--store", *HEADS)
-    assert code == 1 and "no known name stands for this S5 encoder exactly" in errors
+    assert code == 2 and "no known name stands for this S5 encoder exactly" in errors
     assert run("convert", "other.pth", "s5-vit-micro", "--store", *HEADS)[0] == 0
     assert AutoModel.from_pretrained("s5-vit-micro").config.image_size == 96
 
@@ -233,23 +233,23 @@ def test_pull_and_push(
 
     Path("metrics.json").write_text("{", encoding="utf-8")
     code, _, errors = run("push", "s5-vit-micro", "me/encoder", "--metrics", "metrics.json")
-    assert code == 1 and "metrics.json is no JSON" in errors
+    assert code == 2 and "metrics.json is no JSON" in errors
 
 
 def test_pull_of_what_is_not_there(run, loopback_hub: LoopbackHub, own_folders: Path):
     code, _, errors = run("pull", "s5-vit-micro")
-    assert code == 1 and "the official release lianglyu/S5: 404" in errors and "Traceback" not in errors
+    assert code == 2 and "the official release lianglyu/S5: 404" in errors and "Traceback" not in errors
     code, _, errors = run("pull", "s5-vit-x")
-    assert code == 1 and len(messages(errors)) == 1 and "there is no model 's5-vit-x'" in errors
+    assert code == 2 and len(messages(errors)) == 1 and "there is no model 's5-vit-x'" in errors
     assert store_entries(own_folders) == []
 
 
 def test_the_real_command_prints_no_traceback(own_folders: Path):
-    """Once as a process of its own: exit code 1, one line."""
+    """Once as a process of its own: exit code 2, one line."""
     Path("malicious.pth").write_bytes(pickle.dumps({"model": Malicious()}, protocol=2))
     command = [sys.executable, "-m", "s5_hf.cli", "convert", "malicious.pth", "out"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert result.returncode == 1 and result.stdout == ""
+    assert result.returncode == 2 and result.stdout == ""
     (line,) = messages(result.stderr)
     assert line.startswith("s5-hf: malicious.pth is refused")
     assert [path.name for path in Path().iterdir()] == ["malicious.pth"]

@@ -16,7 +16,7 @@ from transformers import (
 )
 from transformers.utils import cached_file, hub
 
-import s5_hf.hub.file_hook
+import s5_hf.hub_hook
 from s5_hf.hub import KNOWN_MODELS, count_parameters, install_file_hook, known_model, repository_variable, store_folder
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTModel
 from s5_hf.official_tasks import DETECTION_TASKS, MOE_MDF_TASKS
@@ -139,7 +139,7 @@ def test_the_commit_of_a_foreign_name_is_asked_for_and_of_a_known_one_not(loopba
 def test_installing_and_reloading_again_changes_nothing():
     installed = hub.cached_files
     install_file_hook()
-    importlib.reload(s5_hf.hub.file_hook).install_file_hook()
+    importlib.reload(s5_hf.hub_hook).install_file_hook()
     importlib.reload(s5_hf)
     assert hub.cached_files is installed
     assert AutoConfig.from_pretrained("s5-vit-h").hidden_size == 1280

@@ -48,6 +48,17 @@ def test_the_command_line_goes_before_the_file(write):
     assert recipe.optimizer.gradient_clip is None
 
 
+def test_null_on_the_command_line_takes_back_what_the_file_says(write):
+    path = write("gradient_clip: 0.5\ntotal_steps: 7\nencoder: somewhere\nclasses: [a, b]\nchannel_dropout: false\n")
+    recipe = read_recipe([path, "--gradient-clip", "null", "--total_steps=null", "--encoder", "null"])
+    assert recipe.optimizer.gradient_clip is None and recipe.model.encoder is None
+    assert recipe.optimizer.total_steps == Recipe.make().optimizer.total_steps
+    assert recipe.data.classes == ["a", "b"] and recipe.method.channel_dropout is False
+    again = read_recipe([path, "--gradient_clip", "null", "--gradient-clip", "2", "--channel-dropout", "null"])
+    assert again.optimizer.gradient_clip == 2 and again.method.channel_dropout is True
+    assert read_recipe([path, "--classes", "null", "road"]).data.classes == ["null", "road"]
+
+
 def test_a_resolved_recipe_reads_back(write):
     recipe = Recipe.make(method="unimatch_v2", learning_rate=1e-3, classes=["a b", "c"], gradient_clip=1.0)
     assert read_recipe([write(recipe.to_yaml())]) == recipe
