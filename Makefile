@@ -22,11 +22,14 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 # What a matrix product gives to the last digit depends on the processor's kernels and on where the weights lie.
-NUMBERS := KERNELTESTS
+NUMBERS := tests/modeling tests/conversion tests/parity tests/inference tests/training/test_pretraining.py \
+	tests/training/test_pretrain_mae.py tests/training/test_finetuning.py
+KERNELS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(NUMBERS) \
+	--ignore=tests/modeling/test_deployment.py
 
 test-kernels: $(INSTALLED)
-	ATEN_CPU_CAPABILITY=default $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(NUMBERS)
-	S5_HF_SHIFT_WEIGHTS=1 $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(NUMBERS)
+	ATEN_CPU_CAPABILITY=default $(KERNELS)
+	S5_HF_SHIFT_WEIGHTS=1 $(KERNELS)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -212,17 +212,19 @@ def test_a_mask_stands_for_the_smaller_image(model, images):
 @torch.no_grad()
 @pytest.mark.parametrize("task", list(DETECTION_TASKS))
 def test_merged_model_is_dense_and_equal(moe_model, images, task, tmp_path):
+    """In float64: in float32 a rounding can move a box to another level of the pyramid, whose features differ."""
+    moe_model, images = moe_model.double(), images.double()
     merged = moe_model.merge_experts(task)
     assert merged.config.tasks == {task: DETECTION_TASKS[task]}
     assert merged.config.backbone_config.num_experts == 0
     maps = moe_model.backbone(images, expert_index=list(DETECTION_TASKS).index(task)).feature_maps
     for left, right in zip(merged.backbone(images).feature_maps, maps, strict=True):
         assert_equal_but_for_rounding(left, right)
-    assert_same_predictions(merged(images), moe_model(images, task=task), rtol=1e-4, atol=1e-3)
+    assert_same_predictions(merged(images), moe_model(images, task=task), rtol=1e-9, atol=1e-9)
     merged.save_pretrained(tmp_path)
     loaded = AutoModelForObjectDetection.from_pretrained(tmp_path)
     assert type(loaded) is S5ForOrientedObjectDetection
-    assert_same_predictions(loaded(images), merged(images), rtol=0, atol=0)
+    assert_same_predictions(loaded(images), merged(images), rtol=1e-9, atol=1e-9)
 
 
 @torch.no_grad()
@@ -232,7 +234,10 @@ def test_saved_and_loaded_again(moe_model, images, tmp_path):
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert loaded.config.to_dict().keys() == moe_model.config.to_dict().keys()
     assert list(loaded.config.tasks) == list(DETECTION_TASKS)
-    assert_same_predictions(loaded(images, task="roofs"), moe_model(images, task="roofs"), rtol=0, atol=0)
+    for name, tensor in moe_model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+    predictions = (model.double()(images.double(), task="roofs") for model in (loaded, moe_model))
+    assert_same_predictions(*predictions, rtol=1e-9, atol=1e-9)
 
 
 def starting_models():
@@ -294,17 +299,19 @@ def test_experts_start_from_dense_models_only(moe_model):
 
 @torch.no_grad()
 def test_added_task_leaves_the_others_alone(moe_model, images, tmp_path):
+    moe_model, images = moe_model.double(), images.double()
     before = {task: moe_model(images, task=task) for task in DETECTION_TASKS}
     moe_model.add_task("coast", ["pier", "buoy"], like="roofs")
     for task, output in before.items():
-        assert_same_predictions(moe_model(images, task=task), output, rtol=0, atol=0)
+        assert_same_predictions(moe_model(images, task=task), output, rtol=1e-9, atol=1e-9)
     added = moe_model(images, task="coast")
     assert added.logits[0].shape[1] == 3
-    assert torch.equal(added.proposals[0], before["roofs"].proposals[0]), "the RPN starts as the one it is like"
+    # The RPN starts as the one it is like.
+    torch.testing.assert_close(added.proposals[0], before["roofs"].proposals[0], rtol=1e-9, atol=1e-9)
     moe_model.save_pretrained(tmp_path)
     loaded = S5ForOrientedObjectDetection.from_pretrained(tmp_path)
     assert list(loaded.config.tasks) == [*DETECTION_TASKS, "coast"]
-    assert_same_predictions(loaded(images, task="coast"), added, rtol=0, atol=0)
+    assert_same_predictions(loaded(images, task="coast"), added, rtol=1e-9, atol=1e-9)
     with pytest.raises(ValueError, match="already has a task 'coast'"):
         moe_model.add_task("coast", ["a", "b"])
 
