@@ -120,6 +120,6 @@ class TestSampleView:
 
 def test_an_image_file_of_16_bits_is_named(tmp_path):
     Image.fromarray(np.zeros((4, 4), dtype=np.uint16)).save(tmp_path / "deep.tif")
-    with Image.open(tmp_path / "deep.tif") as image:
-        with pytest.raises(ValueError, match=r"deep\.tif: expected an image of 8 bits per channel"):
-            image_pixels(image)
+    message = r"deep\.tif: expected an image of 8 bits per channel"
+    with Image.open(tmp_path / "deep.tif") as image, pytest.raises(ValueError, match=message):
+        image_pixels(image)
