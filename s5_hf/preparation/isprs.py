@@ -27,7 +27,8 @@ class IsprsRecipe:
     """Cut ISPRS tiles: train crops overlap by half (stride 256), val crops do not (stride 512).
 
     Written as `{train,val}/images/<tile>_<left>_<top>_<right>_<bottom>.png`, the ids under the same name in `masks`:
-    0 to 4, and 5 for clutter. (Crops in `img_dir` and `ann_dir` are those of mmsegmentation, which counts from 1.)
+    0 to 4, and 5 for clutter. (mmsegmentation's crops have the same names, lie in `img_dir` and `ann_dir` and count
+    from 1; the list of finished tiles tells ours from those.)
 
     Attributes:
         dataset: the dataset's name.

@@ -160,14 +160,16 @@ def image_pixels(image: Image.Image | np.ndarray) -> np.ndarray:
     """An image as uint8 `(height, width, channels)`; palettes are resolved to RGB.
 
     Raises:
-        ValueError: if it is not 8 bits per channel.
+        ValueError: if it is not 8 bits per channel; names its file, if it has one.
     """
+    file = getattr(image, "filename", "")
     if isinstance(image, Image.Image) and image.mode in ("P", "1"):
         image = image.convert("RGB")
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
         raise ValueError(
-            f"expected an image of 8 bits per channel (height, width, channels), got {pixels.dtype} {pixels.shape}"
+            f"{file}{': ' if file else ''}expected an image of 8 bits per channel (height, width, channels), "
+            f"got {pixels.dtype} {pixels.shape}"
         )
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from s5_hf.training.weak_view import SampleView, WeakView, sample_seed
+from s5_hf.training.weak_view import SampleView, WeakView, image_pixels, sample_seed
 
 
 def generator(seed=0):
@@ -116,3 +116,10 @@ class TestSampleView:
     def test_bad_samples_are_named(self, change, message):
         with pytest.raises(ValueError, match=message):
             self.view({**self.sample(), **change}, 0)
+
+
+def test_an_image_file_of_16_bits_is_named(tmp_path):
+    Image.fromarray(np.zeros((4, 4), dtype=np.uint16)).save(tmp_path / "deep.tif")
+    message = r"deep\.tif: expected an image of 8 bits per channel"
+    with Image.open(tmp_path / "deep.tif") as image, pytest.raises(ValueError, match=message):
+        image_pixels(image)
