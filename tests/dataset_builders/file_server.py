@@ -15,16 +15,16 @@ class FileServer:
     Args:
         folder: what is served.
         has_ranges: whether byte ranges are honoured.
-        seconds_per_byte: how slowly bodies are sent, byte by byte; 0 sends them at once.
 
     Attributes:
         url: prefix of the files.
         breaks: file name -> how many more times its body is cut in the middle.
         requests: (file name, Range header) of every GET.
+        trickles: file name -> seconds between the single bytes of its body.
     """
 
-    def __init__(self, folder, has_ranges=True, seconds_per_byte=0):
-        self.breaks, self.requests, self.seconds_per_byte = {}, [], seconds_per_byte
+    def __init__(self, folder, has_ranges=True):
+        self.breaks, self.requests, self.trickles = {}, [], {}
         handler = partial(_Handler, self, Path(folder), has_ranges)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -69,14 +69,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content[: len(content) // 2])
             self.close_connection = True
             return
-        if not self.owner.seconds_per_byte:
-            self.wfile.write(content)
+        if len(content) > 1 and name in self.owner.trickles:
+            with suppress(OSError):  # the client has had enough
+                for place in range(len(content)):
+                    self.wfile.write(content[place : place + 1])
+                    time.sleep(self.owner.trickles[name])
+            self.close_connection = True
             return
-        with suppress(ConnectionError):  # the client has had enough
-            for place in range(len(content)):
-                self.wfile.write(content[place : place + 1])
-                self.wfile.flush()
-                time.sleep(self.owner.seconds_per_byte)
+        self.wfile.write(content)
 
     def log_message(self, *arguments):
         pass
