@@ -1,5 +1,6 @@
 """Inference: windows over scenes of any size, test-time augmentation, and maps of whole scenes in bounded memory."""
 
+from .image_probabilities import NonFiniteOutputError
 from .scene_probabilities import WindowSettings
 from .scene_result import MapProducts, SceneFiles, SceneResult
 from .scene_segmenter import SceneSegmenter
@@ -9,6 +10,7 @@ from .torch_segmenter import TorchSegmenter, load_segmenters
 
 __all__ = [
     "MapProducts",
+    "NonFiniteOutputError",
     "SceneFiles",
     "SceneResult",
     "SceneSegmenter",

@@ -185,9 +185,8 @@ class _RasterioRaster:
         if bands is None:
             bands = (1, 2, 3) if dataset.count >= 3 else (1, 1, 1)
         if len(bands) != 3 or not all(1 <= band <= dataset.count for band in bands):
-            raise ValueError(
-                f"{path} has bands 1 to {dataset.count}, of which three are needed; got {', '.join(map(str, bands))}."
-            )
+            chosen = ", ".join(map(str, bands))
+            raise ValueError(f"{path} has bands 1 to {dataset.count}, three are needed, asked for {chosen}")
         self._bands = bands
         self._low, self._high = self._value_ranges(scaling)
 

@@ -45,18 +45,14 @@ def test_a_url_without_a_scene_is_named(server, write_geotiff):
         pass
 
 
-def test_a_server_that_trickles_bytes_is_given_up(tmp_path, write_geotiff, monkeypatch):
+def test_a_server_that_trickles_bytes_is_given_up(server, write_geotiff, monkeypatch):
     """One byte every 50 milliseconds would take hours; with the limits at a second, it takes seconds to say so."""
     write_geotiff("scene.tif", np.random.default_rng(0).integers(0, 256, (3, 200, 200), dtype=np.uint8))
     monkeypatch.setenv("GDAL_HTTP_LOW_SPEED_TIME", "1")
-    trickling = FileServer(tmp_path)
-    trickling.trickles["scene.tif"] = 0.05
+    server.trickles["scene.tif"] = 0.05
     start = time.monotonic()
-    try:
-        with pytest.raises(OSError, match=r"scene.tif cannot be read"), open_scene(f"{trickling.url}/scene.tif"):
-            pass
-    finally:
-        trickling.stop()
+    with pytest.raises(OSError, match=r"scene.tif cannot be read"), open_scene(f"{server.url}/scene.tif"):
+        pass
     assert time.monotonic() - start < 30
 
 
