@@ -38,18 +38,19 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
     Raises:
         FolderInUseError: on every process, naming the other run, if there is one.
+        OSError: on every process, if the folder cannot be made or written to.
     """
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))  # as `Accelerator` will make it
     with contextlib.ExitStack() as stack:
-        answer: list[str | None] = [None]
+        answer: list[Exception | None] = [None]
         if state.is_main_process:
             try:
                 stack.enter_context(lock(folder))
             except (FolderInUseError, OSError) as error:
-                answer = [str(error)]
+                answer = [error]
         answer = broadcast_object_list(answer)
         if answer[0] is not None:
-            raise FolderInUseError(answer[0])
+            raise answer[0]
         yield
 
 
