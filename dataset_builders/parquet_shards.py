@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from .credentials import without_credentials
 from .errors import DamagedShardError, ShardReadError
+from .open_files import OpenFiles
 from .samples import check_encoded
 from .shards import Block, Sample
-from .storage import OpenFiles, RangeFile, Storage, is_remote
+from .storage import RangeFile, Storage, is_remote
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq

@@ -6,7 +6,6 @@ tried again when the connection breaks or stalls.
 
 from __future__ import annotations
 
-import atexit
 import io
 import json
 import logging
@@ -14,12 +13,11 @@ import os
 import tempfile
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import quote, unquote
 
 from .credentials import without_credentials
@@ -306,43 +304,6 @@ class RangeFile(io.RawIOBase):
         target[:count] = self._buffer[begin : begin + count]
         self._position += count
         return count
-
-
-class Closable(Protocol):
-    """What holds something of the system until it is closed."""
-
-    def close(self) -> None: ...
-
-
-Opened = TypeVar("Opened", bound=Closable)
-
-
-class OpenFiles(Generic[Opened]):
-    """The files that were used last, kept open; those that have to make room are closed, and all when Python ends.
-
-    Args:
-        limit: how many are kept.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._files: OrderedDict[Hashable, Opened] = OrderedDict()
-        atexit.register(self.close)
-
-    def get(self, key: Hashable, open_file: Callable[[], Opened]) -> Opened:
-        """The file of a key, opened if it is not. Each process has its own: file positions survive a fork."""
-        key = (key, os.getpid())
-        if key not in self._files:
-            self._files[key] = open_file()
-        self._files.move_to_end(key)
-        while len(self._files) > self._limit:
-            self._files.popitem(last=False)[1].close()
-        return self._files[key]
-
-    def close(self) -> None:
-        """Close all files."""
-        while self._files:
-            self._files.popitem()[1].close()
 
 
 def _list_local(root: str) -> list[str]:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from .errors import CorruptImageError, DamagedShardError, SampleError
+from .open_files import OpenFiles
 from .samples import check_encoded
 from .shards import FILES_PER_BLOCK, Block, Sample
-from .storage import OpenFiles, RangeFile, Storage, is_remote
+from .storage import RangeFile, Storage, is_remote
 
 Members = dict[str, bytes]
 
