@@ -8,6 +8,7 @@ line, or with `S5_HF_TRACEBACK=1` in the environment.
 
 import os
 import re
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,8 +126,11 @@ def full_name(kind: type) -> str:
 def output_is_closed() -> bool:
     """Whether nobody reads the standard output any more, as after `| head`; then nothing is written to it again."""
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+        poll, output = select.poll(), sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):  # Windows has no poll, and some outputs are no files
+        return False
+    poll.register(output, select.POLLERR)
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
