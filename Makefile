@@ -1,6 +1,7 @@
 # make demo   install everything, run the main job, leave its pictures in demo/
 # make test   install everything, check the style, run the tests
-# Both build .venv on first use; remove it to start anew. PYTHON=python3.12 chooses another interpreter.
+# make docs   install the documentation tools too, write the documentation site to site/
+# They build .venv on first use; remove it to start anew. PYTHON=python3.12 chooses another interpreter.
 
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
@@ -10,7 +11,7 @@ BIN := .venv/bin
 endif
 INSTALLED := .venv/installed
 
-.PHONY: demo test format clean
+.PHONY: demo test docs format clean
 
 demo: $(INSTALLED)
 	$(BIN)/s5-hf demo --output demo
@@ -19,6 +20,10 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
+docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/python docs/build_site.py --strict
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
@@ -33,4 +38,4 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -c "from pathlib import Path; Path('$(INSTALLED)').touch()"
 
 clean:
-	$(PYTHON) -c "import shutil; [shutil.rmtree(path, ignore_errors=True) for path in ('.venv', 'build', 'demo')]"
+	$(PYTHON) -c "import shutil; [shutil.rmtree(path, ignore_errors=True) for path in ('.venv', 'build', 'demo', 'site')]"
