@@ -16,20 +16,17 @@ TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 BLOCK = re.compile(r"(<!-- not run: [^>]+ -->\n)?```(\w+)\n(.*?)```", re.DOTALL)
 NEEDED = {"engineer": ("onnxruntime", "onnxscript"), "geographer": ("rasterio", "pyogrio", "shapely")}
 
-TINY_NETWORK = "--hidden-size 32 --num-hidden-layers 4 --num-attention-heads 2 --decoder-channels 16".split()
-TINY_RUN = [
-    *TINY_NETWORK,
-    *"--total-steps 2 --warmup-steps 0 --crop-size 64 --validation-steps 0 --trackers none".split(),
-]
+TINY_NETWORK = "--hidden-size 32 --num-hidden-layers 4 --num-attention-heads 2 --decoder-channels 16"
+TINY_RUN = f"{TINY_NETWORK} --total-steps 2 --warmup-steps 0 --crop-size 64 --validation-steps 0 --trackers none"
 # What is added to the options of a program, after those of the page.
 TINY = {
-    "make_synthetic_data.py": "--size 64 --labelled 8 --validation 2 --archive 8 --scene 128".split(),
-    "train_small_segmenter.py": "--steps 2 --crop 64 --hidden-size 32 --layers 4 --decoder-channels 16".split(),
-    "pretrain_s4p.py": [*TINY_RUN, "--labelled-count", "4"],
-    "finetune_segmentation.py": [*TINY_RUN, "--expert-channels", "8", "--epochs", "2"],
-    "inspect": ["--workers", "1"],
-    "select": ["--target", "4"],
-    "cluster": ["--clusters", "2"],
+    "make_synthetic_data.py": "--size 64 --labelled 8 --validation 2 --archive 8 --scene 128",
+    "train_small_segmenter.py": "--steps 2 --crop 64 --hidden-size 32 --layers 4 --decoder-channels 16",
+    "pretrain_s4p.py": f"{TINY_RUN} --labelled-count 4",
+    "finetune_segmentation.py": f"{TINY_RUN} --expert-channels 8 --epochs 2",
+    "inspect": "--workers 1",
+    "select": "--target 4",
+    "cluster": "--clusters 2",
 }
 
 
@@ -70,10 +67,16 @@ def run(words: list[str]) -> None:
         from rasterio.rio.main import main_group
 
         main_group(words[1:], standalone_mode=False)
-    elif words[:2] == ["python", "benchmarks/s4p_effect.py"]:
+        return
+    assert words[0] in ("s5-hf", "python"), f"the test cannot run {words}"
+    if words[:2] == ["python", "benchmarks/s4p_effect.py"]:
         # It starts the example as a process of its own, with what follows `--`.
-        subprocess.run([sys.executable, str(ROOT / words[1]), *words[2:], *TINY["pretrain_s4p.py"]], check=True)
+        command = [sys.executable, str(ROOT / words[1]), *words[2:], *tiny_options("pretrain_s4p.py")]
+        subprocess.run(command, check=True)
     else:
-        assert words[0] in ("s5-hf", "python"), f"the test cannot run {words}"
-        programs = [Path(word).name for word in words[1:3]]
-        run_command([*words, *(option for name in programs for option in TINY.get(name, []))], ROOT / "examples")
+        options = [option for word in words[1:3] for option in tiny_options(Path(word).name)]
+        run_command([*words, *options], ROOT / "examples")
+
+
+def tiny_options(program: str) -> list[str]:
+    return TINY.get(program, "").split()
