@@ -116,7 +116,7 @@ def configuration(modules: list[Module], root: Path = ROOT) -> dict:
     settings = yaml.safe_load((root / "mkdocs.yml").read_text(encoding="utf-8"))
     nav = in_the_site(settings["nav"])
     nav.insert(3, {"API reference": reference_nav(modules)})
-    return settings | {"nav": nav}
+    return settings | {"nav": nav, "extra_css": [site_path(style) for style in settings["extra_css"]]}
 
 
 def write_pages(pages: list[str], target: Path, root: Path = ROOT) -> None:
@@ -202,6 +202,8 @@ def build(target: Path, strict: bool, root: Path = ROOT) -> None:
     )
     write_reference(modules, work / "pages")
     write_sources(modules, work)
+    for style in settings["extra_css"]:
+        shutil.copyfile(root / "docs" / style, work / "pages" / style)
     (python,) = [plugin["mkdocstrings"] for plugin in settings["plugins"] if "mkdocstrings" in plugin]
     python["handlers"]["python"]["paths"] = ["."]
     options = python["handlers"]["python"]["options"]

@@ -29,7 +29,7 @@ from .upernet import UPerNetDecoder
 class S5SegmenterOutput(SemanticSegmenterOutput):
     """Output of [`S5ForSemanticSegmentation`].
 
-    Attributes:
+    Args:
         loss: sum over the tasks of the batch of their weighted losses, if `labels` were given.
         logits: `(batch, num_labels, height, width)` at the size of the input; for a batch that names one task per
             image, a list with one `(num_labels of its task, height, width)` per image, in the order of the batch.
