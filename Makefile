@@ -1,6 +1,7 @@
 # make demo   install everything, run the main job, leave its pictures in demo/
 # make test   install everything, check the style, run the tests
 # make test-kernels   the tests of numbers again: with plain kernels, and with weights at odd addresses
+# make docs   install the documentation tools too, write the documentation site to site/
 # All build .venv on first use; remove it to start anew. PYTHON=python3.12 chooses another interpreter.
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := .venv/bin
 endif
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-kernels format clean
+.PHONY: demo test test-kernels docs format clean
 
 demo: $(INSTALLED)
 	$(BIN)/s5-hf demo --output demo
@@ -31,6 +32,10 @@ test-kernels: $(INSTALLED)
 	ATEN_CPU_CAPABILITY=default $(KERNELS)
 	S5_HF_SHIFT_WEIGHTS=1 $(KERNELS)
 
+docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/python docs/build_site.py --strict
+
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -44,4 +49,4 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -c "from pathlib import Path; Path('$(INSTALLED)').touch()"
 
 clean:
-	$(PYTHON) -c "import shutil; [shutil.rmtree(path, ignore_errors=True) for path in ('.venv', 'build', 'demo')]"
+	$(PYTHON) -c "import shutil; [shutil.rmtree(path, ignore_errors=True) for path in ('.venv', 'build', 'demo', 'site')]"

@@ -13,7 +13,7 @@ MODULES_WITH_EXAMPLES = [
     "s5_hf.modeling.modeling_s5_segmentation",
     "s5_hf.modeling.modeling_s5_detection",
 ]
-PAGES = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]
+PAGES = [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
 PAGES_WITH_EXAMPLES = ["README.md", "docs/detection.md", "docs/evaluation.md", "docs/scenes.md"]
 
 
