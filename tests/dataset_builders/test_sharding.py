@@ -9,6 +9,7 @@ from datasets import Features, Image, Value, load_dataset
 from encoded_images import encoded, numbered
 
 from s5_hf.dataset_builders.features import unlabelled_features
+from s5_hf.folder_lock import folder_lock
 from s5_hf.sharding import write_index, write_parquet_shards
 
 FEATURES = Features({"image": Image(), "id": Value("string")})
@@ -143,3 +144,19 @@ def test_single_files_over_http(tmp_path, write_image, serve):
     dataset = load_dataset("s5-isaid", data_dir=serve(tmp_path).url, split="train", streaming=True)
     (sample,) = dataset
     assert sample["id"] == "a b" and np.asarray(sample["mask"]).tolist() == [[1, 2]]
+
+
+def test_two_writers_of_one_folder_do_not_mix_and_leftovers_go(tmp_path):
+    leftover = tmp_path / "data" / ".train-00000.parquet.0123456789abcdef.partial"
+    leftover.parent.mkdir()
+    leftover.write_bytes(b"of a run that was killed, or goes on")
+    with folder_lock(tmp_path), pytest.raises(BlockingIOError, match="is in use by another run"):
+        write_parquet_shards(samples(3), tmp_path, features=FEATURES)
+    assert leftover.exists()
+    write_parquet_shards(samples(3), tmp_path, features=FEATURES)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        "README.md",
+        "data",
+        "index.json",
+        "train-00000.parquet",
+    ]
