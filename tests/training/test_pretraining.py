@@ -333,7 +333,7 @@ class TestBadEndings:
                 raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(checkpoints_module, "save_networks", fail_later)
-        with pytest.raises(CheckpointError, match=r"step 10 .*No space left.*last good checkpoint is .*step-00000005"):
+        with pytest.raises(CheckpointError, match=r"step 10 .*disk is full.*last good checkpoint is .*step-00000005"):
             pretrain(tmp_path)
         assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000005"]
 
