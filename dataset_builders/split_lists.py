@@ -1,6 +1,6 @@
 """Split lists: text files with one sample per line, as `image mask` or as `image` alone.
 
-Paths are relative to the data directory and are parted by a tab, a comma or blanks.
+Paths are relative to the data directory and are separated by a tab, a comma or blanks.
 """
 
 from __future__ import annotations
