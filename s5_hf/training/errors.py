@@ -19,7 +19,3 @@ class DataWorkerError(TrainingError):
 
 class NonFiniteWeightsError(TrainingError):
     """A step has made weights NaN or infinite."""
-
-
-class FolderInUseError(TrainingError):
-    """Another training writes to the same folder."""

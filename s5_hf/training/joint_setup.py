@@ -35,7 +35,6 @@ from .low_rank import add_adapters, merged_adapters
 from .optimizer import make_optimizer
 from .schedules import learning_rate_factor
 from .setup import listed_on_main_process, make_accelerator, processor, synchronise
-from .starting_model import aligned
 from .task_data import TaskData, load_task
 from .throughput import Throughput, forward_flops, peak_flops, step_flops
 from .validation import ValidationSettings, validate
@@ -145,7 +144,7 @@ def set_up_joint_training(
     kind.check_tasks(recipe, tasks)
     checkpoints.data = listed_on_main_process(accelerator, task_samples(tasks))
     set_seed(recipe.run.seed, deterministic=recipe.run.deterministic)  # the same new weights on every process
-    model = aligned(synchronise(kind.make_model(recipe, tasks), recipe, accelerator)).to(accelerator.device)
+    model = synchronise(kind.make_model(recipe, tasks), recipe, accelerator).to(accelerator.device)
     rows = rows_of(recipe, tasks)
     throughput = kind.make_throughput(model, recipe, rows, tasks[0].name, accelerator)
     settings = recipe.optimizer

@@ -22,7 +22,7 @@ from .optimizer import make_optimizer
 from .recipe import Recipe
 from .recipe_reading import SectionedRecipe
 from .segmentation_data import SegmentationData, labelled_batches, load_data, unlabelled_batches
-from .starting_model import aligned, starting_model, synchronise_batch_norm
+from .starting_model import starting_model, synchronise_batch_norm
 from .throughput import Throughput, forward_flops, peak_flops, step_flops
 from .validation import ValidationSettings
 from .views import ViewMaker
@@ -91,7 +91,7 @@ def set_up(recipe: Recipe, data: SegmentationData | None = None) -> Training:
     model = starting_model(
         recipe.model, data.task, data.labels, recipe.data.crop_size, channels=len(recipe.data.image_mean)
     )
-    model = aligned(synchronise(model, recipe, accelerator)).to(accelerator.device)
+    model = synchronise(model, recipe, accelerator).to(accelerator.device)
     method.attach(model)
     decay = recipe.optimizer.weight_average_decay
     average = None if decay is None else WeightAverage(model)

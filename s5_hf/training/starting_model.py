@@ -113,19 +113,3 @@ def synchronise_batch_norm(model: nn.Module, processes: int, device: torch.devic
     if processes > 1 and device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
     return model
-
-
-ALIGNMENT = 64
-"""Bytes; torch's own memory begins at multiples of it, tensors of a file that is mapped into memory anywhere."""
-
-
-def aligned(model: nn.Module) -> nn.Module:
-    """Move weights that were read from a file to addresses such as new weights have; changed in place.
-
-    Matrix libraries may choose their kernel by the address. A run that starts from a file and one that is resumed
-    without naming it again then compute the same bits.
-    """
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.device.type == "cpu" and tensor.data_ptr() % ALIGNMENT:
-            tensor.data = tensor.data.clone()
-    return model

@@ -11,7 +11,6 @@ from PIL import Image
 
 from s5_hf.training.checkpoints import checkpoint_folders, newest
 from s5_hf.training.errors import CheckpointError
-from s5_hf.training.starting_model import ALIGNMENT, aligned
 from tests.training.finetuning import finetune, micro_tasks
 from tests.training.pretraining import micro_data, pretrain, pretrain_files, random_samples, weights_of
 
@@ -220,19 +219,6 @@ def test_the_listing_holds_names_and_sizes(whole_run):
     listing = json.loads(gzip.decompress((checkpoint / "data.json.gz").read_bytes()))
     assert [len(listing[name]) for name in ("labelled", "unlabelled", "validation val None")] == [8, 16, 3]
     assert listing["labelled"][0][0] == "1-0" and listing["labelled"][0][1].startswith("72x72x3:")
-
-
-def test_weights_of_a_file_are_moved_to_addresses_of_new_ones(dense_model):
-    """Kernels may depend on the address: a resumed run has new weights where the first read them from a file."""
-    shifted = torch.nn.Linear(3, 5)
-    storage = torch.empty(16)
-    shifted.weight.data = storage[1:].narrow(0, 0, 15).view(5, 3)
-    shifted.weight.data.copy_(torch.arange(15.0).view(5, 3))
-    assert shifted.weight.data_ptr() % ALIGNMENT
-    parameter = shifted.weight
-    assert aligned(shifted) is shifted and shifted.weight is parameter
-    assert shifted.weight.data_ptr() % ALIGNMENT == 0
-    assert torch.equal(shifted.weight, torch.arange(15.0).view(5, 3))
 
 
 def test_a_run_from_a_file_goes_on_exactly_without_the_file(whole_run, tmp_path):

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from s5_hf.training import run_lock
-from s5_hf.training.errors import FolderInUseError
-from s5_hf.training.run_lock import FILE_NAME, lock, locked_folder
+from s5_hf import folder_lock as locks
+from s5_hf.folder_lock import LOCK_FILE, FolderInUseError, folder_lock
+from s5_hf.training.run_lock import locked_folder
 from tests.training.finetuning import finetune
 from tests.training.pretraining import example, pretrain
 from tests.training.test_pretrain_mae import run as pretrain_mae
@@ -17,8 +17,8 @@ from tests.training.test_pretraining import driver
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from s5_hf.training.run_lock import lock
-with lock(Path(sys.argv[1])):
+from s5_hf.folder_lock import folder_lock
+with folder_lock(Path(sys.argv[1])):
     worker = os.fork() if hasattr(os, "fork") else None
     if worker == 0:
         os.closerange(0, 3)
@@ -35,16 +35,16 @@ def test_a_second_training_in_one_folder_is_refused_until_the_first_is_dead(tmp_
     worker = other.stdout.readline().strip()
     try:
         for train in (pretrain, finetune, pretrain_mae):
-            with pytest.raises(FolderInUseError, match=rf"writes to .*run: process {other.pid} on \S+"):
+            with pytest.raises(FolderInUseError, match=rf"is in use by another run: process {other.pid} on \S+"):
                 train(tmp_path / "run")
-        assert [path.name for path in (tmp_path / "run").iterdir()] == [FILE_NAME]
+        assert [path.name for path in (tmp_path / "run").iterdir()] == [LOCK_FILE]
     finally:
         other.kill()
         other.wait()
         other.stdout.close()
     try:
-        with lock(tmp_path / "run"):
-            holder = json.loads((tmp_path / "run" / FILE_NAME).read_text(encoding="utf-8"))
+        with folder_lock(tmp_path / "run"):
+            holder = json.loads((tmp_path / "run" / LOCK_FILE).read_text(encoding="utf-8"))
             assert holder["process"] == os.getpid()
     finally:
         if worker.isdigit():
@@ -52,7 +52,11 @@ def test_a_second_training_in_one_folder_is_refused_until_the_first_is_dead(tmp_
 
 
 def test_a_second_lock_in_the_same_process_is_refused(tmp_path):
-    with lock(tmp_path), pytest.raises(FolderInUseError, match=f"process {os.getpid()} on"), lock(tmp_path):
+    with (
+        folder_lock(tmp_path),
+        pytest.raises(FolderInUseError, match=f"process {os.getpid()} on"),
+        folder_lock(tmp_path),
+    ):
         pass
 
 
@@ -69,8 +73,8 @@ def test_a_file_system_without_locks_is_warned_about(tmp_path, monkeypatch):
     def refuse(file):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(run_lock, "lock_file", refuse)
-    with pytest.warns(UserWarning, match="cannot be locked"), lock(tmp_path):
+    monkeypatch.setattr(locks, "lock_file", refuse)
+    with pytest.warns(UserWarning, match="cannot be locked"), folder_lock(tmp_path):
         pass
 
 
