@@ -10,7 +10,7 @@ from ..hub_hook import is_of_this_family
 from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from .store import stored
 
-__all__ = ["read_json_object", "require_model_folder"]
+__all__ = ["read_json_object", "require_configuration", "require_model_folder"]
 
 OWN_CONFIGS = {config.model_type: config for config in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig)}
 

@@ -13,7 +13,7 @@ from transformers.dynamic_module_utils import get_relative_import_files
 from ..modeling import S5ImageProcessor, configuration_s5
 from .download import DOWNLOAD_ERRORS, LIBRARY, reason
 from .model_card import Metrics, check_metrics, model_card
-from .model_folder import read_json_object, require_model_folder
+from .model_folder import read_json_object, require_configuration, require_model_folder
 from .names import KNOWN_MODELS
 from .store import is_model_folder, stored
 
@@ -95,10 +95,11 @@ def stage_for_hub(
     `from_pretrained(stage, trust_remote_code=True)` works without s5_hf. Arguments and errors as in `push`.
     """
     folder = model_folder(folder)
-    require_model_folder(folder)
+    require_configuration(folder / "config.json")
     config = AutoConfig.from_pretrained(folder)
     if config.model_type not in AUTO_CLASSES:
         raise ValueError(f"{folder} holds a {config.model_type!r} model, expected one of {', '.join(AUTO_CLASSES)}")
+    require_model_folder(folder)
     checked: Metrics = check_metrics(metrics, config)
 
     for weights in folder.glob("*.safetensors*"):
