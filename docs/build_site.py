@@ -60,6 +60,8 @@ def public_modules(root: Path = ROOT) -> list[Module]:
     modules = []
     for package in sorted(settings["options"]["packages"].split()):
         folder = root / placed.get(package, package.replace(".", "/"))
+        if not (folder / "__init__.py").is_file():  # scripts to run, not modules to import
+            continue
         modules.append(Module(package, folder / "__init__.py"))
         modules += [
             Module(f"{package}.{path.stem}", path)

@@ -99,6 +99,8 @@ def is_known(error: BaseException) -> bool:
 
 def error_line(error: BaseException) -> str:
     """What an error says, in one line: of its cause where it only wraps one, with the file where it knows one."""
+    from .dataset_builders.credentials import without_credentials
+
     while full_name(type(error)) in WRAPPERS and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, KeyError) and error.args:
@@ -107,7 +109,7 @@ def error_line(error: BaseException) -> str:
         text = f"{os.fsdecode(error.filename)}: {error.strerror}"
     else:
         text = without_worker_traceback(str(error))
-    line = " ".join(text.split())
+    line = without_credentials(" ".join(text.split()))
     return line or {MemoryError: "there is not enough memory"}.get(type(error), type(error).__name__)
 
 

@@ -64,7 +64,8 @@ def test_the_contact_sheet_follows_no_planted_link(tmp_path):
     options = ["--data-dir", str(data), "--output", str(output), "--option", 'classes=["land", "water", "road"]']
     assert CliRunner().invoke(app, ["inspect", "s5-image-mask", *options, "--workers", "1"]).exit_code == 0
     assert precious.read_text(encoding="utf-8") == "kept"
-    assert Image.open(output).width > 100
+    with Image.open(output) as sheet:
+        assert sheet.width > 100
 
 
 def test_counts_sizes_and_shares(tmp_path):

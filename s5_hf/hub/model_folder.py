@@ -58,7 +58,7 @@ def require_configuration(path: Path) -> None:
 
 
 def require_processor(path: Path) -> None:
-    """Raise a ValueError naming the file if a preprocessor_config.json is there and its numbers are none."""
+    """Raise a ValueError naming the file if a preprocessor_config.json is there and its numbers are invalid."""
     if not path.is_file():
         return
     settings = read_json_object(path)
@@ -68,6 +68,8 @@ def require_processor(path: Path) -> None:
             continue
         if not isinstance(values, list) or not all(isinstance(value, int | float) for value in values):
             raise ValueError(f"{path}: {key} must be a list of numbers, got {values!r}")
+        if key == "image_std" and not all(value > 0 for value in values):
+            raise ValueError(f"{path}: image_std is {values}, expected numbers above 0: images are divided by them")
 
 
 def require_safetensors(path: Path) -> None:

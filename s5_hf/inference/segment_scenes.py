@@ -35,7 +35,7 @@ def find_scenes(places: Sequence[str | Path]) -> list[str]:
         found = [place] if is_remote(place) or Path(place).is_file() else _scenes_of(place)
         if not found:
             raise FileNotFoundError(
-                f"{place} is no scene: expected a file, a URL, a folder or a pattern that match files of the kinds "
+                f"{place} is no scene: expected a file, a URL, a folder or a pattern that matches files of the kinds "
                 f"{', '.join(SCENE_SUFFIXES)}"
             )
         scenes.update(dict.fromkeys(found))

@@ -17,14 +17,13 @@ them.
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from ..disk_space import full_disk_in_words, tensor_bytes
 from ..modeling.image_processing_s5 import S5ImageProcessor
@@ -218,25 +217,9 @@ def save_networks(
     prefix = "backbone."
     encoder = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
     model.save_pretrained(folder / model_folder, state_dict=state_dict)
-    with unchanged(model.backbone.config, ("architectures", "dtype")):
-        model.backbone.save_pretrained(folder / "encoder", state_dict=encoder)
+    model.backbone.save_pretrained(folder / "encoder", state_dict=encoder)
     for name in (model_folder, "encoder"):
         processor.save_pretrained(folder / name)
-
-
-@contextmanager
-def unchanged(config: PretrainedConfig, names: Sequence[str]) -> Iterator[None]:
-    """Give attributes of a configuration their values back when the block ends.
-
-    `save_pretrained` writes into the configuration that it saves. That of a backbone belongs to the whole model, whose
-    file would depend on whether the encoder was saved before.
-    """
-    former = {name: getattr(config, name, None) for name in names}
-    try:
-        yield
-    finally:
-        for name, value in former.items():
-            setattr(config, name, value)
 
 
 def copy_result(checkpoint: Path, output_dir: Path) -> None:

@@ -77,7 +77,7 @@ def with_zero_deviation(folder):
 DEFECTS = [
     pytest.param(with_nan, "the weights are not finite", id="NaN"),
     pytest.param(without_a_layer, r"missing \(", id="missing"),
-    pytest.param(with_zero_deviation, "image_std none that is 0", id="image_std"),
+    pytest.param(with_zero_deviation, r"image_std is \[0.2, 0, 0.2\], expected numbers above 0", id="image_std"),
 ]
 
 

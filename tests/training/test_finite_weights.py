@@ -48,7 +48,7 @@ def test_the_small_segmenter_is_not_saved_with_nan_weights(tmp_path, monkeypatch
     write_synthetic_dataset(tmp_path / "tiles", 2, 64)
     labels = ["field", "road", "building", "water", "tree", "car"]
     small = ("--steps", "1", "--batch-size", "2", "--crop", "64", "--hidden-size", "32", "--layers", "4")
-    words = [str(tmp_path / "tiles"), str(tmp_path / "out"), "--labels", *labels, *small, "--learning-rate", "inf"]
+    words = [str(tmp_path / "tiles"), str(tmp_path / "out"), "--classes", *labels, *small, "--learning-rate", "inf"]
     monkeypatch.setattr(sys, "argv", ["train_small_segmenter.py", *words])
     with pytest.raises(NonFiniteWeightsError, match="nothing was saved"):
         example("train_small_segmenter").main()
