@@ -23,7 +23,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 # What a matrix product gives to the last digit depends on the processor's kernels and on where the weights lie.
-NUMBERS := tests/modeling tests/conversion tests/parity tests/inference tests/training/test_pretraining.py \
+NUMBERS := tests/modeling tests/conversion tests/parity tests/predictors tests/scenes tests/training/test_pretraining.py \
 	tests/training/test_pretrain_mae.py tests/training/test_finetuning.py
 KERNELS := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(NUMBERS) \
 	--ignore=tests/modeling/test_deployment.py

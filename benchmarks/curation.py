@@ -52,9 +52,9 @@ def benchmark_score(arguments: argparse.Namespace) -> None:
     import torch
 
     from s5_hf.curation.score import ScoreSettings, score
-    from s5_hf.curation.segmenter import Segmenter
     from s5_hf.curation.sources import ImageSource, open_images
     from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+    from s5_hf.predictors.feature_segmenter import Segmenter
 
     torch.manual_seed(0)
     backbone = S5ViTConfig.from_size(arguments.size, image_size=arguments.image_size)

@@ -40,8 +40,8 @@ from PIL import Image
 from tqdm import tqdm
 
 import s5_hf
+from s5_hf.data.sharding import write_index, write_parquet_shards
 from s5_hf.dataset_builders.streaming import ShuffledStream
-from s5_hf.sharding import write_index, write_parquet_shards
 
 SIDE = 512
 TAR_SHARDS = 4

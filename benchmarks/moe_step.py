@@ -20,8 +20,8 @@ from statistics import median
 import torch
 
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
-from s5_hf.training.joint_batches import JointBatch
-from s5_hf.training.joint_step import JointStep
+from s5_hf.training.joint.batches import JointBatch
+from s5_hf.training.joint.step import JointStep
 from s5_hf.training.optimizer import make_optimizer
 
 BASELINE = "one forward per task"

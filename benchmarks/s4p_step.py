@@ -32,12 +32,12 @@ from s5_hf.semi_supervised.batches import paste
 from s5_hf.semi_supervised.losses import consistency_loss, supervised_loss
 from s5_hf.semi_supervised.pseudo_labels import cutmix, evaluating, label_weak_views
 from s5_hf.synthetic import synthetic_scene
-from s5_hf.training.augmentations import StrongAugmentation, box_masks, draw_box
 from s5_hf.training.batches import stack_rows
 from s5_hf.training.optimizer import make_optimizer
+from s5_hf.training.pretraining.view_maker import ViewMaker
 from s5_hf.training.throughput import forward_flops, peak_flops, step_flops
-from s5_hf.training.views import ViewMaker
-from s5_hf.training.weak_view import SampleView, WeakView
+from s5_hf.training.views.strong import StrongAugmentation, box_masks, draw_box
+from s5_hf.training.views.weak import SampleView, WeakView
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLASSES = 16

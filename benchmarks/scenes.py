@@ -30,11 +30,11 @@ import torch
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
-from s5_hf.inference import TorchSegmenter, WindowSettings, segment_scene
-from s5_hf.inference.normalization import normalize_pixels
-from s5_hf.inference.scene_probabilities import scene_grid
-from s5_hf.inference.windows import blending_weights
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+from s5_hf.predictors.normalization import normalize_pixels
+from s5_hf.scenes import TorchSegmenter, WindowSettings, segment_scene
+from s5_hf.scenes.segmentation.scene_probabilities import scene_grid
+from s5_hf.scenes.window_grid import blending_weights
 from s5_hf.synthetic import synthetic_scene
 
 WINDOW = 512

@@ -25,11 +25,11 @@ from collections.abc import Sequence
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.scripts import run_script
-from s5_hf.training.detection_data import DetectionTaskData
-from s5_hf.training.detection_recipe import DetectionRecipe
-from s5_hf.training.detection_setup import set_up_detection
-from s5_hf.training.fine_tuning_recipe import read_fine_tuning_recipe
-from s5_hf.training.joint_loop import train
+from s5_hf.training.detection.data import DetectionTaskData
+from s5_hf.training.detection.recipe import DetectionRecipe
+from s5_hf.training.detection.setup import set_up_detection
+from s5_hf.training.joint.loop import train
+from s5_hf.training.joint.recipe import read_fine_tuning_recipe
 from s5_hf.training.running import carry_out
 
 

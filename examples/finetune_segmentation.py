@@ -35,11 +35,11 @@ from collections.abc import Sequence
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.scripts import run_script
-from s5_hf.training.fine_tuning_recipe import read_fine_tuning_recipe
-from s5_hf.training.joint_loop import train
-from s5_hf.training.joint_setup import set_up_fine_tuning
+from s5_hf.training.joint.loop import train
+from s5_hf.training.joint.recipe import read_fine_tuning_recipe
+from s5_hf.training.joint.setup import set_up_fine_tuning
+from s5_hf.training.joint.task_data import TaskData
 from s5_hf.training.running import carry_out
-from s5_hf.training.task_data import TaskData
 
 
 def main(arguments: Sequence[str] | None = None, data: Sequence[TaskData] | None = None) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from s5_hf.atomic import atomic_file
+from s5_hf.files.atomic import atomic_file
 from s5_hf.scripts import run_script
 from s5_hf.synthetic import SCENE_LABELS, SyntheticScene, synthetic_dataset, synthetic_scene
 

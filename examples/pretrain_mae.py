@@ -28,22 +28,22 @@ from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.conversion import convert_checkpoint
-from s5_hf.disk_space import tensor_bytes
+from s5_hf.files.disk_space import tensor_bytes
 from s5_hf.modeling.aligned_weights import align_weights
 from s5_hf.scripts import run_script
-from s5_hf.training.augmentations import normalize, to_unit_range
 from s5_hf.training.batches import IndexedBatches, Row, StreamedBatches
+from s5_hf.training.checkpointing.resumption import FORCE
+from s5_hf.training.checkpointing.simple_checkpoints import SimpleCheckpoints
 from s5_hf.training.optimizer import make_optimizer
+from s5_hf.training.pretraining.data import load_split
+from s5_hf.training.pretraining.setup import listed_on_main_process
 from s5_hf.training.recipe_reading import RecipeParser, require_not_negative, require_positive
-from s5_hf.training.resumption import FORCE
 from s5_hf.training.run_lock import locked_folder
 from s5_hf.training.schedules import learning_rate_factor, set_learning_rate
-from s5_hf.training.segmentation_data import load_split
-from s5_hf.training.setup import listed_on_main_process
 from s5_hf.training.signals import StopSignals
-from s5_hf.training.simple_checkpoints import SimpleCheckpoints
 from s5_hf.training.step_meter import require_finite, require_finite_weights
-from s5_hf.training.weak_view import SampleView, WeakView
+from s5_hf.training.views.strong import normalize, to_unit_range
+from s5_hf.training.views.weak import SampleView, WeakView
 
 
 @dataclass

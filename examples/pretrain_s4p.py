@@ -24,13 +24,13 @@ from tqdm import tqdm
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.scripts import run_script
-from s5_hf.training.pseudo_label_health import PseudoLabelHealth
-from s5_hf.training.recipe import Recipe, read_recipe
+from s5_hf.training.pretraining.data import SegmentationData
+from s5_hf.training.pretraining.pseudo_label_health import PseudoLabelHealth
+from s5_hf.training.pretraining.recipe import Recipe, read_recipe
+from s5_hf.training.pretraining.setup import Training, batch_source, set_up, validation_settings
 from s5_hf.training.run_folder import RunLog, was_validated
 from s5_hf.training.running import carry_out, progress_bar, report
 from s5_hf.training.schedules import learning_rate_factor, set_learning_rate
-from s5_hf.training.segmentation_data import SegmentationData
-from s5_hf.training.setup import Training, batch_source, set_up, validation_settings
 from s5_hf.training.signals import StopSignals
 from s5_hf.training.step_meter import StepMeter, require_finite, require_finite_weights
 from s5_hf.training.validation import validate

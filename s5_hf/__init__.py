@@ -8,9 +8,9 @@ none of these libraries for that: each is told when it is imported itself, befor
 import importlib
 from types import ModuleType
 
-from .datasets_hook import register_datasets
-from .hub_hook import install_file_hook
-from .registration import register_networks
+from .integrations.auto_classes import register_networks
+from .integrations.known_names import install_file_hook
+from .integrations.load_dataset import register_datasets
 from .version import __version__
 
 register_networks()

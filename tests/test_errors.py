@@ -23,8 +23,7 @@ from s5_hf import cli
 from s5_hf.errors import KNOWN_NAMES, WRAPPERS, end_in_one_line, error_line, is_known
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor
 from s5_hf.scripts import run_script, with_dashes
-
-from .conftest import micro_segmentation_config
+from tests.conftest import micro_segmentation_config
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 CLASSES = 'classes=["land", "water"]'
@@ -236,7 +235,7 @@ def test_ctrl_c_ends_with_130_and_one_line(here: Path, run: Run, monkeypatch: py
     def interrupt(*arguments: object, **settings: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("s5_hf.inspection.open_folder", interrupt)
+    monkeypatch.setattr("s5_hf.data.inspection.open_folder", interrupt)
     assert run("inspect", "s5-image-mask", "--data-dir", "data") == (130, ["s5-hf: stopped by Ctrl-C"])
     monkeypatch.setattr(sys, "argv", ["script.py"])
     with pytest.raises(SystemExit) as ended:
@@ -248,7 +247,7 @@ def test_a_bug_keeps_its_traceback(here: Path, monkeypatch: pytest.MonkeyPatch):
     def stumble(*arguments: object, **settings: object) -> None:
         raise AttributeError("'int' object has no attribute 'width'")
 
-    monkeypatch.setattr("s5_hf.inspection.open_folder", stumble)
+    monkeypatch.setattr("s5_hf.data.inspection.open_folder", stumble)
     monkeypatch.setattr(sys, "argv", ["s5-hf", "inspect", "s5-image-mask", "--data-dir", "data"])
     with pytest.raises(AttributeError, match="width"):
         cli.main()

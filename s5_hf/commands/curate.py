@@ -50,7 +50,7 @@ def score_command(
     from accelerate import Accelerator
 
     from s5_hf.curation.score import ScoreSettings, score
-    from s5_hf.curation.segmenter import Segmenter
+    from s5_hf.predictors.feature_segmenter import Segmenter
 
     settings = ScoreSettings(
         patch_size=patch_size or None,

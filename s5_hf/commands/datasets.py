@@ -138,9 +138,9 @@ def inspect_command(
 
         s5-hf inspect s5-image-mask --data-dir mine --option 'classes=["land", "building", "road"]'
     """
-    from s5_hf.atomic import atomic_file
-    from s5_hf.inspection import inspect_folder, open_folder
-    from s5_hf.inspection_sheet import draw_sheet
+    from s5_hf.data.contact_sheet import draw_sheet
+    from s5_hf.data.inspection import inspect_folder, open_folder
+    from s5_hf.files.atomic import atomic_file
 
     folder = open_folder(dataset, data_dir, config, split, builder_options(option or []))
     report = inspect_folder(folder, limit, workers)

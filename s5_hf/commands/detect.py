@@ -52,8 +52,8 @@ def detect(
 
     On several GPUs, a share of the scenes on each: `accelerate launch -m s5_hf.cli detect ...`.
     """
-    from ..detection import TileSettings, detect_scenes
-    from ..inference.segment_scenes import find_scenes
+    from ..scenes.detection import TileSettings, detect_scenes
+    from ..scenes.segmentation.many_scenes import find_scenes
 
     results = detect_scenes(
         model,

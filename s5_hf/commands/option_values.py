@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..preparation.rasters import Scaling
+    from ..imaging.rasters import Scaling
 
 Bands = Annotated[
     str | None, typer.Option(metavar="R,G,B", help="Bands for red, green and blue, from 1, such as 4,3,2.")
@@ -95,7 +95,7 @@ def scaling_of(percentiles: str | None, value_range: str | None) -> Scaling | No
         typer.BadParameter: one of them is not two numbers.
         ValueError: the numbers are out of range or do not rise.
     """
-    from ..preparation.rasters import Scaling
+    from ..imaging.rasters import Scaling
 
     if percentiles is None and value_range is None:
         return None

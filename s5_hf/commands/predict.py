@@ -67,7 +67,7 @@ def predict(
 
     On several GPUs, a share of the scenes on each: `accelerate launch -m s5_hf.cli predict ...`.
     """
-    from ..inference import MapProducts, WindowSettings, find_scenes, segment_scenes
+    from ..scenes import MapProducts, WindowSettings, find_scenes, segment_scenes
 
     results = segment_scenes(
         model,

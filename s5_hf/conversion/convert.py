@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
-from ..atomic import atomic_file, atomic_folder, require_absent
-from ..disk_space import full_disk_in_words, tensor_bytes
+from ..files.atomic import atomic_file, atomic_folder, require_absent
+from ..files.disk_space import full_disk_in_words, tensor_bytes
 from ..modeling import (
     S5DetectionConfig,
     S5ForOrientedObjectDetection,

@@ -7,10 +7,10 @@ import torch
 
 from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from ..modeling.configuration_s5 import VIT_SIZES
-from ..official_tasks import DETECTION_TASKS, detection_task_settings, task_settings
 from .detector_layout import detector_tasks_of
 from .official_layout import tasks_of
 from .official_limits import Told
+from .official_tasks import DETECTION_TASKS, detection_task_settings, task_settings
 
 State = Mapping[str, torch.Tensor]
 

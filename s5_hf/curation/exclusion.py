@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from tqdm.auto import tqdm
 
-from ..atomic import atomic_file
 from ..dataset_builders.errors import SampleError
+from ..files.atomic import atomic_file
 from .patches import cut_patches
 from .sources import ImageList
 

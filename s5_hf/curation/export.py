@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..atomic import atomic_file
+from ..data.sharding import ROW_GROUP_BYTES, SHARD_BYTES, write_parquet_shards
 from ..dataset_builders.features import curated_features
 from ..dataset_builders.storage import INDEX_FILE
-from ..sharding import ROW_GROUP_BYTES, SHARD_BYTES, write_parquet_shards
+from ..files.atomic import atomic_file
 from .patch_reader import PatchReader
 from .score_table import ScoreFolder
 from .select import SelectionFolder

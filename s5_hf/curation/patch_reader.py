@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from ..preparation.crops import Window
+from ..imaging.windows import Window
 from .patches import decode_image
 from .sources import ImageList
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..dataset_builders.errors import CorruptImageError
 from ..dataset_builders.images import DECODING_ERRORS
-from ..preparation.crops import Window, row_windows
+from ..imaging.windows import Window, row_windows
 from .content import PatchContent, measure_content
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from ..atomic import atomic_file
+from ..files.atomic import atomic_file
 
 __all__ = ["ClusterCount", "Prototypes", "assign", "cluster_features", "compare_cluster_counts"]
 

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
-from ..yaml_files import read_yaml
+from ..files.yaml_files import read_yaml
 from .cluster import ClusterSettings
 from .export import ExportSettings
 from .score import ScoreSettings

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, ImageOps
 
-from ..atomic import atomic_file
-from ..palettes import default_palette
-from ..visualization import overlay_mask
-from .charts import bar_pairs, histogram_pair
+from ..files.atomic import atomic_file
+from ..imaging.drawing import overlay_mask
+from ..imaging.palettes import default_palette
+from ..pages.charts import bar_pairs, histogram_pair
 from .export import check_same_images
 from .patch_reader import PatchReader
 from .score_table import ScoreFolder

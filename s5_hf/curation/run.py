@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from accelerate import Accelerator
 
+from ..predictors.feature_segmenter import Segmenter
 from .cluster import cluster
 from .exclusion import hash_images, read_hashes, read_ids
 from .export import export
@@ -15,7 +16,6 @@ from .recipe import Recipe
 from .report import write_report
 from .score import score
 from .score_table import ScoreFolder
-from .segmenter import Segmenter
 from .select import SelectionFolder, select
 from .sources import ImageList, open_images
 

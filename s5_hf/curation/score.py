@@ -23,12 +23,12 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from tqdm.auto import tqdm
 
-from ..atomic import atomic_file, remove_leftovers
-from ..folder_lock import folder_lock
+from ..files.atomic import atomic_file, remove_leftovers
+from ..files.folder_lock import folder_lock
+from ..predictors.feature_segmenter import Segmenter, background_index
 from .patches import EDGES
 from .score_part import PartScorer
 from .score_table import DICTIONARY_COLUMNS, ROW_GROUP_ROWS, SETTINGS_FILE, ScoreFolder, part_name, score_schema
-from .segmenter import Segmenter, background_index
 from .sources import ImageList
 
 __all__ = ["ScoreSettings", "score"]

@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 
 from ..dataset_builders.errors import CorruptImageError, SampleError
-from ..inference.image_probabilities import NonFiniteOutputError
+from ..predictors.feature_segmenter import Segmenter
+from ..predictors.image_probabilities import NonFiniteOutputError
 from .entropy import PatchStatistics, patch_statistics
 from .patches import Patch, cut_patches
-from .segmenter import Segmenter
 from .sources import ImageList
 
 __all__ = ["PartScorer"]

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from ..atomic import atomic_file
+from ..files.atomic import atomic_file
 from .prototypes import Prototypes, assign
 from .score_table import ENTROPY_COLUMNS, ScoreFolder, feature_matrix
 from .selection import REASONS, Candidates, Selection, SelectSettings, select_patches

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..atomic import atomic_file
-from ..folder_lock import LOCK_FILE
+from ..files.atomic import atomic_file
+from ..files.folder_lock import LOCK_FILE
 from ..version import __version__
 from .folders import DemoFolders
 from .settings import DemoSettings

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from ..atomic import atomic_file
+from ..files.atomic import atomic_file
 from ..synthetic import SCENE_LABELS
 from .folders import DemoFolders
 from .settings import DemoSettings

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..atomic import atomic_file
+from ..files.atomic import atomic_file
+from ..pages.parts import commands, page
 from .chain import PARTS, Step
 from .folders import DemoFolders
-from .page import commands, page
 from .sections import SECTIONS, overview
 from .settings import DemoSettings
 

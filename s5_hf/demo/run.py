@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..folder_lock import folder_lock
+from ..files.folder_lock import folder_lock
 from .chain import chain
 from .commands import CommandStopped, find_examples, quiet_libraries, run_command
 from .folders import DemoFolders

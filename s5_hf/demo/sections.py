@@ -11,10 +11,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from ..curation.select import SelectionFolder
+from ..pages.curves import line_chart
+from ..pages.parts import class_legend, details, overlay, picture, picture_grid, table
 from ..synthetic import SCENE_PALETTE
-from .curves import line_chart
 from .folders import DemoFolders
-from .page import class_legend, details, overlay, picture, picture_grid, table
 from .recipes import CITY, ROADS, TASK_LABELS
 from .results import (
     FINE_TUNED,

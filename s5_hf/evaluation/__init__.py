@@ -1,9 +1,9 @@
 """Evaluation: how published numbers are obtained, on any number of processes, with a report."""
 
-from .detection_protocol import DETECTION_PROTOCOLS, DetectionProtocol, choose_detection_protocol
-from .protocol import PROTOCOLS, Protocol, choose_protocol
+from .detection.protocol import DETECTION_PROTOCOLS, DetectionProtocol, choose_detection_protocol
 from .run import EvaluationSettings, run_evaluation
-from .segmentation import LoopSettings
+from .segmentation.loop import LoopSettings
+from .segmentation.protocol import PROTOCOLS, Protocol, choose_protocol
 
 __all__ = [
     "DETECTION_PROTOCOLS",

@@ -9,23 +9,23 @@ from accelerate import Accelerator
 from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING
 
-from ..atomic import require_absent
+from ..conversion.official_tasks import DETECTION_TASKS
 from ..dataset_builders.registry import get_entry
-from ..detection.patch_merging import are_patches
-from ..detection.torch_detector import load_detector
+from ..files.atomic import require_absent
 from ..hub.model_folder import require_model_folder
-from ..inference.torch_segmenter import load_segmenters
 from ..metrics.percent import in_percent
 from ..modeling import S5DetectionConfig
-from ..official_tasks import DETECTION_TASKS
-from ..training.class_map import ClassMap
+from ..predictors.torch_detector import load_detector
+from ..predictors.torch_segmenter import load_segmenters
+from ..scenes.detection.patch_merging import are_patches
+from ..training.joint.class_map import ClassMap
 from .data import check_classes, load_evaluation_data
-from .detection import has_objects, judge_detections, result_names
-from .detection_protocol import choose_detection_protocol
-from .detection_report import DetectionResults
-from .protocol import choose_protocol
-from .report import SegmentationResults
-from .segmentation import LoopSettings, count_segmentation
+from .detection.loop import has_objects, judge_detections, result_names
+from .detection.protocol import choose_detection_protocol
+from .detection.report import DetectionResults
+from .segmentation.loop import LoopSettings, count_segmentation
+from .segmentation.protocol import choose_protocol
+from .segmentation.report import SegmentationResults
 
 __all__ = [
     "EvaluationResults",

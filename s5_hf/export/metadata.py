@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 
+from ..imaging.palettes import default_palette
 from ..modeling import S5ForSemanticSegmentation
-from ..palettes import default_palette
 from ..version import __version__
 
 PREFIX = "s5_hf."

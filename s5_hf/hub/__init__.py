@@ -5,7 +5,7 @@ repository (environment variable or table) and the official release, in this ord
 about them are in one table, `KNOWN_MODELS`.
 """
 
-from ..hub_hook import install_file_hook
+from ..integrations.known_names import install_file_hook
 from .from_hub import pull
 from .model_folder import require_model_folder
 from .names import (

@@ -6,7 +6,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from ..hub_hook import is_of_this_family
+from ..integrations.known_names import is_of_this_family
 from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from .store import stored
 

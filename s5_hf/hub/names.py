@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
-from ..hub_hook import NAME_PREFIX
+from ..conversion.official_tasks import (
+    DETECTION_TASKS,
+    MOE_MDF_TASKS,
+    PRETRAINING_TASK,
+    detection_task_settings,
+    task_settings,
+)
+from ..integrations.known_names import NAME_PREFIX
 from ..modeling import (
     S5DetectionConfig,
     S5ForOrientedObjectDetection,
@@ -17,13 +24,6 @@ from ..modeling import (
     S5ViTConfig,
 )
 from ..modeling.configuration_s5 import VIT_SIZES
-from ..official_tasks import (
-    DETECTION_TASKS,
-    MOE_MDF_TASKS,
-    PRETRAINING_TASK,
-    detection_task_settings,
-    task_settings,
-)
 
 OFFICIAL_REPOSITORY = "lianglyu/S5"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from huggingface_hub import constants
 from huggingface_hub.utils import WeakFileLock
 
-from ..atomic import require_absent
 from ..conversion import ConversionReport, convert_checkpoint
+from ..files.atomic import require_absent
 from .fit import name_for, require_fit
 from .names import known_model
 

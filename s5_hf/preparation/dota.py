@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from .crops import column_windows
+from ..imaging.polygon_clipping import inside_shares
+from ..imaging.rasters import Scaling, open_raster
+from ..imaging.windows import column_windows
 from .dota_text import DotaBoxes, format_boxes, read_boxes
 from .manifest import CutTile, RawTile
 from .options import check_overlap, check_splits
-from .polygons import inside_shares
-from .rasters import Scaling, open_raster
 from .runner import FoundTiles
 from .sources import image_files, only_one, split_of
 from .writing import save_image

@@ -8,7 +8,7 @@ import numpy as np
 
 from s5_hf.dataset_builders.annotations import parse_dota_text
 
-from .crops import Window
+from ..imaging.windows import Window
 
 __all__ = ["DotaBoxes", "format_boxes", "read_boxes"]
 

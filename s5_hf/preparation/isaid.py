@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .crops import column_windows, quarters
+from ..imaging.rasters import Scaling, open_raster
+from ..imaging.windows import column_windows, quarters
 from .labels import Colors, read_label
 from .manifest import CutTile, RawTile
 from .options import check_overlap, check_splits
-from .rasters import Scaling, open_raster
 from .runner import FoundTiles
 from .sources import image_files, only_one, split_of
 from .writing import check_label_size, save_image, save_label

@@ -9,10 +9,10 @@ from typing import Any
 
 from s5_hf.dataset_builders import isprs, potsdam, vaihingen
 
-from .crops import row_windows
+from ..imaging.rasters import Scaling, open_raster
+from ..imaging.windows import row_windows
 from .labels import Colors, read_label
 from .manifest import CutTile, RawTile
-from .rasters import Scaling, open_raster
 from .runner import FoundTiles
 from .sources import image_files, only_one
 from .writing import check_label_size, save_image, save_label

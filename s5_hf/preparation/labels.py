@@ -7,7 +7,7 @@ from PIL import Image
 
 from s5_hf.dataset_builders.label_colors import Colors, decode_colors
 
-from .rasters import unlimited_pixels
+from ..imaging.rasters import unlimited_pixels
 
 __all__ = ["Colors", "read_label"]
 

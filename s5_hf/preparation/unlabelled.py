@@ -8,9 +8,9 @@ from PIL import Image
 
 from s5_hf.dataset_builders.registry import get_entry
 
-from .crops import Window, row_windows
+from ..imaging.rasters import Scaling, open_raster
+from ..imaging.windows import Window, row_windows
 from .manifest import CutTile, RawTile
-from .rasters import Scaling, open_raster
 from .runner import FoundTiles
 from .sources import IMAGE_SUFFIXES, image_files
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .crops import Window
+from ..imaging.rasters import PADDING_RGB, Raster, pad_to
+from ..imaging.windows import Window
 from .manifest import RawTile
-from .rasters import PADDING_RGB, Raster, pad_to
 
 __all__ = ["check_label_size", "save_image", "save_label"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from ..atomic import atomic_file
-from ..visualization import oriented_box_corners
+from ..files.atomic import atomic_file
+from ..imaging.drawing import oriented_box_corners
 from .canvas import METRES_PER_PIXEL, SCENE_LABELS
 from .scene import BOX_LABELS, SyntheticScene, checked_shape, scene_seeds, synthetic_scene
 

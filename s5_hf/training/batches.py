@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from .signals import worker_signals
-from .weak_view import SampleView
+from .views.weak import SampleView
 
 Row = dict[str, torch.Tensor]
 

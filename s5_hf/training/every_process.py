@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from accelerate import Accelerator
 
-from ..disk_space import WRITE_ERRORS
+from ..files.disk_space import WRITE_ERRORS
 
 WriteError = BaseException | str
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..atomic import atomic_file
+from ..files.atomic import atomic_file
 
 __all__ = ["write_panel"]
 

@@ -14,7 +14,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from ..dataset_builders.credentials import without_credentials
-from ..yaml_files import read_yaml
+from ..files.yaml_files import read_yaml
 
 
 def option(default: Any, help: str) -> Any:

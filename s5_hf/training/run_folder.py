@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from ..atomic import atomic_file
 from ..dataset_builders.credentials import without_credentials
+from ..files.atomic import atomic_file
 from ..version import __version__
-from .recipe import Recipe
+from .pretraining.recipe import Recipe
 
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "numpy", "pillow", "safetensors")
 

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 from transformers.utils import logging as transformers_logging
 
-from .checkpoints import Checkpoints, copy_result, newest
+from .checkpointing.checkpoints import Checkpoints, copy_result, newest
 from .errors import DataWorkerError
 from .recipe_reading import SectionedRecipe
 from .run_folder import RunLog, save_description

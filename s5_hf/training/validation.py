@@ -12,13 +12,13 @@ from accelerate import Accelerator
 from PIL import Image
 from tqdm import tqdm
 
+from ..imaging.drawing import add_legend, colorize_mask, contact_sheet
 from ..metrics import ConfusionMatrix
 from ..metrics.segmentation_scores import intersection_over_union
 from ..semi_supervised.pseudo_labels import predict
-from ..visualization import add_legend, colorize_mask, contact_sheet
-from .augmentations import normalize, to_unit_range
 from .panels import write_panel
-from .weak_view import IGNORED, checked_mask, image_pixels
+from .views.strong import normalize, to_unit_range
+from .views.weak import IGNORED, checked_mask, image_pixels
 
 
 @dataclass(frozen=True)

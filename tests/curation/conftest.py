@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s5_hf.curation.segmenter import Segmenter
 from s5_hf.curation.sources import ImageSource, open_images
 from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD, S5ImageProcessor
+from s5_hf.predictors.feature_segmenter import Segmenter
 from s5_hf.synthetic import synthetic_scene
-
-from ..conftest import S5ForSemanticSegmentation, micro_segmentation_config, randomise
+from tests.conftest import S5ForSemanticSegmentation, micro_segmentation_config, randomise
 
 
 def micro_model(seed: int = 0, num_experts: int = 0) -> S5ForSemanticSegmentation:

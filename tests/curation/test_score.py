@@ -18,15 +18,14 @@ from s5_hf.curation.content import measure_content
 from s5_hf.curation.entropy import patch_statistics
 from s5_hf.curation.score import ScoreSettings, score
 from s5_hf.curation.score_table import ScoreFolder
-from s5_hf.curation.segmenter import Prediction, Segmenter
 from s5_hf.curation.sources import ImageSource, open_images
 from s5_hf.dataset_builders.errors import CorruptImageError
-from s5_hf.folder_lock import folder_lock
-from s5_hf.inference.image_probabilities import NonFiniteOutputError
+from s5_hf.files.folder_lock import folder_lock
 from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
+from s5_hf.predictors.feature_segmenter import Prediction, Segmenter
+from s5_hf.predictors.image_probabilities import NonFiniteOutputError
+from tests.curation.conftest import micro_model
 from tests.shifted_weights import VARIABLE as SHIFT_WEIGHTS
-
-from .conftest import micro_model
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ScoreSettings(patch_size=64, batch_size=4, part_size=5, background="soil", pseudo_masks=True, threads=2)
@@ -35,7 +34,7 @@ FLOATS = ("entropy", "entropy_renormalised", "entropy_with_background", "confide
 SCRIPT = """
 import sys
 from s5_hf.curation.score import ScoreSettings, score
-from s5_hf.curation.segmenter import Prediction, Segmenter
+from s5_hf.predictors.feature_segmenter import Prediction, Segmenter
 from s5_hf.curation.sources import ImageSource, open_images
 from tests.shifted_weights import shift_if_asked
 

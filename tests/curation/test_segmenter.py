@@ -5,10 +5,9 @@ import pytest
 import torch
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-from s5_hf.curation.segmenter import Segmenter, background_index
 from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD, S5ImageProcessor
-
-from .conftest import micro_model
+from s5_hf.predictors.feature_segmenter import Segmenter, background_index
+from tests.curation.conftest import micro_model
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), dtype=np.uint8)
 

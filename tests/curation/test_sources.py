@@ -8,8 +8,8 @@ from PIL import Image
 
 from s5_hf.curation.patches import cut_patches, decode_image, patch_windows
 from s5_hf.curation.sources import ImageSource, open_images
+from s5_hf.data.sharding import write_parquet_shards
 from s5_hf.dataset_builders.errors import CorruptImageError
-from s5_hf.sharding import write_parquet_shards
 
 
 def test_a_folder_in_the_order_of_its_paths(images):

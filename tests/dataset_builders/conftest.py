@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from file_server import FileServer
 from PIL import Image
+
+from tests.dataset_builders.file_server import FileServer
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 from datasets import load_dataset
-from encoded_images import numbered
 
 from s5_hf.curation.sources import ImageSource
+from s5_hf.data.sharding import write_parquet_shards
 from s5_hf.dataset_builders.credentials import without_credentials
 from s5_hf.dataset_builders.storage import Storage
-from s5_hf.inference.scene_result import relative_source
-from s5_hf.inference.scene_source import has_rasterio, open_scene
-from s5_hf.sharding import write_parquet_shards
-from s5_hf.training.recipe import read_recipe
+from s5_hf.scenes.segmentation.scene_result import relative_source
+from s5_hf.scenes.source import has_rasterio, open_scene
+from s5_hf.training.pretraining.recipe import read_recipe
 from s5_hf.training.run_folder import describe_environment, save_description
+from tests.dataset_builders.encoded_images import numbered
 
 RECIPE = Path(__file__).parents[2] / "examples" / "recipes" / "s4p_tiny_cpu.yaml"
 

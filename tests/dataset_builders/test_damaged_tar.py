@@ -10,13 +10,13 @@ import warnings
 import numpy as np
 import pytest
 from datasets import load_dataset
-from encoded_images import numbered
 
+from s5_hf.data.sharding import write_index
 from s5_hf.dataset_builders.errors import DamagedShardError
 from s5_hf.dataset_builders.storage import Storage
 from s5_hf.dataset_builders.streaming import ShuffledStream, StreamLoader
 from s5_hf.dataset_builders.tar_shards import TarShard, TarSpan, find_spans
-from s5_hf.sharding import write_index
+from tests.dataset_builders.encoded_images import numbered
 
 KEYS = [f"{number:03d}" for number in range(10)]
 BLOCK = 512

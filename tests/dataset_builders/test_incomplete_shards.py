@@ -5,11 +5,11 @@ import json
 import pyarrow.parquet as pq
 import pytest
 from datasets import Image, load_dataset
-from encoded_images import numbered
 
+from s5_hf.data.sharding import write_index, write_parquet_shards
 from s5_hf.dataset_builders.errors import DamagedShardError, ShardReadError
 from s5_hf.dataset_builders.features import unlabelled_features
-from s5_hf.sharding import write_index, write_parquet_shards
+from tests.dataset_builders.encoded_images import numbered
 
 
 def write_shards(folder, count=8, shards=2):

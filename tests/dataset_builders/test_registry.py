@@ -78,7 +78,8 @@ def test_registry_imports_nothing_heavy():
 def test_load_dataset_knows_names_when_it_was_imported_first(numbered_images):
     folder = numbered_images(3)
     code = (
-        "from datasets import load_dataset\nimport s5_hf, s5_hf\nfrom s5_hf.datasets_hook import register_datasets\n"
+        "from datasets import load_dataset\nimport s5_hf, s5_hf\n"
+        "from s5_hf.integrations.load_dataset import register_datasets\n"
         "register_datasets()\n"
         f"print(len(list(load_dataset('s5-star', data_dir={str(folder)!r}, split='train', streaming=True))))"
     )
@@ -86,7 +87,7 @@ def test_load_dataset_knows_names_when_it_was_imported_first(numbered_images):
 
 
 def test_registering_twice_wraps_once():
-    from s5_hf.datasets_hook import register_datasets
+    from s5_hf.integrations.load_dataset import register_datasets
 
     before = datasets.load.dataset_module_factory
     register_datasets()

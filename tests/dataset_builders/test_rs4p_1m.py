@@ -6,11 +6,11 @@ import fsspec
 import numpy as np
 import pytest
 from datasets import load_dataset
-from encoded_images import encoded, numbered
 
+from s5_hf.data.sharding import write_index, write_parquet_shards
 from s5_hf.dataset_builders.errors import LayoutError, SampleError, ShardReadError
 from s5_hf.dataset_builders.storage import Storage
-from s5_hf.sharding import write_index, write_parquet_shards
+from tests.dataset_builders.encoded_images import encoded, numbered
 
 COLUMNS = ["image", "id", "source", "pseudo_mask", "entropy", "cluster"]
 QUICK = {"retry_wait": 0.01, "read_attempts": 3}

@@ -4,12 +4,12 @@ import time
 
 import pytest
 from datasets import load_dataset
-from encoded_images import numbered
 
 from s5_hf.dataset_builders import pace
 from s5_hf.dataset_builders.errors import ShardReadError
 from s5_hf.dataset_builders.pace import Pace
 from s5_hf.dataset_builders.storage import Storage
+from tests.dataset_builders.encoded_images import numbered
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from datasets import load_dataset
 from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader
 
+from s5_hf.data.sharding import write_index, write_parquet_shards
 from s5_hf.dataset_builders.errors import CorruptImageError
 from s5_hf.dataset_builders.streaming import ShuffledStream, StreamLoader
-from s5_hf.sharding import write_index, write_parquet_shards
 
 COUNT = 101
 

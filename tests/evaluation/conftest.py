@@ -10,8 +10,7 @@ from PIL import Image
 
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor
 from s5_hf.synthetic import synthetic_scene
-
-from ..conftest import micro_segmentation_config, randomise
+from tests.conftest import micro_segmentation_config, randomise
 
 LABELS = ("soil", "crop", "water")
 

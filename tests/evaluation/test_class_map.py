@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from s5_hf.cli import app
 from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig
-from s5_hf.training.class_map import ClassMap
+from s5_hf.training.joint.class_map import ClassMap
 from s5_hf.training.run_folder import read_log
 from tests.conftest import micro_segmentation_config
 from tests.training.finetuning import MICRO

@@ -18,24 +18,23 @@ from typer.testing import CliRunner
 
 from s5_hf.cli import app
 from s5_hf.dataset_builders.registry import get_entry
-from s5_hf.detection import read_task1_results
-from s5_hf.detection.patch_merging import merge_patches
 from s5_hf.evaluation import EvaluationSettings, LoopSettings, run_evaluation
-from s5_hf.evaluation.curve_picture import draw_precision_recall
 from s5_hf.evaluation.data import load_evaluation_data
-from s5_hf.evaluation.detection import judge_detections, result_names
-from s5_hf.evaluation.detection_protocol import DetectionProtocol, choose_detection_protocol
-from s5_hf.evaluation.detection_report import DetectionResults
+from s5_hf.evaluation.detection.curve_picture import draw_precision_recall
+from s5_hf.evaluation.detection.loop import judge_detections, result_names
+from s5_hf.evaluation.detection.protocol import DetectionProtocol, choose_detection_protocol
+from s5_hf.evaluation.detection.report import DetectionResults
 from s5_hf.evaluation.run import detection_task, model_kind
 from s5_hf.metrics.average_precision import PrecisionRecall
 from s5_hf.metrics.percent import in_percent
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ImageProcessor
 from s5_hf.modeling.rotated_iou import rotated_iou
-
-from ..conftest import randomise
-from ..inference.detectors import OracleDetector, position_image
-from ..modeling.detection_models import micro_detection_config
-from .detection_data import ANSWERS, CLASSES, OBJECTS, RememberingDetector, oriented_data, write_images
+from s5_hf.scenes.detection import read_task1_results
+from s5_hf.scenes.detection.patch_merging import merge_patches
+from tests.conftest import randomise
+from tests.evaluation.detection_data import ANSWERS, CLASSES, OBJECTS, RememberingDetector, oriented_data, write_images
+from tests.modeling.detection_models import micro_detection_config
+from tests.scenes.detectors import OracleDetector, position_image
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,10 +6,10 @@ import torch
 from torch.nn import functional
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-from s5_hf.curation.segmenter import Segmenter
-from s5_hf.evaluation.prediction import class_probabilities
-from s5_hf.evaluation.protocol import Protocol
+from s5_hf.evaluation.segmentation.prediction import class_probabilities
+from s5_hf.evaluation.segmentation.protocol import Protocol
 from s5_hf.modeling.image_processing_s5 import resize_image
+from s5_hf.predictors.feature_segmenter import Segmenter
 from s5_hf.synthetic import synthetic_scene
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from s5_hf.dataset_builders.registry import REGISTRY, get_entry
-from s5_hf.evaluation.protocol import ALL_FLIPS, PROTOCOLS, Protocol, choose_protocol
+from s5_hf.evaluation.segmentation.protocol import ALL_FLIPS, PROTOCOLS, Protocol, choose_protocol
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
-from s5_hf.curation.segmenter import Segmenter
-from s5_hf.evaluation.class_maps import class_map_names
 from s5_hf.evaluation.data import EvaluationImages, load_evaluation_data
-from s5_hf.evaluation.protocol import Protocol
 from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
-from s5_hf.evaluation.segmentation import LoopSettings, count_segmentation
-from s5_hf.inference.image_probabilities import NonFiniteOutputError
+from s5_hf.evaluation.segmentation.class_maps import class_map_names
+from s5_hf.evaluation.segmentation.loop import LoopSettings, count_segmentation
+from s5_hf.evaluation.segmentation.protocol import Protocol
 from s5_hf.metrics import SegmentationCounts
+from s5_hf.predictors.feature_segmenter import Segmenter
+from s5_hf.predictors.image_probabilities import NonFiniteOutputError
 from tests.evaluation.conftest import LABELS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,13 +20,13 @@ from s5_hf.export.exporter import _READERS, _WRITERS, compare
 from s5_hf.export.metadata import ExportMetadata
 from s5_hf.export.program_file import METADATA_FILE, open_program
 from s5_hf.export.size_free_graph import SizeFreeGraph, averaging_matrix
-from s5_hf.inference.normalization import normalize_pixels
-from s5_hf.inference.scene_probabilities import WindowSettings
-from s5_hf.inference.scene_result import MapProducts
-from s5_hf.inference.scene_segmenter import SceneSegmenter
-from s5_hf.inference.segment_scene import segment_scene
+from s5_hf.imaging.palettes import default_palette
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
-from s5_hf.palettes import default_palette
+from s5_hf.predictors.normalization import normalize_pixels
+from s5_hf.predictors.segmenter import SceneSegmenter
+from s5_hf.scenes.segmentation.scene_probabilities import WindowSettings
+from s5_hf.scenes.segmentation.scene_result import MapProducts
+from s5_hf.scenes.segmentation.single_scene import segment_scene
 from tests.conftest import micro_segmentation_config, randomise
 
 

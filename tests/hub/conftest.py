@@ -11,6 +11,7 @@ from huggingface_hub import constants
 from transformers.utils import hub as transformers_hub
 
 from s5_hf.conversion import export_official
+from s5_hf.conversion.official_tasks import task_settings
 from s5_hf.hub import KNOWN_MODELS, KnownModel
 from s5_hf.modeling import (
     S5ForSemanticSegmentation,
@@ -20,10 +21,8 @@ from s5_hf.modeling import (
     S5ViTConfig,
 )
 from s5_hf.modeling.configuration_s5 import VIT_SIZES
-from s5_hf.official_tasks import task_settings
-
-from ..conftest import MICRO_VIT, randomise
-from .hub_server import LoopbackHub, serve
+from tests.conftest import MICRO_VIT, randomise
+from tests.hub.hub_server import LoopbackHub, serve
 
 ENCODER = "s5-vit-micro"
 SEGMENTER = "s5-vit-micro-upernet"

@@ -16,10 +16,9 @@ from s5_hf.conversion import export_official, read_checkpoint
 from s5_hf.hub import KNOWN_MODELS
 from s5_hf.hub.names import OFFICIAL_REPOSITORY
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ViTBackbone, S5ViTConfig
-
-from ..conftest import MICRO_VIT, randomise
-from .conftest import store_entries
-from .hub_server import LoopbackHub
+from tests.conftest import MICRO_VIT, randomise
+from tests.hub.conftest import store_entries
+from tests.hub.hub_server import LoopbackHub
 
 HEADS = ("--num-attention-heads", "4")
 

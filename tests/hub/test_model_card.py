@@ -8,8 +8,7 @@ from huggingface_hub import ModelCard
 
 from s5_hf.hub.model_card import escaped, literal, model_card
 from s5_hf.modeling import S5SegmentationConfig, S5ViTConfig
-
-from ..conftest import MICRO_VIT
+from tests.conftest import MICRO_VIT
 
 NASTY = [
     'roads")\nimport os; os.system("touch ran") #',

@@ -16,13 +16,12 @@ from transformers import (
 )
 from transformers.utils import cached_file, hub
 
-import s5_hf.hub_hook
+import s5_hf.integrations.known_names
+from s5_hf.conversion.official_tasks import DETECTION_TASKS, MOE_MDF_TASKS
 from s5_hf.hub import KNOWN_MODELS, count_parameters, install_file_hook, known_model, repository_variable, store_folder
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTModel
-from s5_hf.official_tasks import DETECTION_TASKS, MOE_MDF_TASKS
-
-from .conftest import ENCODER, SEGMENTER, store_entries
-from .hub_server import LoopbackHub
+from tests.hub.conftest import ENCODER, SEGMENTER, store_entries
+from tests.hub.hub_server import LoopbackHub
 
 PUBLISHED_MILLIONS = {
     "s5-vit-b": 93.5,

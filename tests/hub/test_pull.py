@@ -16,10 +16,9 @@ from s5_hf.conversion import convert_checkpoint
 from s5_hf.dataset_builders import pace
 from s5_hf.hub import KNOWN_MODELS, pull, stored
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTConfig
-
-from ..conftest import MICRO_VIT
-from .conftest import ENCODER, SEGMENTER, checkpoint_bytes, folder_content, store_entries
-from .hub_server import LoopbackHub, sha256
+from tests.conftest import MICRO_VIT
+from tests.hub.conftest import ENCODER, SEGMENTER, checkpoint_bytes, folder_content, store_entries
+from tests.hub.hub_server import LoopbackHub, sha256
 
 RELEASE = "lianglyu/S5"
 ENCODER_FILE, SEGMENTER_FILE = "vit_m_s4p.pth", "vit_m_s4p_upernet.pth"

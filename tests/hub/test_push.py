@@ -16,8 +16,7 @@ from transformers import AutoBackbone, AutoModel, AutoModelForSemanticSegmentati
 
 from s5_hf.hub import push, stage_for_hub
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone
-
-from .hub_server import LoopbackHub
+from tests.hub.hub_server import LoopbackHub
 
 WITHOUT_S5_HF = """
 import sys

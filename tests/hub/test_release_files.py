@@ -14,9 +14,8 @@ from s5_hf.hub.from_hub import OFFICIAL_REPOSITORY
 from s5_hf.hub.names import count_bytes
 from s5_hf.hub.release_files import candidates
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ViTBackbone
-
-from .conftest import ENCODER, SEGMENTER, store_entries
-from .hub_server import LoopbackHub
+from tests.hub.conftest import ENCODER, SEGMENTER, store_entries
+from tests.hub.hub_server import LoopbackHub
 
 CONVERTED = "someone/S5-transformers"
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import AutoConfig, SwinConfig
 
+from s5_hf.conversion.official_tasks import MOE_MDF_TASKS, task_settings
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
-from s5_hf.official_tasks import MOE_MDF_TASKS, task_settings
 from tests.conftest import MICRO_VIT
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from s5_hf.dataset_builders.oriented_geometry import boxes_to_polygons, polygons_to_boxes
+from s5_hf.imaging.drawing import oriented_box_corners
 from s5_hf.modeling import oriented_boxes as boxes_module
 from s5_hf.modeling.oriented_boxes import (
     canonical_boxes,
@@ -36,7 +37,6 @@ from s5_hf.modeling.oriented_boxes import (
     wrap_theta,
     yolo_to_oriented_boxes,
 )
-from s5_hf.visualization import oriented_box_corners
 
 BOX = st.tuples(
     st.floats(-200, 200), st.floats(-200, 200), st.floats(0.5, 90), st.floats(0.5, 90), st.floats(-6.2, 6.2)

@@ -10,8 +10,7 @@ from s5_hf.modeling.non_maximum_suppression import batched_rotated_nms, horizont
 from s5_hf.modeling.oriented_boxes import negate_theta
 from s5_hf.modeling.rotated_iou import elementwise_rotated_iou, rotated_iou
 from s5_hf.modeling.rotated_roi_align import roi_align_rotated
-
-from .conftest import assert_close
+from tests.parity.conftest import assert_close
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from s5_hf.modeling import S5ForSemanticSegmentation
 from s5_hf.semi_supervised import FixMatch, LabelledBatch, UnlabelledBatch
 from s5_hf.semi_supervised.batches import paste
 from s5_hf.semi_supervised.pseudo_labels import cutmix, label_weak_views
-from s5_hf.training.fine_tuning_recipe import FineTuningModelSettings
-from s5_hf.training.joint_batches import JointBatch
-from s5_hf.training.joint_model import joint_model
-from s5_hf.training.joint_step import JointStep, TaskLoss
-from s5_hf.training.task_data import TaskData
+from s5_hf.training.joint.batches import JointBatch
+from s5_hf.training.joint.model import joint_model
+from s5_hf.training.joint.recipe import FineTuningModelSettings
+from s5_hf.training.joint.step import JointStep, TaskLoss
+from s5_hf.training.joint.task_data import TaskData
 from tests.parity.conftest import assert_close
 
 

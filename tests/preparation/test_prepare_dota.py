@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tiles import random_image
 
+from s5_hf.imaging.windows import Window
 from s5_hf.preparation import prepare
-from s5_hf.preparation.crops import Window
 from s5_hf.preparation.dota_text import DotaBoxes, format_boxes, read_boxes
+from tests.preparation.tiles import random_image
 
 HEAD = "imagesource:GoogleEarth\ngsd:0.115726939386\n"
 

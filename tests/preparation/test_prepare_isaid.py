@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tiles import isaid_tile, random_image
 
 from s5_hf.dataset_builders.labels import ISAID_PALETTE
 from s5_hf.preparation import prepare
+from tests.preparation.tiles import isaid_tile, random_image
 
 
 def random_ids(width, height):

@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from tiles import potsdam_tile, random_image, random_label, write_label
 
 from s5_hf.preparation import prepare
 from s5_hf.preparation.isprs import potsdam_recipe, vaihingen_recipe
+from tests.preparation.tiles import potsdam_tile, random_image, random_label, write_label
 
 
 def crops_below(folder):

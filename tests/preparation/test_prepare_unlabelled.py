@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tiles import random_image
 
 from s5_hf.preparation import prepare
+from tests.preparation.tiles import random_image
 
 
 def size_of(path):

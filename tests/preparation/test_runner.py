@@ -6,12 +6,12 @@ import sys
 from dataclasses import dataclass
 
 import pytest
-from tiles import potsdam_tile
 
-from s5_hf.folder_lock import folder_lock
+from s5_hf.files.folder_lock import folder_lock
 from s5_hf.preparation import prepare
 from s5_hf.preparation.manifest import CutTile, RawTile
 from s5_hf.preparation.runner import FoundTiles, cut_tiles
+from tests.preparation.tiles import potsdam_tile
 
 NAMES = ("2_13", "2_14", "3_13")
 

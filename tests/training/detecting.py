@@ -8,9 +8,9 @@ import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
-from s5_hf.training.detection_data import DetectionTaskData
-from s5_hf.training.detection_recipe import DetectionRecipe
-from s5_hf.training.fine_tuning_recipe import read_fine_tuning_recipe
+from s5_hf.training.detection.data import DetectionTaskData
+from s5_hf.training.detection.recipe import DetectionRecipe
+from s5_hf.training.joint.recipe import read_fine_tuning_recipe
 from tests.training.pretraining import example
 
 MICRO = [

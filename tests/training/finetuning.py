@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from accelerate.state import AcceleratorState
 
-from s5_hf.training.fine_tuning_recipe import FineTuningRecipe, read_fine_tuning_recipe
-from s5_hf.training.task_data import TaskData
+from s5_hf.training.joint.recipe import FineTuningRecipe, read_fine_tuning_recipe
+from s5_hf.training.joint.task_data import TaskData
 from tests.training.pretraining import example, random_samples
 
 MICRO = [

@@ -10,7 +10,7 @@ import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
-from s5_hf.training.segmentation_data import SegmentationData
+from s5_hf.training.pretraining.data import SegmentationData
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -8,8 +8,8 @@ import torch
 from PIL import Image, ImageEnhance
 from scipy import ndimage, stats
 
-from s5_hf.training import augmentations
-from s5_hf.training.augmentations import StrongAugmentation, StrongParameters, draw_strong_parameters, strong_view
+from s5_hf.training.views import strong as augmentations
+from s5_hf.training.views.strong import StrongAugmentation, StrongParameters, draw_strong_parameters, strong_view
 
 
 @pytest.fixture(scope="module")

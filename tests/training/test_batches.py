@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from s5_hf.training.batches import BatchOrder, IndexedBatches, StreamedBatches
-from s5_hf.training.recipe import DataSettings
-from s5_hf.training.segmentation_data import load_data
-from s5_hf.training.weak_view import SampleView, WeakView
+from s5_hf.training.pretraining.data import load_data
+from s5_hf.training.pretraining.recipe import DataSettings
+from s5_hf.training.views.weak import SampleView, WeakView
 from tests.training.pretraining import random_samples
 
 VIEW = SampleView(WeakView(32), seed=0, stream="labelled", num_labels=3)

@@ -14,15 +14,15 @@ from PIL import Image
 from transformers import AutoModel, AutoModelForObjectDetection
 
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentation
-from s5_hf.training.checkpoints import newest
-from s5_hf.training.detection_batches import DetectionStep, DetectionViews, collate, detection_batches
-from s5_hf.training.detection_data import DetectionTaskData, load_detection_task
-from s5_hf.training.detection_model import joint_detector
-from s5_hf.training.detection_recipe import DetectionDatasetSettings, DetectionRecipe
-from s5_hf.training.detection_setup import oriented_dataset, rate_factor
+from s5_hf.training.checkpointing.checkpoints import newest
+from s5_hf.training.detection.batches import DetectionStep, DetectionViews, collate, detection_batches
+from s5_hf.training.detection.data import DetectionTaskData, load_detection_task
+from s5_hf.training.detection.model import joint_detector
+from s5_hf.training.detection.recipe import DetectionDatasetSettings, DetectionRecipe
+from s5_hf.training.detection.setup import oriented_dataset, rate_factor
 from s5_hf.training.errors import CheckpointError
-from s5_hf.training.fine_tuning_recipe import read_fine_tuning_recipe
-from s5_hf.training.joint_batches import JointOrder
+from s5_hf.training.joint.batches import JointOrder
+from s5_hf.training.joint.recipe import read_fine_tuning_recipe
 from s5_hf.training.run_folder import read_log
 from tests.modeling.detection_models import micro_detection_config
 from tests.training.detecting import micro_recipe, micro_tasks, painted_samples, train_detector, weights_of

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from s5_hf.training.checkpoints import checkpoint_folders, newest
+from s5_hf.training.checkpointing.checkpoints import checkpoint_folders, newest
 from s5_hf.training.errors import CheckpointError
 from tests.training.finetuning import finetune, micro_tasks
 from tests.training.pretraining import micro_data, pretrain, pretrain_files, random_samples, weights_of

@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import AutoModelForSemanticSegmentation
 
-from s5_hf.training.checkpoints import checkpoint_folders, newest
+from s5_hf.training.checkpointing.checkpoints import checkpoint_folders, newest
 from s5_hf.training.errors import CheckpointError, NonFiniteLossError
-from s5_hf.training.joint_step import JointStep
+from s5_hf.training.joint.step import JointStep
 from s5_hf.training.run_folder import read_log
 from tests.training.finetuning import finetune, micro_tasks
 from tests.training.pretraining import weights_of

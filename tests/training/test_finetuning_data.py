@@ -12,9 +12,7 @@ from datasets import Dataset
 from PIL import Image
 
 from s5_hf.training.batches import ViewedDataset
-from s5_hf.training.class_map import ClassMap, MappedSamples
-from s5_hf.training.fine_tuning_recipe import DatasetSettings, read_fine_tuning_recipe
-from s5_hf.training.joint_batches import (
+from s5_hf.training.joint.batches import (
     JointDataset,
     JointOrder,
     JointViews,
@@ -22,10 +20,12 @@ from s5_hf.training.joint_batches import (
     rows_per_batch,
     steps_per_epoch,
 )
-from s5_hf.training.joint_setup import epoch_of, rate_factor
+from s5_hf.training.joint.class_map import ClassMap, MappedSamples
+from s5_hf.training.joint.recipe import DatasetSettings, read_fine_tuning_recipe
+from s5_hf.training.joint.setup import epoch_of, rate_factor
+from s5_hf.training.joint.task_data import TaskData, hold_out, load_task
 from s5_hf.training.recipe_reading import differing_keys
-from s5_hf.training.task_data import TaskData, hold_out, load_task
-from s5_hf.training.weak_view import SampleView, WeakView
+from s5_hf.training.views.weak import SampleView, WeakView
 from tests.training.finetuning import micro_recipe, micro_tasks
 from tests.training.pretraining import random_samples
 

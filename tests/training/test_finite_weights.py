@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from s5_hf.synthetic import write_synthetic_dataset
-from s5_hf.training.checkpoints import newest
+from s5_hf.training.checkpointing.checkpoints import newest
 from s5_hf.training.errors import NonFiniteWeightsError
 from s5_hf.training.step_meter import non_finite_tensors
 from tests.training.finetuning import finetune

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from s5_hf.conversion import convert_checkpoint, export_official
-from s5_hf.disk_space import free_bytes, full_disk_in_words, means_no_room, tensor_bytes
+from s5_hf.files.disk_space import free_bytes, full_disk_in_words, means_no_room, tensor_bytes
 from s5_hf.training.errors import CheckpointError
 from tests.training.pretraining import pretrain
 from tests.training.test_pretrain_mae import run as pretrain_mae

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from s5_hf.training.joint_batches import JointBatch
-from s5_hf.training.joint_model import TaskView
-from s5_hf.training.joint_step import JointStep, TaskLoss, task_loss
+from s5_hf.training.joint.batches import JointBatch
+from s5_hf.training.joint.model import TaskView
+from s5_hf.training.joint.step import JointStep, TaskLoss, task_loss
 
 TASKS = ["fields", "fields", "roads", "roads"]
 

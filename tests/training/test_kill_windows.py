@@ -11,12 +11,12 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor
-from s5_hf.training.best_models import BestModels
-from s5_hf.training.data_listing import DataListing
+from s5_hf.training.checkpointing.data_listing import DataListing
+from s5_hf.training.checkpointing.folder_swap import former, partial, recover, swap_in, waiting
+from s5_hf.training.checkpointing.manifest import changed_files, write_manifest
+from s5_hf.training.checkpointing.simple_checkpoints import SimpleCheckpoints
 from s5_hf.training.errors import CheckpointError
-from s5_hf.training.folder_swap import former, partial, recover, swap_in, waiting
-from s5_hf.training.manifest import changed_files, write_manifest
-from s5_hf.training.simple_checkpoints import SimpleCheckpoints
+from s5_hf.training.joint.best_models import BestModels
 
 OPERATIONS = (
     (Path, "replace"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from s5_hf.modeling.oriented_boxes import oriented_boxes_to_corners
-from s5_hf.training.oriented_view import OrientedSampleView, OrientedView, remaining
+from s5_hf.training.views.oriented import OrientedSampleView, OrientedView, remaining
 
 STILL = {"flip_probability": 0.0, "fill": (0, 0, 0)}
 

@@ -16,10 +16,10 @@ import torch
 from transformers import AutoModel, AutoModelForSemanticSegmentation
 
 from s5_hf.semi_supervised import FixMatch
-from s5_hf.training import checkpoints as checkpoints_module
-from s5_hf.training.checkpoints import checkpoint_folders, newest
+from s5_hf.training.checkpointing import checkpoints as checkpoints_module
+from s5_hf.training.checkpointing.checkpoints import checkpoint_folders, newest
 from s5_hf.training.errors import CheckpointError, DataWorkerError, NonFiniteLossError
-from s5_hf.training.pseudo_label_health import PseudoLabelHealth
+from s5_hf.training.pretraining.pseudo_label_health import PseudoLabelHealth
 from s5_hf.training.run_folder import read_log
 from tests.shifted_weights import shifted_parameters
 from tests.training.pretraining import micro_data, pretrain, random_samples

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from s5_hf.training.recipe import Recipe, differing_keys, read_recipe
+from s5_hf.training.pretraining.recipe import Recipe, differing_keys, read_recipe
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 

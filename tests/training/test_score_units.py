@@ -6,9 +6,9 @@ import math
 import pytest
 
 from s5_hf.metrics.percent import in_percent
-from s5_hf.training.best_models import BestModels
-from s5_hf.training.detection_data import DetectionTaskData
-from s5_hf.training.detection_validation import summarise
+from s5_hf.training.detection.data import DetectionTaskData
+from s5_hf.training.detection.validation import summarise
+from s5_hf.training.joint.best_models import BestModels
 
 
 def test_shares_become_percent_and_counts_stay():

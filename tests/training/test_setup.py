@@ -7,9 +7,9 @@ from accelerate import DistributedType
 from accelerate.state import AcceleratorState
 from PIL import Image
 
-from s5_hf.training.recipe import Recipe
+from s5_hf.training.pretraining.recipe import Recipe
+from s5_hf.training.pretraining.setup import make_recipe_method, refuse_sharding
 from s5_hf.training.run_folder import read_log
-from s5_hf.training.setup import make_recipe_method, refuse_sharding
 from tests.training.pretraining import MICRO, example, random_samples
 
 

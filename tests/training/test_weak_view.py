@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from s5_hf.training.weak_view import SampleView, WeakView, image_pixels, sample_seed
+from s5_hf.training.views.weak import SampleView, WeakView, image_pixels, sample_seed
 
 
 def generator(seed=0):

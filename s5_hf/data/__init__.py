@@ -1,0 +1,1 @@
+"""Writing datasets as shards, and looking through them before training."""

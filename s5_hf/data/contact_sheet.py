@@ -1,0 +1,119 @@
+"""A contact sheet of a dataset: samples spread over its splits, with masks or boxes drawn in."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from s5_hf.dataset_builders.errors import SampleError
+from s5_hf.dataset_builders.images import DECODING_ERRORS
+from s5_hf.dataset_builders.shards import Sample, Shard
+
+from ..imaging.drawing import add_legend, contact_sheet, draw_oriented_boxes, overlay_mask
+from ..imaging.palettes import Palette, default_palette
+from .inspection import DatasetFolder, decode
+
+__all__ = ["draw_sheet"]
+
+_COLUMNS = 4
+_TILE_SIZE = 320
+# Colour over what is everywhere would hide the image and say little.
+_BARE_LABELS = frozenset({"background"})
+
+
+def draw_sheet(folder: DatasetFolder, samples: int = 8) -> Image.Image:
+    """Draw up to `samples` samples of each split, beside a legend of the classes.
+
+    Segmentation shows each image and, to its right, the image under its mask; background and ignored pixels are bare.
+    Detection shows the boxes as the model gets them. Samples that cannot be read are left out.
+
+    Raises:
+        ValueError: no sample can be drawn.
+    """
+    palette = _palette(folder)
+    tiles: list[Image.Image] = []
+    captions: list[str] = []
+    for split, shards in folder.shards.items():
+        for sample in _spread(shards, samples):
+            pictures = _draw(sample, folder, palette)
+            tiles.extend(pictures)
+            captions.extend(f"{split} {sample['id']}" if not part else "labels" for part in range(len(pictures)))
+    if not tiles:
+        raise ValueError(f"No sample of {folder.entry.name} can be drawn.")
+    sheet = contact_sheet(tiles, captions, columns=_COLUMNS, tile_size=_TILE_SIZE)
+    drawn = [index for index, label in enumerate(folder.labels) if label not in _BARE_LABELS]
+    if not drawn:
+        return sheet
+    return add_legend(sheet, [folder.labels[index] for index in drawn], [palette[index] for index in drawn])
+
+
+def _palette(folder: DatasetFolder) -> Palette:
+    """The dataset's own colours, or well separated ones where it has none or an eye could not tell them apart."""
+    palette = folder.entry.palette
+    if palette is None or len(palette) < len(folder.labels) or not _tells_apart(palette):
+        return default_palette(len(folder.labels) or 256)
+    return palette
+
+
+def _tells_apart(palette: Palette) -> bool:
+    """Whether any two colours differ by a quarter of the range in some channel. Those of iSAID do not."""
+    colors = np.asarray(palette, dtype=np.int64)
+    differences = np.abs(colors[:, None] - colors[None]).max(axis=2)
+    return bool((differences[np.triu_indices(len(colors), 1)] >= 64).all())
+
+
+def _spread(shards: Sequence[Shard], wanted: int) -> Iterator[Sample]:
+    """Readable samples that lie evenly over a split. Shards that do not tell their length count as equally long."""
+    lengths = [getattr(shard, "num_rows", 1) for shard in shards]
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(shards) else 0
+    places: dict[int, list[float]] = {}
+    for number in range(wanted if total else 0):
+        position = (number + 0.5) * total / wanted
+        shard = int(np.searchsorted(ends, position, side="right"))
+        places.setdefault(shard, []).append((position - (ends[shard] - lengths[shard])) / lengths[shard])
+    for shard, shares in places.items():
+        yield from _readable(shards[shard], shares)
+
+
+def _readable(shard: Shard, shares: Sequence[float]) -> Iterator[Sample]:
+    """Samples at shares in 0..1 of the first block of a shard, or the next ones where one cannot be read."""
+    try:
+        rows = next(iter(shard.stream()), ())
+    except (OSError, SampleError):
+        return
+    next_row = 0
+    for share in shares:
+        for row in range(max(next_row, int(share * len(rows))), len(rows)):
+            next_row = row + 1
+            try:
+                sample = rows[row]
+                for column in ("image", "mask", "pseudo_mask"):
+                    if sample.get(column) is not None:
+                        decode(sample[column])
+            except (SampleError, *DECODING_ERRORS):
+                continue
+            yield sample
+            break
+
+
+def _draw(sample: Sample, folder: DatasetFolder, palette: Palette) -> list[Image.Image]:
+    image = decode(sample["image"]).convert("RGB")
+    if "objects" in sample:
+        return [_draw_boxes(image, sample["objects"], palette)]
+    tiles = [image]
+    for column in ("mask", "pseudo_mask"):
+        if sample.get(column) is not None:
+            mask = np.asarray(decode(sample[column]))
+            bare = [index for index, label in enumerate(folder.labels) if label in _BARE_LABELS]
+            known = np.where((mask < len(palette)) & ~np.isin(mask, bare), mask, folder.ignore_index)
+            tiles.append(overlay_mask(image, known, palette, ignore_index=folder.ignore_index))
+    return tiles
+
+
+def _draw_boxes(image: Image.Image, objects: dict, palette: Palette) -> Image.Image:
+    """Boxes on an image that is first brought to the tile's size, so that lines keep their width on the sheet."""
+    small = ImageOps.contain(image, (_TILE_SIZE, _TILE_SIZE))
+    boxes = np.asarray(objects["obb"], dtype=np.float64).reshape(-1, 5)
+    boxes[:, :4] *= small.width / image.width
+    return draw_oriented_boxes(small, boxes, labels=np.asarray(objects["category"], dtype=np.int64), palette=palette)

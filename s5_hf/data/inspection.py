@@ -1,0 +1,321 @@
+"""Looking through a dataset before training on it: counts, sizes, class shares, and every file that is wrong."""
+
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from s5_hf.dataset_builders.errors import SampleError
+from s5_hf.dataset_builders.images import DECODING_ERRORS
+from s5_hf.dataset_builders.masks import ONE_CHANNEL_MODES
+from s5_hf.dataset_builders.registry import DatasetEntry, get_entry
+from s5_hf.dataset_builders.shards import Sample, Shard
+from s5_hf.files.worker_pool import worker_pool
+from s5_hf.imaging.polygon_clipping import inside_shares
+from s5_hf.imaging.windows import Window
+
+__all__ = ["DatasetFolder", "InspectionReport", "Problem", "SplitReport", "decode", "inspect_folder", "open_folder"]
+
+BOX_INSIDE_SHARE = 0.7
+"""A box of which less lies on its image counts as outside. Patches of DOTA keep boxes down to this share."""
+
+_SINGLE_PROCESS_SHARDS = 4
+_SHOWN_VALUES = 5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with one sample or shard.
+
+    Attributes:
+        kind: `"unreadable"`, `"sample"` (what the builder refuses, such as a mask of another size), `"image values"`
+            (not 8 bits per channel), `"mask values"`, `"box outside"`, `"box without area"` or `"duplicate id"`.
+        split: its split.
+        place: the sample's id or file, or the shard's name.
+        message: what was seen and what was expected.
+    """
+
+    kind: str
+    split: str
+    place: str
+    message: str
+
+
+@dataclass
+class SplitReport:
+    """What one split holds.
+
+    Attributes:
+        samples: samples that could be read.
+        sizes: how many images have a size (width, height), in pixels.
+        classes: per class id, the number of pixels, or of boxes in a detection dataset.
+        ignored: pixels without a class, or boxes marked difficult.
+        without_boxes: images without any box.
+        lossy_masks: masks that are JPEG files, whose class ids near edges are not to be trusted.
+    """
+
+    split: str
+    samples: int = 0
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    classes: Counter[int] = field(default_factory=Counter)
+    ignored: int = 0
+    without_boxes: int = 0
+    lossy_masks: int = 0
+
+    def add(self, other: "SplitReport") -> None:
+        """Take in the counts of another part of the same split."""
+        self.samples += other.samples
+        self.sizes.update(other.sizes)
+        self.classes.update(other.classes)
+        self.ignored += other.ignored
+        self.without_boxes += other.without_boxes
+        self.lossy_masks += other.lossy_masks
+
+    def share(self, class_id: int) -> float:
+        """Share of a class among all pixels or boxes that have a class, in 0..1."""
+        return self.classes[class_id] / max(1, self.classes.total())
+
+
+@dataclass(frozen=True)
+class InspectionReport:
+    """The result of `inspect_folder`; sound when `problems` is empty."""
+
+    entry: DatasetEntry
+    labels: tuple[str, ...]
+    splits: tuple[SplitReport, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is accepted and yet likely to do harm, one line each."""
+        return [
+            f"{split.split}: JPEG masks: {split.lossy_masks}. JPEG changes values, so class ids near edges are not to "
+            "be trusted; save masks as PNG or TIFF."
+            for split in self.splits
+            if split.lossy_masks
+        ]
+
+
+@dataclass(frozen=True)
+class DatasetFolder:
+    """A dataset below a folder or URL, opened through its builder.
+
+    Attributes:
+        entry: what the registry knows.
+        labels: class names of the configuration.
+        ignore_index: mask value without a class.
+        shards: the shards of each split.
+    """
+
+    entry: DatasetEntry
+    labels: tuple[str, ...]
+    ignore_index: int | None
+    shards: Mapping[str, Sequence[Shard]]
+
+
+def open_folder(
+    dataset: str,
+    data_dir: str | os.PathLike[str],
+    config: str | None = None,
+    split: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> DatasetFolder:
+    """Find the shards of a dataset with its builder.
+
+    Args:
+        dataset: name in the registry.
+        data_dir: local folder, `hf://` path or http(s) URL prefix.
+        config: configuration of the dataset, its default if not given.
+        split: a single split.
+        options: further options of the builder, as `load_dataset` takes them.
+
+    Raises:
+        KeyError: the registry has no such dataset.
+        LayoutError: `data_dir` does not exist or holds no layout that the builder knows.
+        ValueError: an unknown split, configuration or option (lists the known).
+    """
+    entry = get_entry(dataset)
+    entry.labels_of(config)
+    known = {field.name for field in fields(entry.builder_class().BUILDER_CONFIG_CLASS)} - {"name", "data_dir"}
+    if unknown := sorted(set(options or ()) - known):
+        raise ValueError(f"{dataset} takes no option {unknown[0]!r}; it takes {', '.join(sorted(known))}.")
+    builder = entry.builder_class()(config_name=config, data_dir=str(data_dir), **(options or {}))
+    shards = builder.find_shards()
+    order = {name: position for position, name in enumerate(entry.splits)}
+    shards = dict(sorted(shards.items(), key=lambda item: order.get(item[0], len(order))))
+    if split is not None:
+        if split not in shards:
+            raise ValueError(f"{dataset} at {data_dir} has no split {split!r}; it has {', '.join(shards)}.")
+        shards = {split: shards[split]}
+    ignore_index = getattr(builder.config, "ignore_index", entry.ignore_index)
+    return DatasetFolder(entry, tuple(builder.labels), ignore_index, shards)
+
+
+def inspect_folder(folder: DatasetFolder, limit: int | None = None, workers: int | None = None) -> InspectionReport:
+    """Read and check every sample: nothing stops at the first problem.
+
+    Args:
+        folder: from `open_folder`.
+        limit: look at the first so many samples of each split.
+        workers: processes; one per core if not given, and this process alone for a few files. Scripts need the usual
+            `if __name__ == "__main__":` when there are several.
+
+    Raises:
+        ValueError: `limit` or `workers` is below 1.
+    """
+    for name, value in (("limit", limit), ("workers", workers)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}.")
+    check = _ShardCheck(len(folder.labels), folder.ignore_index)
+    splits, problems = [], []
+    for split, shards in folder.shards.items():
+        total, ids = SplitReport(split), set()
+        for report, found, names in _checked_shards(check, split, shards, limit, workers):
+            total.add(report)
+            problems.extend(found)
+            for name in names:
+                if name in ids:
+                    problems.append(Problem("duplicate id", split, name, "the id appears more than once"))
+                ids.add(name)
+        splits.append(total)
+    return InspectionReport(folder.entry, folder.labels, tuple(splits), tuple(problems))
+
+
+_Checked = tuple[SplitReport, list[Problem], list[str]]
+
+
+def _checked_shards(
+    check: "_ShardCheck", split: str, shards: Sequence[Shard], limit: int | None, workers: int | None
+) -> Iterator[_Checked]:
+    """Check shards in order, in this process where a limit or their small number makes others not worth starting."""
+    workers = workers or (1 if len(shards) <= _SINGLE_PROCESS_SHARDS else os.cpu_count() or 1)
+    with tqdm(total=len(shards), unit="shard", desc=f"inspecting {split}") as progress:
+        if workers == 1 or limit is not None:
+            for shard in shards:
+                checked = check(shard, split, limit)
+                progress.update()
+                yield checked
+                if limit is not None:
+                    limit -= checked[0].samples
+                    if limit <= 0:
+                        break
+            return
+        with worker_pool(min(workers, len(shards))) as pool:
+            for start in range(0, len(shards), 4 * workers):
+                part = shards[start : start + 4 * workers]
+                for checked in pool.map(check, part, [split] * len(part)):
+                    progress.update()
+                    yield checked
+
+
+@dataclass(frozen=True)
+class _ShardCheck:
+    """Reads one shard and checks its samples; can be sent to another process."""
+
+    classes: int
+    ignore_index: int | None
+
+    def __call__(self, shard: Shard, split: str, limit: int | None = None) -> _Checked:
+        report, problems, ids = SplitReport(split), [], []
+        rows = _rows_of(shard, split, problems)
+        for sample in rows if limit is None else islice(rows, limit):
+            ids.append(sample["id"])
+            problems.extend(self._check(sample, report))
+        return report, problems, ids
+
+    def _check(self, sample: Sample, report: SplitReport) -> Iterator[Problem]:
+        try:
+            image = decode(sample["image"])
+        except DECODING_ERRORS as error:
+            yield Problem("unreadable", report.split, sample["id"], f"its image cannot be decoded: {error}")
+            return
+        report.samples += 1
+        report.sizes[image.size] += 1
+        if image.mode.startswith("I") or image.mode == "F":
+            expected = "expected 8 bits per channel; training and evaluation refuse it, so scale it to 0..255"
+            yield Problem("image values", report.split, sample["id"], f"image of mode {image.mode!r}, {expected}")
+        for column in ("mask", "pseudo_mask"):
+            if sample.get(column) is not None:
+                yield from self._check_mask(sample, column, image.size, report)
+        if "objects" in sample:
+            yield from self._check_objects(sample, image.size, report)
+
+    def _check_mask(
+        self, sample: Sample, column: str, size: tuple[int, int], report: SplitReport
+    ) -> Iterator[Problem]:
+        try:
+            mask = decode(sample[column])
+        except DECODING_ERRORS as error:
+            yield Problem("unreadable", report.split, sample["id"], f"its {column} cannot be decoded: {error}")
+            return
+        if mask.size != size:
+            yield Problem("sample", report.split, sample["id"], f"image of {size}, {column} of {mask.size} px")
+            return
+        if mask.mode not in ONE_CHANNEL_MODES:
+            message = f"{column} of mode {mask.mode!r}, expected one channel of class ids"
+            yield Problem("mask values", report.split, sample["id"], message)
+            return
+        report.lossy_masks += mask.format == "JPEG"
+        values, counts = np.unique(np.asarray(mask), return_counts=True)
+        wrong = []
+        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+            if value == self.ignore_index:
+                report.ignored += count
+            elif self.classes == 0 or value < self.classes:
+                report.classes[value] += count
+            else:
+                wrong.append(f"{value} in {count} pixels")
+        if wrong:
+            shown = ", ".join(wrong[:_SHOWN_VALUES]) + (" ..." if len(wrong) > _SHOWN_VALUES else "")
+            expected = f"0 to {self.classes - 1}, or {self.ignore_index} to be ignored"
+            yield Problem("mask values", report.split, sample["id"], f"{column} holds {shown}; expected {expected}")
+
+    def _check_objects(self, sample: Sample, size: tuple[int, int], report: SplitReport) -> Iterator[Problem]:
+        objects = sample["objects"]
+        report.classes.update(objects["category"])
+        report.ignored += sum(objects["difficult"])
+        report.without_boxes += not objects["category"]
+        polygons = np.asarray(objects["polygon"], dtype=np.float64).reshape(-1, 4, 2)
+        shares = inside_shares(polygons, Window(0, 0, *size))
+        for number, (share, box) in enumerate(zip(shares, objects["obb"], strict=True), start=1):
+            corners = polygons[number - 1].ravel().tolist()
+            if min(box[2:4]) <= 0:
+                yield Problem("box without area", report.split, sample["id"], f"box {number}, corners {corners}")
+            elif share < BOX_INSIDE_SHARE - 1e-3:
+                message = f"box {number}, {share:.0%} of it inside {size[0]} x {size[1]} px, corners {corners}"
+                yield Problem("box outside", report.split, sample["id"], message)
+
+
+def _rows_of(shard: Shard, split: str, problems: list[Problem]) -> Iterator[Sample]:
+    """The samples of a shard; those that cannot be read become problems."""
+    try:
+        for block in shard.stream():
+            for row in range(len(block)):
+                try:
+                    yield block[row]
+                except SampleError as error:
+                    problems.append(Problem("sample", split, shard.name, str(error)))
+                except FileNotFoundError as error:
+                    problems.append(Problem("unreadable", split, shard.name, str(error)))
+    except (OSError, SampleError) as error:
+        problems.append(Problem("unreadable", split, shard.name, str(error)))
+
+
+def decode(value: Mapping[str, Any]) -> Image.Image:
+    """Decode what an Image column holds, `{"bytes", "path"}`; a DOTA image may be of any size.
+
+    Raises:
+        OSError, SyntaxError, ValueError, EOFError: it cannot be decoded.
+    """
+    source = io.BytesIO(value["bytes"]) if value["bytes"] is not None else Path(value["path"])
+    with Image.open(source) as image:
+        image.load()
+        return image

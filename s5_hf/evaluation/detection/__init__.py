@@ -1,0 +1,1 @@
+"""Evaluation of oriented detection: protocol, loop and report."""

@@ -1,0 +1,142 @@
+"""How an image becomes detections in an evaluation, and how these are judged.
+
+Source: the test settings of the official release of S5 (arXiv 2508.12409) for DIOR-R and DOTA-v2.0. What the published
+numbers of a dataset need is in the registry.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ...dataset_builders.registry import DatasetEntry
+from ...scenes.detection.tile_detection import PUBLISHED_OVERLAP, TileSettings
+
+__all__ = ["DETECTION_PROTOCOLS", "DetectionProtocol", "choose_detection_protocol"]
+
+DETECTION_PROTOCOLS = {
+    "published": "as the numbers of the dataset are published, by the registry",
+    "official": "as published, and recalls of the 11 points compared in floating point as the official code does",
+    "original": "whole images at their own size",
+    "resize": "images resized so that the longer side has 1024 pixels",
+    "sliding": "tiles of 1024 pixels every 824 over images of their own size, objects merged",
+}
+"""Names of the protocols, and what they mean."""
+
+DEFAULT_SIDE = 1024
+
+
+@dataclass(frozen=True)
+class DetectionProtocol:
+    """How detections are made and judged.
+
+    Args:
+        name: one of `DETECTION_PROTOCOLS`.
+        resize: longer side in pixels to which images are resized first; boxes are resized back.
+        window: side of a tile in pixels; `None` makes the whole image one input. An image that is smaller is one
+            input of its own size.
+        stride: pixels from tile to tile, a window less the published overlap (200 of 1024) if left out.
+        flips: views whose objects are put together.
+        threshold, iou_threshold, merge_iou_threshold, max_detections: see [`TileSettings`]; the published values.
+        average_precision: which one is the result, at IoU 0.5: `"voc07"` (11 points) or `"area"`.
+        official_recalls: compare the recalls of the 11 points as the official code does, see
+            [`eleven_point_average_precision`].
+        difficult_counted: whether objects that are marked as difficult count; else they may be found but need not be.
+
+    Raises:
+        ValueError: if a value is out of range, or `stride` is given without a window.
+    """
+
+    name: str = "original"
+    resize: int | None = None
+    window: int | None = None
+    stride: int | None = None
+    flips: tuple[str, ...] = ("none",)
+    threshold: float = 0.05
+    iou_threshold: float = 0.1
+    merge_iou_threshold: float = 0.5
+    max_detections: int = 2000
+    average_precision: Literal["voc07", "area"] = "area"
+    difficult_counted: bool = False
+    official_recalls: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("resize", "window"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1 pixel, got {value}")
+        if self.window is None and self.stride is not None:
+            raise ValueError(f"stride {self.stride} needs a window, which this protocol does not have")
+        if self.window is not None:
+            if self.stride is None:
+                object.__setattr__(self, "stride", TileSettings(self.window, PUBLISHED_OVERLAP).stride)
+            if not 1 <= self.stride <= self.window:
+                raise ValueError(f"stride must be in 1..{self.window}, the side of the window, got {self.stride}")
+        self.tiles(batch_size=1)
+
+    def tiles(self, batch_size: int) -> TileSettings:
+        """The same for tiles; without a window, for whole images."""
+        window = self.window or DEFAULT_SIDE
+        return TileSettings(
+            tile=window,
+            overlap=1 - (self.stride or window) / window,
+            batch_size=batch_size,
+            flips=self.flips,
+            threshold=self.threshold,
+            iou_threshold=self.iou_threshold,
+            merge_iou_threshold=self.merge_iou_threshold,
+            max_detections=self.max_detections,
+        )
+
+    def describe(self) -> str:
+        """One line for a report."""
+        parts = ["images at their own size" if self.resize is None else f"longer side resized to {self.resize} px"]
+        if self.window is not None:
+            parts.append(
+                f"tiles of {self.window} px every {self.stride} px, objects merged at IoU {self.merge_iou_threshold:g}"
+            )
+        if self.flips != ("none",):
+            parts.append(f"flips: {', '.join(self.flips)}")
+        parts.append(f"scores above {self.threshold:g}, non-maximum suppression at IoU {self.iou_threshold:g}")
+        if self.official_recalls:
+            parts.append("recalls compared as in the official code")
+        parts.append("difficult objects count" if self.difficult_counted else "difficult objects ignored")
+        return "; ".join(parts)
+
+
+def choose_detection_protocol(entry: DatasetEntry, name: str = "published", **changes: Any) -> DetectionProtocol:
+    """A protocol by name, for a dataset of the registry.
+
+    Args:
+        entry: the dataset.
+        name: one of `DETECTION_PROTOCOLS`.
+        **changes: attributes of [`DetectionProtocol`] to set differently; `None` changes nothing.
+
+    Raises:
+        ValueError: for an unknown name (lists the known), a dataset that is not evaluated so, or changes that do not
+            fit.
+    """
+    if name not in DETECTION_PROTOCOLS:
+        known = "; ".join(f"{known}: {meaning}" for known, meaning in DETECTION_PROTOCOLS.items())
+        raise ValueError(f"unknown protocol {name!r} for detection. Known: {known}")
+    published = entry.evaluation
+    if published is None or entry.task != "detection":
+        raise ValueError(f"{entry.name} is no detection dataset that can be evaluated: its task is {entry.task}")
+    chosen = {key: value for key, value in changes.items() if value is not None}
+    if "scales" in chosen:
+        raise ValueError("scales are for segmentation; detection has resize, window, stride and flips")
+    sizes: dict[str, int | None] = {
+        "published": {"resize": published.resize, "window": published.window},
+        "official": {"resize": published.resize, "window": published.window},
+        "original": {},
+        "resize": {"resize": DEFAULT_SIDE},
+        "sliding": {"window": DEFAULT_SIDE},
+    }[name]
+    protocol = DetectionProtocol(
+        name,
+        **sizes,
+        average_precision=published.average_precision or "area",
+        difficult_counted=published.difficult_counted,
+        official_recalls=name == "official" and published.average_precision == "voc07",
+    )
+    if "window" in chosen:
+        chosen.setdefault("stride", None)
+    return replace(protocol, **chosen)

@@ -1,0 +1,1 @@
+"""Evaluation of segmentation: protocol, loop and report."""

@@ -1,0 +1,67 @@
+"""Class probabilities of images under an evaluation protocol."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from ...modeling.image_processing_s5 import resize_image
+from ...predictors.image_probabilities import image_probabilities, require_finite
+from ...predictors.normalization import channels_first
+from ...predictors.segmenter import SceneSegmenter
+from .protocol import Protocol
+
+__all__ = ["class_probabilities"]
+
+
+@torch.inference_mode()
+def class_probabilities(
+    segmenter: SceneSegmenter, images: np.ndarray, protocol: Protocol, names: Sequence[str]
+) -> torch.Tensor:
+    """Probabilities of the classes in every pixel.
+
+    The mean of softmax probabilities is taken over windows, flips and scales, each with the same weight.
+
+    Args:
+        segmenter: the network with its normalisation.
+        images: uint8 `(batch, height, width, channels)`.
+        protocol: sizes, windows and views.
+        names: of the images, for errors.
+
+    Returns:
+        float32 `(batch, classes, height, width)` on the segmenter's device, at the size of the images.
+
+    Raises:
+        NonFiniteOutputError: the network gives NaN or infinity; names the image and the window.
+    """
+    size = images.shape[1:3]
+    if protocol.resize is not None:
+        side = {"height": protocol.resize, "width": protocol.resize}
+        images = np.stack([resize_image(image, side, 2) for image in images])  # 2 is Pillow's bilinear filter
+    probabilities = _over_windows(segmenter, channels_first(images), protocol, names)
+    if tuple(probabilities.shape[2:]) == tuple(size):
+        return probabilities
+    return functional.interpolate(probabilities, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def _over_windows(
+    segmenter: SceneSegmenter, pixels: torch.Tensor, protocol: Protocol, names: Sequence[str]
+) -> torch.Tensor:
+    height, width = pixels.shape[2:]
+    rows, columns = protocol.window_weights(height), protocol.window_weights(width)
+    if len(rows) == len(columns) == 1:
+        found, finite = image_probabilities(segmenter, pixels, protocol.flips, protocol.scales)
+        require_finite(finite, lambda index: repr(names[index]))
+        return found
+    total = torch.zeros(len(pixels), segmenter.num_labels, height, width, device=segmenter.device)
+    weights = torch.zeros(height, width, device=segmenter.device)
+    for top, row_weight in rows.items():
+        for left, column_weight in columns.items():
+            seen = (slice(top, top + protocol.window), slice(left, left + protocol.window))
+            found, finite = image_probabilities(segmenter, pixels[(..., *seen)], protocol.flips, protocol.scales)
+            place = f"the window at row {top}, column {left} of "
+            require_finite(finite, lambda index, place=place: f"{place}{names[index]!r}")
+            total[(..., *seen)] += found * (row_weight * column_weight)
+            weights[seen] += row_weight * column_weight
+    return total / weights

@@ -1,0 +1,230 @@
+"""Reading publishers' images window by window as 8-bit RGB.
+
+Plain 8-bit PNG, JPEG and TIFF files need Pillow alone. Everything else (16-bit, float, more than three bands, tiled
+GeoTIFF that Pillow does not know) goes through rasterio, the `geo` extra, and is scaled to 8 bits.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from .windows import Window
+
+if TYPE_CHECKING:
+    import rasterio
+
+__all__ = ["PADDING_RGB", "Scaling", "open_raster", "pad_to", "pillow_reads", "unlimited_pixels"]
+
+PADDING_RGB = (124, 116, 104)
+"""What fills a patch beyond the image: the mean colour, as the official DOTA patches have it."""
+
+# Percentiles of a large raster are taken from a reduced copy of at most this many pixels a side.
+_STATISTICS_SIDE = 2048
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How values that are not 8-bit become 8-bit: a linear map, clipped, of a range to 0..255.
+
+    Attributes:
+        percentiles: lower and upper percentile, in 0..100, of each band of the whole image; the range when `values`
+            is not given.
+        values: a fixed range (low, high), the same for all bands and images. Also applied to 8-bit images.
+    """
+
+    percentiles: tuple[float, float] = (2.0, 98.0)
+    values: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"Percentiles must be two rising numbers in 0..100, got {low:g} and {high:g}.")
+        if self.values is not None and not self.values[0] < self.values[1]:
+            raise ValueError(f"A value range must rise, got {self.values[0]:g} and {self.values[1]:g}.")
+
+
+class Raster(Protocol):
+    """An open image of `width` x `height` pixels."""
+
+    width: int
+    height: int
+
+    def read(self, window: Window) -> np.ndarray:
+        """The part of the window that lies on the image: `(height, width, 3)`, uint8, RGB."""
+        ...
+
+
+@contextmanager
+def unlimited_pixels() -> Iterator[None]:
+    """Lift Pillow's guard against very large images: tiles of 29,000 px a side are ordinary in DOTA-v2.0."""
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+@contextmanager
+def open_raster(
+    path: Path, scaling: Scaling | None = None, bands: tuple[int, int, int] | None = None
+) -> Iterator[Raster]:
+    """Open an image for reading windows of it.
+
+    Args:
+        path: the file.
+        scaling: how other value types become 8-bit; percentiles 2 and 98 if not given.
+        bands: which bands, counted from 1, become red, green and blue. By default the first three, or the single one.
+
+    Raises:
+        ImportError: the file needs rasterio, which is not installed.
+        OSError: the file cannot be read as an image.
+        ValueError: a band is asked for that the file does not have.
+    """
+    scaling = scaling or Scaling()
+    if bands is None and scaling.values is None and pillow_reads(path):
+        with unlimited_pixels(), Image.open(path) as image:
+            yield _PillowRaster(image, path)
+        return
+    rasterio = _import_rasterio(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            dataset = rasterio.open(path)
+    except rasterio.errors.RasterioIOError as error:
+        raise OSError(f"{path} cannot be read as an image: {error}") from error
+    with dataset:
+        yield _RasterioRaster(dataset, path, scaling, bands)
+
+
+def pad_to(pixels: np.ndarray, width: int, height: int, fill: int | tuple[int, int, int]) -> np.ndarray:
+    """Extend an image `(h, w)` or `(h, w, channels)` to the right and below with one value."""
+    if pixels.shape[0] == height and pixels.shape[1] == width:
+        return pixels
+    padded = np.empty((height, width, *pixels.shape[2:]), dtype=pixels.dtype)
+    padded[...] = fill
+    padded[: pixels.shape[0], : pixels.shape[1]] = pixels
+    return padded
+
+
+def _inside(window: Window, raster: Raster) -> Window:
+    """The part of a window that lies on the image, without width or height where that is none."""
+    left, top = min(window.left, raster.width), min(window.top, raster.height)
+    return Window(left, top, min(window.right, raster.width), min(window.bottom, raster.height))
+
+
+def pillow_reads(path: Path) -> bool:
+    """Whether Pillow gives the file's true values: it cuts 16-bit colours to 8 bits and mistakes a fourth band."""
+    try:
+        with unlimited_pixels(), Image.open(path) as image:
+            if image.format == "TIFF":
+                bits = set(image.tag_v2.get(258, (1,)))
+                return image.mode in ("1", "L", "P", "RGB") and bits <= {1, 8} and image.tag_v2.get(277, 1) in (1, 3)
+            if image.format == "PNG":
+                return _png_bits(path) <= 8
+            return image.mode in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+    except UnidentifiedImageError:
+        return False
+
+
+def _png_bits(path: Path) -> int:
+    """Bits per channel, which the header of a PNG file holds in byte 24; Pillow does not tell them."""
+    with path.open("rb") as file:
+        return file.read(25)[24]
+
+
+def _import_rasterio(path: Path):
+    try:
+        import rasterio
+        import rasterio.errors
+        import rasterio.windows
+    except ImportError as error:
+        raise ImportError(
+            f"{path} is not a plain 8-bit image (or bands or a value range were asked for): reading it needs "
+            'rasterio. Install it with: pip install "s5_hf[geo]"'
+        ) from error
+    return rasterio
+
+
+class _PillowRaster:
+    """An 8-bit image, decoded as a whole on the first read."""
+
+    def __init__(self, image: Image.Image, path: Path):
+        self.width, self.height = image.size
+        self._image = image
+        self._path = path
+
+    def read(self, window: Window) -> np.ndarray:
+        box = _inside(window, self)
+        try:
+            return np.asarray(self._image.crop(box).convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            # Pillow raises any of these for a file that is cut off or damaged.
+            raise OSError(f"{self._path} cannot be read as an image: {error}") from error
+
+
+class _RasterioRaster:
+    """Any image that GDAL reads; windows are read from the file, so that memory does not depend on its size."""
+
+    def __init__(
+        self,
+        dataset: "rasterio.io.DatasetReader",
+        path: Path,
+        scaling: Scaling,
+        bands: tuple[int, int, int] | None,
+    ):
+        self.width, self.height = dataset.width, dataset.height
+        self._dataset = dataset
+        self._path = path
+        if bands is None:
+            bands = (1, 2, 3) if dataset.count >= 3 else (1, 1, 1)
+        if len(bands) != 3 or not all(1 <= band <= dataset.count for band in bands):
+            chosen = ", ".join(map(str, bands))
+            raise ValueError(f"{path} has bands 1 to {dataset.count}, three are needed, asked for {chosen}")
+        self._bands = bands
+        self._low, self._high = self._value_ranges(scaling)
+
+    def _value_ranges(self, scaling: Scaling) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Low and high value of each band, `(3, 1, 1)`; None where values are 8-bit already."""
+        if scaling.values is not None:
+            low, high = (np.full((3, 1, 1), value, dtype=np.float64) for value in scaling.values)
+            return low, high
+        if all(self._dataset.dtypes[band - 1] == "uint8" for band in self._bands):
+            return None, None
+        ratio = max(1.0, max(self.width, self.height) / _STATISTICS_SIDE)
+        shape = (3, max(1, round(self.height / ratio)), max(1, round(self.width / ratio)))
+        pixels = self._read(out_shape=shape, masked=True).astype(np.float64)
+        values = np.ma.masked_invalid(pixels).reshape(3, -1)
+        ranges = np.zeros((2, 3, 1, 1))
+        for band in range(3):
+            valid = values[band].compressed()
+            if valid.size:
+                ranges[:, band, 0, 0] = np.percentile(valid, scaling.percentiles)
+        return ranges[0], ranges[1]
+
+    def _read(self, **options) -> np.ndarray:
+        import rasterio.errors
+
+        try:
+            return self._dataset.read(list(self._bands), **options)
+        except rasterio.errors.RasterioIOError as error:
+            raise OSError(f"{self._path} cannot be read as an image: {error}") from error
+
+    def read(self, window: Window) -> np.ndarray:
+        from rasterio.windows import Window as RasterioWindow
+
+        part = _inside(window, self)
+        if not part.width or not part.height:
+            return np.zeros((part.height, part.width, 3), dtype=np.uint8)
+        pixels = self._read(window=RasterioWindow(part.left, part.top, part.width, part.height))
+        if self._low is not None and self._high is not None:
+            span = np.maximum(self._high - self._low, np.finfo(np.float64).tiny)
+            scaled = np.nan_to_num((pixels.astype(np.float64) - self._low) / span, nan=0.0)
+            pixels = np.rint(np.clip(scaled, 0.0, 1.0) * 255).astype(np.uint8)
+        return np.ascontiguousarray(pixels.transpose(1, 2, 0))

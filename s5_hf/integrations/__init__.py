@@ -1,0 +1,1 @@
+"""What this package puts into transformers, datasets and the Hub client."""

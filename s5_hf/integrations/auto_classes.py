@@ -1,0 +1,142 @@
+"""Registration of the networks with the Auto classes of transformers, without importing either beforehand.
+
+The Auto classes keep what is registered with them in dictionaries, one per class. Once transformers has made such a
+dictionary, one that fills itself takes its place: the first look into it imports the networks and registers them, the
+usual way. So the networks are there for every look, in every thread, and are not imported before one.
+"""
+
+import functools
+import threading
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from .auto_backbone import let_auto_backbone_load_folders
+from .import_hook import after_import
+
+__all__ = ["register_networks"]
+
+
+def register_networks() -> None:
+    """Make the Auto classes and `pipeline` know the S5 networks, once they are imported; doing so again changes
+    nothing."""
+    after_import("transformers", show_auto_image_processor)
+    after_import("transformers.models.auto.configuration_auto", await_configurations)
+    after_import("transformers.models.auto.modeling_auto", await_models)
+    after_import("transformers.models.auto.modeling_auto", let_auto_backbone_load_folders)
+    after_import("transformers.models.auto.image_processing_auto", await_image_processors)
+    after_import("transformers.pipelines", show_pipelines)
+
+
+def await_configurations(module: ModuleType) -> None:
+    """Let `AutoConfig` find the configurations."""
+
+    def register() -> None:
+        from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+
+        for config_class in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig):
+            module.AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
+
+    fill_when_asked(module.CONFIG_MAPPING, register)
+
+
+def await_models(module: ModuleType) -> None:
+    """Let `AutoModel`, `AutoBackbone` and the Auto classes of the tasks find the models."""
+    for auto_class, config_name, model_name in (
+        (module.AutoModel, "S5ViTConfig", "S5ViTModel"),
+        (module.AutoBackbone, "S5ViTConfig", "S5ViTBackbone"),
+        (module.AutoModelForSemanticSegmentation, "S5SegmentationConfig", "S5ForSemanticSegmentation"),
+        (module.AutoModelForObjectDetection, "S5DetectionConfig", "S5ForOrientedObjectDetection"),
+    ):
+        register = functools.partial(register_model, auto_class, config_name, model_name)
+        fill_when_asked(auto_class._model_mapping, register)
+
+
+def register_model(auto_class: type, config_name: str, model_name: str) -> None:
+    """Register one model of this package with an Auto class."""
+    from .. import modeling
+
+    auto_class.register(getattr(modeling, config_name), getattr(modeling, model_name), exist_ok=True)
+
+
+def await_image_processors(module: ModuleType) -> None:
+    """Let `AutoImageProcessor` find the processor."""
+
+    def register() -> None:
+        from ..modeling import S5DetectionConfig, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
+
+        for config_class in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig):
+            module.AutoImageProcessor.register(
+                config_class, slow_image_processor_class=S5ImageProcessor, exist_ok=True
+            )
+
+    fill_when_asked(module.IMAGE_PROCESSOR_MAPPING, register)
+
+
+def show_pipelines(module: ModuleType) -> None:
+    """Let `pipeline` make the pipelines of this package."""
+    from .pipelines import register_pipelines
+
+    register_pipelines()
+
+
+def show_auto_image_processor(transformers: ModuleType) -> None:
+    """Put the real `AutoImageProcessor` at the top of transformers where a placeholder stands there.
+
+    Some versions (5.17 among them) take the class for one that needs torchvision, because its file mentions the word
+    TorchvisionBackend, and without torchvision offer only a placeholder that raises. The class itself needs Pillow.
+    """
+    if getattr(transformers, "_object_missing_backend", {}).pop("AutoImageProcessor", None):
+        vars(transformers).pop("AutoImageProcessor", None)  # a placeholder that was asked for already
+
+
+def fill_when_asked(mapping: Any, register: Callable[[], None]) -> None:
+    """Let `register` put entries into a mapping of transformers at the first look into what is registered there."""
+    if not isinstance(mapping._extra_content, SelfFillingDict):
+        mapping._extra_content = SelfFillingDict(mapping._extra_content, register)
+
+
+class SelfFillingDict(dict):
+    """A dictionary that has a function put further entries into it at the first look.
+
+    Threads that come at the same time each call the function, which does no harm; to let them wait for one another
+    could block those that import what the function imports.
+    """
+
+    def __init__(self, entries: dict, fill: Callable[[], None]) -> None:
+        super().__init__(entries)
+        self._fill = fill
+        self._filled = False
+        self._filling = threading.local()  # the function itself looks and writes, too
+
+    def complete(self) -> None:
+        """Call the function unless that was done, or is being done by this thread."""
+        if self._filled or getattr(self._filling, "now", False):
+            return
+        self._filling.now = True
+        try:
+            self._fill()
+            self._filled = True
+        finally:
+            self._filling.now = False
+
+    def __reduce__(self) -> tuple:
+        return dict, (dict(self),)
+
+
+def _completing(method: Callable) -> Callable:
+    """A method of dict that completes the dictionary before it looks."""
+
+    @functools.wraps(method)
+    def complete_and_look(self: SelfFillingDict, *arguments: Any, **keywords: Any) -> Any:
+        self.complete()
+        return method(self, *arguments, **keywords)
+
+    return complete_and_look
+
+
+for _name in (
+    *("__contains__", "__delitem__", "__eq__", "__getitem__", "__iter__", "__len__", "__or__", "__repr__"),
+    *("copy", "get", "items", "keys", "pop", "values"),
+):
+    setattr(SelfFillingDict, _name, _completing(getattr(dict, _name)))

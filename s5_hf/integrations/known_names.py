@@ -1,0 +1,73 @@
+"""The one place where this package reaches into transformers: how files of the known names are found.
+
+Every `from_pretrained` of transformers, of configurations, models and processors alike, asks the function
+`transformers.utils.hub.cached_files` for files, through that module's global name. `install_file_hook` puts a wrapper
+there. For a known name the wrapper answers from the store, from a Hub repository or from a converted official
+checkpoint (`model_files` beside this file, imported then); every other name goes to the original function with the
+very same arguments.
+
+Later versions (5.23 does, 5.17 does not) first ask the Hub for the commit behind the name, and go on as before if
+that fails. A known name is no repository, and where a firewall swallows the question the answer never comes, because
+the client sets no time limit. So the same module's Hub client is told to refuse that one question for known names.
+"""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .import_hook import after_import
+
+NAME_PREFIX = "s5-vit-"
+
+
+def is_of_this_family(name: str) -> bool:
+    """Whether a name is one of ours: `s5-vit-...` without an owner, which no repository on the Hub can have."""
+    return name.startswith(NAME_PREFIX) and "/" not in name and "\\" not in name
+
+
+def install_file_hook() -> None:
+    """Let transformers find the files of the known names, once it is imported; doing so again changes nothing."""
+    after_import("transformers.utils.hub", wrap_file_search)
+
+
+def wrap_file_search(hub: ModuleType) -> None:
+    """Put the wrappers into `transformers.utils.hub`, unless they are there."""
+    original = hub.cached_files
+    if getattr(original, "finds_s5_models", False):
+        return
+    if hasattr(hub, "resolve_revision"):
+        refuse_to_resolve_known_names(hub.hf_api())
+
+    @functools.wraps(original)
+    def cached_files(path_or_repo_id: Any, filenames: Sequence[str], *args: Any, **kwargs: Any) -> list[str] | None:
+        name = str(path_or_repo_id)
+        if not is_of_this_family(name) or Path(name).exists():
+            return original(path_or_repo_id, filenames, *args, **kwargs)
+        from .model_files import find_files
+
+        return find_files(original, name, filenames, *args, **kwargs)
+
+    cached_files.finds_s5_models = True
+    hub.cached_files = cached_files
+
+
+def refuse_to_resolve_known_names(client: Any) -> None:
+    """Let `resolve_revision` of a Hub client fail at once for the names of this family, without asking the Hub."""
+    original = client.resolve_revision
+    if getattr(original, "refuses_s5_models", False):
+        return
+
+    @functools.wraps(original)
+    def resolve_revision(repo_id: str, **settings: Any) -> Any:
+        if is_of_this_family(repo_id):
+            raise RepositoryNotAsked(f"{repo_id} is a name of s5_hf, not a repository")
+        return original(repo_id, **settings)
+
+    resolve_revision.refuses_s5_models = True
+    client.resolve_revision = resolve_revision
+
+
+class RepositoryNotAsked(OSError):
+    """A known name has no commit. transformers takes any error as: go on without."""

@@ -1,0 +1,129 @@
+"""Any `AutoModelForSemanticSegmentation` as a function from uint8 patches to logits and image features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformers import AutoModelForSemanticSegmentation, PreTrainedModel
+
+from ..modeling import S5ForSemanticSegmentation
+from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
+from .normalization import channels_first, normalize_pixels
+from .torch_segmenter import TorchSegmenter, load_network, logits_at_size, model_fingerprint
+
+__all__ = ["Prediction", "Segmenter", "background_index"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a segmenter says of a batch.
+
+    Attributes:
+        logits: float32 `(batch, classes, height, width)` at the size of the patches.
+        features: float32 `(batch, channels)`, the mean-pooled last feature map of the backbone, of length 1.
+    """
+
+    logits: torch.Tensor
+    features: torch.Tensor
+
+
+class Segmenter(TorchSegmenter):
+    """A [`TorchSegmenter`] that gives features of its images, too.
+
+    Features come from the last feature map of an S5 model's backbone, from `hidden_states[-1]` of other models.
+
+    Args:
+        model, image_mean, image_std, task, precision, device: as [`TorchSegmenter`] has them.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        image_mean: Sequence[float] = IMAGENET_MEAN,
+        image_std: Sequence[float] = IMAGENET_STD,
+        task: str | None = None,
+        precision: str = "fp32",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(model, task, image_mean, image_std, device, precision)
+        self.is_s5 = isinstance(model, S5ForSemanticSegmentation)
+        self.labels = list(self.id2label.values())
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, task: str | None = None, precision: str = "fp32", device: torch.device | str = "cpu"
+    ) -> Segmenter:
+        """Load a model and its image processor from a folder, the Hub or a known name.
+
+        Raises:
+            OSError: if there is no such model or it has no image processor.
+            ValueError: as the class and `load_network`.
+        """
+        model, mean, std = load_network(name, AutoModelForSemanticSegmentation)
+        return cls(model, mean, std, task, precision, device)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change with the weights, the task or the normalisation."""
+        return model_fingerprint(self.model, self.task, self.image_mean, self.image_std)
+
+    @torch.inference_mode()
+    def __call__(self, patches: np.ndarray) -> Prediction:
+        """Segment patches, uint8 `(batch, height, width, channels)`."""
+        pixel_values = normalize_pixels(channels_first(patches), self)
+        with self.autocast():
+            logits, feature_map = self._with_features(pixel_values)
+        features = functional.normalize(_pool(feature_map.float()), dim=1)
+        return Prediction(logits_at_size(logits, pixel_values.shape[2:]), features)
+
+    def feature_size(self, side: int) -> int:
+        """Length of a feature; for models of other packages found out on a blank patch of that side."""
+        if self.is_s5:
+            return self.model.backbone.channels[-1]
+        return self(np.zeros((1, side, side, len(self.image_mean)), dtype=np.uint8)).features.shape[1]
+
+    def _with_features(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.is_s5:
+            outputs = self.model(pixel_values, output_hidden_states=True)
+            return outputs.logits, outputs.hidden_states[-1]
+        maps: list[torch.Tensor] = []
+        hook = self.model.backbone.register_forward_hook(
+            lambda module, inputs, outputs: maps.append(outputs.feature_maps[-1])
+        )
+        with hook:
+            outputs = self.model(pixel_values)
+        return outputs.logits, maps[0]
+
+
+def background_index(labels: Sequence[str], background: str | int | None) -> int | None:
+    """The class that entropy leaves out.
+
+    Args:
+        labels: class names of the model.
+        background: a class name or id, `None` for no background, or `"auto"` for the class called "background" if
+            there is one.
+
+    Raises:
+        ValueError: if there is no such class.
+    """
+    names = [label.lower() for label in labels]
+    if background is None:
+        return None
+    if background == "auto":
+        return names.index("background") if "background" in names else None
+    if isinstance(background, str) and background.lower() in names:
+        return names.index(background.lower())
+    if isinstance(background, int) and 0 <= background < len(labels):
+        return background
+    raise ValueError(f"background {background!r} is none of the model's classes: {', '.join(labels)}")
+
+
+def _pool(feature_map: torch.Tensor) -> torch.Tensor:
+    """Mean of a map `(batch, channels, height, width)` or of tokens `(batch, tokens, channels)`."""
+    return feature_map.mean(dim=(2, 3)) if feature_map.ndim == 4 else feature_map.mean(dim=1)

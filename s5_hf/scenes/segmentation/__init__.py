@@ -1,0 +1,1 @@
+"""Maps of whole scenes: windows blended into files of classes, areas and polygons."""

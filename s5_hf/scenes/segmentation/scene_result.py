@@ -1,0 +1,170 @@
+"""What is made of a scene: which files, under which names, and the sidecar that describes them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from ...files.atomic import atomic_file
+from ...imaging.palettes import Palette
+from ..source import SceneSource, has_rasterio, is_remote
+from .areas import ClassArea
+from .class_rows import NO_DATA
+from .map_files import is_geotiff, map_paths
+
+__all__ = ["MapProducts", "SceneResult", "SceneFiles", "write_sidecar"]
+
+SIDECAR_FORMAT = "s5_hf scene result 1"
+
+
+@dataclass(frozen=True)
+class MapProducts:
+    """What to make besides the map of classes. The files get the name of the map with an ending.
+
+    Attributes:
+        probabilities: `_probabilities`, a band per class: probability * 254, 255 without data.
+        entropy: `_entropy`: entropy / log(number of classes) * 254, 255 without data.
+        overlay: `_overlay.png`, a picture with at most 2048 pixels a side.
+        areas: `_areas.csv`; the same table is in the sidecar in any case.
+        polygons: a file name with the suffix `.geojson` or `.gpkg`, or the suffix alone, for `_polygons.geojson`.
+        polygon_classes: names or ids of the classes that become polygons; all if left out.
+        minimum_area, simplify: of the polygons, as `write_polygons` takes them.
+
+    Raises:
+        ValueError: the polygons have another suffix.
+    """
+
+    probabilities: bool = False
+    entropy: bool = False
+    overlay: bool = False
+    areas: bool = False
+    polygons: str | Path | None = None
+    polygon_classes: Sequence[str | int] | None = None
+    minimum_area: float = 0.0
+    simplify: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.polygons is not None and not str(self.polygons).endswith((".geojson", ".gpkg")):
+            raise ValueError(f"polygons are written as .geojson or .gpkg, got {str(self.polygons)!r}")
+
+    @property
+    def names_polygons(self) -> bool:
+        """Whether `polygons` is a file, and not a suffix alone."""
+        return self.polygons is not None and str(self.polygons) not in (".geojson", ".gpkg")
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """Names of the files of one scene; None for what is not made. The sidecar is always made."""
+
+    classes: Path
+    sidecar: Path
+    probabilities: Path | None = None
+    entropy: Path | None = None
+    overlay: Path | None = None
+    areas: Path | None = None
+    polygons: Path | None = None
+
+    @classmethod
+    def named(cls, output: Path, products: MapProducts) -> SceneFiles:
+        """The files for a map of classes called `output`.
+
+        Raises:
+            ImportError: a GeoTIFF or polygons are asked for and the extra `geo` is not installed.
+            ValueError: the suffix is none of .tif, .tiff and .png.
+        """
+        if not is_geotiff(output) and output.suffix.lower() != ".png":
+            raise ValueError(f"a map is written as .tif or .png, got {str(output)!r}")
+        if is_geotiff(output) and not has_rasterio():
+            raise ImportError(f'writing {output} needs rasterio. Install it with: pip install "s5_hf[geo]"')
+        if products.polygons is not None and find_spec("shapely") is None:
+            raise ImportError('polygons need shapely. Install it with: pip install "s5_hf[geo]"')
+
+        def beside(ending: str) -> Path:
+            return output.with_name(f"{output.stem}_{ending}")
+
+        polygons = products.polygons
+        if polygons is not None:
+            polygons = Path(polygons) if products.names_polygons else beside(f"polygons{polygons}")
+        return cls(
+            classes=output,
+            sidecar=output.with_suffix(".json"),
+            probabilities=beside(f"probabilities{output.suffix}") if products.probabilities else None,
+            entropy=beside(f"entropy{output.suffix}") if products.entropy else None,
+            overlay=beside("overlay.png") if products.overlay else None,
+            areas=beside("areas.csv") if products.areas else None,
+            polygons=polygons,
+        )
+
+    def paths(self, labels: Sequence[str] = ()) -> list[Path]:
+        """All files that are made. Without the classes' `labels` those of their probabilities as PNG are left out."""
+        made = [self.classes, self.sidecar, self.entropy, self.overlay, self.areas, self.polygons]
+        if self.probabilities is not None:
+            made += map_paths(self.probabilities, labels)
+        return [path for path in made if path is not None]
+
+    @property
+    def work(self) -> Path:
+        """The folder that holds unfinished work."""
+        return self.classes.with_name(f".{self.classes.name}.partial")
+
+
+@dataclass(frozen=True)
+class SceneResult:
+    """What `segment_scene` made.
+
+    Attributes:
+        files: the names of the files.
+        areas: what each class covers.
+        notes: what the user should know, a sentence each.
+    """
+
+    files: SceneFiles
+    areas: list[ClassArea]
+    notes: list[str] = field(default_factory=list)
+
+
+def write_sidecar(
+    files: SceneFiles,
+    scene: SceneSource,
+    areas: list[ClassArea],
+    palette: Palette,
+    task: str | None,
+    model: str,
+) -> None:
+    """Write the description of a map of classes beside it, as JSON."""
+    content = {
+        "format": SIDECAR_FORMAT,
+        "source": relative_source(scene.name, files.classes.parent),
+        "source_bands": list(scene.bands),
+        "task": task,
+        "model": model,
+        "width": scene.width,
+        "height": scene.height,
+        "id2label": {str(area.id): area.label for area in areas},
+        "palette": [list(color) for color in palette],
+        "nodata": NO_DATA,
+        "crs": None if scene.crs is None else scene.crs.to_string(),
+        "areas": [asdict(area) for area in areas],
+    }
+    with atomic_file(files.sidecar) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_sidecar_areas(path: Path) -> list[ClassArea]:
+    """The areas in the description of a map that is finished."""
+    return [ClassArea(**area) for area in json.loads(path.read_text(encoding="utf-8"))["areas"]]
+
+
+def relative_source(source: str, folder: Path) -> str:
+    """The scene as seen from the folder of its map, so that both can be moved together."""
+    if is_remote(source):
+        return source
+    try:
+        return Path(os.path.relpath(source, folder)).as_posix()
+    except ValueError:  # another drive
+        return str(Path(source).resolve())

@@ -1,0 +1,229 @@
+"""Finished rows into the files of a scene, in a thread, so that an interrupted run can go on where it was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from ...files.atomic import atomic_file
+from ...imaging.palettes import Palette
+from ..source import SceneSource
+from ..window_batches import NewRows
+from .areas import AreaCounter, ClassArea, pixel_areas
+from .class_rows import ClassRows
+from .map_files import BLOCK_SIDE, MapFile, MapLayout, open_map
+from .scene_overlay import SceneOverlay
+from .scene_result import SceneFiles, relative_source
+
+__all__ = ["SceneWriter", "has_unfinished_work"]
+
+STATE_FILE = "state.json"
+"""In the folder of unfinished work: how far its files go."""
+
+_BLOCKS_IN_FLIGHT = 2
+
+
+def has_unfinished_work(files: SceneFiles) -> bool:
+    """Whether an interrupted run has left finished rows."""
+    return (files.work / STATE_FILE).is_file()
+
+
+class SceneWriter:
+    """Writes the maps of a scene into a folder beside their final names, and moves them there at the end.
+
+    Rows are gathered into blocks of 512, the height of a tile. After each block the files are whole and a note says
+    how far they go. As a context manager: an exception keeps the folder if it holds finished rows.
+
+    Args:
+        files: the names.
+        scene: what they are made of.
+        id2label: class ids to names.
+        palette: a colour per class.
+        task: of the model, for the tags.
+        fingerprint: of everything that decides what the maps hold.
+        resume: go on with the folder of an earlier run, if there is one, instead of starting anew.
+
+    Attributes:
+        rows_done: rows that are safe on the disk.
+        restart_window: where an interrupted run begins; see `SceneProbabilities.restart_window`.
+
+    Raises:
+        OSError: the folder cannot be made.
+        ValueError: the earlier run had another fingerprint.
+    """
+
+    def __init__(
+        self,
+        files: SceneFiles,
+        scene: SceneSource,
+        id2label: dict[int, str],
+        palette: Palette,
+        task: str | None,
+        fingerprint: dict[str, str],
+        resume: bool = False,
+    ) -> None:
+        self.files, self._scene, self._id2label, self._palette = files, scene, id2label, palette
+        self._fingerprint = fingerprint
+        state = self._earlier_state() if resume else {}
+        if not state:
+            shutil.rmtree(files.work, ignore_errors=True)
+            files.work.mkdir(parents=True)
+        self.rows_done, self.restart_window = state.get("rows", 0), state.get("window", 0)
+        row_areas = pixel_areas(scene.crs, scene.transform, scene.height)
+        self._areas = AreaCounter(len(id2label), row_areas, state.get("pixels"), state.get("square_metres"))
+        try:
+            self._maps = self._open_maps(task)
+            self._overlay = SceneOverlay(files.work, scene.height, scene.width) if files.overlay else None
+        except OSError:
+            if not self.rows_done:
+                self._remove_folder()
+            raise
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scene-writer")
+        self._waiting: deque[Future] = deque()
+        self._top = self.rows_done  # of the block that is being filled
+        self._filled = 0
+        self._block: ClassRows | None = None
+        self._finished: list[tuple[Path, Path]] = []
+
+    def __enter__(self) -> SceneWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # Blocks that are complete are written even so: the run goes on behind them.
+        self._thread.shutdown(wait=True)
+        if kind is None or not self.rows_done:
+            self._remove_folder()
+
+    def add_image(self, rows: NewRows) -> None:
+        """Take rows of the scene as they are read."""
+        if self._overlay is not None:
+            self._overlay.add_image(rows)
+
+    def rows_to_block(self) -> int:
+        """How many more rows the block takes."""
+        return min(BLOCK_SIDE, self._scene.height - self._top) - self._filled
+
+    def add(self, rows: ClassRows, restart_window: int) -> None:
+        """Take the next rows of the maps, at most `rows_to_block()`.
+
+        Args:
+            rows: that follow those of the last call.
+            restart_window: where to begin for what comes after them.
+
+        Raises:
+            OSError: earlier rows could not be written.
+        """
+        if self._block is None:
+            self._block = self._new_block(rows)
+        count = len(rows.classes)
+        place = slice(self._filled, self._filled + count)
+        for name in ("classes", "probabilities", "entropy"):
+            values = getattr(rows, name)
+            if values is not None:
+                getattr(self._block, name)[..., place, :] = values
+        self._filled += count
+        if self.rows_to_block() == 0:
+            self._waiting.append(self._thread.submit(self._write, self._top, self._block, restart_window))
+            self._top, self._filled, self._block = self._top + self._filled, 0, None
+            while len(self._waiting) > _BLOCKS_IN_FLIGHT:
+                self._waiting.popleft().result()
+
+    def finish(self) -> list[ClassArea]:
+        """Complete the maps; they still carry their temporary names.
+
+        Returns:
+            What each class covers.
+
+        Raises:
+            OSError: something could not be written.
+        """
+        while self._waiting:
+            self._waiting.popleft().result()
+        self._finished = [pair for file in self._maps.values() for pair in file.finish()]
+        if self._overlay is not None:
+            picture = self._overlay.picture(list(self._id2label.values()), self._palette)
+            with atomic_file(self.files.overlay) as temporary:
+                picture.save(temporary, format="PNG")
+        return self._areas.table(self._id2label)
+
+    def publish(self) -> None:
+        """Give the maps their names, the map of classes last."""
+        for temporary, final in reversed(self._finished):
+            temporary.replace(final)
+
+    def _remove_folder(self) -> None:
+        shutil.rmtree(self.files.work, ignore_errors=True)
+
+    def _write(self, top: int, block: ClassRows, restart_window: int) -> None:
+        """In the thread: one block into all maps, then the note of how far they go."""
+        self._maps["classes"].write(top, block.classes[None])
+        if block.probabilities is not None:
+            self._maps["probabilities"].write(top, block.probabilities)
+        if block.entropy is not None:
+            self._maps["entropy"].write(top, block.entropy[None])
+        if self._overlay is not None:
+            self._overlay.add_classes(top, block.classes)
+        self._areas.add(top, block.classes)
+        rows = top + len(block.classes)
+        state = {
+            "fingerprint": self._fingerprint,
+            "rows": rows,
+            "window": restart_window,
+            "pixels": self._areas.pixels.tolist(),
+            "square_metres": self._areas.square_metres.tolist(),
+        }
+        with atomic_file(self.files.work / STATE_FILE) as temporary:
+            temporary.write_text(json.dumps(state), encoding="utf-8")
+        self.rows_done = rows
+
+    def _new_block(self, rows: ClassRows) -> ClassRows:
+        height = min(BLOCK_SIDE, self._scene.height - self._top)
+
+        def empty(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else np.empty((*values.shape[:-2], height, values.shape[-1]), np.uint8)
+
+        return ClassRows(empty(rows.classes), empty(rows.probabilities), empty(rows.entropy))
+
+    def _open_maps(self, task: str | None) -> dict[str, MapFile]:
+        scene, labels = self._scene, list(self._id2label.values())
+        tags = {
+            "S5_ID2LABEL": json.dumps({str(index): label for index, label in self._id2label.items()}),
+            "S5_SOURCE": relative_source(scene.name, self.files.classes.parent),
+        }
+        if task is not None:
+            tags["S5_TASK"] = task
+
+        def layout(bands: list[str], palette: Palette | None = None) -> MapLayout:
+            return MapLayout(scene.height, scene.width, bands, scene.crs, scene.transform, palette, tags)
+
+        layouts: dict[str, tuple[Path | None, MapLayout]] = {
+            "classes": (self.files.classes, layout(["class"], self._palette)),
+            "probabilities": (self.files.probabilities, layout(labels)),
+            "entropy": (self.files.entropy, layout(["entropy"])),
+        }
+        return {
+            name: open_map(self.files.work, final, form)
+            for name, (final, form) in layouts.items()
+            if final is not None
+        }
+
+    def _earlier_state(self) -> dict:
+        if not has_unfinished_work(self.files):
+            return {}
+        state = json.loads((self.files.work / STATE_FILE).read_text(encoding="utf-8"))
+        earlier = state["fingerprint"]
+        changed = [name for name, value in self._fingerprint.items() if earlier.get(name) != value]
+        if changed:
+            raise ValueError(
+                f"{self.files.work} holds unfinished work, but since then changed: {', '.join(changed)}. Start anew "
+                "with overwrite in place of resume, or go back to what it was"
+            )
+        return state

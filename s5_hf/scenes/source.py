@@ -1,0 +1,241 @@
+"""Scenes to read from: GeoTIFF and all that rasterio opens, or plain images with Pillow alone.
+
+A scene gives its rows from top to bottom as bytes, and says which of its pixels hold data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ..imaging.decoded_pixels import MAXIMUM_PIXELS, require_decodable
+from ..imaging.rasters import Scaling, pillow_reads, unlimited_pixels
+from ..imaging.value_scaling import ByteScaling
+
+if TYPE_CHECKING:
+    from affine import Affine
+    from rasterio.crs import CRS
+
+__all__ = ["SceneSource", "has_rasterio", "is_remote", "open_scene", "scene_stem"]
+
+# Tags of GeoTIFF: pixel scale, tie points, keys.
+_GEOTIFF_TAGS = (33550, 33922, 34735)
+_WORLD_FILES = (".pgw", ".jgw", ".tfw", ".wld", ".pngw", ".jpgw", ".bpw")
+
+
+class SceneSource(Protocol):
+    """An open scene.
+
+    Attributes:
+        name: path or URL.
+        width, height: in pixels.
+        bands: numbers of the bands that become the channels, counted from 1.
+        crs, transform: of rasterio; None where the scene has none.
+        notes: what the user should know about how the scene is read, a sentence each.
+        fingerprint: changes when the scene or the way it is read does.
+    """
+
+    name: str
+    width: int
+    height: int
+    bands: list[int]
+    crs: CRS | None
+    transform: Affine | None
+    notes: list[str]
+    fingerprint: str
+
+    def read_rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Rows `top` to `bottom` (exclusive).
+
+        Returns:
+            pixels: uint8 `(channels, bottom - top, width)`, 0 where there is no data (as training pads with 0).
+            valid: bool `(bottom - top, width)`, or None where every pixel holds data.
+
+        Raises:
+            OSError: the file cannot be read; the message names it.
+        """
+        ...
+
+
+@contextmanager
+def open_scene(
+    source: str | Path,
+    num_channels: int = 3,
+    bands: Sequence[int] | None = None,
+    scaling: Scaling | None = None,
+    nodata: float | None = None,
+    maximum_pixels: int | None = None,
+) -> Iterator[SceneSource]:
+    """Open a scene.
+
+    8-bit PNG, JPEG and the like are read with Pillow, as a whole. Everything else is read with rasterio, row by row;
+    without rasterio a plain 8-bit TIFF goes to Pillow too.
+
+    Args:
+        source: a path, a URL (http, https: by byte ranges, for COGs) or a name that GDAL knows (`/vsizip/...`).
+        num_channels: of the network.
+        bands: which bands, counted from 1, become the channels. By default red, green and blue as the file tells
+            them, or all bands if there are as many as channels; a single band is repeated. A band that marks
+            transparency (alpha) says which pixels hold data, unless it is one of the channels.
+        scaling: how other value types become 8-bit; percentiles 2 and 98 of a sample if not given.
+        nodata: pixels with this value in all bands hold no data; by default what the file says.
+        maximum_pixels: of an image that is decoded as a whole, against files that claim to be huge;
+            `MAXIMUM_PIXELS` if left out.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ImportError: the file needs rasterio, which is not installed.
+        OSError: the file cannot be read as an image, or is cut off.
+        ValueError: the bands do not fit the network (the message lists the bands), their values are complex numbers,
+            or an image is too large to be decoded as a whole.
+    """
+    scaling = scaling or Scaling()
+    if not is_remote(source) and not Path(source).is_file():
+        raise FileNotFoundError(f"{source} is no file; expected an image, a URL or a name that GDAL knows")
+    if _is_for_pillow(source):
+        limit = MAXIMUM_PIXELS if maximum_pixels is None else maximum_pixels
+        with unlimited_pixels(), _open_with_pillow(Path(source), limit) as image:
+            yield PillowScene(image, Path(source), num_channels, bands, scaling, nodata)
+        return
+    if not has_rasterio():
+        raise ImportError(
+            f"{source} is not a plain 8-bit image file: reading it needs rasterio. "
+            'Install it with: pip install "s5_hf[geo]"'
+        )
+    from .rasterio_source import open_with_rasterio
+
+    with open_with_rasterio(source, num_channels, bands, scaling, nodata) as scene:
+        yield scene
+
+
+def has_rasterio() -> bool:
+    """Whether rasterio, the extra `geo`, is installed."""
+    return find_spec("rasterio") is not None
+
+
+def is_remote(source: str | Path) -> bool:
+    """Whether a scene is a URL or one of GDAL's virtual files."""
+    return isinstance(source, str) and (source.startswith("/vsi") or "://" in source)
+
+
+def scene_stem(source: str | Path) -> str:
+    """The name of a scene without folder and suffix."""
+    return PurePosixPath(urlsplit(str(source)).path).stem if is_remote(source) else Path(source).stem
+
+
+def default_bands(colors: Sequence[int], count: int, num_channels: int) -> Sequence[int]:
+    """The bands that become the channels where nobody says: the colours, a single one repeated, or all bands.
+
+    Args:
+        colors: numbers of the bands that do not mark transparency, from 1.
+        count: of all bands.
+        num_channels: of the network.
+    """
+    if len(colors) == 1:
+        return [*colors] * num_channels
+    return range(1, count + 1) if len(colors) < count == num_channels else colors
+
+
+def require_bands(bands: Sequence[int], num_channels: int, count: int, name: str, described: str) -> None:
+    """Raise a ValueError unless there is a band for every channel and the scene has it."""
+    if len(bands) == num_channels and all(1 <= band <= count for band in bands):
+        return
+    chosen = ", ".join(map(str, bands)) or "none"
+    raise ValueError(
+        f"the network takes {num_channels} channels, and of {name} the bands {chosen} were chosen. "
+        f"It has: {described}. Choose {num_channels} of them with bands=(...) or --bands, such as --bands "
+        f"{','.join(str(min(index + 1, count)) for index in range(num_channels))}"
+    )
+
+
+class PillowScene:
+    """An 8-bit image, decoded as a whole when it is opened.
+
+    Transparent pixels hold no data, unless transparency is a channel: where it is asked for, or where the image has as
+    many channels with it as the network takes.
+    """
+
+    def __init__(
+        self,
+        image: Image.Image,
+        path: Path,
+        num_channels: int,
+        bands: Sequence[int] | None,
+        scaling: Scaling,
+        nodata: float | None,
+    ) -> None:
+        self.name = str(path)
+        self.width, self.height = image.size
+        self.crs = self.transform = None
+        self.notes: list[str] = []
+        if image.format == "TIFF" and any(tag in image.tag_v2 for tag in _GEOTIFF_TAGS):
+            self.notes.append(f'{path} has coordinates, which are lost: pip install "s5_hf[geo]" to keep them')
+        self._image = _plain(image)
+        names = self._image.getbands()
+        described = ", ".join(f"{index} ({name})" for index, name in enumerate(names, start=1))
+        colors = [index for index, name in enumerate(names, start=1) if name != "A"]
+        self.bands = list(default_bands(colors, len(names), num_channels) if bands is None else bands)
+        require_bands(self.bands, num_channels, len(names), self.name, described)
+        self._has_mask = "A" in names and len(names) not in self.bands
+        self._nodata = nodata
+        self._scaling = ByteScaling.fixed(scaling.values, num_channels, np.uint8) if scaling.values else None
+        stat = path.stat()
+        self.fingerprint = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {self.bands} {scaling.values} {nodata}"
+
+    def read_rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
+        rows = np.asarray(self._image.crop((0, top, self.width, bottom)))
+        rows = rows.reshape(bottom - top, self.width, -1)
+        pixels = np.ascontiguousarray(rows[..., [band - 1 for band in self.bands]].transpose(2, 0, 1))
+        valid = rows[..., -1] > 0 if self._has_mask else None
+        if self._nodata is not None:
+            has_data = (pixels != self._nodata).any(axis=0)
+            valid = has_data if valid is None else valid & has_data
+        pixels = self._scaling.to_bytes(pixels) if self._scaling else pixels
+        if valid is not None:
+            pixels[:, ~valid] = 0
+        return pixels, valid
+
+
+def _is_for_pillow(source: str | Path) -> bool:
+    if is_remote(source):
+        return False
+    path = Path(source)
+    if has_rasterio() and any(path.with_suffix(suffix).is_file() for suffix in _WORLD_FILES):
+        return False
+    try:
+        with unlimited_pixels(), Image.open(path) as image:
+            if image.format == "TIFF" and has_rasterio():
+                return False
+    except UnidentifiedImageError:
+        return False
+    except (OSError, SyntaxError, ValueError) as error:
+        raise OSError(f"{source} cannot be read as an image: {error}") from error
+    return pillow_reads(path)
+
+
+@contextmanager
+def _open_with_pillow(path: Path, maximum_pixels: int) -> Iterator[Image.Image]:
+    with Image.open(path) as image:
+        require_decodable(image, path, maximum_pixels)
+        try:
+            image.load()
+        except (OSError, SyntaxError, ValueError) as error:
+            # Pillow raises any of these for a file that is cut off or damaged.
+            raise OSError(f"{path} cannot be read as an image: {error}") from error
+        yield image
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The image as L, LA, RGB or RGBA."""
+    if image.mode in ("L", "LA", "RGB", "RGBA"):
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")

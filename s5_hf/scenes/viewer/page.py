@@ -1,0 +1,169 @@
+"""The markup of the page that shows a scene and its class map."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from ...imaging.palettes import Color
+from ..segmentation.areas import ClassArea
+from .script import SCRIPT
+from .style import STYLE
+
+__all__ = ["ViewerFacts", "viewer_page"]
+
+# Nothing may be fetched: pictures are data URIs, script and style are inline.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+@dataclass(frozen=True)
+class ViewerFacts:
+    """What the page says besides the pictures.
+
+    Attributes:
+        title: heading.
+        scene: name of the scene.
+        width, height: of the scene in pixels.
+        factor: pixels of the scene per embedded pixel, along each side.
+        areas: the table, one entry per class.
+        colors: of these classes.
+        crs: as text; None where there is none.
+        transform: a, b, c, d, e, f: column x and row y lie at (a x + b y + c, d x + e y + f); None without one.
+        task, model: what made the map, where that is known.
+    """
+
+    title: str
+    scene: str
+    width: int
+    height: int
+    factor: int
+    areas: Sequence[ClassArea]
+    colors: Sequence[Color]
+    crs: str | None
+    transform: Sequence[float] | None
+    task: str | None
+    model: str | None
+
+
+def viewer_page(facts: ViewerFacts, image: str, classes: str) -> str:
+    """The page.
+
+    Args:
+        facts: what it says.
+        image: data URI of the scene.
+        classes: data URI of the class map, a grey PNG: 0 for no data, k + 1 for entry k of the table.
+    """
+    title = escape(facts.title)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style></head>\n<body>"
+        f'<main id="stage" tabindex="0" role="application" aria-label="{_stage_label(facts)}">'
+        f'<div class="layer"><div class="world" id="image-world"><img id="image" alt="" src="{image}"></div></div>'
+        '<div class="layer" id="classes-layer"><div class="world" id="classes-world"><canvas id="classes"></canvas>'
+        "</div></div>"
+        f"{_DIVIDER}{_ZOOM_BUTTONS}"
+        '<p id="readout" aria-live="off"></p><div id="scale" hidden><span></span></div>'
+        '<noscript><p class="message">This page needs JavaScript to show the scene.</p></noscript></main>\n'
+        f"<aside><header><h1>{title}</h1>{_description(facts)}</header>"
+        '<label class="opacity" for="opacity"><span>Opacity of the classes</span>'
+        '<output id="opacity-value">75 %</output>'
+        '<input type="range" id="opacity" min="0" max="100" value="75"></label>'
+        f"{_table(facts)}{_HELP}</aside>\n"
+        f'<script type="application/json" id="data">{_data(facts, classes)}</script>\n<script>{SCRIPT}</script>'
+        "</body></html>\n"
+    )
+
+
+_DIVIDER = (
+    '<div id="divider" role="slider" tabindex="0" aria-label="Divider: image to its left, classes to its right" '
+    'aria-valuemin="0" aria-valuemax="100" aria-valuenow="50"><i class="side left">Image</i>'
+    '<i class="side right">Classes</i><b aria-hidden="true"></b></div>'
+)
+_ZOOM_BUTTONS = (
+    '<div id="zoom"><button type="button" id="zoom-in" aria-label="Zoom in">+</button>'
+    '<button type="button" id="zoom-out" aria-label="Zoom out">&minus;</button>'
+    '<button type="button" id="fit" aria-label="Show the whole scene">&#x2922;</button></div>'
+)
+_HELP = (
+    "<details><summary>Mouse, touch and keyboard</summary><dl>"
+    "<dt>Move</dt><dd>drag; arrow keys</dd><dt>Zoom</dt><dd>wheel, pinch, double click; + and &minus;</dd>"
+    "<dt>Whole scene</dt><dd>0</dd><dt>Divider</dt><dd>drag its grip; [ and ], or arrow keys when it has the focus"
+    "</dd><dt>One class</dt><dd>its box in the table hides and shows it</dd></dl></details>"
+)
+
+
+def _stage_label(facts: ViewerFacts) -> str:
+    return escape(f"Map of {facts.scene}: arrow keys move, plus and minus zoom, 0 shows the whole scene", quote=True)
+
+
+def _description(facts: ViewerFacts) -> str:
+    lines = [f"{facts.scene}, {facts.width:,} x {facts.height:,} pixels"]
+    made_by = [f"task {facts.task}" if facts.task else "", f"model {facts.model}" if facts.model else "", facts.crs]
+    if any(made_by):
+        lines.append(", ".join(part for part in made_by if part))
+    if facts.factor > 1:
+        lines.append(
+            f"Shown reduced: one pixel here stands for {facts.factor} x {facts.factor} of the scene (mean colour, "
+            "commonest class). Shares and areas are those of the full map."
+        )
+    else:
+        lines.append("Shown at full resolution.")
+    return "".join(f"<p>{escape(line)}</p>" for line in lines)
+
+
+def _table(facts: ViewerFacts) -> str:
+    unit, divisor, decimals = area_unit([area.square_metres for area in facts.areas])
+    largest = max((area.share for area in facts.areas), default=0.0) or 1.0
+    rows = []
+    for index, (area, color) in enumerate(zip(facts.areas, facts.colors, strict=True)):
+        measure = area.pixels if area.square_metres is None else area.square_metres / divisor
+        width = 100 * area.share / largest
+        rows.append(
+            f'<tr><th scope="row"><label><input type="checkbox" checked data-class="{index}">'
+            f'<i class="patch" style="background:rgb{tuple(color)}"></i>{escape(area.label)}</label>'
+            f'<i class="bar" style="width:{width:.1f}%;background:rgb{tuple(color)}"></i></th>'
+            f"<td>{area.share:.1%}</td><td>{measure:,.{decimals}f}</td></tr>"
+        )
+    return (
+        f'<table><thead><tr><th scope="col">Class</th><th scope="col">Share</th><th scope="col">{unit}</th></tr>'
+        f"</thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def area_unit(square_metres: Sequence[float | None]) -> tuple[str, float, int]:
+    """One unit for a column of areas: its name, its square metres, and the decimals to show."""
+    known = [area for area in square_metres if area is not None]
+    if len(known) < len(square_metres) or not known:
+        return "Pixels", 1.0, 0
+    for name, size, decimals in (("km²", 1e6, 2), ("ha", 1e4, 1)):
+        if max(known) >= 10 * size:
+            return name, size, decimals
+    return "m²", 1.0, 0
+
+
+def _data(facts: ViewerFacts, classes: str) -> str:
+    """What the script reads."""
+    content = {
+        "width": facts.width,
+        "height": facts.height,
+        "factor": facts.factor,
+        "labels": [area.label for area in facts.areas],
+        "colors": [list(color) for color in facts.colors],
+        "transform": None if facts.transform is None else list(facts.transform),
+        "metresPerPixel": _metres_per_pixel(facts.areas),
+        "classes": classes,
+    }
+    # A name with "</script>" or "<!--" would end or change the script element that holds it.
+    return json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _metres_per_pixel(areas: Sequence[ClassArea]) -> float | None:
+    """The mean side of a pixel; None where no areas are known."""
+    pixels = sum(area.pixels for area in areas if area.square_metres is not None)
+    square_metres = sum(area.square_metres or 0.0 for area in areas)
+    return math.sqrt(square_metres / pixels) if pixels and square_metres else None

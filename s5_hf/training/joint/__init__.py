@@ -1,0 +1,1 @@
+"""Joint training of one model on many datasets."""

@@ -1,0 +1,62 @@
+"""Low-rank adapters (LoRA, arXiv 2106.09685) in the encoder's shared layers, with the library peft.
+
+The adapters are trained in place of the layers they belong to. What belongs to a task (experts, decoders, classifiers)
+and the feature pyramid are trained whole. Saved models have the adapters merged into the weights, so they load
+without peft; the adapters by themselves are in a checkpoint's `state/`.
+"""
+
+from collections.abc import Mapping
+
+import torch
+
+from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
+from .recipe import FineTuningModelSettings
+
+ADAPTED = ("qkv", "projection", "fc1", "fc2")
+BASE = ".base_layer."
+
+
+def add_adapters(model: S5ForSemanticSegmentation, settings: FineTuningModelSettings) -> None:
+    """Put adapters into the encoder's blocks and freeze what they adapt.
+
+    Raises:
+        ImportError: if peft is not installed.
+        ValueError: if the backbone is no S5 ViT.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise ImportError("lora_rank needs the library peft: pip install 's5_hf[lora]'") from error
+    if not hasattr(model.backbone, "encoder") or not hasattr(model.backbone, "feature_pyramid"):
+        raise ValueError(f"lora_rank is for the S5 ViT, the backbone is a {model.config.backbone_config.model_type!r}")
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules=rf".*layers\.\d+\..*({'|'.join(ADAPTED)})",
+    )
+    inject_adapter_in_model(config, model.backbone)
+    for name, parameter in model.backbone.named_parameters():
+        if ".experts." in name or name.startswith("feature_pyramid."):
+            parameter.requires_grad_(True)
+
+
+@torch.no_grad()
+def merged_adapters(model: torch.nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A state dictionary with the adapters merged, under the names of a model without them.
+
+    Args:
+        model: with adapters or without.
+        state: its state dictionary.
+    """
+    adapted = {name: module for name, module in model.named_modules() if hasattr(module, "get_delta_weight")}
+    merged = {}
+    for key, tensor in state.items():
+        if ".lora_" in key:
+            continue
+        name = key.partition(BASE)[0]
+        if name in adapted and key == f"{name}{BASE}weight":
+            delta = sum(adapted[name].get_delta_weight(adapter) for adapter in adapted[name].active_adapters)
+            tensor = tensor + delta.to(tensor)
+        merged[key.replace(BASE, ".")] = tensor
+    return merged

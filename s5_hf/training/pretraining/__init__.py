@@ -1,0 +1,1 @@
+"""Semi-supervised pre-training (S4P)."""

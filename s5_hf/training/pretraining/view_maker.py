@@ -1,0 +1,59 @@
+"""From a batch of weak views on the host to what a method takes, on the device."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from ...semi_supervised import LabelledBatch, UnlabelledBatch
+from ..batches import Row
+from ..views.strong import StrongAugmentation, box_masks, draw_strong_parameters, normalize, strong_view, to_unit_range
+from ..views.weak import IGNORED
+
+
+@dataclass(frozen=True)
+class ViewMaker:
+    """Moves batches to the device, makes the strong views there and normalises.
+
+    Attributes:
+        device: of the network.
+        mean, std: of the channels, for images in 0..1.
+        strong_views: number of strong views of an unlabelled image.
+        augmentation: of the strong views.
+    """
+
+    device: torch.device
+    mean: Sequence[float]
+    std: Sequence[float]
+    strong_views: int = 1
+    augmentation: StrongAugmentation = field(default_factory=StrongAugmentation)
+
+    def labelled(self, batch: Row) -> LabelledBatch:
+        """Rows of weak views with labels, normalised."""
+        images = to_unit_range(self._move(batch["image"]))
+        return LabelledBatch(normalize(images, self.mean, self.std), self._move(batch["labels"]).long())
+
+    def unlabelled(self, batch: Row, partner: Row | None = None) -> UnlabelledBatch:
+        """Weak views, strong views and CutMix boxes.
+
+        Args:
+            batch: rows of weak views.
+            partner: the batch that CutMix pastes from; `None` for the same batch.
+        """
+        images = to_unit_range(self._move(batch["image"]))
+        size = images.shape[-1]
+        strong, boxes = [], []
+        for view in range(self.strong_views):
+            parameters = draw_strong_parameters(batch["seed"].tolist(), size, self.augmentation, view)
+            strong.append(normalize(strong_view(images, parameters), self.mean, self.std))
+            boxes.append(box_masks(parameters.box, size, self.device))
+        return UnlabelledBatch(
+            weak=normalize(images, self.mean, self.std),
+            strong=tuple(strong),
+            ignored=self._move(batch["labels"]) == IGNORED,
+            boxes=tuple(boxes),
+            partner=None if partner is None else self.unlabelled(partner),
+        )
+
+    def _move(self, values: torch.Tensor) -> torch.Tensor:
+        return values.to(self.device, non_blocking=True)

@@ -1,0 +1,1 @@
+"""Views of images: weak, strong, oriented."""

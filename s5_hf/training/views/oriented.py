@@ -1,0 +1,312 @@
+"""Views of an image together with its oriented boxes: scale, crop, turns and flips, on the host.
+
+Source: S5 (arXiv 2508.12409), detection: images fitted into the model's size, flipped in both directions. Crops and
+turns go beyond it. Work is on uint8 with Pillow; boxes move by the very map that moves the pixels.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ...modeling.oriented_boxes import (
+    horizontal_to_oriented_boxes,
+    minimum_area_rectangles,
+    oriented_boxes_to_corners,
+    oriented_boxes_to_horizontal,
+)
+from ...modeling.rotated_iou import elementwise_rotated_iou
+from .weak import image_pixels, resize, sample_seed, uniform_integer
+
+Map = np.ndarray
+"""float64 `(3, 3)`, from homogeneous pixel coordinates of one image to those of another; pixel (0, 0) is centred on
+(0.5, 0.5)."""
+
+
+@dataclass(frozen=True)
+class OrientedView:
+    """Random scale, crop or padding, flips, quarter turns and free turns of an image and its boxes.
+
+    Attributes:
+        size: side of the square view.
+        image_scale: factor by which images are resized; `None` makes their longer side `size`.
+        scale_range: a random factor on top of it.
+        object_crop_probability: of a crop that shows the centre of a random object, where there is one; other crops
+            lie anywhere.
+        flip_probability: of each of the two flips.
+        quarter_turn_probability: of a turn by 90, 180 or 270 degrees, each as likely as the others.
+        rotation_probability: of a turn by any angle up to `rotation_degrees`, either way, about the view's middle.
+        least_visible_share: boxes of whose visible area less than this is left after a crop are left out.
+        fill: grey of what lies beyond the image, 0 to 255, per channel.
+    """
+
+    size: int
+    image_scale: float | None = None
+    scale_range: tuple[float, float] = (1.0, 1.0)
+    object_crop_probability: float = 0.0
+    flip_probability: float = 0.5
+    quarter_turn_probability: float = 0.0
+    rotation_probability: float = 0.0
+    rotation_degrees: float = 180.0
+    least_visible_share: float = 0.7
+    fill: tuple[int, ...] = (124, 116, 104)
+
+    def __call__(
+        self, pixels: np.ndarray, boxes: torch.Tensor, generator: torch.Generator
+    ) -> tuple[np.ndarray, tuple[int, int], torch.Tensor, torch.Tensor]:
+        """View an image and its boxes.
+
+        Args:
+            pixels: uint8 `(height, width, channels)`.
+            boxes: float `(n, 5)` in pixels of the image; may be empty.
+            generator: decides everything that is random.
+
+        Returns:
+            uint8 image `(size, size, channels)`; height and width of what is image in it, from the top left (the rest
+            is padding); float32 boxes `(m, 5)` that are seen, canonical; their positions `(m,)` in `boxes`. Boxes may
+            reach beyond the view, as those of DOTA's tiles do.
+        """
+        height, width = pixels.shape[:2]
+        scaled = self._scaled_size(height, width, generator)
+        top, left = self._corner(scaled, boxes, (height, width), generator)
+        rows, columns = (min(side, self.size) for side in scaled)
+        angle = self._draw_angle(generator)
+        to_view = shift(-left, -top) @ scaling(scaled[1] / width, scaled[0] / height)
+        if angle:
+            to_view = rotation(angle, columns / 2, rows / 2) @ to_view
+            seen = self._turned(pixels, scaled, to_view, (rows, columns))
+        else:
+            low_x, low_y, high_x, high_y = (
+                left * width / scaled[1],
+                top * height / scaled[0],
+                min((left + columns) * width / scaled[1], width),
+                min((top + rows) * height / scaled[0], height),
+            )
+            seen = resize(pixels, (columns, rows), (low_x, low_y, high_x, high_y), Image.Resampling.BILINEAR)
+        seen, mirrored = self._mirrored(seen, generator)
+        rows, columns = seen.shape[:2]
+        view = np.empty((self.size, self.size, pixels.shape[2]), dtype=np.uint8)
+        view[:] = np.asarray(self.fill, dtype=np.uint8)
+        view[:rows, :columns] = seen
+        moved = move_boxes(boxes, mirrored @ to_view)
+        kept = remaining(boxes, moved, (height, width), (rows, columns), self.least_visible_share)
+        return view, (rows, columns), moved[kept].float(), kept
+
+    def _scaled_size(self, height: int, width: int, generator: torch.Generator) -> tuple[int, int]:
+        factor = self.size / max(height, width) if self.image_scale is None else self.image_scale
+        low, high = self.scale_range
+        if low != high:
+            factor *= low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64).item()
+        return max(1, round(height * factor)), max(1, round(width * factor))
+
+    def _corner(
+        self, scaled: tuple[int, int], boxes: torch.Tensor, original: tuple[int, int], generator: torch.Generator
+    ) -> tuple[int, int]:
+        """Top and left of the crop, in pixels of the scaled image."""
+        low, high = (0, 0), tuple(max(0, side - self.size) for side in scaled)
+        if self._shows_an_object(boxes, generator):
+            x, y = boxes[uniform_integer(0, len(boxes) - 1, generator), :2].tolist()
+            centre = (y * scaled[0] / original[0], x * scaled[1] / original[1])
+            low = tuple(
+                min(max(0, math.ceil(place - self.size)), most) for place, most in zip(centre, high, strict=True)
+            )
+            high = tuple(
+                min(max(least, math.floor(place)), most) for place, least, most in zip(centre, low, high, strict=True)
+            )
+        top, left = (uniform_integer(least, most, generator) for least, most in zip(low, high, strict=True))
+        return top, left
+
+    def _shows_an_object(self, boxes: torch.Tensor, generator: torch.Generator) -> bool:
+        if not len(boxes) or not self.object_crop_probability:
+            return False
+        return bool(torch.rand((), generator=generator) < self.object_crop_probability)
+
+    def _draw_angle(self, generator: torch.Generator) -> float:
+        """Radians, clockwise on the screen; 0 for no turn."""
+        if not self.rotation_probability or torch.rand((), generator=generator) >= self.rotation_probability:
+            return 0.0
+        share = 2 * torch.rand((), generator=generator, dtype=torch.float64).item() - 1
+        return math.radians(share * self.rotation_degrees)
+
+    def _turned(
+        self, pixels: np.ndarray, scaled: tuple[int, int], to_view: Map, canvas: tuple[int, int]
+    ) -> np.ndarray:
+        """The canvas (rows, columns) of a turned view; Pillow smooths only where it resizes, so that comes first."""
+        if scaled[0] < pixels.shape[0]:
+            to_view = to_view @ scaling(pixels.shape[1] / scaled[1], pixels.shape[0] / scaled[0])
+            whole = (0, 0, pixels.shape[1], pixels.shape[0])
+            pixels = resize(pixels, (scaled[1], scaled[0]), whole, Image.Resampling.BILINEAR)
+        from_view = np.linalg.inv(to_view)[:2].flatten().tolist()
+        channels = [
+            Image.fromarray(np.ascontiguousarray(channel)).transform(
+                (canvas[1], canvas[0]),
+                Image.Transform.AFFINE,
+                from_view,
+                resample=Image.Resampling.BILINEAR,
+                fillcolor=fill,
+            )
+            for channel, fill in zip(pixels.transpose(2, 0, 1), self.fill, strict=True)
+        ]
+        return np.stack([np.asarray(channel) for channel in channels], axis=2)
+
+    def _mirrored(self, pixels: np.ndarray, generator: torch.Generator) -> tuple[np.ndarray, Map]:
+        """Flips and quarter turns, and their map."""
+        total = np.eye(3)
+        for axis in (1, 0):
+            if torch.rand((), generator=generator) < self.flip_probability:
+                pixels = np.flip(pixels, axis)
+                total = flip(axis, pixels.shape[axis]) @ total
+        if self.quarter_turn_probability and torch.rand((), generator=generator) < self.quarter_turn_probability:
+            for _ in range(uniform_integer(1, 3, generator)):
+                total = quarter_turn(pixels.shape[1]) @ total
+                pixels = np.rot90(pixels)
+        return pixels, total
+
+
+def shift(x: float, y: float) -> Map:
+    """The map that adds x and y."""
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], dtype=np.float64)
+
+
+def scaling(x: float, y: float) -> Map:
+    """The map that multiplies by x and y."""
+    return np.diag([x, y, 1.0])
+
+
+def rotation(angle: float, x: float, y: float) -> Map:
+    """The map that turns about (x, y), by an angle in radians, clockwise on the screen."""
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return shift(x, y) @ np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ shift(-x, -y)
+
+
+def flip(axis: int, side: int) -> Map:
+    """The map that mirrors an array axis (0: rows, 1: columns) of this length."""
+    return shift(0, side) @ scaling(1, -1) if axis == 0 else shift(side, 0) @ scaling(-1, 1)
+
+
+def quarter_turn(columns: int) -> Map:
+    """The map of `numpy.rot90`: a turn by 90 degrees, counter-clockwise on the screen, of an image this wide."""
+    return np.array([[0, 1, 0], [-1, 0, columns], [0, 0, 1]], dtype=np.float64)
+
+
+def move_boxes(boxes: torch.Tensor, moved_by: Map) -> torch.Tensor:
+    """Boxes `(n, 5)` after a map, canonical, float64.
+
+    Where the two factors of a map differ, by the rounding of a size, the smallest rectangle around is taken.
+    """
+    corners = oriented_boxes_to_corners(boxes.double())
+    matrix = torch.from_numpy(moved_by)
+    return minimum_area_rectangles(corners @ matrix[:2, :2].T + matrix[:2, 2])
+
+
+def remaining(
+    before: torch.Tensor,
+    after: torch.Tensor,
+    image_size: tuple[int, int],
+    view_size: tuple[int, int],
+    least_share: float,
+) -> torch.Tensor:
+    """Positions of the boxes that a view still shows, for the most part.
+
+    Args:
+        before, after: the boxes `(n, 5)` in the image and in the view.
+        image_size, view_size: height and width.
+        least_share: of the share that lies inside the image, so much must lie inside the view.
+    """
+    shown_before, shown_after = (
+        share_inside(boxes, size) for boxes, size in ((before, image_size), (after, view_size))
+    )
+    # A millionth for the rounding of the areas: what was not cut off stays.
+    return ((shown_after > 0) & (shown_after >= (least_share - 1e-6) * shown_before)).nonzero().flatten()
+
+
+def share_inside(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """The share `(n,)` of the area of boxes `(n, 5)` that lies inside an image (height, width), float64."""
+    image = horizontal_to_oriented_boxes(torch.tensor([[0, 0, size[1], size[0]]], dtype=torch.float64))
+    return elementwise_rotated_iou(boxes.double(), image.expand(len(boxes), 5), mode="iof")
+
+
+@dataclass(frozen=True)
+class OrientedSampleView:
+    """Turns a decoded sample into the tensors of a batch row; picklable, so it runs in workers.
+
+    Attributes:
+        view: of image and boxes.
+        seed: of the run.
+        task: name for draws and messages.
+        labels: class names.
+        channels: that images must have.
+        least_side: shorter sides of boxes, in pixels of the file, are taken as this long (1 for DIOR-R, officially).
+        least_hull_side: boxes whose horizontal hull is narrower, in pixels of the view, are left out (2 for DOTA).
+    """
+
+    view: OrientedView
+    seed: int
+    task: str
+    labels: tuple[str, ...]
+    channels: int = 3
+    least_side: float = 1.0
+    least_hull_side: float = 0.0
+
+    def __call__(self, sample: Mapping[str, Any], epoch: int) -> dict[str, torch.Tensor]:
+        """The row of a sample in an epoch.
+
+        Returns:
+            `image` uint8 `(channels, size, size)`, `size` int64 `(2,)` (height and width without padding), `boxes`
+            float32 `(n, 5)`, `classes` int64 `(n,)`.
+
+        Raises:
+            ValueError: naming the image, if it has no image or boxes, other channels, or a box or class is none.
+        """
+        pixels, boxes, classes = read_sample(sample, self.task, self.labels, self.channels)
+        boxes = torch.cat([boxes[:, :2], boxes[:, 2:4].clamp(min=self.least_side), boxes[:, 4:]], dim=1)
+        name = str(sample.get("id", "a sample"))
+        generator = torch.Generator().manual_seed(sample_seed(self.seed, self.task, epoch, name))
+        view, size, seen, kept = self.view(pixels, boxes, generator)
+        left, top, right, bottom = oriented_boxes_to_horizontal(seen).unbind(dim=1)
+        large = torch.minimum(right - left, bottom - top) >= self.least_hull_side
+        return {
+            "image": torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1))),
+            "size": torch.tensor(size),
+            "boxes": seen[large],
+            "classes": classes[kept][large],
+        }
+
+
+def read_sample(
+    sample: Mapping[str, Any], task: str, labels: Sequence[str], channels: int
+) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
+    """Pixels, boxes float64 `(n, 5)` and class ids int64 `(n,)` of a sample, checked.
+
+    Raises:
+        ValueError: naming the image (its file, where that is known) and the object.
+    """
+    image, objects = sample.get("image"), sample.get("objects")
+    name = getattr(image, "filename", "") or repr(str(sample.get("id", "a sample")))
+    if image is None or objects is None:
+        missing = "image" if image is None else "objects"
+        raise ValueError(f"the {task} sample {name} has no {missing}; its columns: {', '.join(sample)}")
+    pixels = image_pixels(image)
+    if pixels.shape[2] != channels:
+        raise ValueError(f"the {task} image {name} has {pixels.shape[2]} channels, the model takes {channels}")
+    boxes = torch.as_tensor(objects["obb"], dtype=torch.float64).reshape(-1, 5)
+    classes = torch.as_tensor(objects["category"], dtype=torch.int64)
+    if len(classes) != len(boxes):
+        raise ValueError(f"the {task} image {name} has {len(boxes)} boxes and {len(classes)} classes")
+    bad = (~torch.isfinite(boxes).all(dim=1) | (boxes[:, 2:4] < 0).any(dim=1)).nonzero().flatten().tolist()
+    if bad:
+        raise ValueError(
+            f"box {bad[0]} of the {task} image {name} is {boxes[bad[0]].tolist()}: (cx, cy, w, h, theta) must be "
+            "finite, w and h not negative"
+        )
+    wrong = ((classes < 0) | (classes >= len(labels))).nonzero().flatten().tolist()
+    if wrong:
+        raise ValueError(
+            f"object {wrong[0]} of the {task} image {name} has the class {classes[wrong[0]].item()}, but there are "
+            f"{len(labels)}: expected 0..{len(labels) - 1}"
+        )
+    return pixels, boxes, classes

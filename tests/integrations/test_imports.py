@@ -1,0 +1,293 @@
+"""What `import s5_hf` costs, and that everything it promises holds in whatever order libraries are imported."""
+
+import importlib
+import inspect
+import pickle
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from s5_hf.integrations.auto_classes import SelfFillingDict
+from s5_hf.integrations.import_hook import after_import
+from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTConfig
+from tests.conftest import MICRO_VIT, micro_segmentation_config
+
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "datasets",
+    "huggingface_hub",
+    "accelerate",
+    "numpy",
+    "PIL",
+    "pyarrow",
+    "sklearn",
+)
+
+
+def run_python(code: str, *arguments: object) -> str:
+    """The output of a program in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_import_help_and_version_import_no_library():
+    code = (
+        "import sys, contextlib, io\n"
+        f"loaded = lambda: [name for name in {LIBRARIES!r} if name in sys.modules]\n"
+        "import s5_hf\n"
+        "print('import', *loaded())\n"
+        "from s5_hf import cli\n"
+        "for words in ('--help', '--version', 'predict --help', 'curate score --help', 'pull --help'):\n"
+        "    sys.argv = ['s5-hf', *words.split()]\n"
+        "    try:\n"
+        "        with contextlib.redirect_stdout(io.StringIO()) as printed: cli.main()\n"
+        "    except SystemExit as end:\n"
+        "        assert not end.code and printed.getvalue(), words\n"
+        "    print(words.split()[0], *loaded())\n"
+    )
+    assert run_python(code).splitlines() == ["import", "--help", "--version", "predict", "curate", "pull"]
+
+
+def test_import_adds_nothing_but_this_package_to_transformers():
+    code = (
+        "import sys, transformers\n"
+        "before = set(sys.modules)\n"
+        "import s5_hf\n"
+        "added = {name.split('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)\n"
+        "print(*sorted(added))"
+    )
+    assert [name for name in run_python(code).split() if not name.startswith("__editable__")] == ["s5_hf"]
+
+
+PROMISES = """
+import os, sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+os.environ["S5_HF_HOME"] = str(folder / "store")
+
+def check_promises():
+    from datasets import load_dataset
+    from transformers import AutoBackbone, AutoConfig, AutoImageProcessor, AutoModel, pipeline
+    from transformers import AutoModelForSemanticSegmentation
+    import transformers
+
+    assert AutoConfig.from_pretrained("s5-vit-b").hidden_size == 32
+    assert AutoConfig.from_pretrained("s5-vit-l-moe").num_labels is not None
+    assert type(AutoModel.from_pretrained("s5-vit-b")).__name__ == "S5ViTModel"
+    assert type(AutoBackbone.from_pretrained("s5-vit-b")).__name__ == "S5ViTBackbone"
+    assert type(AutoImageProcessor.from_pretrained("s5-vit-b")).__name__ == "S5ImageProcessor"
+    assert type(transformers.AutoImageProcessor.from_pretrained("s5-vit-b")).__name__ == "S5ImageProcessor"
+    segmenter = AutoModelForSemanticSegmentation.from_pretrained(folder / "segmenter")
+    assert type(segmenter).__name__ == "S5ForSemanticSegmentation"
+    pipe = pipeline("image-segmentation", model=str(folder / "segmenter"))
+    assert pipe(str(folder / "data" / "images" / "a.png"))
+    data_dir = str(folder / "data")
+    dataset = load_dataset("s5-image-mask", data_dir=data_dir, split="train", streaming=True, classes=["x"])
+    assert next(iter(dataset))["id"] == "a"
+"""
+
+ORDERS = {
+    "s5_hf_first_and_all_reloaded": """
+import s5_hf
+check_promises()
+import importlib
+for name in (
+    "transformers.utils.hub", "transformers.models.auto.configuration_auto", "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.image_processing_auto", "datasets.load", "s5_hf",
+):
+    importlib.reload(sys.modules[name])
+from transformers.models.auto.modeling_auto import AutoModel
+from datasets.load import load_dataset
+assert type(AutoModel.from_pretrained("s5-vit-b")).__name__ == "S5ViTModel"
+assert load_dataset("s5-image-mask", data_dir=str(folder / "data"), split="train", classes=["x"]).num_rows == 1
+""",
+    "s5_hf_last": """
+from transformers import AutoBackbone, AutoConfig, AutoImageProcessor, AutoModel, pipeline
+from datasets import load_dataset
+import s5_hf
+check_promises()
+""",
+    "networks_first": """
+from s5_hf.modeling import S5ViTConfig
+check_promises()
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def promised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with an encoder under a known name, a segmenter with its processor, and one labelled image."""
+    folder = tmp_path_factory.mktemp("promised")
+    encoder = folder / "store" / "s5-vit-b"
+    S5ViTBackbone(S5ViTConfig(**MICRO_VIT)).save_pretrained(encoder)
+    S5ForSemanticSegmentation(micro_segmentation_config()).save_pretrained(folder / "segmenter")
+    for place in (encoder, folder / "segmenter"):
+        S5ImageProcessor().save_pretrained(place)
+    for name, pixels in (("images", np.zeros((64, 64, 3), np.uint8)), ("masks", np.zeros((64, 64), np.uint8))):
+        (folder / "data" / name).mkdir(parents=True)
+        Image.fromarray(pixels).save(folder / "data" / name / "a.png")
+    return folder
+
+
+@pytest.mark.parametrize("order", list(ORDERS))
+def test_every_promise_holds_in_any_order_of_imports(order: str, promised: Path):
+    run_python(PROMISES + ORDERS[order], promised)
+
+
+WORKERS = """
+import os, sys, threading
+from pathlib import Path
+os.environ["S5_HF_HOME"] = str(Path(sys.argv[1]) / "store")
+import s5_hf
+
+class Widths:
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained("s5-vit-b").hidden_size
+
+if __name__ == "__main__":
+    import pickle
+
+    # Imported here, because transformers' own modules import one another in circles, which threads at once can break.
+    from transformers import AutoBackbone, AutoConfig, AutoImageProcessor, AutoModel, PreTrainedModel
+
+    assert "s5_hf.modeling" not in sys.modules
+    found, start = [], threading.Barrier(6)
+
+    def load(auto_class):
+        start.wait()
+        found.append(type(auto_class.from_pretrained("s5-vit-b")).__name__)
+
+    classes = [AutoModel, AutoModel, AutoBackbone, AutoConfig, AutoImageProcessor, AutoModel]
+    threads = [threading.Thread(target=load, args=(auto_class,)) for auto_class in classes]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert sorted(found) == ["S5ImageProcessor", "S5ViTBackbone", "S5ViTConfig"] + ["S5ViTModel"] * 3, found
+
+    from torch.utils.data import DataLoader
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING
+
+    loader = DataLoader(Widths(), batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    assert list(loader) == [32, 32]
+    config = AutoConfig.from_pretrained("s5-vit-b")
+    assert pickle.loads(pickle.dumps(config)).hidden_size == 32
+    assert pickle.loads(pickle.dumps(AutoImageProcessor.from_pretrained("s5-vit-b"))).size
+    assert pickle.loads(pickle.dumps(MODEL_MAPPING))[type(config)].__name__ == "S5ViTModel"
+"""
+
+
+def test_threads_at_once_workers_and_pickles_know_the_names(promised: Path, tmp_path: Path):
+    script = tmp_path / "workers.py"
+    script.write_text(WORKERS, encoding="utf-8")
+    command = [sys.executable, "-W", "ignore", str(script), str(promised)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture
+def fresh_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that is not imported yet; it counts how often its code runs."""
+    name = "s5_hf_test_module"
+    (tmp_path / f"{name}.py").write_text("def answer():\n    return 42\n\n\nvalue = 'own'\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    yield name
+    sys.modules.pop(name, None)
+    finder = next(finder for finder in sys.meta_path if hasattr(finder, "actions"))
+    finder.actions.pop(name, None)
+
+
+def test_an_action_runs_after_import_and_after_every_reload(fresh_module: str):
+    seen = []
+
+    def action(module: object) -> None:
+        seen.append(module.value)
+        module.value = "changed"
+
+    after_import(fresh_module, action)
+    after_import(fresh_module, action)
+    assert seen == [] and fresh_module not in sys.modules
+    module = importlib.import_module(fresh_module)
+    assert seen == ["own"] and module.value == "changed"
+    assert type(module.__loader__) is type(module.__spec__.loader) is importlib.machinery.SourceFileLoader
+    assert "return 42" in inspect.getsource(module.answer)
+    importlib.reload(module)
+    assert seen == ["own", "own"] and module.value == "changed"
+
+
+def test_an_action_runs_at_once_for_what_is_imported(fresh_module: str):
+    module = importlib.import_module(fresh_module)
+    seen = []
+    after_import(fresh_module, seen.append)
+    assert seen == [module]
+
+
+def test_looking_for_a_module_or_failing_to_import_it_runs_no_action(fresh_module: str, tmp_path: Path):
+    seen = []
+    after_import(fresh_module, seen.append)
+    spec = importlib.util.find_spec(fresh_module)
+    assert "return 42" in spec.loader.get_source(fresh_module) and seen == []
+    (tmp_path / f"{fresh_module}.py").write_text("raise ImportError('broken')\n", encoding="utf-8")
+    with pytest.raises(ImportError, match="broken"):
+        importlib.import_module(fresh_module)
+    assert seen == [] and fresh_module not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda entries: "new" in entries,
+        lambda entries: entries["new"],
+        lambda entries: entries.get("new"),
+        lambda entries: len(entries) == 2,
+        lambda entries: "new" in list(entries),
+        lambda entries: "new" in entries.keys(),  # noqa: SIM118 - each way of looking is tried
+        lambda entries: "value" in entries.values(),
+        lambda entries: ("new", "value") in entries.items(),
+        lambda entries: dict(entries)["new"],
+        lambda entries: pickle.loads(pickle.dumps(entries))["new"],
+    ],
+)
+def test_a_self_filling_dictionary_is_complete_at_any_look(look: object):
+    calls = []
+
+    def fill() -> None:
+        calls.append(1)
+        assert "new" not in entries
+        entries["new"] = "value"
+
+    entries = SelfFillingDict({"old": "kept"}, fill)
+    assert calls == [] and look(entries) and entries["old"] == "kept" and calls == [1]
+
+
+def test_a_self_filling_dictionary_that_failed_tries_again():
+    attempts = []
+
+    def fill() -> None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise ImportError("not yet")
+        entries["new"] = "value"
+
+    entries = SelfFillingDict({}, fill)
+    with pytest.raises(ImportError, match="not yet"):
+        entries.get("new")
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(entries["new"])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == ["value"] * 4
