@@ -91,8 +91,8 @@ class Checkpoints:
         """Resume from a checkpoint; returns the number of steps that were made.
 
         Raises:
-            CheckpointError: if it is incomplete or changed, belongs to another recipe, or the data has changed; the message names files, keys and samples. With `resume: force` changed files and data are
-                warned about.
+            CheckpointError: if it is incomplete or changed, belongs to another recipe, or the data has changed; the
+                message names files, keys and samples. With `resume: force` changed files and data are warned about.
         """
         description = read_description(folder)
         differing = differing_keys(description["recipe"], self.recipe)
