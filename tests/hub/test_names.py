@@ -138,7 +138,7 @@ def test_the_commit_of_a_foreign_name_is_asked_for_and_of_a_known_one_not(loopba
 def test_installing_and_reloading_again_changes_nothing():
     installed = hub.cached_files
     install_file_hook()
-    importlib.reload(s5_hf.hub_hook).install_file_hook()
+    importlib.reload(s5_hf.integrations.known_names).install_file_hook()
     importlib.reload(s5_hf)
     assert hub.cached_files is installed
     assert AutoConfig.from_pretrained("s5-vit-h").hidden_size == 1280
