@@ -18,7 +18,13 @@ from transformers.utils import ModelOutput
 from .anchors import STRIDES, check_strides
 from .configuration_s5 import S5DetectionConfig
 from .detection_labels import ImageLabels, check_classes, read_labels
-from .image_sizes import centred_in_padding, check_pixel_values, pad_to_patches, read_image_sizes
+from .image_sizes import (
+    centred_in_padding,
+    check_image_sizes,
+    check_pixel_values,
+    pad_to_patches,
+    read_image_sizes,
+)
 from .necks import FeaturePyramidNetwork
 from .oriented_roi_head import OrientedRoIHead, new_classifier
 from .oriented_rpn import OrientedRPN, RPNOutput
@@ -124,6 +130,7 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
         return_dict: bool | None = None,
+        image_sizes: Sequence[Sequence[int]] | None = None,
         **kwargs: object,
     ) -> S5ObjectDetectionOutput | tuple:
         """Detect objects in images, of one task or of several in one batch.
@@ -143,13 +150,18 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
             generator: of the random samples; by default torch's own.
             output_hidden_states, output_attentions: also return those of the backbone (default: what the
                 configuration says).
+            image_sizes: height and width of every image, numbers on the host, in place of `pixel_mask`: nothing then
+                waits for the device.
 
         Raises:
             ValueError: for a wrong shape, an empty batch, an unknown or missing task, or labels that do not fit.
         """
         check_pixel_values(pixel_values, getattr(self.backbone.config, "num_channels", pixel_values.shape[1]))
         batch_size = pixel_values.shape[0]
-        sizes = read_image_sizes(pixel_values, pixel_mask)
+        if image_sizes is None:
+            sizes = read_image_sizes(pixel_values, pixel_mask)
+        else:
+            sizes = check_image_sizes(image_sizes, pixel_values)
         groups = group_rows(self._task_index(task), batch_size, len(self.config.tasks))
         order = groups.order or tuple(range(batch_size))
         targets = None if labels is None else self._read_labels(labels, task, pixel_values)
