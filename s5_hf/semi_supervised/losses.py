@@ -2,7 +2,8 @@
 
 import torch
 from torch import distributed
-from torch.nn import functional
+
+from ..modeling.segmentation_loss import labelled_pixels, masked_cross_entropy
 
 IGNORED = 255
 
@@ -17,8 +18,7 @@ def supervised_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     Returns:
         A scalar; 0, with a gradient of 0, where every pixel is ignored.
     """
-    total = functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED, reduction="sum")
-    return total / mean_over_processes((labels != IGNORED).sum()).clamp(min=1)
+    return masked_cross_entropy(logits, labels, IGNORED, count=mean_over_processes(labelled_pixels(labels, IGNORED)))
 
 
 def consistency_loss(
@@ -33,8 +33,7 @@ def consistency_loss(
         valid: bool `(batch, height, width)`: pixels that are not ignored.
     """
     targets = torch.where(confident, pseudo_labels, IGNORED)
-    total = functional.cross_entropy(logits.float(), targets, ignore_index=IGNORED, reduction="sum")
-    return total / mean_over_processes(valid.sum()).clamp(min=1)
+    return masked_cross_entropy(logits, targets, IGNORED, count=mean_over_processes(valid.sum()))
 
 
 def mean_over_processes(count: torch.Tensor) -> torch.Tensor:

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from s5_hf.modeling.segmentation_loss import masked_cross_entropy
 from s5_hf.training.joint.model import TaskView
 from s5_hf.training.joint.task_loss import TaskLoss
-from s5_hf.training.segmentation.step import SegmentationBatch, SegmentationStep, task_loss
+from s5_hf.training.segmentation.step import SegmentationBatch, SegmentationStep
 
 TASKS = ["fields", "fields", "roads", "roads"]
 
@@ -70,7 +71,7 @@ def test_a_loss_that_has_not_begun_gives_gradients_of_zero(moe_model, batch):
     assert moe_model.classifiers[0].weight.grad.abs().max() > 0
 
 
-def test_task_loss_is_torch_s_cross_entropy():
+def test_the_weighted_loss_is_torch_s_cross_entropy():
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(3, 4, 8, 8, generator=generator)
     labels = torch.randint(0, 4, (3, 8, 8), generator=generator)
@@ -78,12 +79,12 @@ def test_task_loss_is_torch_s_cross_entropy():
     weights = torch.tensor([0.1, 1.0, 2.0, 0.0])
     for chosen in (None, weights):
         expected = functional.cross_entropy(logits, labels, weight=chosen, ignore_index=255)
-        torch.testing.assert_close(task_loss(list(logits), labels, chosen), expected)
+        torch.testing.assert_close(masked_cross_entropy(logits, labels, class_weights=chosen), expected)
 
 
 def test_a_batch_without_labels_gives_zero():
     logits = torch.randn(2, 3, 4, 4, requires_grad=True)
-    loss = task_loss(list(logits), torch.full((2, 4, 4), 255), torch.ones(3))
+    loss = masked_cross_entropy(logits, torch.full((2, 4, 4), 255), class_weights=torch.ones(3))
     loss.backward()
     assert loss.item() == 0 and logits.grad.abs().max() == 0
 

@@ -24,13 +24,13 @@ class DetectionBatch:
 
     Attributes:
         pixel_values: normalised `(batch, channels, size, size)`.
-        pixel_mask: bool `(batch, size, size)`, where there is image and no padding.
+        image_sizes: height and width of each image without its padding, on the host.
         labels: `boxes` `(n, 5)` and `class_labels` `(n,)` of each image.
         tasks: the task of each image.
     """
 
     pixel_values: torch.Tensor
-    pixel_mask: torch.Tensor
+    image_sizes: list[list[int]]
     labels: list[dict[str, torch.Tensor]]
     tasks: list[str]
 
@@ -53,17 +53,13 @@ class DetectionViews:
     def __call__(self, rows: Row) -> DetectionBatch:
         """The batch of some rows."""
         images = to_unit_range(rows["image"].to(self.device, non_blocking=True))
-        height, width = images.shape[2:]
-        sizes = rows["size"].to(self.device)
-        below = torch.arange(height, device=self.device) < sizes[:, :1]
-        beside = torch.arange(width, device=self.device) < sizes[:, 1:]
         labels = [
             {"boxes": boxes.to(self.device), "class_labels": classes.to(self.device)}
             for boxes, classes in zip(rows["boxes"], rows["classes"], strict=True)
         ]
         tasks = [self.names[task] for task in rows["task"].tolist()]
-        mask = below[:, :, None] & beside[:, None, :]
-        return DetectionBatch(normalize(images, self.mean, self.std), mask, labels, tasks)
+        pixel_values = normalize(images, self.mean, self.std)
+        return DetectionBatch(pixel_values, rows["size"].tolist(), labels, tasks)
 
 
 def collate(rows: Sequence[Row]) -> Row:
@@ -94,7 +90,7 @@ class DetectionStep:
             labels=batch.labels,
             task=batch.tasks,
             task_weights=weights,
-            pixel_mask=batch.pixel_mask,
+            image_sizes=batch.image_sizes,
         )
         scalars = {f"loss/{task}": loss.detach() for task, loss in output.task_losses.items()}
         for task, parts in output.loss_parts.items():

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from ...semi_supervised import MethodOutput
 from ...semi_supervised.losses import IGNORED, mean_over_processes
@@ -72,37 +71,15 @@ class SegmentationStep:
 
     def __call__(self, model: nn.Module, batch: SegmentationBatch, epoch: int) -> MethodOutput:
         """One forward of the whole batch. The scalars are `loss/<task>`, before weighting."""
-        logits = model(batch.pixel_values, task=batch.tasks).logits
-        total, scalars = torch.zeros((), device=batch.pixel_values.device), {}
-        for task in dict.fromkeys(batch.tasks):
-            rows = [row for row, name in enumerate(batch.tasks) if name == task]
-            settings = self.losses.get(task, TaskLoss())
-            loss = task_loss([logits[row] for row in rows], batch.labels[rows], settings.class_weights)
-            total = total + settings.weight_at(epoch) * loss
-            scalars[f"loss/{task}"] = loss.detach()
-        return MethodOutput(total, scalars)
-
-
-def task_loss(
-    logits: Sequence[torch.Tensor], labels: torch.Tensor, class_weights: torch.Tensor | None = None
-) -> torch.Tensor:
-    """Cross-entropy averaged over the labelled pixels of all processes, weighted by their classes.
-
-    Args:
-        logits: `(classes, height, width)` of each image.
-        labels: int64 `(images, height, width)`, 255 where a pixel is ignored.
-        class_weights: float `(classes,)`.
-
-    Returns:
-        A scalar; 0, with a gradient of 0, where every pixel is ignored.
-    """
-    valid = labels != IGNORED
-    weights = None if class_weights is None else class_weights.to(labels.device)
-    counted = valid.sum() if weights is None else (weights[labels.where(valid, 0)] * valid).sum()
-    total = sum(
-        functional.cross_entropy(
-            image[None].float(), target[None], weight=weights, ignore_index=IGNORED, reduction="sum"
+        settings = {task: self.losses.get(task, TaskLoss()) for task in dict.fromkeys(batch.tasks)}
+        weights = {task: found.class_weights for task, found in settings.items()}
+        output = model(
+            batch.pixel_values,
+            labels=batch.labels,
+            task=batch.tasks,
+            task_weights={task: found.weight_at(epoch) for task, found in settings.items()},
+            class_weights={task: found for task, found in weights.items() if found is not None},
+            ignore_index=IGNORED,
+            reduce_count=mean_over_processes,
         )
-        for image, target in zip(logits, labels, strict=True)
-    )
-    return total / mean_over_processes(counted).clamp(min=1e-6)
+        return MethodOutput(output.loss, {f"loss/{task}": loss.detach() for task, loss in output.task_losses.items()})
