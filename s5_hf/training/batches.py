@@ -1,14 +1,16 @@
-"""Endless batches of a dataset whose position is one number, the batches that were taken.
+"""Endless batches of one or several datasets whose position is one number, the batches that were taken.
 
 The order and every augmentation follow from (seed, epoch, sample), so two runs see the same data, and a resumed run
-goes on with the exact next batch.
+continues with the exact next batch.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,30 +23,41 @@ Row = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class BatchOrder:
-    """Which samples a process takes for which batch of a map-style dataset.
+class SampleOrder:
+    """Which samples of which dataset a process takes for which batch.
 
-    The samples of all epochs form one endless sequence, shuffled within each epoch. Batch `t` of all processes
-    together is the next `batch_size * world_size` of it, and each process takes its part: the data of a step does not
-    depend on the number of processes that share it.
+    The samples of all epochs of a dataset form one endless sequence, shuffled within each epoch. Batch `t` of all
+    processes together takes the next images of each dataset, and each process takes its part: the data of a step does
+    not depend on the number of processes that share it. A fractional number of images is reached on average, with one
+    more or less per batch.
 
     Attributes:
-        num_samples: size of the dataset.
-        batch_size: samples per process.
-        seed: of the shuffling.
+        sizes: samples of each dataset.
+        rows: images of each dataset per batch and process.
+        seeds: of the shuffling, one per dataset.
         rank, world_size: this process among all.
     """
 
-    num_samples: int
-    batch_size: int
-    seed: int
+    sizes: tuple[int, ...]
+    rows: tuple[int | Fraction, ...]
+    seeds: tuple[int, ...]
     rank: int = 0
     world_size: int = 1
 
-    def batch(self, index: int) -> list[tuple[int, int]]:
-        """(sample, epoch) of each row of batch `index`."""
-        first = (index * self.world_size + self.rank) * self.batch_size
-        return endless_samples(self.num_samples, self.seed, first, self.batch_size)
+    def batch(self, index: int) -> list[tuple[int, int, int]]:
+        """(dataset, sample, epoch) of each row of batch `index`, sorted by dataset."""
+        places = []
+        for dataset, (size, rows, seed) in enumerate(zip(self.sizes, self.rows, self.seeds, strict=True)):
+            before, after = taken_rows(rows, index), taken_rows(rows, index + 1)
+            count = after - before
+            first = before * self.world_size + self.rank * count
+            places += [(dataset, *place) for place in endless_samples(size, seed, first, count)]
+        return places
+
+
+def taken_rows(rows: int | Fraction, batches: int) -> int:
+    """Images of a dataset in so many batches, rounded to the nearest."""
+    return math.floor(rows * batches + Fraction(1, 2))
 
 
 def endless_samples(num_samples: int, seed: int, first: int, count: int) -> list[tuple[int, int]]:
@@ -67,11 +80,22 @@ class ViewedDataset:
     """A map-style dataset whose items are rows of a batch, made from (sample, epoch)."""
 
     samples: Sequence[Any]
-    view: SampleView
+    view: Callable[[Mapping[str, Any], int], Row]
 
     def __getitem__(self, place: tuple[int, int]) -> Row:
         index, epoch = place
         return self.view({"id": str(index), **self.samples[index]}, epoch)
+
+
+@dataclass(frozen=True)
+class ViewedDatasets:
+    """Rows of several datasets, by (dataset, sample, epoch); `task` is the number of the dataset."""
+
+    datasets: tuple[ViewedDataset, ...]
+
+    def __getitem__(self, place: tuple[int, int, int]) -> Row:
+        dataset, sample, epoch = place
+        return {"task": torch.tensor(dataset), **self.datasets[dataset][sample, epoch]}
 
 
 class IndexedBatches:
@@ -81,7 +105,7 @@ class IndexedBatches:
         samples: with `image`, `mask` if it has labels, and `id` if it likes.
         view: makes the rows, in the workers.
         batch_size: rows per process.
-        seed, rank, world_size: see [`BatchOrder`].
+        seed, rank, world_size: see [`SampleOrder`].
         num_workers: processes; 0 reads in this one.
 
     Raises:
@@ -100,32 +124,26 @@ class IndexedBatches:
     ) -> None:
         if len(samples) == 0:
             raise ValueError(f"the {view.stream} dataset is empty: it has no samples")
-        self.dataset = ViewedDataset(samples, view)
-        self.order = BatchOrder(len(samples), batch_size, seed, rank, world_size)
+        self.datasets = ViewedDatasets((ViewedDataset(samples, view),))
+        self.order = SampleOrder((len(samples),), (batch_size,), (seed,), rank, world_size)
         self.num_workers = num_workers
 
     def start(self, taken: int) -> Iterator[Row]:
         """Batches from number `taken` on, for ever."""
-        return load_in_order(self.dataset, self.order, taken, self.num_workers)
-
-
-class Order(Protocol):
-    """Says which places of a dataset make up batch `index`."""
-
-    def batch(self, index: int) -> list[tuple[int, ...]]: ...
+        return load_in_order(self.datasets, self.order, taken, self.num_workers)
 
 
 def load_in_order(
-    dataset: Any,
-    order: Order,
+    datasets: ViewedDatasets,
+    order: SampleOrder,
     taken: int,
     num_workers: int,
     collate: Callable[[Sequence[Row]], Any] | None = None,
 ) -> Iterator[Any]:
-    """Batches of a dataset from number `taken` on, for ever.
+    """Batches of datasets from number `taken` on, for ever.
 
     Args:
-        dataset: gives a row for every place of the order.
+        datasets: give a row for every place of the order.
         order: of the places.
         taken: number of the first batch.
         num_workers: processes; 0 reads in this one.
@@ -133,7 +151,7 @@ def load_in_order(
     """
     return iter(
         DataLoader(
-            dataset,
+            datasets,
             batch_sampler=OrderedFrom(order, taken),
             num_workers=num_workers,
             collate_fn=stack_rows if collate is None else collate,
@@ -148,7 +166,7 @@ def load_in_order(
 class OrderedFrom:
     """The endless sequence of batches from one on; what `DataLoader` calls a batch sampler."""
 
-    order: Order
+    order: SampleOrder
     first: int
 
     def __iter__(self) -> Iterator[list[tuple[int, ...]]]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from s5_hf.training.batches import BatchOrder, IndexedBatches, StreamedBatches
+from s5_hf.training.batches import IndexedBatches, SampleOrder, StreamedBatches
 from s5_hf.training.pretraining.data import load_data
 from s5_hf.training.pretraining.recipe import DataSettings
 from s5_hf.training.views.weak import SampleView, WeakView
@@ -22,17 +22,19 @@ VIEW = SampleView(WeakView(32), seed=0, stream="labelled", num_labels=3)
 @settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 3), st.integers(0, 20))
 def test_processes_share_one_sequence(num_samples, batch_size, world_size, index):
-    whole = BatchOrder(num_samples, batch_size * world_size, seed=3).batch(index)
-    parts = [BatchOrder(num_samples, batch_size, 3, rank, world_size).batch(index) for rank in range(world_size)]
+    whole = SampleOrder((num_samples,), (batch_size * world_size,), (3,)).batch(index)
+    parts = [
+        SampleOrder((num_samples,), (batch_size,), (3,), rank, world_size).batch(index) for rank in range(world_size)
+    ]
     assert [row for part in parts for row in part] == whole
 
 
 def test_every_epoch_shows_every_sample_once_in_another_order():
-    order = BatchOrder(10, 5, seed=0)
+    order = SampleOrder((10,), (5,), (0,))
     epochs = [[row for batch in (2 * e, 2 * e + 1) for row in order.batch(batch)] for e in range(3)]
     for epoch, rows in enumerate(epochs):
-        assert sorted(rows) == [(sample, epoch) for sample in range(10)]
-    assert [s for s, _ in epochs[0]] != [s for s, _ in epochs[1]]
+        assert sorted(rows) == [(0, sample, epoch) for sample in range(10)]
+    assert [s for _, s, _ in epochs[0]] != [s for _, s, _ in epochs[1]]
 
 
 def take(batches, start, count):

@@ -14,7 +14,7 @@ from PIL import Image
 from transformers import AutoModel, AutoModelForObjectDetection
 
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentation
-from s5_hf.training.batches import load_in_order
+from s5_hf.training.batches import SampleOrder, load_in_order
 from s5_hf.training.checkpointing.checkpoints import newest
 from s5_hf.training.detection.batches import DetectionStep, DetectionViews, collate
 from s5_hf.training.detection.data import DetectionTaskData, load_detection_task
@@ -22,7 +22,6 @@ from s5_hf.training.detection.kind import JointDetection
 from s5_hf.training.detection.model import joint_detector
 from s5_hf.training.detection.recipe import DetectionDatasetSettings, DetectionRecipe
 from s5_hf.training.errors import CheckpointError
-from s5_hf.training.joint.batches import JointOrder
 from s5_hf.training.run_folder import read_log
 from tests.modeling.detection_models import micro_detection_config
 from tests.training.detecting import micro_recipe, micro_tasks, painted_samples, train_detector, weights_of
@@ -185,7 +184,7 @@ class TestData:
 class TestBatches:
     def test_a_mixed_batch(self):
         recipe, tasks = micro_recipe("--flip_probability", "0"), micro_tasks()
-        order = JointOrder((6, 3), (2, 2), (1, 2))
+        order = SampleOrder((6, 3), (2, 2), (1, 2))
         views = DetectionViews(("ships", "roofs"), torch.device("cpu"), [0.2] * 3, [0.5] * 3)
         batch = views(next(load_in_order(JointDetection(recipe, tasks).dataset(), order, 0, 0, collate)))
         assert batch.tasks == ["ships", "ships", "roofs", "roofs"]

@@ -11,10 +11,8 @@ import torch
 from datasets import Dataset
 from PIL import Image
 
-from s5_hf.training.batches import ViewedDataset, load_in_order
+from s5_hf.training.batches import SampleOrder, ViewedDataset, ViewedDatasets, load_in_order
 from s5_hf.training.joint.batches import (
-    JointDataset,
-    JointOrder,
     rows_per_batch,
     steps_per_epoch,
 )
@@ -276,7 +274,7 @@ class TestClassMap:
 class TestOrder:
     def test_smaller_datasets_are_repeated(self):
         rows = rows_per_batch([8, 3], [2, 2], "repeat", 1.0)
-        order = JointOrder((8, 3), rows, (5, 6))
+        order = SampleOrder((8, 3), rows, (5, 6))
         assert steps_per_epoch([8, 3], rows, "repeat", 1, 1) == 4
         seen = [place for step in range(6) for place in order.batch(step)]
         assert Counter(sample for task, sample, epoch in seen if task == 0 and epoch == 0) == Counter(range(8))
@@ -288,14 +286,14 @@ class TestOrder:
     def test_temperature_shares(self, temperature, shares):
         rows = rows_per_batch([400, 100], [10, 10], "temperature", temperature)
         assert [float(count) / 20 for count in rows] == pytest.approx(shares, abs=1e-3)
-        order = JointOrder((400, 100), rows, (0, 1))
+        order = SampleOrder((400, 100), rows, (0, 1))
         seen = Counter(task for step in range(60) for task, _, _ in order.batch(step))
         assert [seen[task] / 1200 for task in (0, 1)] == pytest.approx(shares, abs=2e-3)
 
     def test_no_dataset_gets_fewer_than_two_images(self):
         rows = rows_per_batch([10_000, 10, 1000], [4, 4, 4], "temperature", 1.0)
         assert rows == (Fraction(8), Fraction(2), Fraction(2))
-        order = JointOrder((10_000, 10, 1000), rows_per_batch([900, 10, 500], [4, 4, 4], "temperature", 1), (0, 1, 2))
+        order = SampleOrder((10_000, 10, 1000), rows_per_batch([900, 10, 500], [4, 4, 4], "temperature", 1), (0, 1, 2))
         for step in range(50):
             assert min(Counter(task for task, _, _ in order.batch(step)).values()) >= 2
         assert steps_per_epoch([900, 10, 500], [4, 4, 4], "temperature", 2, 1) == 59  # ceil(1410 / 24)
@@ -303,8 +301,8 @@ class TestOrder:
             rows_per_batch([1, 1, 1], [2, 2, 1], "temperature", 1.0)
 
     def test_processes_share_a_batch(self):
-        whole = JointOrder((9, 5), (Fraction(4), Fraction(2)), (3, 4))
-        halves = [JointOrder((9, 5), (Fraction(2), Fraction(1)), (3, 4), rank, 2) for rank in (0, 1)]
+        whole = SampleOrder((9, 5), (Fraction(4), Fraction(2)), (3, 4))
+        halves = [SampleOrder((9, 5), (Fraction(2), Fraction(1)), (3, 4), rank, 2) for rank in (0, 1)]
         for step in range(7):
             assert sorted(whole.batch(step)) == sorted(halves[0].batch(step) + halves[1].batch(step))
 
@@ -315,9 +313,9 @@ def micro_batch(augmentation=None, taken=0):
         ViewedDataset(task.train, SampleView(WeakView(64), 0, task.name, len(task.labels), task.ignore_index))
         for task in tasks
     )
-    order = JointOrder((8, 3), (Fraction(2), Fraction(2)), (1, 2))
+    order = SampleOrder((8, 3), (Fraction(2), Fraction(2)), (1, 2))
     views_of = SegmentationViews(("blocks", "halves"), torch.device("cpu"), [0.5] * 3, [0.25] * 3, augmentation)
-    return views_of(next(load_in_order(JointDataset(views), order, taken, 0)))
+    return views_of(next(load_in_order(ViewedDatasets(views), order, taken, 0)))
 
 
 def test_a_mixed_batch():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from ..joint.batches import JointDataset
+from ..batches import ViewedDatasets
 from ..joint.kind import JointTraining
 from ..joint.model import TaskView
 from ..joint.task_loss import TaskLoss
@@ -40,7 +40,7 @@ class JointDetection(JointTraining):
         """Images per second; the FLOPs of a detector depend on what it proposes and are not counted."""
         return Throughput(self.images_per_process() * processes)
 
-    def dataset(self) -> JointDataset:
+    def dataset(self) -> ViewedDatasets:
         """The views of all datasets."""
         seed, channels = self.recipe.run.seed, len(self.recipe.data.image_mean)
         return self.viewed(

@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from ...files.atomic import atomic_file
 from ...semi_supervised import MethodOutput
-from ..batches import Row, ViewedDataset, load_in_order, stack_rows
+from ..batches import Row, SampleOrder, ViewedDataset, ViewedDatasets, load_in_order, stack_rows
 from ..kind import TrainingKind
 from ..setup import Training
-from .batches import JointDataset, JointOrder, order_seed, rows_per_batch, steps_per_epoch
+from .batches import order_seed, rows_per_batch, steps_per_epoch
 from .best_models import MEAN, BestModels
 from .recipe import JointRecipe
 
@@ -75,7 +75,7 @@ class JointTraining(TrainingKind[JointRecipe]):
         """The data of one dataset of the recipe."""
 
     @abstractmethod
-    def dataset(self) -> JointDataset:
+    def dataset(self) -> ViewedDatasets:
         """The views of all datasets."""
 
     @abstractmethod
@@ -149,7 +149,7 @@ class JointTraining(TrainingKind[JointRecipe]):
     def batches(self, training: Training, taken: int) -> Iterator[Any]:
         """Mixed batches on the device from number `taken` on, for ever."""
         accelerator = training.accelerator
-        order = JointOrder(
+        order = SampleOrder(
             tuple(len(task.train) for task in self.tasks),
             self.rows,
             tuple(order_seed(self.recipe.run.seed, task.name) for task in self.tasks),
@@ -210,10 +210,10 @@ class JointTraining(TrainingKind[JointRecipe]):
         """Images of an optimizer step on one process."""
         return float(sum(self.rows)) * self.recipe.optimizer.gradient_accumulation
 
-    def viewed(self, views: Sequence[Callable[..., Row]]) -> JointDataset:
+    def viewed(self, views: Sequence[Callable[..., Row]]) -> ViewedDatasets:
         """The datasets with a view each."""
         pairs = zip(self.tasks, views, strict=True)
-        return JointDataset(tuple(ViewedDataset(task.train, view) for task, view in pairs))
+        return ViewedDatasets(tuple(ViewedDataset(task.train, view) for task, view in pairs))
 
 
 def epoch_of(step: int, total: int, epochs: int) -> int:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from ..joint.batches import JointDataset
+from ..batches import ViewedDatasets
 from ..joint.kind import JointTraining, epoch_of
 from ..joint.model import TaskView
 from ..joint.task_loss import TaskLoss
@@ -59,7 +59,7 @@ class JointSegmentation(JointTraining):
         forward = forward_flops(TaskView(model, self.tasks[0].name), data.crop_size, len(data.image_mean))
         return Throughput(per_process * processes, step_flops(forward, 1, 0, 0) * per_process, peak)
 
-    def dataset(self) -> JointDataset:
+    def dataset(self) -> ViewedDatasets:
         """The weak views of all datasets."""
         data, seed = self.recipe.data, self.recipe.run.seed
         view = WeakView(data.crop_size, tuple(data.scale_range), rotation_probability=data.rotation_probability)
