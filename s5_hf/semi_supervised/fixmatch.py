@@ -25,7 +25,7 @@ class FixMatch(Method):
             new decoder is sure of nonsense until the running statistics of its batch norm have settled.
 
     Raises:
-        ValueError: if the threshold is no probability.
+        ValueError: if the threshold is not a probability.
     """
 
     confidence_threshold: float = 0.95

@@ -59,7 +59,7 @@ class Method(ABC):
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 - most methods need nothing
-        """Take up a state from `state_dict`."""
+        """Restore a state from `state_dict`."""
 
 
 METHODS: dict[str, type[Method]] = {}

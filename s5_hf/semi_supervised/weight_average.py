@@ -41,5 +41,5 @@ class WeightAverage:
         return self.model.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a state from `state_dict`."""
+        """Restore a state from `state_dict`."""
         self.model.load_state_dict(state)

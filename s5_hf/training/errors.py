@@ -2,7 +2,7 @@
 
 
 class TrainingError(RuntimeError):
-    """A run cannot go on."""
+    """A run cannot continue."""
 
 
 class NonFiniteLossError(TrainingError):

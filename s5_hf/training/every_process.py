@@ -11,7 +11,7 @@ WriteError = BaseException | str
 
 
 def on_every_process(accelerator: Accelerator, action: Callable[[], None]) -> WriteError | None:
-    """Run an action everywhere; the own error, or word of another process's, or `None` if all went well."""
+    """Run an action everywhere; its own error, or a word on that of another process, or `None` if all went well."""
     error: WriteError | None = None
     try:
         action()

@@ -36,7 +36,7 @@ from .manifest import changed_files, write_manifest
 from .resumption import AUTO, FORCE, load_state, require_unchanged
 
 FOLDER_NAME = re.compile(r"^step-(\d+)$")
-# What a run is taken up from; the networks beside it are for users.
+# What a run resumes from; the networks beside it are for users.
 RESUMED_PARTS = ("state", "run.json", DATA_FILE)
 
 

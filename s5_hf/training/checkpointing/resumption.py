@@ -60,7 +60,7 @@ def load_state(accelerator: Accelerator, folder: Path, force: bool) -> None:
     Args:
         accelerator: with everything prepared.
         folder: that `save_state` wrote.
-        force: go on without the random states if they cannot be loaded.
+        force: resume without the random states if they cannot be loaded.
 
     Raises:
         CheckpointError: naming the file that is broken, or what does not fit.
@@ -74,7 +74,7 @@ def load_state(accelerator: Accelerator, folder: Path, force: bool) -> None:
     except CheckpointError as error:
         if not force:
             raise
-        warnings.warn(f"{error}; the run goes on with other random numbers", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"{error}; the run resumes with other random numbers", RuntimeWarning, stacklevel=2)
 
 
 def require_random_state(path: Path) -> None:
@@ -96,7 +96,7 @@ def require_random_state(path: Path) -> None:
             f"{path} does not hold the random states of this process and its devices: {in_words(error)}"
         ) from error
     if not all(same):
-        raise CheckpointError(f"the random states of {path} could not be taken up on this machine")
+        raise CheckpointError(f"the random states of {path} could not be restored on this machine")
 
 
 def explain_failure(folder: Path, error: BaseException) -> str:

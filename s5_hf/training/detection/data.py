@@ -9,7 +9,7 @@ from datasets import DatasetDict, load_dataset
 from ...dataset_builders.errors import LayoutError
 from ...dataset_builders.registry import DatasetEntry, get_entry
 from ...imaging.palettes import default_palette
-from ..joint.splits import default_dataset, divide, train_split
+from ..joint.splits import default_dataset, divide, require_classes, require_images, train_split
 from .recipe import DetectionDatasetSettings
 
 OWN_DATASET = "s5-oriented"
@@ -37,10 +37,7 @@ class DetectionTaskData:
     voc07: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.train) == 0:
-            raise ValueError(f"the task {self.name!r} has no training images")
-        if self.validation is not None and len(self.validation) == 0:
-            raise ValueError(f"the task {self.name!r} has no validation images; validation_split: none does without")
+        require_images(self.name, self.train, self.validation)
 
     @property
     def palette(self) -> Sequence[tuple[int, int, int]]:
@@ -67,9 +64,6 @@ def load_detection_task(settings: DetectionDatasetSettings, selection: str) -> D
     train, validation, source = divide(settings, entry, splits, train, selection)
     if settings.drop_empty:
         train = train.select([row for row, objects in enumerate(train["objects"]) if objects["category"]])
-    if validation is not None and settings.validation_count is not None:
-        validation = validation.select(range(min(len(validation), settings.validation_count)))
-        source += f", the first {len(validation)} images"
     voc07 = entry.evaluation is not None and entry.evaluation.average_precision == "voc07"
     return DetectionTaskData(settings.name, labels, train, validation, source, voc07)
 
@@ -96,11 +90,7 @@ def detection_labels(settings: DetectionDatasetSettings, entry: DatasetEntry) ->
     if entry.task != "detection":
         raise ValueError(f"{settings.name}: {entry.name} is for {entry.task}, a detector needs oriented boxes")
     given, known = tuple(settings.classes), entry.labels_of(settings.config)
-    if not given and not known:
-        raise ValueError(
-            f"{settings.name}: {entry.name} does not know its classes: name them with "
-            f"--{settings.name}.classes in the order of their ids"
-        )
+    require_classes(settings, entry, known)
     if given and known and given != known:
         raise ValueError(
             f"{settings.name}: {entry.name} has the classes {', '.join(known)}, the recipe says {', '.join(given)}"

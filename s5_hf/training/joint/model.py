@@ -18,7 +18,7 @@ def refuse_other_labels(name: str, known: Mapping[str, Sequence[str]], wanted: M
 
 
 def require_mode(model: PreTrainedModel, mode: str, name: str) -> None:
-    """Raise a ValueError if a model that goes on has experts where the mode has none, or the other way round."""
+    """Raise a ValueError unless a model that has these tasks already has experts exactly where the mode has them."""
     has_experts = bool(getattr(model.backbone.config, "num_experts", 0))
     if has_experts != (mode == "moe"):
         found = "experts" if has_experts else "no experts"

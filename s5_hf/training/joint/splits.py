@@ -1,6 +1,6 @@
 """Which images of a dataset are learned from, and which may choose the best weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import concatenate_datasets
@@ -28,6 +28,17 @@ def train_split(settings: DatasetSettings, splits: Mapping[str, Any]) -> Any:
 
 
 def divide(
+    settings: DatasetSettings, entry: DatasetEntry, splits: Mapping[str, Any], train: Any, selection: str
+) -> tuple[Any, Any | None, str]:
+    """Training images, the first `validation_count` validation images, and where these come from: see `choose`."""
+    train, validation, source = choose(settings, entry, splits, train, selection)
+    if validation is None or settings.validation_count is None:
+        return train, validation, source
+    validation = validation.select(range(min(len(validation), settings.validation_count)))
+    return train, validation, f"{source}, the first {len(validation)} images"
+
+
+def choose(
     settings: DatasetSettings, entry: DatasetEntry, splits: Mapping[str, Any], train: Any, selection: str
 ) -> tuple[Any, Any | None, str]:
     """Training images, validation images and where these come from.
@@ -63,6 +74,23 @@ def divide(
             "official_test_split, which does as the official code"
         )
     return train, splits[chosen], f"split {chosen}"
+
+
+def require_images(task: str, train: Sequence[Any], validation: Sequence[Any] | None) -> None:
+    """Raise a ValueError unless a task has training images, and validation images if it is validated at all."""
+    if len(train) == 0:
+        raise ValueError(f"the task {task!r} has no training images")
+    if validation is not None and len(validation) == 0:
+        raise ValueError(f"the task {task!r} has no validation images; validation_split: none does without")
+
+
+def require_classes(settings: DatasetSettings, entry: DatasetEntry, known: Sequence[str]) -> None:
+    """Raise a ValueError if neither the dataset nor the recipe says what the classes of a task are."""
+    if not settings.classes and not known:
+        raise ValueError(
+            f"{settings.name}: {entry.name} does not know its classes: name them with "
+            f"--{settings.name}.classes in the order of their ids"
+        )
 
 
 def automatic_split(settings: DatasetSettings, entry: DatasetEntry, splits: Mapping[str, Any], selection: str) -> str:

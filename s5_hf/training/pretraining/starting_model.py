@@ -24,7 +24,7 @@ def starting_model(
         channels: of the images.
 
     Raises:
-        ValueError: if the crop is no multiple of the patch size, or a given network has another number of classes or
+        ValueError: if the crop is not a multiple of the patch size, or a given network has another number of classes or
             channels.
     """
     if settings.segmenter:
@@ -73,7 +73,7 @@ def new_backbone_config(settings: EncoderSettings, crop_size: int, channels: int
     """The configuration of a new S5 ViT, with position embeddings for the grid of a crop.
 
     Raises:
-        ValueError: if its size is given in part only, or the crop is no multiple of the patch size.
+        ValueError: if its size is given in part only, or the crop is not a multiple of the patch size.
     """
     sizes = {
         "hidden_size": settings.hidden_size,

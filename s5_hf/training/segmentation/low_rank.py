@@ -21,7 +21,7 @@ def add_adapters(model: S5ForSemanticSegmentation, settings: SegmentationModelSe
 
     Raises:
         ImportError: if peft is not installed.
-        ValueError: if the backbone is no S5 ViT.
+        ValueError: if the backbone is not an S5 ViT.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model

@@ -24,7 +24,7 @@ def joint_model(
     segmenter that has exactly these tasks already is taken as it is.
 
     Raises:
-        ValueError: if the crop is no multiple of the patch size, or the given network has other channels, other
+        ValueError: if the crop is not a multiple of the patch size, or the given network has other channels, other
             classes for one of the tasks, or experts already.
     """
     names = {task.name: task.labels for task in tasks}

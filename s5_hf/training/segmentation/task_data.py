@@ -9,7 +9,7 @@ from datasets import load_dataset
 from ...dataset_builders.errors import LayoutError
 from ...dataset_builders.registry import DatasetEntry, get_entry
 from ...imaging.palettes import default_palette
-from ..joint.splits import default_dataset, divide, train_split
+from ..joint.splits import default_dataset, divide, require_classes, require_images, train_split
 from ..views.weak import IGNORED
 from .class_map import ClassMap, MappedSamples
 from .recipe import SegmentationDatasetSettings
@@ -45,10 +45,7 @@ class TaskData:
     class_map: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.train) == 0:
-            raise ValueError(f"the task {self.name!r} has no training images")
-        if self.validation is not None and len(self.validation) == 0:
-            raise ValueError(f"the task {self.name!r} has no validation images; validation_split: none does without")
+        require_images(self.name, self.train, self.validation)
 
 
 def load_task(settings: SegmentationDatasetSettings, selection: str) -> TaskData:
@@ -74,9 +71,6 @@ def load_task(settings: SegmentationDatasetSettings, selection: str) -> TaskData
         raise ValueError(f"the images of the task {settings.name!r} cannot be loaded: {error}") from error
     train = train_split(settings, splits)
     train, validation, source = divide(settings, entry, splits, train, selection)
-    if validation is not None and settings.validation_count is not None:
-        validation = validation.select(range(min(len(validation), settings.validation_count)))
-        source += f", the first {len(validation)} images"
     ignore_index = settings.ignore_index if entry.ignore_index is None else entry.ignore_index
     palette = entry.palette if entry.labels == labels and entry.palette else default_palette(len(labels))
     stored = None
@@ -109,11 +103,7 @@ def task_labels(settings: SegmentationDatasetSettings, entry: DatasetEntry) -> t
     if entry.task != "segmentation":
         raise ValueError(f"{settings.name}: {entry.name} is for {entry.task}, fine-tuning needs masks")
     given, known = tuple(settings.classes), entry.labels_of()
-    if not given and not known:
-        raise ValueError(
-            f"{settings.name}: {entry.name} does not know its classes: name them with "
-            f"--{settings.name}.classes in the order of their ids"
-        )
+    require_classes(settings, entry, known)
     if given and known and given != known and not settings.class_map:
         raise ValueError(
             f"{settings.name}: {entry.name} has the classes {', '.join(known)}, the recipe says {', '.join(given)}; "
