@@ -24,8 +24,8 @@ def starting_model(
         channels: of the images.
 
     Raises:
-        ValueError: if the crop is not a multiple of the patch size, or a given network has another number of classes or
-            channels.
+        ValueError: if the crop is not a multiple of the patch size, or a given network has another number of
+            classes or channels.
     """
     if settings.segmenter:
         require_model_folder(settings.segmenter)
