@@ -20,9 +20,8 @@ from statistics import median
 import torch
 
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
-from s5_hf.training.joint.batches import JointBatch
-from s5_hf.training.joint.step import JointStep
 from s5_hf.training.optimizer import make_optimizer
+from s5_hf.training.segmentation.step import SegmentationBatch, SegmentationStep
 
 BASELINE = "one forward per task"
 CONTESTANTS = (BASELINE, "one mixed forward", "one forward and backward per task", "dense, one task")
@@ -39,29 +38,29 @@ def make_model(arguments: argparse.Namespace, dense: bool) -> S5ForSemanticSegme
     return S5ForSemanticSegmentation(config).to(arguments.device).train()
 
 
-def make_batch(arguments: argparse.Namespace, tasks: list[str]) -> JointBatch:
+def make_batch(arguments: argparse.Namespace, tasks: list[str]) -> SegmentationBatch:
     """Random images and labels, as many for each task."""
     count, side = arguments.tasks * arguments.images, arguments.image_size
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(count, 3, side, side, generator=generator)
     labels = torch.randint(0, 7, (count, side, side), generator=generator)
     names = [tasks[row * len(tasks) // count] for row in range(count)]
-    return JointBatch(images.to(arguments.device), labels.to(arguments.device), names)
+    return SegmentationBatch(images.to(arguments.device), labels.to(arguments.device), names)
 
 
-def parts_by_task(batch: JointBatch) -> list[JointBatch]:
+def parts_by_task(batch: SegmentationBatch) -> list[SegmentationBatch]:
     """The batch of each task."""
     parts = []
     for task in dict.fromkeys(batch.tasks):
         rows = [row for row, name in enumerate(batch.tasks) if name == task]
-        parts.append(JointBatch(batch.pixel_values[rows], batch.labels[rows], [task] * len(rows)))
+        parts.append(SegmentationBatch(batch.pixel_values[rows], batch.labels[rows], [task] * len(rows)))
     return parts
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, float]:
     """Seconds of a step and peak memory of this process, for one contestant."""
     model = make_model(arguments, dense=arguments.contestant.startswith("dense"))
-    optimizer, step = make_optimizer(model, 5e-5, 0.05), JointStep()
+    optimizer, step = make_optimizer(model, 5e-5, 0.05), SegmentationStep()
     batch = make_batch(arguments, list(model.config.tasks))
     per_task = "per task" in arguments.contestant
     parts = parts_by_task(batch) if per_task else [batch]

@@ -11,7 +11,7 @@ r"""Fine-tuning of oriented detection: one detector for one or many datasets, fr
     accelerate launch --num_processes 4 examples/finetune_detection.py examples/recipes/moe_det_vit_b.yaml \
         --dior.data-dir data/DIOR-R --dota.data-dir data/dota-tiles
 
-    # stopped by Ctrl-C, a queue's SIGTERM or SIGUSR1, or a crash? The same command goes on exactly where it was:
+    # stopped by Ctrl-C, a queue's SIGTERM or SIGUSR1, or a crash? The same command resumes it exactly:
     ... --resume auto
 
 Every step takes images of every dataset through one forward pass; the loss is the sum of the tasks' losses. The run's
@@ -25,12 +25,7 @@ from collections.abc import Sequence
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.scripts import run_script
-from s5_hf.training.detection.data import DetectionTaskData
-from s5_hf.training.detection.recipe import DetectionRecipe
-from s5_hf.training.detection.setup import set_up_detection
-from s5_hf.training.joint.loop import train
-from s5_hf.training.joint.recipe import read_fine_tuning_recipe
-from s5_hf.training.running import carry_out
+from s5_hf.training import DetectionRecipe, DetectionTaskData, JointDetection, carry_out
 
 
 def main(arguments: Sequence[str] | None = None, data: Sequence[DetectionTaskData] | None = None) -> None:
@@ -38,8 +33,7 @@ def main(arguments: Sequence[str] | None = None, data: Sequence[DetectionTaskDat
 
     Exits with 128 plus the signal's number when a signal stopped the run (its state is saved).
     """
-    recipe = read_fine_tuning_recipe(arguments, __doc__, DetectionRecipe)
-    carry_out(recipe, lambda: set_up_detection(recipe, data), train, project="detection")
+    carry_out(JointDetection(DetectionRecipe.read(arguments, __doc__), data))
 
 
 if __name__ == "__main__":

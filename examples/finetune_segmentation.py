@@ -16,7 +16,7 @@ r"""Fine-tuning: one model for one or many datasets, from pre-trained weights.
         --vaihingen.data-dir data/vaihingen --potsdam.data-dir data/potsdam \
         --openearthmap.data-dir data/OpenEarthMap --loveda.data-dir data/LoveDA
 
-    # stopped by Ctrl-C, a queue's SIGTERM or SIGUSR1, or a crash? The same command goes on exactly where it was:
+    # stopped by Ctrl-C, a queue's SIGTERM or SIGUSR1, or a crash? The same command resumes it exactly:
     ... --resume auto
 
 Every step takes images of every dataset through one forward pass; the loss is the sum of the tasks' losses. The run's
@@ -35,11 +35,7 @@ from collections.abc import Sequence
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.scripts import run_script
-from s5_hf.training.joint.loop import train
-from s5_hf.training.joint.recipe import read_fine_tuning_recipe
-from s5_hf.training.joint.setup import set_up_fine_tuning
-from s5_hf.training.joint.task_data import TaskData
-from s5_hf.training.running import carry_out
+from s5_hf.training import JointSegmentation, SegmentationRecipe, TaskData, carry_out
 
 
 def main(arguments: Sequence[str] | None = None, data: Sequence[TaskData] | None = None) -> None:
@@ -47,8 +43,7 @@ def main(arguments: Sequence[str] | None = None, data: Sequence[TaskData] | None
 
     Exits with 128 plus the signal's number when a signal stopped the run (its state is saved).
     """
-    recipe = read_fine_tuning_recipe(arguments, __doc__)
-    carry_out(recipe, lambda: set_up_fine_tuning(recipe, data), train, project="finetuning")
+    carry_out(JointSegmentation(SegmentationRecipe.read(arguments, __doc__), data))
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ BAD_SCRIPT_CALLS = [
     (("pretrain_mae.py", *MAE, "--batch-size", "0"), "batch_size must be at least 1, got 0"),
     (("pretrain_mae.py", *MAE, "--total_steps", "0"), "total_steps must be at least 1, got 0"),
     (("pretrain_mae.py", *MAE, "--mask-ratio", "2"), "mask_ratio must lie between 0 and 1, got 2"),
-    (("pretrain_mae.py", *MAE, "--scale-range", "1"), "scale_range must be two rising numbers"),
+    (("pretrain_mae.py", *MAE, "--scale-range", "1"), "scale_range must be two positive numbers, the smaller first"),
     (("pretrain_mae.py", *MAE, "--hidden-size", "0"), "hidden_size must be a multiple of num_attention_heads 12"),
     (("pretrain_mae.py", *MAE, "--num_workers", "-1"), "num_workers must not be negative"),
     (("pretrain_mae.py", *MAE, "--data-dir", "none"), "does not exist"),

@@ -9,7 +9,7 @@ from datasets import load_dataset
 
 from ..dataset_builders.registry import DatasetEntry, get_entry
 from ..modeling.image_processing_s5 import to_channels_last
-from ..training.joint.class_map import ClassMap
+from ..training.segmentation.class_map import ClassMap
 from ..training.views.weak import IGNORED
 
 __all__ = ["EvaluationData", "EvaluationImage", "check_classes", "load_evaluation_data", "read_pixels"]

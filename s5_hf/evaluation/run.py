@@ -18,7 +18,7 @@ from ..modeling import S5DetectionConfig
 from ..predictors.torch_detector import load_detector
 from ..predictors.torch_segmenter import load_segmenters
 from ..scenes.detection.patch_merging import are_patches
-from ..training.joint.class_map import ClassMap
+from ..training.segmentation.class_map import ClassMap
 from .data import check_classes, load_evaluation_data
 from .detection.loop import has_objects, judge_detections, result_names
 from .detection.protocol import choose_detection_protocol

@@ -1,1 +1,36 @@
-"""The parts of a training run: views, data order, optimizer, schedules, checkpoints, validation, recipes."""
+"""Training: one loop for S4 pre-training, joint segmentation, joint detection and masked autoencoding.
+
+A kind of training is a small class, a [`TrainingKind`] with its data, step and validation; [`carry_out`] sets it up,
+trains and leaves the result in the folder of the run.
+"""
+
+from ..lazy_face import lazy_face
+
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "detection.data": ["DetectionTaskData"],
+        "detection.kind": ["JointDetection"],
+        "detection.recipe": ["DetectionRecipe"],
+        "errors": [
+            "CheckpointError",
+            "DataWorkerError",
+            "NonFiniteLossError",
+            "NonFiniteWeightsError",
+            "TrainingError",
+        ],
+        "masked_autoencoding.kind": ["MaskedAutoencoding"],
+        "masked_autoencoding.recipe": ["MAERecipe"],
+        "kind": ["TrainingKind"],
+        "loop": ["train"],
+        "pretraining.data": ["SegmentationData"],
+        "pretraining.kind": ["S4Pretraining"],
+        "pretraining.recipe": ["PretrainingRecipe"],
+        "run_folder": ["read_log"],
+        "running": ["carry_out"],
+        "segmentation.kind": ["JointSegmentation"],
+        "segmentation.recipe": ["SegmentationRecipe"],
+        "segmentation.task_data": ["TaskData"],
+        "setup": ["Training", "set_up"],
+    },
+)

@@ -1,14 +1,15 @@
 """How recipes are read: typed sections, flat keys in a YAML file, overrides from the command line.
 
-What a recipe holds stands in `recipe.py` (S4 pre-training) and `fine_tuning_recipe.py`.
+What a recipe holds is in the `recipe.py` of each kind of training; what they share is in `recipe_sections.py`.
 """
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import yaml
 from transformers import HfArgumentParser
@@ -25,15 +26,55 @@ def option(default: Any, help: str) -> Any:
     return field(default=default, metadata=metadata)
 
 
+AnyRecipe = TypeVar("AnyRecipe", bound="SectionedRecipe")
+
+
 @dataclass
 class SectionedRecipe:
     """Base of the recipes: every field is a section, a dataclass of keys.
 
     Attributes:
-        FREE_TO_CHANGE: keys that may change between a run and its continuation without changing its result.
+        FREE_TO_CHANGE: keys that may change between a run and its resumption without changing its result.
     """
 
     FREE_TO_CHANGE: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def sections(cls) -> tuple[type, ...]:
+        """The classes of the sections."""
+        return tuple(section.type for section in dataclasses.fields(cls))
+
+    @classmethod
+    def read(
+        cls: type[AnyRecipe], arguments: Sequence[str] | None = None, description: str | None = None
+    ) -> AnyRecipe:
+        """The recipe of a command line: `[recipe.yaml] [--key value ...]`.
+
+        Args:
+            arguments: of the command line; `sys.argv[1:]` by default.
+            description: for `--help`.
+
+        Raises:
+            ValueError: for unknown keys, values of the wrong type and settings that contradict each other.
+            FileNotFoundError: if there is no such file.
+        """
+        path, words = split_file(sys.argv[1:] if arguments is None else arguments)
+        from_file = settings_to_arguments(read_settings(path), cls.sections(), str(path)) if path else []
+        recipe = cls(*parse_sections(cls.sections(), [*from_file, *words], description))
+        recipe.check()
+        return recipe
+
+    @classmethod
+    def make(cls: type[AnyRecipe], **settings: Any) -> AnyRecipe:
+        """The defaults with some keys set, all sections alike.
+
+        Raises:
+            ValueError: for an unknown key or a value that does not fit.
+        """
+        return cls.read(settings_to_arguments(settings, cls.sections(), "the settings"))
+
+    def check(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
 
     def to_dict(self) -> dict[str, Any]:
         """All keys, flat, as a YAML file holds them; URLs are without passwords and tokens, as this is for records."""

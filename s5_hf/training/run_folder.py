@@ -6,6 +6,7 @@ import math
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from ..dataset_builders.credentials import without_credentials
 from ..files.atomic import atomic_file
 from ..version import __version__
-from .pretraining.recipe import Recipe
+from .recipe_reading import SectionedRecipe
 
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "numpy", "pillow", "safetensors")
 
@@ -52,7 +53,7 @@ def git_commit() -> str | None:
     return f"{commit}+changes" if changes else commit
 
 
-def save_description(folder: Path, recipe: Recipe) -> None:
+def save_description(folder: Path, recipe: SectionedRecipe) -> None:
     """Write `recipe.yaml`, which starts the same run again, and `environment.json`."""
     with atomic_file(folder / "recipe.yaml") as temporary:
         temporary.write_text(recipe.to_yaml(), encoding="utf-8")
@@ -74,16 +75,16 @@ class RunLog:
         with atomic_file(self.path) as temporary:
             temporary.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
 
-    def write(self, step: int, values: dict[str, float]) -> None:
+    def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append an entry; NaN becomes null."""
         entry = {"step": step, **{key: value if math.isfinite(value) else None for key, value in values.items()}}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
 
-def read_log(folder: Path) -> list[dict[str, Any]]:
+def read_log(folder: str | Path) -> list[dict[str, Any]]:
     """The entries of a run's log, without a line that was cut off by a crash."""
-    path = folder / "log.jsonl"
+    path = Path(folder) / "log.jsonl"
     if not path.is_file():
         return []
     entries = []
@@ -95,7 +96,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def was_validated(folder: Path, step: int) -> bool:
+def was_validated(folder: str | Path, step: int) -> bool:
     """Whether the log of the run in `folder` holds the validation of a step."""
     entries = [entry for entry in read_log(folder) if entry["step"] == step]
     return any(name.startswith("validation/") for entry in entries for name in entry)

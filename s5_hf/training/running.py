@@ -1,69 +1,42 @@
-"""What every run does around its loop: set up, end cleanly on every process, and say how to go on."""
+"""A whole run from beginning to end: one per folder, ended cleanly on every process."""
 
-import math
 import signal
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
 
-import torch
-from accelerate import Accelerator
-from tqdm import tqdm
 from transformers.utils import logging as transformers_logging
 
-from .checkpointing.checkpoints import Checkpoints, copy_result, newest
+from .checkpointing.checkpoints import copy_result, newest
 from .errors import DataWorkerError
-from .recipe_reading import SectionedRecipe
-from .run_folder import RunLog, save_description
+from .kind import TrainingKind
+from .loop import train
+from .run_folder import save_description
 from .run_lock import locked_folder
+from .setup import Training, set_up
 from .signals import StopSignals
-from .throughput import Throughput
 
 
-class Prepared(Protocol):
-    """The parts that every run has once it is set up."""
-
-    accelerator: Accelerator
-    model: torch.nn.Module | None
-    optimizer: torch.optim.Optimizer | None
-    checkpoints: Checkpoints
-    throughput: Throughput
-    first_step: int
-
-
-AnyPrepared = TypeVar("AnyPrepared", bound=Prepared)
-
-
-def carry_out(
-    recipe: SectionedRecipe,
-    prepare: Callable[[], AnyPrepared],
-    train: Callable[[Any, AnyPrepared, StopSignals], bool],
-    project: str,
-) -> None:
-    """Prepare a run, train, and leave its result in the folder of the run.
+def carry_out(kind: TrainingKind) -> None:
+    """Set a run up, train, and leave its result in the folder of the run.
 
     Exits with 128 plus the signal's number when a signal stopped the run (its state is saved).
-
-    Args:
-        recipe: with a section `run`.
-        prepare: sets everything up.
-        train: makes the steps; returns whether all were made.
-        project: name for the trackers.
 
     Raises:
         FolderInUseError: if another training writes to the folder.
         DataWorkerError: if a process that reads data died.
     """
     transformers_logging.disable_progress_bar()  # one bar is enough
-    with StopSignals() as signals, locked_folder(Path(recipe.run.output_dir)):
-        training = prepare()
-        accelerator, output_dir = training.accelerator, Path(recipe.run.output_dir)
+    recipe, output_dir = kind.recipe, Path(kind.recipe.run.output_dir)
+    with StopSignals() as signals, locked_folder(output_dir):
+        training = set_up(kind)
+        accelerator = training.accelerator
         if accelerator.is_main_process:
             save_description(output_dir, recipe)
-        accelerator.init_trackers(project, {key: str(value) for key, value in recipe.to_dict().items()})
+        accelerator.init_trackers(kind.project, {key: str(value) for key, value in recipe.to_dict().items()})
         try:
-            complete = train(recipe, training, signals)
+            complete = train(training, signals)
+            if newest(training.checkpoints.folder) is None:  # resumed from the last step of a run elsewhere
+                training.checkpoints.save(training.first_step, training.model)
             accelerator.wait_for_everyone()  # or a fast process would hang up while a slow one still talks to it
         except RuntimeError as error:
             message = explain_worker_death(error, training.checkpoints.last_good())
@@ -74,14 +47,14 @@ def carry_out(
             release(training)
             accelerator.end_training()
         if complete and accelerator.is_main_process:
-            copy_result(newest(output_dir / "checkpoints"), output_dir)
+            copy_result(newest(training.checkpoints.folder), output_dir)
     if not complete:
         number = signals.received or signal.SIGTERM
-        print(f"stopped by signal {number}; {training.checkpoints.last_good()} Go on with --resume auto.")
+        print(f"stopped by signal {number}; {training.checkpoints.last_good()} Resume it with --resume auto.")
         sys.exit(128 + number)
 
 
-def release(training: Prepared) -> None:
+def release(training: Training) -> None:
     """Let go of the network before the processes part.
 
     DDP keeps the connection of the processes alive. If it is freed last, the destructor of the connection runs
@@ -89,28 +62,6 @@ def release(training: Prepared) -> None:
     """
     training.model = training.optimizer = None
     training.accelerator.free_memory()
-
-
-def report(
-    accelerator: Accelerator,
-    log: RunLog | None,
-    bar: tqdm,
-    step: int,
-    values: dict[str, float],
-    shown: Sequence[str] = (),
-) -> None:
-    """Write values to trackers and log, and those named in `shown` to the progress bar."""
-    accelerator.log({name: value for name, value in values.items() if math.isfinite(value)}, step=step)
-    if log is not None:
-        log.write(step, values)
-    found = {name: f"{values[name]:.3g}" for name in shown if name in values}
-    if found:
-        bar.set_postfix(found)
-
-
-def progress_bar(first: int, total: int, accelerator: Accelerator) -> tqdm:
-    """A bar of the steps on the main process."""
-    return tqdm(initial=first, total=total, unit="step", disable=not accelerator.is_main_process, leave=False)
 
 
 def explain_worker_death(error: RuntimeError, last_good: str) -> str | None:

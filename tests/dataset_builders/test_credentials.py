@@ -13,7 +13,7 @@ from s5_hf.dataset_builders.credentials import without_credentials
 from s5_hf.dataset_builders.storage import Storage
 from s5_hf.scenes.segmentation.scene_result import relative_source
 from s5_hf.scenes.source import has_rasterio, open_scene
-from s5_hf.training.pretraining.recipe import read_recipe
+from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.run_folder import describe_environment, save_description
 from tests.dataset_builders.encoded_images import numbered
 
@@ -82,7 +82,7 @@ def one_image(folder):
 
 def test_run_records_hold_no_password(tmp_path, monkeypatch):
     url = "https://user:secret@host/data?token=secret"
-    recipe = read_recipe([str(RECIPE), "--labelled_dir", url, "--output_dir", str(tmp_path)])
+    recipe = PretrainingRecipe.read([str(RECIPE), "--labelled_dir", url, "--output_dir", str(tmp_path)])
     monkeypatch.setattr("sys.argv", ["pretrain_s4p.py", "--labelled_dir", url])
     save_description(tmp_path, recipe)
     for path in tmp_path.iterdir():

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from s5_hf.cli import app
 from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig
-from s5_hf.training.joint.class_map import ClassMap
 from s5_hf.training.run_folder import read_log
+from s5_hf.training.segmentation.class_map import ClassMap
 from tests.conftest import micro_segmentation_config
 from tests.training.finetuning import MICRO
 from tests.training.pretraining import example, random_samples

@@ -4,14 +4,14 @@ import pytest
 
 from s5_hf.curation.recipe import read_recipe as read_curation_recipe
 from s5_hf.files.yaml_files import read_yaml
-from s5_hf.training.joint.recipe import read_fine_tuning_recipe
-from s5_hf.training.pretraining.recipe import read_recipe
+from s5_hf.training.pretraining.recipe import PretrainingRecipe
+from s5_hf.training.segmentation.recipe import SegmentationRecipe
 
 READERS = [
     read_yaml,
     read_curation_recipe,
-    lambda path: read_recipe([str(path)]),
-    lambda path: read_fine_tuning_recipe([str(path)]),
+    lambda path: PretrainingRecipe.read([str(path)]),
+    lambda path: SegmentationRecipe.read([str(path)]),
 ]
 
 

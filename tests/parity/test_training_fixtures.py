@@ -10,11 +10,11 @@ from s5_hf.modeling import S5ForSemanticSegmentation
 from s5_hf.semi_supervised import FixMatch, LabelledBatch, UnlabelledBatch
 from s5_hf.semi_supervised.batches import paste
 from s5_hf.semi_supervised.pseudo_labels import cutmix, label_weak_views
-from s5_hf.training.joint.batches import JointBatch
-from s5_hf.training.joint.model import joint_model
-from s5_hf.training.joint.recipe import FineTuningModelSettings
-from s5_hf.training.joint.step import JointStep, TaskLoss
-from s5_hf.training.joint.task_data import TaskData
+from s5_hf.training.joint.task_loss import TaskLoss
+from s5_hf.training.segmentation.model import joint_model
+from s5_hf.training.segmentation.recipe import SegmentationModelSettings
+from s5_hf.training.segmentation.step import SegmentationBatch, SegmentationStep
+from s5_hf.training.segmentation.task_data import TaskData
 from tests.parity.conftest import assert_close
 
 
@@ -166,14 +166,14 @@ def test_joint_steps_of_the_training_loop(converted, arrays):
     names = list(model.config.tasks)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05)
     changes = WeightChanges(model)
-    joint_step = JointStep({"vaihingen": TaskLoss(from_epoch=1)})
+    joint_step = SegmentationStep({"vaihingen": TaskLoss(from_epoch=1)})
     for step in range(2):
         fixture = {key[3:]: value for key, value in data.items() if key.startswith(f"s{step}_")}
         masks = []
         for name in names:  # the loop's views mark ignored pixels with 255, whatever the dataset does
             mask = fixture[f"mask_{name}"]
             masks.append(mask.where(mask != model.config.ignore_index_of(name), 255))
-        batch = JointBatch(
+        batch = SegmentationBatch(
             torch.cat([fixture[f"img_{name}"] for name in names]),
             torch.cat(masks),
             [name for name in names for _ in fixture[f"img_{name}"]],
@@ -198,7 +198,7 @@ def test_start_of_fine_tuning(converted):
         TaskData(name, tuple(labels), ((0, 0, 0),), official.config.ignore_index_of(name), [{}], None)
         for name, labels in official.config.tasks.items()
     ]
-    settings = FineTuningModelSettings(segmenter=str(converted("micro_s4p_upernet")), expert_channels=8)
+    settings = SegmentationModelSettings(segmenter=str(converted("micro_s4p_upernet")), expert_channels=8)
     ours = joint_model(settings, tasks, crop_size=64, channels=3)
     assert ours.training and ours.config.to_dict()["tasks"] == official.config.to_dict()["tasks"]
     for name, tensor in official.state_dict().items():

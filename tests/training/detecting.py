@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 
 from s5_hf.training.detection.data import DetectionTaskData
 from s5_hf.training.detection.recipe import DetectionRecipe
-from s5_hf.training.joint.recipe import read_fine_tuning_recipe
 from tests.training.pretraining import example
 
 MICRO = [
@@ -57,7 +56,7 @@ def micro_tasks() -> list[DetectionTaskData]:
 
 def micro_recipe(*arguments: str) -> DetectionRecipe:
     """The recipe of the micro run; later arguments go before earlier ones."""
-    return read_fine_tuning_recipe([*MICRO, *arguments], recipe_type=DetectionRecipe)
+    return DetectionRecipe.read([*MICRO, *arguments])
 
 
 def train_detector(output_dir: Path, *arguments: str, data: list[DetectionTaskData] | None = None) -> None:

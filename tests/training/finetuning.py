@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from accelerate.state import AcceleratorState
 
-from s5_hf.training.joint.recipe import FineTuningRecipe, read_fine_tuning_recipe
-from s5_hf.training.joint.task_data import TaskData
+from s5_hf.training.segmentation.recipe import SegmentationRecipe
+from s5_hf.training.segmentation.task_data import TaskData
 from tests.training.pretraining import example, random_samples
 
 MICRO = [
@@ -41,9 +41,9 @@ def micro_tasks() -> list[TaskData]:
     ]
 
 
-def micro_recipe(*arguments: str) -> FineTuningRecipe:
+def micro_recipe(*arguments: str) -> SegmentationRecipe:
     """The recipe of the micro run; later arguments go before earlier ones."""
-    return read_fine_tuning_recipe([*MICRO, *arguments])
+    return SegmentationRecipe.read([*MICRO, *arguments])
 
 
 def finetune(output_dir: Path, *arguments: str, data: list[TaskData] | None = None) -> None:

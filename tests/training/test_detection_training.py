@@ -14,15 +14,15 @@ from PIL import Image
 from transformers import AutoModel, AutoModelForObjectDetection
 
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentation
+from s5_hf.training.batches import load_in_order
 from s5_hf.training.checkpointing.checkpoints import newest
-from s5_hf.training.detection.batches import DetectionStep, DetectionViews, collate, detection_batches
+from s5_hf.training.detection.batches import DetectionStep, DetectionViews, collate
 from s5_hf.training.detection.data import DetectionTaskData, load_detection_task
+from s5_hf.training.detection.kind import JointDetection
 from s5_hf.training.detection.model import joint_detector
 from s5_hf.training.detection.recipe import DetectionDatasetSettings, DetectionRecipe
-from s5_hf.training.detection.setup import oriented_dataset, rate_factor
 from s5_hf.training.errors import CheckpointError
 from s5_hf.training.joint.batches import JointOrder
-from s5_hf.training.joint.recipe import read_fine_tuning_recipe
 from s5_hf.training.run_folder import read_log
 from tests.modeling.detection_models import micro_detection_config
 from tests.training.detecting import micro_recipe, micro_tasks, painted_samples, train_detector, weights_of
@@ -62,7 +62,7 @@ def own(root, **settings):
 class TestRecipe:
     @pytest.mark.parametrize("size", ["b", "l", "h"])
     def test_published_values(self, size):
-        recipe = read_fine_tuning_recipe([str(RECIPES / f"moe_det_vit_{size}.yaml")], recipe_type=DetectionRecipe)
+        recipe = DetectionRecipe.read([str(RECIPES / f"moe_det_vit_{size}.yaml")])
         model, data, optimizer = recipe.model, recipe.data, recipe.optimizer
         assert (model.mode, model.encoder, model.expert_channels) == ("moe", f"s5-vit-{size}", 256)
         assert [(one.name, one.dataset) for one in recipe.datasets] == [("dior", "s5-dior-r"), ("dota", "s5-dota")]
@@ -77,22 +77,22 @@ class TestRecipe:
         assert recipe.run.selection == "last"
 
     def test_the_published_schedule(self):
-        recipe = read_fine_tuning_recipe(
-            [str(RECIPES / "moe_det_vit_b.yaml"), "--total_steps", "12000"], recipe_type=DetectionRecipe
-        )
-        factors = [rate_factor(recipe, step, 12000) for step in (0, 250, 499, 500, 7999, 8000, 10999, 11000, 11999)]
+        recipe = DetectionRecipe.read([str(RECIPES / "moe_det_vit_b.yaml"), "--total_steps", "12000"])
+        kind = JointDetection(recipe)
+        kind.total_steps = 12000
+        factors = [kind.learning_rate_factor(step) for step in (0, 250, 499, 500, 7999, 8000, 10999, 11000, 11999)]
         expected = [0.001, 0.001 + 0.999 / 2, 0.001 + 0.999 * 499 / 500, 1, 1, 0.1, 0.1, 0.01, 0.01]
         assert factors == pytest.approx(expected, rel=1e-12)
 
     def test_the_tiny_recipe_on_the_command_line(self, tmp_path):
         words = [str(RECIPES / "detection_tiny_cpu.yaml"), "--datasets", "hituav", "roofs", "--mode", "moe"]
         words += ["--roofs.classes", "roof", "--roofs.data_dir", "x", "--hituav.batch_size=6"]
-        recipe = read_fine_tuning_recipe(words, recipe_type=DetectionRecipe)
+        recipe = DetectionRecipe.read(words)
         assert [one.batch_size for one in recipe.datasets] == [6, None]
         assert recipe.datasets[0].ignored_classes == ["DontCare"]
         path = tmp_path / "recipe.yaml"
         path.write_text(recipe.to_yaml(), encoding="utf-8")
-        assert read_fine_tuning_recipe([str(path)], recipe_type=DetectionRecipe) == recipe
+        assert DetectionRecipe.read([str(path)]) == recipe
 
     @pytest.mark.parametrize(
         ("words", "message"),
@@ -123,7 +123,7 @@ class TestRecipe:
         with pytest.raises(
             ValueError, match=r"the dataset 'a' in .* has unknown keys: class_map; known keys: name, d"
         ):
-            read_fine_tuning_recipe([str(path)], recipe_type=DetectionRecipe)
+            DetectionRecipe.read([str(path)])
 
 
 @pytest.mark.usefixtures("own_cache")
@@ -187,7 +187,7 @@ class TestBatches:
         recipe, tasks = micro_recipe("--flip_probability", "0"), micro_tasks()
         order = JointOrder((6, 3), (2, 2), (1, 2))
         views = DetectionViews(("ships", "roofs"), torch.device("cpu"), [0.2] * 3, [0.5] * 3)
-        batch = next(detection_batches(oriented_dataset(recipe, tasks), order, views, 0, 0))
+        batch = views(next(load_in_order(JointDetection(recipe, tasks).dataset(), order, 0, 0, collate)))
         assert batch.tasks == ["ships", "ships", "roofs", "roofs"]
         assert batch.pixel_values.shape == (4, 3, 64, 64) and batch.pixel_mask.all()
         first = order.batch(0)[2][1]
@@ -196,7 +196,7 @@ class TestBatches:
 
     def test_a_dataset_may_have_a_scale_of_its_own(self):
         recipe = micro_recipe("--flip_probability", "0", "--roofs.image_scale", "0.5", "--scale_range", "1", "1")
-        dataset = oriented_dataset(recipe, micro_tasks())
+        dataset = JointDetection(recipe, micro_tasks()).dataset()
         assert dataset[0, 0, 0]["size"].tolist() == [64, 64]
         assert dataset[1, 0, 0]["size"].tolist() == [36, 36]
         assert [recipe.image_scale_of(name) for name in ("ships", "roofs")] == [None, 0.5]
@@ -212,7 +212,7 @@ class TestBatches:
             }
             for size, count in (([32, 20], 0), ([10, 32], 3))
         ]
-        batch = DetectionViews(("a",), torch.device("cpu"), [0.0], [1.0]).batch(collate(rows))
+        batch = DetectionViews(("a",), torch.device("cpu"), [0.0], [1.0])(collate(rows))
         assert batch.pixel_mask[0].sum() == 32 * 20 and batch.pixel_mask[0, :, :20].all()
         assert batch.pixel_mask[1].sum() == 10 * 32 and batch.pixel_mask[1, :10].all()
         assert [len(labels["boxes"]) for labels in batch.labels] == [0, 3]
@@ -329,7 +329,7 @@ def test_stopped_by_sigterm_the_resumed_run_equals_the_whole_one(whole_run, tmp_
             train_detector(tmp_path, *VARIED)
     assert stop.value.code == 128 + signal.SIGTERM
     assert newest(tmp_path / "checkpoints").name == "step-00000003"  # whose validation is made up for
-    assert "Go on with --resume auto" in capsys.readouterr().out
+    assert "Resume it with --resume auto" in capsys.readouterr().out
     with pytest.raises(CheckpointError, match=r"Keys that differ: anchor_scale: 4\.0 then, 8\.0 now"):
         train_detector(tmp_path, *VARIED, "--resume", "auto", "--anchor_scale", "8")
     torch.manual_seed(77)  # what the generator holds must come from the checkpoint

@@ -112,7 +112,7 @@ def test_a_checkpoint_without_a_manifest_needs_force(stopped_run):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{}", "lacks step, processes, recipe"), ("[]", "lacks step, processes, recipe"), ("{", "is no checkpoint")],
+    [("{}", "lacks step, processes, recipe"), ("[]", "lacks step, processes, recipe"), ("{", "is not the checkpoint")],
 )
 def test_a_description_without_content_is_refused_by_name(stopped_run, content, message):
     path = newest(stopped_run / "checkpoints") / "run.json"

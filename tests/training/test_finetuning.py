@@ -11,8 +11,8 @@ from transformers import AutoModelForSemanticSegmentation
 
 from s5_hf.training.checkpointing.checkpoints import checkpoint_folders, newest
 from s5_hf.training.errors import CheckpointError, NonFiniteLossError
-from s5_hf.training.joint.step import JointStep
 from s5_hf.training.run_folder import read_log
+from s5_hf.training.segmentation.step import SegmentationStep
 from tests.training.finetuning import finetune, micro_tasks
 from tests.training.pretraining import weights_of
 from tests.training.test_pretraining import driver
@@ -52,7 +52,7 @@ def whole_run(tmp_path_factory):
 
 def interrupt_at(monkeypatch, number, action):
     """Run `action` when the step is called for the `number`-th time, counted from 0."""
-    original, calls = JointStep.__call__, []
+    original, calls = SegmentationStep.__call__, []
 
     def call(self, model, batch, epoch):
         if len(calls) == number:
@@ -60,7 +60,7 @@ def interrupt_at(monkeypatch, number, action):
         calls.append(epoch)
         return original(self, model, batch, epoch)
 
-    monkeypatch.setattr(JointStep, "__call__", call)
+    monkeypatch.setattr(SegmentationStep, "__call__", call)
 
 
 def test_what_a_run_leaves(whole_run):
@@ -105,7 +105,7 @@ def test_stopped_by_sigterm_and_killed_the_resumed_run_equals_the_whole_one(whol
             finetune(tmp_path, *VARIED)
     assert stop.value.code == 128 + signal.SIGTERM
     assert newest(tmp_path / "checkpoints").name == "step-00000005"
-    assert "Go on with --resume auto" in capsys.readouterr().out
+    assert "Resume it with --resume auto" in capsys.readouterr().out
 
     code = (
         "import os, signal, sys\n"
@@ -266,14 +266,14 @@ def test_lora_trains_little_and_saves_whole_models(whole_run, tmp_path):
 
 class TestBadEndings:
     def test_nan_loss_keeps_the_last_good_checkpoint(self, tmp_path, monkeypatch):
-        original, calls = JointStep.__call__, []
+        original, calls = SegmentationStep.__call__, []
 
         def call(self, model, batch, epoch):
             output = original(self, model, batch, epoch)
             calls.append(epoch)
             return output if len(calls) < 6 else type(output)(output.loss * float("nan"), output.scalars)
 
-        monkeypatch.setattr(JointStep, "__call__", call)
+        monkeypatch.setattr(SegmentationStep, "__call__", call)
         with pytest.raises(NonFiniteLossError, match=r"loss of step 5 is not finite .*last good .*step-00000004"):
             finetune(tmp_path, "--validation_steps", "0")
 

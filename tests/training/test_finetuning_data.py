@@ -11,20 +11,20 @@ import torch
 from datasets import Dataset
 from PIL import Image
 
-from s5_hf.training.batches import ViewedDataset
+from s5_hf.training.batches import ViewedDataset, load_in_order
 from s5_hf.training.joint.batches import (
     JointDataset,
     JointOrder,
-    JointViews,
-    joint_batches,
     rows_per_batch,
     steps_per_epoch,
 )
-from s5_hf.training.joint.class_map import ClassMap, MappedSamples
-from s5_hf.training.joint.recipe import DatasetSettings, read_fine_tuning_recipe
-from s5_hf.training.joint.setup import epoch_of, rate_factor
-from s5_hf.training.joint.task_data import TaskData, hold_out, load_task
+from s5_hf.training.joint.splits import hold_out
 from s5_hf.training.recipe_reading import differing_keys
+from s5_hf.training.segmentation.class_map import ClassMap, MappedSamples
+from s5_hf.training.segmentation.kind import JointSegmentation
+from s5_hf.training.segmentation.recipe import SegmentationDatasetSettings, SegmentationRecipe
+from s5_hf.training.segmentation.step import SegmentationViews
+from s5_hf.training.segmentation.task_data import TaskData, load_task
 from s5_hf.training.views.weak import SampleView, WeakView
 from tests.training.finetuning import micro_recipe, micro_tasks
 from tests.training.pretraining import random_samples
@@ -50,13 +50,13 @@ def write_images(root, **counts):
 
 
 def own(root, **settings):
-    return DatasetSettings(**{"name": "city", "data_dir": root, "classes": ["a", "b", "c"], **settings})
+    return SegmentationDatasetSettings(**{"name": "city", "data_dir": root, "classes": ["a", "b", "c"], **settings})
 
 
 class TestRecipe:
     @pytest.mark.parametrize("size", ["b", "l", "h"])
     def test_published_values(self, size):
-        recipe = read_fine_tuning_recipe([str(RECIPES / f"moe_mdf_vit_{size}.yaml")])
+        recipe = SegmentationRecipe.read([str(RECIPES / f"moe_mdf_vit_{size}.yaml")])
         model, data, optimizer = recipe.model, recipe.data, recipe.optimizer
         assert (model.mode, model.segmenter, model.expert_channels) == ("moe", f"s5-vit-{size}-upernet", 256)
         assert data.datasets == ["vaihingen", "potsdam", "openearthmap", "loveda"]  # the official order of experts
@@ -68,17 +68,17 @@ class TestRecipe:
 
     def test_the_tiny_recipe_on_the_command_line(self, tmp_path):
         words = [str(RECIPES / "moe_mdf_tiny_cpu.yaml"), "--mode", "sdf", "--datasets", "massroads"]
-        recipe = read_fine_tuning_recipe([*words, "--massroads.data_dir", "x", "--massroads.batch_size=6"])
+        recipe = SegmentationRecipe.read([*words, "--massroads.data_dir", "x", "--massroads.batch_size=6"])
         (settings,) = recipe.datasets
         assert (settings.data_dir, settings.batch_size, settings.classes) == ("x", 6, ["background", "road"])
         path = tmp_path / "recipe.yaml"
         path.write_text(recipe.to_yaml(), encoding="utf-8")
-        assert read_fine_tuning_recipe([str(path)]) == recipe
+        assert SegmentationRecipe.read([str(path)]) == recipe
 
     def test_a_class_map_may_be_a_mapping(self, tmp_path):
         path = tmp_path / "recipe.yaml"
         path.write_text("datasets: [{name: a, classes: [x, y], class_map: {0: x, 7: ignore}}]", encoding="utf-8")
-        assert read_fine_tuning_recipe([str(path)]).datasets[0].class_map == ["0:x", "7:ignore"]
+        assert SegmentationRecipe.read([str(path)]).datasets[0].class_map == ["0:x", "7:ignore"]
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -104,23 +104,23 @@ class TestRecipe:
         path = tmp_path / "recipe.yaml"
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=message):
-            read_fine_tuning_recipe([str(path)])
+            SegmentationRecipe.read([str(path)])
 
     def test_bad_words(self):
         with pytest.raises(ValueError, match="two datasets are called 'a'"):
-            read_fine_tuning_recipe(["--datasets", "a", "a"])
+            SegmentationRecipe.read(["--datasets", "a", "a"])
         with pytest.raises(ValueError, match=r"--c\.data_dir: the datasets are a, b"):
-            read_fine_tuning_recipe(["--datasets", "a", "b", "--c.data_dir", "x"])
+            SegmentationRecipe.read(["--datasets", "a", "b", "--c.data_dir", "x"])
         with pytest.raises(ValueError, match=r"dataset 'a': .*--data_dri"):
-            read_fine_tuning_recipe(["--datasets", "a", "--a.data_dri", "x"])
+            SegmentationRecipe.read(["--datasets", "a", "--a.data_dri", "x"])
 
     def test_settings_of_a_dataset_that_is_not_chosen_may_stay(self):
         words = [str(RECIPES / "moe_mdf_tiny_cpu.yaml"), "--citymaps.data_dir", "x", "--datasets", "massroads"]
-        assert [settings.name for settings in read_fine_tuning_recipe(words).datasets] == ["massroads"]
+        assert [settings.name for settings in SegmentationRecipe.read(words).datasets] == ["massroads"]
 
     def test_none_takes_back_what_a_recipe_starts_from(self):
         words = [str(RECIPES / "moe_mdf_vit_b.yaml"), "--segmenter", "none", "--encoder", "s5-vit-b"]
-        model = read_fine_tuning_recipe(words).model
+        model = SegmentationRecipe.read(words).model
         assert (model.segmenter, model.encoder) == (None, "s5-vit-b")
 
     def test_what_a_continued_run_may_change(self):
@@ -131,9 +131,11 @@ class TestRecipe:
 
     def test_the_learning_rate_stands_still_within_an_epoch(self):
         recipe = micro_recipe("--schedule_by_epoch", "--epochs", "4", "--total_steps", "10")
-        epochs = [epoch_of(step, 10, 4) for step in range(10)]
+        kind = JointSegmentation(recipe, micro_tasks())
+        kind.load_data(processes=1)
+        epochs = [kind.epoch_of(step) for step in range(10)]
         assert epochs == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
-        factors = [rate_factor(recipe, step, 10) for step in range(10)]
+        factors = [kind.learning_rate_factor(step) for step in range(10)]
         assert len(set(factors)) == 4 and factors[0] == 1.0 and factors == sorted(factors, reverse=True)
         assert [factors[step] == factors[step - 1] for step in range(1, 10)] == [
             epochs[step] == epochs[step - 1] for step in range(1, 10)
@@ -173,12 +175,14 @@ class TestSplits:
 
     def test_results_on_val_of_a_benchmark_are_reported_too(self, tmp_path):
         root = write_images(tmp_path, train=10, val=3)
-        settings = DatasetSettings(name="vaihingen", data_dir=root, mask_values="release")
+        settings = SegmentationDatasetSettings(name="vaihingen", data_dir=root, mask_values="release")
         task = load_task(settings, "validation")
         assert (len(task.train), len(task.validation), task.ignore_index) == (9, 1, 5)
         with pytest.raises(ValueError, match="split 'val' of s5-vaihingen are what one reports"):
             load_task(
-                DatasetSettings(name="vaihingen", data_dir=root, mask_values="release", validation_split="val"),
+                SegmentationDatasetSettings(
+                    name="vaihingen", data_dir=root, mask_values="release", validation_split="val"
+                ),
                 "validation",
             )
         assert load_task(settings, "official_test_split").validation_source == "split val"
@@ -226,9 +230,9 @@ def test_how_masks_count_can_be_said_in_a_recipe(tmp_path):
             Image.fromarray(pixels).save(folder / f"{name}.png")
     words = ["--datasets", "vaihingen", "--vaihingen.data_dir", str(tmp_path)]
     with pytest.raises(ValueError, match=r"the task 'vaihingen' cannot be loaded: .* Say which with mask_values"):
-        load_task(read_fine_tuning_recipe(words).datasets[0], "last")
+        load_task(SegmentationRecipe.read(words).datasets[0], "last")
     for choice, expected in (("release", 4), ("shifted", 3)):
-        recipe = read_fine_tuning_recipe([*words, "--vaihingen.mask_values", choice])
+        recipe = SegmentationRecipe.read([*words, "--vaihingen.mask_values", choice])
         task = load_task(recipe.datasets[0], "last")
         assert np.unique(task.train[0]["mask"]).tolist() == [expected]
 
@@ -312,8 +316,8 @@ def micro_batch(augmentation=None, taken=0):
         for task in tasks
     )
     order = JointOrder((8, 3), (Fraction(2), Fraction(2)), (1, 2))
-    maker = JointViews(("blocks", "halves"), torch.device("cpu"), [0.5] * 3, [0.25] * 3, augmentation)
-    return next(joint_batches(JointDataset(views), order, maker, taken, 0))
+    views_of = SegmentationViews(("blocks", "halves"), torch.device("cpu"), [0.5] * 3, [0.25] * 3, augmentation)
+    return views_of(next(load_in_order(JointDataset(views), order, taken, 0)))
 
 
 def test_a_mixed_batch():

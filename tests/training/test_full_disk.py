@@ -59,11 +59,12 @@ def test_a_full_disk_keeps_the_former_checkpoint_of_mae(tmp_path):
     options = ("--total_steps", "3", "--checkpoint_steps", "1")
     pretrain_mae(tmp_path, *options)
     shutil.rmtree(tmp_path / "encoder")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoint").iterdir()}
+    checkpoints = tmp_path / "checkpoints"
+    before = {path: path.read_bytes() for path in checkpoints.rglob("*") if path.is_file()}
     with largest_file(20_000), pytest.raises(CheckpointError, match=rf"step 1 could not be written to .*{FULL}"):
         pretrain_mae(tmp_path / "other", *options)
-    assert not (tmp_path / "other" / "checkpoint").exists()
-    assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoint").iterdir()} == before
+    assert list((tmp_path / "other" / "checkpoints").iterdir()) == []
+    assert {path: path.read_bytes() for path in checkpoints.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from s5_hf.training.joint.batches import JointBatch
 from s5_hf.training.joint.model import TaskView
-from s5_hf.training.joint.step import JointStep, TaskLoss, task_loss
+from s5_hf.training.joint.task_loss import TaskLoss
+from s5_hf.training.segmentation.step import SegmentationBatch, SegmentationStep, task_loss
 
 TASKS = ["fields", "fields", "roads", "roads"]
 
@@ -16,7 +16,7 @@ def batch():
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 2, (4, 48, 64), generator=generator)
     labels[:, :, :9] = 255
-    return JointBatch(torch.randn(4, 3, 48, 64, generator=generator), labels, TASKS)
+    return SegmentationBatch(torch.randn(4, 3, 48, 64, generator=generator), labels, TASKS)
 
 
 def training(model):
@@ -36,13 +36,15 @@ def gradients(model):
 def test_one_mixed_forward_equals_one_per_task(moe_model, batch):
     """Losses and every gradient, with batch norm in train mode and class weights."""
     model = training(moe_model)
-    step = JointStep({"roads": TaskLoss(weight=0.5, class_weights=torch.tensor([1.0, 3.0]))})
+    step = SegmentationStep({"roads": TaskLoss(weight=0.5, class_weights=torch.tensor([1.0, 3.0]))})
     mixed = step(model, batch, epoch=0)
     mixed.loss.backward()
     together = gradients(model)
     parts = []
     for rows in (slice(0, 2), slice(2, 4)):
-        parts.append(step(model, JointBatch(batch.pixel_values[rows], batch.labels[rows], TASKS[rows]), epoch=0))
+        parts.append(
+            step(model, SegmentationBatch(batch.pixel_values[rows], batch.labels[rows], TASKS[rows]), epoch=0)
+        )
         parts[-1].loss.backward()
     torch.testing.assert_close(mixed.loss, sum(part.loss for part in parts), rtol=1e-5, atol=1e-5)
     for part in parts:
@@ -54,7 +56,7 @@ def test_one_mixed_forward_equals_one_per_task(moe_model, batch):
 
 
 def test_weights_and_starts(moe_model, batch):
-    step = JointStep({"fields": TaskLoss(weight=2.0, from_epoch=3), "roads": TaskLoss(weight=0.5)})
+    step = SegmentationStep({"fields": TaskLoss(weight=2.0, from_epoch=3), "roads": TaskLoss(weight=0.5)})
     with torch.no_grad():
         early, late = step(moe_model, batch, epoch=2), step(moe_model, batch, epoch=3)
     fields, roads = early.scalars["loss/fields"], early.scalars["loss/roads"]
@@ -63,7 +65,7 @@ def test_weights_and_starts(moe_model, batch):
 
 
 def test_a_loss_that_has_not_begun_gives_gradients_of_zero(moe_model, batch):
-    JointStep({"roads": TaskLoss(from_epoch=1)})(moe_model, batch, epoch=0).loss.backward()
+    SegmentationStep({"roads": TaskLoss(from_epoch=1)})(moe_model, batch, epoch=0).loss.backward()
     assert moe_model.classifiers[1].weight.grad.abs().max() == 0
     assert moe_model.classifiers[0].weight.grad.abs().max() > 0
 

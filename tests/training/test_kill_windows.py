@@ -11,12 +11,14 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor
+from s5_hf.training.checkpointing.checkpoints import Checkpoints
 from s5_hf.training.checkpointing.data_listing import DataListing
 from s5_hf.training.checkpointing.folder_swap import former, partial, recover, swap_in, waiting
 from s5_hf.training.checkpointing.manifest import changed_files, write_manifest
-from s5_hf.training.checkpointing.simple_checkpoints import SimpleCheckpoints
 from s5_hf.training.errors import CheckpointError
 from s5_hf.training.joint.best_models import BestModels
+from s5_hf.training.pretraining.kind import S4Pretraining
+from s5_hf.training.pretraining.recipe import PretrainingRecipe
 
 OPERATIONS = (
     (Path, "replace"),
@@ -138,41 +140,45 @@ def test_swapping_survives_a_kill_between_every_two_file_operations(tmp_path):
         assert changed_files(folder) == []
 
 
-class Weights:
-    """One weight and its checkpoints."""
+class Weights(S4Pretraining):
+    """One weight and its checkpoints, of which the last one is kept."""
 
     def __init__(self, folder):
         AcceleratorState._reset_state(reset_partial_state=True)
+        super().__init__(PretrainingRecipe.make(output_dir=str(folder), keep_checkpoints=1, resume="auto"))
         accelerator = Accelerator(cpu=True)
         self.model = accelerator.prepare(torch.nn.Linear(1, 1))
-        self.folder = folder
-        self.checkpoints = SimpleCheckpoints(folder, accelerator, {"seed": 0}, DataListing({"images": [("a", "1")]}))
+        self.checkpoints = Checkpoints(self, accelerator)
+        self.checkpoints.data = DataListing({"images": [("a", "1")]})
+
+    def save_networks(self, model, folder, state_dict):
+        """Nothing for users."""
 
     def save(self, step):
         with torch.no_grad():
             self.model.weight.fill_(step)
-        self.checkpoints.save(step, needed=4)
+        self.checkpoints.save(step, self.model)
 
     def load(self):
-        found = self.checkpoints.to_resume("auto")
+        found = self.checkpoints.to_resume()
         return 0 if found is None else self.checkpoints.load(found)
 
 
-def test_the_simple_checkpoint_survives_a_kill_between_every_two_file_operations(tmp_path):
-    example = Weights(tmp_path / "count" / "checkpoint")
+def test_the_checkpoint_survives_a_kill_between_every_two_file_operations(tmp_path):
+    example = Weights(tmp_path / "count")
     example.save(1)
     operations = count_operations(lambda: example.save(2))
     assert operations >= 4
     found = []
     for number in range(operations):
-        run = Weights(tmp_path / str(number) / "checkpoint")
+        run = Weights(tmp_path / str(number))
         run.save(1)
         kill_during(lambda run=run: run.save(2), number)
         found.append(run.load())
         assert run.model.weight.item() == found[-1]
         run.save(3)
         assert run.load() == 3
-        assert [path.name for path in run.folder.parent.iterdir()] == ["checkpoint"]
+        assert [path.name for path in run.checkpoints.folder.iterdir()] == ["step-00000003"]
     assert set(found) == {1, 2} and found == sorted(found)
 
 

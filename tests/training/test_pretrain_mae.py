@@ -10,13 +10,16 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from transformers import AutoModel, ViTMAEForPreTraining
 
+from s5_hf.training.checkpointing.checkpoints import checkpoint_folders
 from s5_hf.training.errors import CheckpointError
+from s5_hf.training.run_folder import read_log
 from tests.training.pretraining import example, pretrain, random_samples, weights_of
 
 SMALL = [
     *("--hidden_size", "32", "--num_hidden_layers", "4", "--num_attention_heads", "4", "--crop_size", "64"),
     *("--decoder_hidden_size", "16", "--decoder_num_hidden_layers", "1", "--decoder_num_attention_heads", "2"),
     *("--batch_size", "4", "--num_workers", "0", "--warmup_steps", "0", "--learning_rate", "1e-3"),
+    *("--trackers", "none"),
 ]
 
 
@@ -45,7 +48,7 @@ def test_mae_starts_s4p(tmp_path):
     assert torch.equal(started["backbone.encoder.layers.2.feed_forward.fc1.weight"], own)
 
 
-def test_a_stopped_run_goes_on_exactly(tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_exactly(tmp_path, monkeypatch):
     run(tmp_path / "whole", "--total_steps", "4")
     calls = []
     original = ViTMAEForPreTraining.forward
@@ -73,11 +76,26 @@ def test_bad_settings(tmp_path):
     with pytest.raises(ValueError, match="--mask_ration"):
         run(tmp_path, "--mask_ration", "0.5")
     run(tmp_path, "--total_steps", "1")
+    with pytest.raises(CheckpointError, match=r"another recipe\. Keys that differ: total_steps: 1 then, 2 now"):
+        run(tmp_path, "--total_steps", "2", "--resume", "auto")
+    (tmp_path / "checkpoints").rename(tmp_path / "kept")
     with pytest.raises(FileExistsError, match="encoder exists already"):
         run(tmp_path, "--total_steps", "1")
-    (tmp_path / "encoder").rename(tmp_path / "kept")
-    with pytest.raises(CheckpointError, match="other settings: total_steps: 1 then, 2 now"):
-        run(tmp_path, "--total_steps", "2", "--resume", "auto")
+
+
+def test_a_checkpoint_in_the_layout_of_the_first_release_is_refused(tmp_path):
+    (tmp_path / "checkpoint").mkdir()
+    with pytest.raises(CheckpointError, match=r"is a checkpoint of release 0\.1\.0, which cannot be resumed"):
+        run(tmp_path, "--total_steps", "1", "--resume", "auto")
+
+
+def test_a_run_leaves_its_log_and_a_whole_encoder_in_each_checkpoint(tmp_path):
+    run(tmp_path, "--total_steps", "2", "--checkpoint_steps", "1", "--keep_checkpoints", "2")
+    assert [entry["step"] for entry in read_log(tmp_path)] == [2]
+    first, last = (folder / "encoder" for folder in checkpoint_folders(tmp_path / "checkpoints"))
+    assert AutoModel.from_pretrained(first).config.hidden_size == 32
+    result = tmp_path / "encoder" / "model.safetensors"
+    assert (last / "model.safetensors").read_bytes() == result.read_bytes()
 
 
 class TestResume:
@@ -87,7 +105,7 @@ class TestResume:
     def checkpoint(self, tmp_path):
         run(tmp_path, "--total_steps", "2")
         shutil.rmtree(tmp_path / "encoder")
-        return tmp_path / "checkpoint"
+        return tmp_path / "checkpoints" / "step-00000002"
 
     def test_a_path_takes_up_that_checkpoint_and_replaces_nothing(self, tmp_path, checkpoint):
         before = (checkpoint / "run.json").read_bytes()
@@ -97,18 +115,18 @@ class TestResume:
         assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
     def test_a_path_without_a_checkpoint_is_refused(self, tmp_path):
-        with pytest.raises(CheckpointError, match="nowhere is no folder of a checkpoint"):
+        with pytest.raises(CheckpointError, match="nowhere is not the folder of a checkpoint"):
             run(tmp_path / "run", "--total_steps", "1", "--resume", str(tmp_path / "nowhere"))
         assert not (tmp_path / "run").exists()
 
     def test_a_new_run_does_not_replace_a_checkpoint(self, tmp_path, checkpoint):
-        with pytest.raises(CheckpointError, match=r"checkpoint is the checkpoint of a run: go on with --resume auto"):
+        with pytest.raises(CheckpointError, match="holds checkpoints already, up to step-00000002: resume"):
             run(tmp_path, "--total_steps", "2")
         assert checkpoint.is_dir()
 
     @pytest.mark.parametrize("name", ["random_states_0.pkl", "optimizer.bin", "model.safetensors"])
     def test_a_missing_file_is_refused_by_name(self, tmp_path, checkpoint, name):
-        (checkpoint / name).unlink()
+        (checkpoint / "state" / name).unlink()
         with pytest.raises(CheckpointError, match=rf"{name} is missing.*--resume force"):
             run(tmp_path, "--total_steps", "2", "--resume", "auto")
 

@@ -16,9 +16,9 @@ import torch
 from transformers import AutoModel, AutoModelForSemanticSegmentation
 
 from s5_hf.semi_supervised import FixMatch
-from s5_hf.training.checkpointing import checkpoints as checkpoints_module
 from s5_hf.training.checkpointing.checkpoints import checkpoint_folders, newest
 from s5_hf.training.errors import CheckpointError, DataWorkerError, NonFiniteLossError
+from s5_hf.training.kind import TrainingKind
 from s5_hf.training.pretraining.pseudo_label_health import PseudoLabelHealth
 from s5_hf.training.run_folder import read_log
 from tests.shifted_weights import shifted_parameters
@@ -131,7 +131,7 @@ def test_stopped_at_7_killed_at_13_and_resumed_equals_the_whole_run(whole_run, t
             pretrain(tmp_path, *VARIED)
     assert stop.value.code == 128 + signal.SIGTERM
     assert newest(tmp_path / "checkpoints").name == "step-00000007"
-    assert "Go on with --resume auto" in capsys.readouterr().out
+    assert "Resume it with --resume auto" in capsys.readouterr().out
 
     code = (
         "import os, signal, sys\n"
@@ -325,14 +325,14 @@ class TestBadEndings:
         assert list((tmp_path / "full" / "checkpoints").iterdir()) == []
 
     def test_a_disk_that_fills_later(self, tmp_path, monkeypatch):
-        save = checkpoints_module.save_networks
+        save = TrainingKind.save_networks
 
-        def fail_later(model, folder, *arguments):
-            save(model, folder, *arguments)
+        def fail_later(kind, model, folder, state_dict):
+            save(kind, model, folder, state_dict)
             if "00000010" in folder.name:
                 raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(checkpoints_module, "save_networks", fail_later)
+        monkeypatch.setattr(TrainingKind, "save_networks", fail_later)
         with pytest.raises(CheckpointError, match=r"step 10 .*disk is full.*last good checkpoint is .*step-00000005"):
             pretrain(tmp_path)
         assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000005"]
@@ -391,7 +391,7 @@ class TestBadEndings:
             pretrain(whole_run, *VARIED, "--resume", str(older))
 
     def test_no_checkpoint(self, tmp_path):
-        with pytest.raises(CheckpointError, match="is no checkpoint"):
+        with pytest.raises(CheckpointError, match="nowhere is not the folder of a checkpoint"):
             pretrain(tmp_path, "--resume", str(tmp_path / "nowhere"))
 
     def test_a_network_with_other_classes(self, whole_run, tmp_path):

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from s5_hf.training.pretraining.recipe import Recipe, differing_keys, read_recipe
+from s5_hf.training.pretraining.recipe import PretrainingRecipe
+from s5_hf.training.recipe_reading import differing_keys
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 
@@ -22,7 +23,7 @@ def write(tmp_path):
 
 @pytest.mark.parametrize("size", ["b", "l", "h"])
 def test_published_recipes_hold_the_published_values(size):
-    recipe = read_recipe([str(RECIPES / f"s4p_vit_{size}.yaml")])
+    recipe = PretrainingRecipe.read([str(RECIPES / f"s4p_vit_{size}.yaml")])
     assert recipe.model.model_size == size
     assert (recipe.method.method, recipe.method.confidence_threshold) == ("fixmatch", 0.95)
     optimizer = recipe.optimizer
@@ -35,12 +36,12 @@ def test_published_recipes_hold_the_published_values(size):
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("s4p_*.yaml")), ids=lambda path: path.name)
 def test_every_recipe_is_valid(path):
-    assert read_recipe([str(path)]).method.method == "fixmatch"
+    assert PretrainingRecipe.read([str(path)]).method.method == "fixmatch"
 
 
 def test_the_command_line_goes_before_the_file(write):
     path = write("learning_rate: 1e-3\ntotal_steps: 7\nclasses: [a, b]\ncompile: true\ngradient_clip: null\n")
-    recipe = read_recipe([path, "--total_steps", "9", "--classes", "c", "d", "--no_channel_dropout"])
+    recipe = PretrainingRecipe.read([path, "--total_steps", "9", "--classes", "c", "d", "--no_channel_dropout"])
     assert recipe.optimizer.learning_rate == 1e-3
     assert recipe.optimizer.total_steps == 9
     assert recipe.data.classes == ["c", "d"]
@@ -50,18 +51,20 @@ def test_the_command_line_goes_before_the_file(write):
 
 def test_null_on_the_command_line_takes_back_what_the_file_says(write):
     path = write("gradient_clip: 0.5\ntotal_steps: 7\nencoder: somewhere\nclasses: [a, b]\nchannel_dropout: false\n")
-    recipe = read_recipe([path, "--gradient-clip", "null", "--total_steps=null", "--encoder", "null"])
+    recipe = PretrainingRecipe.read([path, "--gradient-clip", "null", "--total_steps=null", "--encoder", "null"])
     assert recipe.optimizer.gradient_clip is None and recipe.model.encoder is None
-    assert recipe.optimizer.total_steps == Recipe.make().optimizer.total_steps
+    assert recipe.optimizer.total_steps == PretrainingRecipe.make().optimizer.total_steps
     assert recipe.data.classes == ["a", "b"] and recipe.method.channel_dropout is False
-    again = read_recipe([path, "--gradient_clip", "null", "--gradient-clip", "2", "--channel-dropout", "null"])
+    again = PretrainingRecipe.read(
+        [path, "--gradient_clip", "null", "--gradient-clip", "2", "--channel-dropout", "null"]
+    )
     assert again.optimizer.gradient_clip == 2 and again.method.channel_dropout is True
-    assert read_recipe([path, "--classes", "null", "road"]).data.classes == ["null", "road"]
+    assert PretrainingRecipe.read([path, "--classes", "null", "road"]).data.classes == ["null", "road"]
 
 
 def test_a_resolved_recipe_reads_back(write):
-    recipe = Recipe.make(method="unimatch_v2", learning_rate=1e-3, classes=["a b", "c"], gradient_clip=1.0)
-    assert read_recipe([write(recipe.to_yaml())]) == recipe
+    recipe = PretrainingRecipe.make(method="unimatch_v2", learning_rate=1e-3, classes=["a b", "c"], gradient_clip=1.0)
+    assert PretrainingRecipe.read([write(recipe.to_yaml())]) == recipe
     assert yaml.safe_load(recipe.to_yaml())["classes"] == ["a b", "c"]
 
 
@@ -86,23 +89,23 @@ def test_a_resolved_recipe_reads_back(write):
 )
 def test_bad_recipes_are_refused(write, text, message):
     with pytest.raises(ValueError, match=message):
-        read_recipe([write(text)])
+        PretrainingRecipe.read([write(text)])
 
 
 def test_unknown_arguments_and_files():
     with pytest.raises(ValueError, match="--learning_rat"):
-        read_recipe(["--learning_rat", "1"])
+        PretrainingRecipe.read(["--learning_rat", "1"])
     with pytest.raises(FileNotFoundError, match=r"no recipe file nowhere\.yaml"):
-        read_recipe(["nowhere.yaml"])
+        PretrainingRecipe.read(["nowhere.yaml"])
     with pytest.raises(ValueError, match="the settings has unknown keys: bogus"):
-        Recipe.make(bogus=1)
+        PretrainingRecipe.make(bogus=1)
 
 
 def test_a_resumed_run_may_change_its_bookkeeping_only():
-    recipe = Recipe.make(learning_rate=1e-3, output_dir="a")
+    recipe = PretrainingRecipe.make(learning_rate=1e-3, output_dir="a")
     saved = recipe.to_dict()
-    assert differing_keys(saved, Recipe.make(learning_rate=1e-3, output_dir="b", num_workers=0)) == {}
-    changed = Recipe.make(learning_rate=1e-4, method="supervised")
+    assert differing_keys(saved, PretrainingRecipe.make(learning_rate=1e-3, output_dir="b", num_workers=0)) == {}
+    changed = PretrainingRecipe.make(learning_rate=1e-4, method="supervised")
     assert differing_keys(saved, changed) == {
         "method": ("fixmatch", "supervised"),
         "learning_rate": (1e-3, 1e-4),

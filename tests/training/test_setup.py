@@ -7,9 +7,10 @@ from accelerate import DistributedType
 from accelerate.state import AcceleratorState
 from PIL import Image
 
-from s5_hf.training.pretraining.recipe import Recipe
-from s5_hf.training.pretraining.setup import make_recipe_method, refuse_sharding
+from s5_hf.training.pretraining.kind import make_recipe_method
+from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.run_folder import read_log
+from s5_hf.training.setup import refuse_sharding
 from tests.training.pretraining import MICRO, example, random_samples
 
 
@@ -58,12 +59,16 @@ def test_tensorboard_is_written_and_the_rest_is_unlabelled(folders, tmp_path):
 
 
 def test_a_method_gets_its_own_options():
-    method = make_recipe_method(Recipe.make(method="unimatch_v2", teacher_decay=0.9, confidence_threshold=0.8))
+    method = make_recipe_method(
+        PretrainingRecipe.make(method="unimatch_v2", teacher_decay=0.9, confidence_threshold=0.8)
+    )
     assert (method.teacher_decay, method.confidence_threshold) == (0.9, 0.8)
-    assert make_recipe_method(Recipe.make(method="supervised")).name == "supervised"
+    assert make_recipe_method(PretrainingRecipe.make(method="supervised")).name == "supervised"
 
 
 def test_sharded_weights_have_no_average():
-    with pytest.raises(ValueError, match="FSDP does not keep"):
-        refuse_sharding(SimpleNamespace(distributed_type=DistributedType.FSDP))
-    refuse_sharding(SimpleNamespace(distributed_type=DistributedType.MULTI_GPU))
+    sharded = SimpleNamespace(distributed_type=DistributedType.FSDP)
+    with pytest.raises(ValueError, match="a teacher: this needs whole weights, which FSDP does not keep"):
+        refuse_sharding(sharded, "a teacher")
+    refuse_sharding(sharded, "")
+    refuse_sharding(SimpleNamespace(distributed_type=DistributedType.MULTI_GPU), "a teacher")

@@ -1,8 +1,9 @@
-"""Checkpoints of a run: atomic, the last few kept, complete enough to go on exactly.
+"""Checkpoints of a run: atomic, the last few kept, complete enough to resume exactly.
 
     run/checkpoints/step-00002000/
         segmenter/   config.json, model.safetensors: for AutoModelForSemanticSegmentation.from_pretrained
                      (detector/ in a run that trains one: for AutoModelForObjectDetection)
+                     (mae/ in a run of masked autoencoding: for ViTMAEForPreTraining)
         encoder/     the backbone alone: for AutoModel and AutoBackbone
         average/     the segmenter with averaged weights, where the recipe asks for them
         state/       what Accelerate saves (weights, optimizer, scaler, RNG of every process)
@@ -10,26 +11,24 @@
         data.json.gz    names and sizes of all samples, see `data_listing.py`
         manifest.json   size and digest of every file
 
-The data's position and the schedule follow from the step. A run is taken up only if files and data are as it left
+The data's position and the schedule follow from the step. A run is resumed only if files and data are as it left
 them.
 """
 
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from transformers import PreTrainedModel
 
 from ...files.disk_space import full_disk_in_words, tensor_bytes
-from ...modeling.image_processing_s5 import S5ImageProcessor
 from ..errors import CheckpointError
 from ..every_process import on_every_process, on_main_process
-from ..recipe_reading import SectionedRecipe, differing_keys
+from ..kind import StateDict, TrainingKind
+from ..recipe_reading import differing_keys
 from .data_listing import FILE_NAME as DATA_FILE
 from .data_listing import DataListing
 from .folder_swap import replaced
@@ -37,9 +36,6 @@ from .manifest import changed_files, write_manifest
 from .resumption import AUTO, FORCE, load_state, require_unchanged
 
 FOLDER_NAME = re.compile(r"^step-(\d+)$")
-StateDict = dict[str, torch.Tensor]
-# Folders of a whole model, by what it does.
-SEGMENTER, DETECTOR = "segmenter", "detector"
 # What a run is taken up from; the networks beside it are for users.
 RESUMED_PARTS = ("state", "run.json", DATA_FILE)
 
@@ -48,13 +44,8 @@ class Checkpoints:
     """Writes and reads the checkpoints of one run.
 
     Args:
-        folder: of the checkpoints.
-        keep: how many of the last to keep.
+        kind: of training, with the run's recipe; it saves the networks.
         accelerator: whose prepared model, optimizer and scaler are saved.
-        recipe: of the run.
-        processor: saved beside the model.
-        saved_form: what the bare model and its state dictionary become in a saved model; the same by default.
-        model_folder: name of the folder of the whole model.
 
     Attributes:
         data: what the run learns from; set before anything is saved or loaded.
@@ -62,27 +53,16 @@ class Checkpoints:
 
     data: DataListing
 
-    def __init__(
-        self,
-        folder: Path,
-        keep: int,
-        accelerator: Accelerator,
-        recipe: SectionedRecipe,
-        processor: S5ImageProcessor,
-        saved_form: Callable[[torch.nn.Module, StateDict], StateDict] | None = None,
-        model_folder: str = SEGMENTER,
-    ) -> None:
-        self.folder, self.keep = folder, keep
-        self.accelerator, self.recipe, self.processor = accelerator, recipe, processor
-        self.saved_form, self.model_folder = saved_form, model_folder
+    def __init__(self, kind: TrainingKind, accelerator: Accelerator) -> None:
+        self.kind, self.recipe, self.accelerator = kind, kind.recipe, accelerator
+        self.folder = Path(kind.recipe.run.output_dir) / "checkpoints"
 
-    def save(self, step: int, model: torch.nn.Module, average: PreTrainedModel | None = None) -> Path:
+    def save(self, step: int, model: torch.nn.Module) -> Path:
         """Write the checkpoint after `step` steps. All processes call it together.
 
         Args:
             step: optimizer steps that were made.
             model: the prepared model.
-            average: a segmenter with averaged weights, if the run has one.
 
         Raises:
             CheckpointError: on every process if one of them could not write; nothing half-written stays behind.
@@ -91,7 +71,7 @@ class Checkpoints:
         temporary = self.folder / f".step-{step:08d}.partial"
         on_main_process(self.accelerator, self._remove_leftovers)
         state_dict = self.saved_state(model)
-        error = on_every_process(self.accelerator, lambda: self._write(temporary, step, model, state_dict, average))
+        error = on_every_process(self.accelerator, lambda: self._write(temporary, step, model, state_dict))
         if error is None:
             error = on_main_process(self.accelerator, lambda: self._publish(temporary, final))
         if error is not None:
@@ -105,17 +85,14 @@ class Checkpoints:
     def saved_state(self, model: torch.nn.Module) -> StateDict:
         """The weights as they are saved. All processes call it together, because weights may be sharded."""
         state_dict = self.accelerator.get_state_dict(model)
-        if self.saved_form is None:
-            return state_dict
-        return self.saved_form(self.accelerator.unwrap_model(model), state_dict)
+        return self.kind.saved_state(self.accelerator.unwrap_model(model), state_dict)
 
     def load(self, folder: Path) -> int:
-        """Take up a checkpoint; returns the number of steps that were made.
+        """Resume from a checkpoint; returns the number of steps that were made.
 
         Raises:
-            CheckpointError: if it is incomplete or changed, belongs to another recipe, or the data is another than it
-                was; the message names files, keys and samples. With `resume: force` changed files and data are
-                warned about.
+            CheckpointError: if it is incomplete or changed, belongs to another recipe, or the data has changed; the
+                message names files, keys and samples. With `resume: force` changed files and data are warned about.
         """
         description = read_description(folder)
         differing = differing_keys(description["recipe"], self.recipe)
@@ -125,7 +102,7 @@ class Checkpoints:
         if description["processes"] != self.accelerator.num_processes:
             raise CheckpointError(
                 f"{folder} was written by {description['processes']} process(es), this run has "
-                f"{self.accelerator.num_processes}: the data order would be another one"
+                f"{self.accelerator.num_processes}: the data order would differ"
             )
         force = self.recipe.run.resume == FORCE
         require_unchanged(self.accelerator, folder, lambda: self._changes(folder), force)
@@ -143,6 +120,8 @@ class Checkpoints:
             return found
         if resume is not None:
             chosen = Path(resume).resolve()
+            if not chosen.is_dir():
+                raise CheckpointError(f"{resume} is not the folder of a checkpoint; --resume {AUTO} takes the newest")
             if chosen.parent == self.folder.resolve() and found is not None and chosen.name < found.name:
                 raise CheckpointError(
                     f"{chosen} is not the newest checkpoint of its run, which is {found.name}: choose another "
@@ -151,7 +130,7 @@ class Checkpoints:
             return chosen
         if found is not None:
             raise CheckpointError(
-                f"{self.folder} holds checkpoints already, up to {found.name}: go on with --resume auto, "
+                f"{self.folder} holds checkpoints already, up to {found.name}: resume with --resume auto, "
                 "or choose another output_dir"
             )
         return None
@@ -165,23 +144,12 @@ class Checkpoints:
         """How a checkpoint and the data differ from what they were when it was written."""
         return [*changed_files(folder, RESUMED_PARTS), *self.data.changes_since(folder)]
 
-    def _write(
-        self,
-        temporary: Path,
-        step: int,
-        model: torch.nn.Module,
-        state_dict: StateDict,
-        average: PreTrainedModel | None,
-    ) -> None:
-        with full_disk_in_words(self.folder, checkpoint_bytes(state_dict, average)):
+    def _write(self, temporary: Path, step: int, model: torch.nn.Module, state_dict: StateDict) -> None:
+        with full_disk_in_words(self.folder, self._bytes_needed(state_dict)):
             self.accelerator.save_state(str(temporary / "state"))
             if not self.accelerator.is_main_process:
                 return
-            bare = self.accelerator.unwrap_model(model)
-            save_networks(bare, temporary, self.processor, state_dict, self.model_folder)
-            if average is not None:
-                average.save_pretrained(temporary / "average")
-                self.processor.save_pretrained(temporary / "average")
+            self.kind.save_networks(self.accelerator.unwrap_model(model), temporary, state_dict)
             self.data.save(temporary)
             description = {
                 "step": step,
@@ -189,6 +157,12 @@ class Checkpoints:
                 "recipe": self.recipe.to_dict(),
             }
             (temporary / "run.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
+
+    def _bytes_needed(self, state_dict: StateDict) -> int:
+        """Bytes of a checkpoint, about: weights and two moments, the model, its encoder, and what follows it."""
+        prefix = self.kind.encoder_prefix
+        encoder = [tensor for name, tensor in state_dict.items() if name.startswith(prefix)]
+        return (4 + len(self.kind.followers)) * tensor_bytes(state_dict) + tensor_bytes(encoder)
 
     def _remove_leftovers(self) -> None:
         """Remove what a killed run left half-written or half-removed."""
@@ -201,42 +175,18 @@ class Checkpoints:
         if final.exists():  # the same step again, after a resume
             remove_folder(final)
         temporary.replace(final)
-        for old in checkpoint_folders(self.folder)[: -self.keep]:
+        for old in checkpoint_folders(self.folder)[: -self.recipe.run.keep_checkpoints]:
             remove_folder(old)
-
-
-def save_networks(
-    model: PreTrainedModel,
-    folder: Path,
-    processor: S5ImageProcessor,
-    state_dict: dict[str, torch.Tensor] | None = None,
-    model_folder: str = SEGMENTER,
-) -> None:
-    """Save a whole model to `folder/<model_folder>` and its backbone to `folder/encoder`, with the image processor."""
-    state_dict = model.state_dict() if state_dict is None else state_dict
-    prefix = "backbone."
-    encoder = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
-    model.save_pretrained(folder / model_folder, state_dict=state_dict)
-    model.backbone.save_pretrained(folder / "encoder", state_dict=encoder)
-    for name in (model_folder, "encoder"):
-        processor.save_pretrained(folder / name)
 
 
 def copy_result(checkpoint: Path, output_dir: Path) -> None:
     """Copy the networks of the last checkpoint to where a user looks for the result of a run."""
-    for source in (checkpoint / name for name in (SEGMENTER, DETECTOR, "encoder", "average")):
-        if source.is_dir():
+    for source in checkpoint.iterdir():
+        if source.is_dir() and source.name != "state":
             final = output_dir / source.name
             needed = sum(path.stat().st_size for path in source.rglob("*"))
             with full_disk_in_words(final, needed), replaced(final) as temporary:
                 shutil.copytree(source, temporary, dirs_exist_ok=True)
-
-
-def checkpoint_bytes(state_dict: StateDict, average: PreTrainedModel | None) -> int:
-    """Bytes of a checkpoint, about: weights and two moments, the model, its encoder, and an average of it."""
-    whole = tensor_bytes(state_dict)
-    encoder = tensor_bytes([tensor for name, tensor in state_dict.items() if name.startswith("backbone.")])
-    return 4 * whole + encoder + (0 if average is None else whole)
 
 
 def remove_folder(folder: Path) -> None:
@@ -265,13 +215,13 @@ def read_description(folder: Path) -> dict[str, Any]:
     """Step, processes and recipe of a checkpoint.
 
     Raises:
-        CheckpointError: if the folder is no checkpoint.
+        CheckpointError: if the folder is not a checkpoint.
     """
     path = folder / "run.json"
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder} is no checkpoint of a run: {error}") from error
+        raise CheckpointError(f"{folder} is not the checkpoint of a run: {error}") from error
     kinds = {"step": int, "processes": int, "recipe": dict}
     known = description if isinstance(description, dict) else {}
     wrong = [key for key, kind in kinds.items() if not isinstance(known.get(key), kind)]

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from datasets import Dataset, Image, IterableDataset
 
 from ..errors import CheckpointError
-from ..joint.class_map import MappedSamples
+from ..segmentation.class_map import MappedSamples
 
 FILE_NAME = "data.json.gz"
 SHOWN = 5

@@ -1,4 +1,4 @@
-"""Taking up a run: only from files and data that are as they were left, and with every random number in its place."""
+"""Resuming a run: only from files and data that are as they were left, and with every random number in its place."""
 
 import random
 import warnings
@@ -47,7 +47,7 @@ def require_unchanged(
     listed = "; ".join(changes)
     if not force:
         raise CheckpointError(
-            f"{folder} cannot be resumed exactly: {listed}. Bring back what was there, or go on all the same with "
+            f"{folder} cannot be resumed exactly: {listed}. Bring back what was there, or resume all the same with "
             f"--resume {FORCE}: the result is then another than that of an uninterrupted run"
         )
     if accelerator.is_main_process:

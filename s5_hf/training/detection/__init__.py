@@ -1,1 +1,1 @@
-"""Joint training of oriented detectors."""
+"""Joint training of oriented detection."""

@@ -3,16 +3,15 @@
 Source: S5 (arXiv 2508.12409), "Multi-Dataset Fine-tuning"; the losses are those of the detector itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
 from ...semi_supervised import MethodOutput
-from ..batches import Row, load_in_order
-from ..joint.batches import JointDataset, JointOrder
-from ..joint.step import TaskLoss
+from ..batches import Row
+from ..joint.task_loss import TaskLoss
 from ..views.strong import normalize, to_unit_range
 
 LISTED = ("boxes", "classes")
@@ -51,7 +50,7 @@ class DetectionViews:
     mean: Sequence[float]
     std: Sequence[float]
 
-    def batch(self, rows: Row) -> DetectionBatch:
+    def __call__(self, rows: Row) -> DetectionBatch:
         """The batch of some rows."""
         images = to_unit_range(rows["image"].to(self.device, non_blocking=True))
         height, width = images.shape[2:]
@@ -73,13 +72,6 @@ def collate(rows: Sequence[Row]) -> Row:
         name: [row[name] for row in rows] if name in LISTED else torch.stack([row[name] for row in rows])
         for name in rows[0]
     }
-
-
-def detection_batches(
-    dataset: JointDataset, order: JointOrder, views: DetectionViews, taken: int, num_workers: int
-) -> Iterator[DetectionBatch]:
-    """Mixed batches on the device from number `taken` on, for ever."""
-    return map(views.batch, load_in_order(dataset, order, taken, num_workers, collate))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from datasets import DatasetDict, load_dataset
 from ...dataset_builders.errors import LayoutError
 from ...dataset_builders.registry import DatasetEntry, get_entry
 from ...imaging.palettes import default_palette
-from ..joint.task_data import default_dataset, divide, train_split
+from ..joint.splits import default_dataset, divide, train_split
 from .recipe import DetectionDatasetSettings
 
 OWN_DATASET = "s5-oriented"

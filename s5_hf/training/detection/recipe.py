@@ -7,35 +7,32 @@
       - {name: dior, dataset: s5-dior-r, data_dir: data/DIOR-R, train_split: trainval}
       - {name: ships, dataset: s5-oriented, data_dir: my-ships, classes: [ship, boat]}
 
-Read as those of segmentation: see `fine_tuning_recipe.py`. The defaults are the published ones.
+The defaults are the published ones.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ..joint.recipe import FineTuningRecipe, FineTuningRunSettings, bookkeeping, check_dataset, check_joint_settings
-from ..pretraining.recipe import SAME_RESULT, AdamWSettings, EncoderSettings
-from ..recipe_reading import option, require_not_negative, require_positive
+from ..joint.recipe import (
+    DatasetSettings,
+    JointDataSettings,
+    JointModelSettings,
+    JointOptimizerSettings,
+    JointRecipe,
+    JointRunSettings,
+)
+from ..recipe_reading import option, require_positive
+from ..recipe_sections import ImageSettings
 
 PADDED_TO = 32
 """Sides of views are multiples of this: the coarsest map of the backbone has this stride."""
 
 
 @dataclass
-class DetectionDatasetSettings:
-    """One dataset, which is one task of the model."""
+class DetectionDatasetSettings(DatasetSettings):
+    """One dataset with oriented boxes."""
 
-    name: str = option("", "name of the task in the model")
-    dataset: str | None = option(None, "name for load_dataset; default: s5-NAME where it is known, else s5-oriented")
     config: str | None = option(None, "its configuration, such as v1.0 of s5-dota")
-    data_dir: str | None = option(None, "its data_dir")
-    train_split: str = option("train", "split to learn from, or several joined as in train+val")
-    validation_split: str = option("auto", "auto, held_out (a share of the training images), none, or a split")
-    held_out_share: float = option(
-        0.1, "share of the training images that held_out sets aside, of each folder the last"
-    )
-    validation_count: int | None = option(None, "validate on the first images only")
-    classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
     ignored_classes: list[str] = option([], "class names whose objects are left out (s5-oriented)")
     image_scale: float | None = option(None, "as in the recipe, for this dataset; default: that of the recipe")
     least_side: float = option(1.0, "shorter sides of boxes, in pixels of the file, are taken as this long")
@@ -43,19 +40,14 @@ class DetectionDatasetSettings:
         0.0, "boxes whose horizontal hull is narrower, in pixels of the view, are left out (officially 2 for DOTA)"
     )
     drop_empty: bool = option(False, "leave out training images without objects (officially for DOTA)")
-    batch_size: int | None = option(None, "images per process and micro-step; default: batch_size of the recipe")
-    loss_weight: float = option(1.0, "weight of the dataset's loss in the sum")
-    loss_from_epoch: int = option(0, "epoch, counted from 0, in which the loss begins to count")
 
 
 @dataclass
-class DetectionModelSettings(EncoderSettings):
-    """The network: what it starts from and what its tasks share."""
+class DetectionModelSettings(JointModelSettings):
+    """The detector."""
 
-    mode: Literal["sdf", "mdf", "moe"] = option(
-        "moe", "sdf: one dataset; mdf: shared encoder, a detector per dataset; moe: mdf with experts"
-    )
-    expert_channels: int = option(256, "output channels of a feed-forward layer that belong to the task's expert")
+    STARTS: ClassVar[tuple[str, ...]] = ("encoder", "segmenter", "detector")
+
     detector: str | None = option(None, "folder or name of a whole detector to start from")
     fpn_channels: int = option(256, "width of the feature pyramid and of the region proposal network")
     roi_channels: int = option(1024, "width of the two hidden layers of the RoI head")
@@ -67,17 +59,18 @@ class DetectionModelSettings(EncoderSettings):
     proposals_per_level: int = option(2000, "best-scored anchors of a level that become candidates")
     max_proposals: int = option(2000, "proposals per image")
 
-    def __post_init__(self) -> None:
-        # So that the command line can take back what a recipe file says.
-        for key in STARTS:
-            setattr(self, key, None if getattr(self, key) == "none" else getattr(self, key))
+    def check(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        super().check()
+        require_positive({key: getattr(self, key) for key in HEAD_KEYS if key != "rpn_positive_iou"})
+        if not 0.3 <= self.rpn_positive_iou <= 1:
+            raise ValueError(f"rpn_positive_iou must lie between 0.3 and 1, got {self.rpn_positive_iou}")
 
     def head_settings(self) -> dict[str, float]:
         """What goes into [`S5DetectionConfig`] for new necks and heads."""
         return {key: getattr(self, key) for key in HEAD_KEYS}
 
 
-STARTS = ("encoder", "segmenter", "detector")
 HEAD_KEYS = (
     *("fpn_channels", "roi_channels", "anchor_scale", "finest_scale", "rpn_samples", "roi_samples"),
     *("proposals_per_level", "max_proposals", "rpn_positive_iou"),
@@ -85,16 +78,10 @@ HEAD_KEYS = (
 
 
 @dataclass
-class DetectionDataSettings:
-    """What all datasets have in common."""
+class DetectionDataSettings(JointDataSettings, ImageSettings):
+    """The views of all datasets."""
 
-    datasets: list[str] = option([], "names of the datasets, in the order of the experts")
-    sampling: Literal["repeat", "temperature"] = option(
-        "repeat", "repeat: as many images of each, smaller datasets repeated; temperature: shares by size"
-    )
-    temperature: float = option(2.0, "share of a dataset ~ size ** (1 / temperature): 1 by size, large for equal")
     batch_size: int = option(2, "images of each dataset per process and micro-step")
-    num_workers: int = option(4, "processes that decode and view images")
     image_size: int = option(1024, "side of the views in pixels, a multiple of 32")
     image_scale: float | None = option(
         None, "factor by which images are resized, in validation too; default: their longer side becomes image_size"
@@ -106,20 +93,14 @@ class DetectionDataSettings:
     rotation_probability: float = option(0.0, "of a turn by any angle")
     rotation_degrees: float = option(180.0, "largest angle of such a turn, either way")
     least_visible_share: float = option(0.7, "boxes of which a crop leaves less are left out")
-    image_mean: list[float] = option([0.485, 0.456, 0.406], "mean of each channel, for images in 0..1")
-    image_std: list[float] = option([0.229, 0.224, 0.225], "standard deviation of each channel")
 
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
-        require_not_negative({"num_workers": self.num_workers})
+        super().check()
         if self.image_size < PADDED_TO or self.image_size % PADDED_TO:
             raise ValueError(f"image_size must be a multiple of {PADDED_TO}, got {self.image_size}")
         if self.image_scale is not None and not self.image_scale > 0:
             raise ValueError(f"image_scale must be above 0, got {self.image_scale}")
-        if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
-            raise ValueError(f"scale_range must be two positive numbers, the smaller first, got {self.scale_range}")
-        if len(self.image_mean) != len(self.image_std):
-            raise ValueError(f"image_mean has {len(self.image_mean)} channels, image_std {len(self.image_std)}")
         for key in (
             "object_crop_probability",
             "flip_probability",
@@ -132,13 +113,11 @@ class DetectionDataSettings:
 
 
 @dataclass
-class DetectionOptimizerSettings(AdamWSettings):
+class DetectionOptimizerSettings(JointOptimizerSettings):
     """Epochs and AdamW."""
 
     epochs: int = option(12, "epochs; one takes the longest dataset once, or total_steps / epochs steps")
-    total_steps: int | None = option(None, "optimizer steps in place of what the epochs come to")
     learning_rate: float = option(1e-4, "highest learning rate")
-    weight_decay: float = option(0.05, "of all parameters but norms and positions")
     schedule: Literal["step", "cosine", "poly", "constant"] = option("step", "course of the learning rate")
     milestones: list[float] = option([8, 11], "epochs, counted from 0, at whose beginning the schedule 'step' falls")
     milestone_factor: float = option(0.1, "factor of the learning rate at each of them")
@@ -149,24 +128,18 @@ class DetectionOptimizerSettings(AdamWSettings):
 
 
 @dataclass
-class DetectionRunSettings(FineTuningRunSettings):
+class DetectionRunSettings(JointRunSettings):
     """Bookkeeping, and which checkpoints are called best."""
 
     output_dir: str = option("runs/detection", "folder of the run")
 
 
-SECTIONS = (DetectionModelSettings, DetectionDataSettings, DetectionOptimizerSettings, DetectionRunSettings)
-
-
 @dataclass
-class DetectionRecipe(FineTuningRecipe):
+class DetectionRecipe(JointRecipe):
     """All settings of a run, by section, and its datasets in the order of the experts."""
 
-    FREE_TO_CHANGE: ClassVar[frozenset[str]] = (
-        (bookkeeping(DetectionRunSettings) - {"selection"}) | SAME_RESULT | {"data_dir", "detector"}
-    )
-    SECTIONS: ClassVar[tuple[type, ...]] = SECTIONS
-    DATASET: ClassVar[type] = DetectionDatasetSettings
+    FREE_TO_CHANGE: ClassVar[frozenset[str]] = JointRecipe.FREE_TO_CHANGE | {"detector"}
+    DATASET: ClassVar[type[DatasetSettings]] = DetectionDatasetSettings
 
     model: DetectionModelSettings
     data: DetectionDataSettings
@@ -181,18 +154,14 @@ class DetectionRecipe(FineTuningRecipe):
 
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
-        check_joint_settings(self)
-        given = [key for key in STARTS if getattr(self.model, key)]
-        if len(given) > 1:
-            raise ValueError(f"give {' or '.join(given)}, not both (--{given[0]} none takes one back)")
-        require_positive({key: getattr(self.model, key) for key in HEAD_KEYS if key != "rpn_positive_iou"})
-        if not 0.3 <= self.model.rpn_positive_iou <= 1:
-            raise ValueError(f"rpn_positive_iou must lie between 0.3 and 1, got {self.model.rpn_positive_iou}")
+        super().check()
         if not 0 <= self.optimizer.warmup_start <= 1:
             raise ValueError(f"warmup_start must lie between 0 and 1, got {self.optimizer.warmup_start}")
-        for settings in self.datasets:
-            check_dataset(self, settings)
-            if settings.image_scale is not None and settings.image_scale <= 0:
-                raise ValueError(f"{settings.name}.image_scale must be above 0, got {settings.image_scale}")
-            if settings.least_side <= 0:
-                raise ValueError(f"{settings.name}.least_side must be above 0, got {settings.least_side}")
+
+    def check_dataset(self, settings: DetectionDatasetSettings) -> None:
+        """Raise a ValueError for settings of a dataset that cannot work."""
+        super().check_dataset(settings)
+        if settings.image_scale is not None and settings.image_scale <= 0:
+            raise ValueError(f"{settings.name}.image_scale must be above 0, got {settings.image_scale}")
+        if settings.least_side <= 0:
+            raise ValueError(f"{settings.name}.least_side must be above 0, got {settings.least_side}")

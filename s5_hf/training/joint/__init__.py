@@ -1,1 +1,1 @@
-"""Joint training of one model on many datasets."""
+"""What every joint training shares: one model, many datasets."""

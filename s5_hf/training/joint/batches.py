@@ -1,36 +1,20 @@
 """Batches with images of every dataset, and how many each dataset gives.
 
-One number, the batches that were taken, says where every dataset stands: a resumed run goes on with the next batch.
+One number, the batches that were taken, says where every dataset stands: a resumed run continues with the next batch.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
 
-from ..batches import Row, ViewedDataset, endless_samples, load_in_order
-from ..views.strong import StrongAugmentation, draw_strong_parameters, normalize, strong_view, to_unit_range
+from ..batches import Row, ViewedDataset, endless_samples
 from ..views.weak import sample_seed
 
 FEWEST_IMAGES = 2
 """Images of a dataset in a batch: batch norm behind global pooling needs two."""
-
-
-@dataclass(frozen=True)
-class JointBatch:
-    """Images of several tasks, sorted by task.
-
-    Attributes:
-        pixel_values: normalised `(batch, channels, height, width)`.
-        labels: int64 `(batch, height, width)`, 255 where a pixel is ignored.
-        tasks: the task of each image.
-    """
-
-    pixel_values: torch.Tensor
-    labels: torch.Tensor
-    tasks: list[str]
 
 
 @dataclass(frozen=True)
@@ -126,38 +110,3 @@ class JointDataset:
     def __getitem__(self, place: tuple[int, int, int]) -> Row:
         task, sample, epoch = place
         return {"task": torch.tensor(task), **self.tasks[task][sample, epoch]}
-
-
-@dataclass(frozen=True)
-class JointViews:
-    """Moves batches to the device, changes their colours there and normalises.
-
-    Attributes:
-        names: of the tasks.
-        device: of the network.
-        mean, std: of the channels, for images in 0..1.
-        augmentation: of the colours, `None` for none.
-    """
-
-    names: tuple[str, ...]
-    device: torch.device
-    mean: Sequence[float]
-    std: Sequence[float]
-    augmentation: StrongAugmentation | None
-
-    def batch(self, rows: Row) -> JointBatch:
-        """The batch of some rows."""
-        images = to_unit_range(rows["image"].to(self.device, non_blocking=True))
-        if self.augmentation is not None:
-            parameters = draw_strong_parameters(rows["seed"].tolist(), images.shape[-1], self.augmentation)
-            images = strong_view(images, parameters)
-        labels = rows["labels"].to(self.device, non_blocking=True).long()
-        tasks = [self.names[task] for task in rows["task"].tolist()]
-        return JointBatch(normalize(images, self.mean, self.std), labels, tasks)
-
-
-def joint_batches(
-    dataset: JointDataset, order: JointOrder, views: JointViews, taken: int, num_workers: int
-) -> Iterator[JointBatch]:
-    """Mixed batches on the device from number `taken` on, for ever."""
-    return map(views.batch, load_in_order(dataset, order, taken, num_workers))

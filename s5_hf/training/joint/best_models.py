@@ -17,10 +17,10 @@ from transformers import PreTrainedModel
 
 from ...files.disk_space import WRITE_ERRORS, full_disk_in_words, tensor_bytes
 from ...modeling.image_processing_s5 import S5ImageProcessor
-from ..checkpointing.checkpoints import StateDict
 from ..checkpointing.folder_swap import recover, replaced
 from ..checkpointing.manifest import write_manifest
 from ..errors import CheckpointError
+from ..kind import StateDict
 
 MEAN = "mean"
 PERCENT = "percent"

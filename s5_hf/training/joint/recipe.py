@@ -1,5 +1,5 @@
 # ruff: noqa: RUF009 - option() is dataclasses.field() with a line of help
-"""Recipes of fine-tuning: the settings of a run, and those of each of its datasets.
+"""Recipes of joint training: the settings of a run, and those of each of its datasets.
 
     mode: moe
     segmenter: runs/s4p_tiny_cpu/segmenter
@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
-from ..pretraining.recipe import SAME_RESULT, AdamWSettings, ModelSettings, RunSettings, ViewSettings, bookkeeping
 from ..recipe_reading import (
     SectionedRecipe,
     option,
@@ -28,6 +27,13 @@ from ..recipe_reading import (
     require_positive,
     settings_to_arguments,
     split_file,
+)
+from ..recipe_sections import (
+    SAME_RESULT,
+    BackboneAdamWSettings,
+    EncoderSettings,
+    ValidatedRunSettings,
+    bookkeeping,
 )
 
 TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -38,7 +44,9 @@ class DatasetSettings:
     """One dataset, which is one task of the model."""
 
     name: str = option("", "name of the task in the model")
-    dataset: str | None = option(None, "name for load_dataset; default: s5-NAME where it is known, else s5-image-mask")
+    dataset: str | None = option(
+        None, "name for load_dataset; default: s5-NAME where it is known, else s5-image-mask or s5-oriented"
+    )
     data_dir: str | None = option(None, "its data_dir")
     train_split: str = option("train", "split to learn from, or several joined as in train+val")
     validation_split: str = option("auto", "auto, held_out (a share of the training images), none, or a split")
@@ -47,36 +55,41 @@ class DatasetSettings:
     )
     validation_count: int | None = option(None, "validate on the first images only")
     classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
-    class_map: list[str] = option([], "mask value to class, as 3:road 4:ignore; every value that occurs must be named")
-    ignore_index: int = option(255, "mask value without a class, where the dataset does not know it")
-    mask_values: str | None = option(None, "of Vaihingen and Potsdam, where the files do not tell: release or shifted")
-    mean_excludes: list[str] = option([], "classes left out of mIoU; default: those of the dataset's own protocol")
     batch_size: int | None = option(None, "images per process and micro-step; default: batch_size of the recipe")
     loss_weight: float = option(1.0, "weight of the dataset's loss in the sum")
     loss_from_epoch: int = option(0, "epoch, counted from 0, in which the loss begins to count")
-    class_weights: list[float] = option([], "weight of each class in the loss; default: 1 each")
 
 
 @dataclass
-class FineTuningModelSettings(ModelSettings):
-    """The network: what it starts from and what its tasks share."""
+class JointModelSettings(EncoderSettings):
+    """The network: what it starts from and what its tasks share.
+
+    Attributes:
+        STARTS: keys that name a network to start from; one of them at most is given.
+    """
+
+    STARTS: ClassVar[tuple[str, ...]] = ("encoder", "segmenter")
 
     mode: Literal["sdf", "mdf", "moe"] = option(
         "moe", "sdf: one dataset; mdf: shared encoder, a decoder per dataset; moe: mdf with experts"
     )
     expert_channels: int = option(256, "output channels of a feed-forward layer that belong to the task's expert")
-    lora_rank: int = option(0, "rank of low-rank adapters in the encoder's shared layers (needs peft); 0 trains all")
-    lora_alpha: float = option(16.0, "scale of the adapters, over their rank")
-    lora_dropout: float = option(0.0, "dropout before the adapters")
 
     def __post_init__(self) -> None:
         # So that the command line can take back what a recipe file says.
-        self.encoder = None if self.encoder == "none" else self.encoder
-        self.segmenter = None if self.segmenter == "none" else self.segmenter
+        for key in self.STARTS:
+            setattr(self, key, None if getattr(self, key) == "none" else getattr(self, key))
+
+    def check(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        given = [key for key in self.STARTS if getattr(self, key)]
+        if len(given) > 1:
+            raise ValueError(f"give {' or '.join(given)}, not both (--{given[-1]} none takes one back)")
+        require_positive({"expert_channels": self.expert_channels})
 
 
 @dataclass
-class FineTuningDataSettings(ViewSettings):
+class JointDataSettings:
     """What all datasets have in common."""
 
     datasets: list[str] = option([], "names of the datasets, in the order of the experts")
@@ -85,23 +98,19 @@ class FineTuningDataSettings(ViewSettings):
     )
     temperature: float = option(2.0, "share of a dataset ~ size ** (1 / temperature): 1 by size, large for equal")
     batch_size: int = option(12, "images of each dataset per process and micro-step")
-    rotation_probability: float = option(0.5, "of a turn by 90 degrees")
-    color_augmentation: bool = option(True, "colour jitter, grayscale and blur, as for the strong view")
 
 
 @dataclass
-class FineTuningOptimizerSettings(AdamWSettings):
+class JointOptimizerSettings(BackboneAdamWSettings):
     """Epochs and AdamW."""
 
     epochs: int = option(100, "epochs; one takes the longest dataset once, or total_steps / epochs steps")
     total_steps: int | None = option(None, "optimizer steps in place of what the epochs come to")
-    schedule_by_epoch: bool = option(False, "change the learning rate between epochs only, as officially")
     weight_decay: float = option(0.05, "of all parameters but norms and positions")
-    layer_decay: float = option(0.9, "learning rate factor per block of the backbone; 1 for none")
 
 
 @dataclass
-class FineTuningRunSettings(RunSettings):
+class JointRunSettings(ValidatedRunSettings):
     """Bookkeeping, and which checkpoints are called best."""
 
     output_dir: str = option("runs/finetuning", "folder of the run")
@@ -112,25 +121,69 @@ class FineTuningRunSettings(RunSettings):
     )
 
 
-SECTIONS = (FineTuningModelSettings, FineTuningDataSettings, FineTuningOptimizerSettings, FineTuningRunSettings)
+AnyJointRecipe = TypeVar("AnyJointRecipe", bound="JointRecipe")
+AnySettings = TypeVar("AnySettings", bound=DatasetSettings)
 
 
 @dataclass
-class FineTuningRecipe(SectionedRecipe):
-    """All settings of a run, by section, and its datasets in the order of the experts."""
+class JointRecipe(SectionedRecipe):
+    """All settings of a run, by section, and its datasets in the order of the experts.
+
+    Attributes:
+        DATASET: the class of the settings of a dataset.
+    """
 
     FREE_TO_CHANGE: ClassVar[frozenset[str]] = (
-        (bookkeeping(FineTuningRunSettings) - {"selection"}) | SAME_RESULT | {"data_dir"}
+        (bookkeeping(JointRunSettings) - {"selection"}) | SAME_RESULT | {"data_dir"}
     )
+    DATASET: ClassVar[type[DatasetSettings]] = DatasetSettings
 
-    SECTIONS: ClassVar[tuple[type, ...]] = SECTIONS
-    DATASET: ClassVar[type] = DatasetSettings
-
-    model: FineTuningModelSettings
-    data: FineTuningDataSettings
-    optimizer: FineTuningOptimizerSettings
-    run: FineTuningRunSettings
+    model: JointModelSettings
+    data: JointDataSettings
+    optimizer: JointOptimizerSettings
+    run: JointRunSettings
     datasets: tuple[DatasetSettings, ...] = ()
+
+    @classmethod
+    def sections(cls) -> tuple[type, ...]:
+        """The classes of the sections."""
+        return tuple(field.type for field in dataclasses.fields(cls) if field.name != "datasets")
+
+    @classmethod
+    def read(
+        cls: type[AnyJointRecipe], arguments: Sequence[str] | None = None, description: str | None = None
+    ) -> AnyJointRecipe:
+        """The recipe of a command line: `[recipe.yaml] [--key value ...] [--DATASET.key value ...]`.
+
+        Args:
+            arguments: of the command line; `sys.argv[1:]` by default.
+            description: for `--help`.
+
+        Raises:
+            ValueError: for unknown keys, values of the wrong type and settings that contradict each other.
+            FileNotFoundError: if there is no such file.
+        """
+        path, words = split_file(sys.argv[1:] if arguments is None else arguments)
+        settings = read_settings(path) if path else {}
+        of_datasets = dataset_arguments(settings.get("datasets") or [], str(path), cls.DATASET)
+        settings["datasets"] = list(of_datasets)
+        from_file = settings_to_arguments(settings, cls.sections(), str(path))
+        words, overrides = split_dataset_words(words)
+        help_of_datasets = dataset_help(cls.DATASET)
+        sections = parse_sections(cls.sections(), [*from_file, *words], description, help_of_datasets)
+        names = sections[1].datasets
+        unknown = sorted(set(overrides) - set(names) - set(of_datasets))  # settings of one that is not chosen may stay
+        if unknown:
+            raise ValueError(
+                f"--{unknown[0]}.{overrides[unknown[0]][0][2:]}: the datasets are {', '.join(names) or '-'}"
+            )
+        datasets = [
+            dataset_settings(name, [*of_datasets.get(name, []), *overrides.get(name, [])], cls.DATASET)
+            for name in names
+        ]
+        recipe = cls(*sections, tuple(datasets))
+        recipe.check()
+        return recipe
 
     def to_dict(self) -> dict[str, Any]:
         """All keys as a YAML file holds them."""
@@ -138,54 +191,58 @@ class FineTuningRecipe(SectionedRecipe):
         flat = {key: value for section in sections for key, value in dataclasses.asdict(section).items()}
         return {**flat, "datasets": [dataclasses.asdict(settings) for settings in self.datasets]}
 
-    def check(self) -> None:
-        """Raise a ValueError for settings that cannot work."""
-        check_fine_tuning_recipe(self)
-
     def batch_size_of(self, dataset: DatasetSettings) -> int:
         """Images of a dataset per process and micro-step."""
         return self.data.batch_size if dataset.batch_size is None else dataset.batch_size
 
+    def check(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        names = self.data.datasets
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"two datasets are called {repeated[0]!r}; every task needs a name of its own")
+        if not names:
+            raise ValueError(
+                "there is no dataset: list them under datasets: in the recipe, or with --datasets NAME ..."
+            )
+        if self.model.mode == "sdf" and len(names) > 1:
+            raise ValueError(
+                f"mode sdf takes one dataset, got {', '.join(names)}: choose one with --datasets, or use mdf or moe"
+            )
+        if self.data.temperature <= 0:
+            raise ValueError(f"temperature must be above 0, got {self.data.temperature}")
+        optimizer = self.optimizer
+        require_positive(
+            {
+                "epochs": optimizer.epochs,
+                "total_steps": optimizer.total_steps,
+                "gradient_accumulation": optimizer.gradient_accumulation,
+                "batch_size": self.data.batch_size,
+            }
+        )
+        self.model.check()
+        self.data.check()
+        self.run.check()
+        for settings in self.datasets:
+            self.check_dataset(settings)
 
-AnySettings = TypeVar("AnySettings")
-AnyFineTuningRecipe = TypeVar("AnyFineTuningRecipe", bound=FineTuningRecipe)
-
-
-def read_fine_tuning_recipe(
-    arguments: Sequence[str] | None = None,
-    description: str | None = None,
-    recipe_type: type[AnyFineTuningRecipe] = FineTuningRecipe,
-) -> AnyFineTuningRecipe:
-    """The recipe of a command line: `[recipe.yaml] [--key value ...] [--DATASET.key value ...]`.
-
-    Args:
-        arguments: of the command line; `sys.argv[1:]` by default.
-        description: for `--help`.
-        recipe_type: what is read.
-
-    Raises:
-        ValueError: for unknown keys, values of the wrong type and settings that contradict each other.
-        FileNotFoundError: if there is no such file.
-    """
-    path, words = split_file(sys.argv[1:] if arguments is None else arguments)
-    settings = read_settings(path) if path else {}
-    of_datasets = dataset_arguments(settings.get("datasets") or [], str(path), recipe_type.DATASET)
-    settings["datasets"] = list(of_datasets)
-    from_file = settings_to_arguments(settings, recipe_type.SECTIONS, str(path))
-    words, overrides = split_dataset_words(words)
-    help_of_datasets = dataset_help(recipe_type.DATASET)
-    sections = parse_sections(recipe_type.SECTIONS, [*from_file, *words], description, help_of_datasets)
-    names = sections[1].datasets
-    unknown = sorted(set(overrides) - set(names) - set(of_datasets))  # settings of one that is not chosen may stay
-    if unknown:
-        raise ValueError(f"--{unknown[0]}.{overrides[unknown[0]][0][2:]}: the datasets are {', '.join(names) or '-'}")
-    datasets = [
-        dataset_settings(name, [*of_datasets.get(name, []), *overrides.get(name, [])], recipe_type.DATASET)
-        for name in names
-    ]
-    recipe = recipe_type(*sections, tuple(datasets))
-    recipe.check()
-    return recipe
+    def check_dataset(self, settings: DatasetSettings) -> None:
+        """Raise a ValueError for settings of a dataset that cannot work."""
+        name = settings.name
+        if not TASK_NAME.fullmatch(name):
+            raise ValueError(f"a dataset's name has letters, digits, _ and -, and begins with no digit; got {name!r}")
+        require_positive(
+            {f"{name}.validation_count": settings.validation_count, f"{name}.batch_size": settings.batch_size}
+        )
+        if not 0 < settings.held_out_share < 1:
+            raise ValueError(f"{name}.held_out_share must lie between 0 and 1, got {settings.held_out_share}")
+        if settings.loss_weight < 0:
+            raise ValueError(f"{name}.loss_weight must not be negative, got {settings.loss_weight}")
+        if not 0 <= settings.loss_from_epoch < self.optimizer.epochs:
+            raise ValueError(
+                f"{name}.loss_from_epoch must lie between 0 and epochs - 1 = {self.optimizer.epochs - 1}, "
+                f"got {settings.loss_from_epoch}"
+            )
 
 
 def dataset_help(dataset_type: type) -> str:
@@ -245,76 +302,3 @@ def dataset_settings(name: str, arguments: Sequence[str], dataset_type: type[Any
     except ValueError as error:
         raise ValueError(f"dataset {name!r}: {error}") from error
     return dataclasses.replace(settings, name=name)
-
-
-def check_fine_tuning_recipe(recipe: FineTuningRecipe) -> None:
-    """Raise a ValueError for settings that cannot work."""
-    check_joint_settings(recipe)
-    if recipe.model.encoder and recipe.model.segmenter:
-        raise ValueError(
-            "give encoder or segmenter, not both: a segmenter brings its encoder (--segmenter none takes one back)"
-        )
-    if recipe.model.lora_rank < 0:
-        raise ValueError(f"lora_rank must not be negative, got {recipe.model.lora_rank}")
-    for settings in recipe.datasets:
-        check_dataset(recipe, settings)
-        check_masks(recipe, settings)
-
-
-def check_joint_settings(recipe: FineTuningRecipe) -> None:
-    """Raise a ValueError for settings that cannot work in any joint training."""
-    names = recipe.data.datasets
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"two datasets are called {repeated[0]!r}; every task needs a name of its own")
-    if not names:
-        raise ValueError("there is no dataset: list them under datasets: in the recipe, or with --datasets NAME ...")
-    if recipe.model.mode == "sdf" and len(names) > 1:
-        raise ValueError(
-            f"mode sdf takes one dataset, got {', '.join(names)}: choose one with --datasets, or use mdf or moe"
-        )
-    if recipe.data.temperature <= 0:
-        raise ValueError(f"temperature must be above 0, got {recipe.data.temperature}")
-    optimizer = recipe.optimizer
-    require_positive(
-        {
-            "epochs": optimizer.epochs,
-            "total_steps": optimizer.total_steps,
-            "gradient_accumulation": optimizer.gradient_accumulation,
-            "batch_size": recipe.data.batch_size,
-            "expert_channels": recipe.model.expert_channels,
-        }
-    )
-    recipe.data.check()
-    recipe.run.check()
-
-
-def check_dataset(recipe: FineTuningRecipe, settings: DatasetSettings) -> None:
-    """Raise a ValueError for settings of a dataset that cannot work."""
-    name = settings.name
-    if not TASK_NAME.fullmatch(name):
-        raise ValueError(f"a dataset's name has letters, digits, _ and -, and begins with no digit; got {name!r}")
-    require_positive(
-        {f"{name}.validation_count": settings.validation_count, f"{name}.batch_size": settings.batch_size}
-    )
-    if not 0 < settings.held_out_share < 1:
-        raise ValueError(f"{name}.held_out_share must lie between 0 and 1, got {settings.held_out_share}")
-    if settings.loss_weight < 0:
-        raise ValueError(f"{name}.loss_weight must not be negative, got {settings.loss_weight}")
-    if not 0 <= settings.loss_from_epoch < recipe.optimizer.epochs:
-        raise ValueError(
-            f"{name}.loss_from_epoch must lie between 0 and epochs - 1 = {recipe.optimizer.epochs - 1}, "
-            f"got {settings.loss_from_epoch}"
-        )
-
-
-def check_masks(recipe: FineTuningRecipe, settings: DatasetSettings) -> None:
-    """Raise a ValueError for settings of a dataset that a segmenter cannot learn with."""
-    name = settings.name
-    if min(settings.class_weights, default=0) < 0:
-        raise ValueError(f"{name}.class_weights must not be negative, got {settings.class_weights}")
-    if recipe.batch_size_of(settings) == 1 and not recipe.model.freeze_batch_norm:
-        raise ValueError(
-            f"{name}.batch_size must be at least 2: batch norm in the decoder needs two images of a dataset; "
-            "or set freeze_batch_norm"
-        )

@@ -11,7 +11,7 @@ from ...dataset_builders.registry import get_entry
 from ...imaging.palettes import default_palette
 from ..batches import IndexedBatches, StreamedBatches
 from ..views.weak import SampleView, WeakView
-from .recipe import DataSettings, Recipe
+from .recipe import DataSettings, PretrainingRecipe
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def split_off(dataset: Any, count: int, seed: int) -> tuple[Any, Any]:
     return dataset.select(sorted(order[:count].tolist())), dataset.select(sorted(order[count:].tolist()))
 
 
-def labelled_batches(recipe: Recipe, data: SegmentationData, rank: int, world_size: int) -> IndexedBatches:
+def labelled_batches(recipe: PretrainingRecipe, data: SegmentationData, rank: int, world_size: int) -> IndexedBatches:
     """Endless labelled batches of a process."""
     view = SampleView(
         weak_view(recipe),
@@ -114,7 +114,7 @@ def labelled_batches(recipe: Recipe, data: SegmentationData, rank: int, world_si
 
 
 def unlabelled_batches(
-    recipe: Recipe, data: SegmentationData, rank: int, world_size: int, stream: str = "unlabelled"
+    recipe: PretrainingRecipe, data: SegmentationData, rank: int, world_size: int, stream: str = "unlabelled"
 ) -> IndexedBatches:
     """Endless unlabelled batches of a process; another `stream` has another order."""
     view = SampleView(weak_view(recipe), recipe.run.seed, stream, channels=len(recipe.data.image_mean))
@@ -125,7 +125,7 @@ def unlabelled_batches(
 
 
 def make_batches(
-    dataset: Any, view: SampleView, recipe: Recipe, batch_size: int, order: int, rank: int, world_size: int
+    dataset: Any, view: SampleView, recipe: PretrainingRecipe, batch_size: int, order: int, rank: int, world_size: int
 ) -> IndexedBatches | StreamedBatches:
     """Endless batches of an indexed or a streamed dataset; `order` tells the orders of one run apart."""
     indexed = hasattr(dataset, "__len__")
@@ -140,6 +140,6 @@ def make_batches(
     )
 
 
-def weak_view(recipe: Recipe) -> WeakView:
+def weak_view(recipe: PretrainingRecipe) -> WeakView:
     """The weak view of a recipe."""
     return WeakView(recipe.data.crop_size, tuple(recipe.data.scale_range))

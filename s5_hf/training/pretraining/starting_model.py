@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 from transformers import AutoBackbone, AutoConfig, PreTrainedModel
 
 from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5SegmentationConfig, S5ViTConfig
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
-from .recipe import EncoderSettings, ModelSettings
+from ..recipe_sections import EncoderSettings, ModelSettings
 
 
 def starting_model(
@@ -106,10 +105,3 @@ def freeze_batch_norm(model: nn.Module) -> None:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
             module.requires_grad_(False)
-
-
-def synchronise_batch_norm(model: nn.Module, processes: int, device: torch.device) -> nn.Module:
-    """Batch norm with the statistics of all processes, where torch has it: on GPUs."""
-    if processes > 1 and device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    return model

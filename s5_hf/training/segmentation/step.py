@@ -1,4 +1,4 @@
-"""One step of joint training: every dataset in one mixed forward, the sum of their losses.
+"""Batches with images of every dataset, and one step with them: a mixed forward, and the sum of the tasks' losses.
 
 Source: S5 (arXiv 2508.12409), section "Multi-Dataset Fine-tuning".
 """
@@ -12,31 +12,56 @@ from torch.nn import functional
 
 from ...semi_supervised import MethodOutput
 from ...semi_supervised.losses import IGNORED, mean_over_processes
-from .batches import JointBatch
+from ..batches import Row
+from ..joint.task_loss import TaskLoss
+from ..views.strong import StrongAugmentation, draw_strong_parameters, normalize, strong_view, to_unit_range
 
 
 @dataclass(frozen=True)
-class TaskLoss:
-    """How the loss of a task enters the sum.
+class SegmentationBatch:
+    """Images of several tasks, sorted by task.
 
     Attributes:
-        weight: factor.
-        from_epoch: epoch, counted from 0, in which it begins to count. Until then the gradients of the task's own
-            layers are 0: weight decay shrinks them and their batch norm statistics follow the images, as officially.
-        class_weights: float `(classes,)`, `None` for equal ones.
+        pixel_values: normalised `(batch, channels, height, width)`.
+        labels: int64 `(batch, height, width)`, 255 where a pixel is ignored.
+        tasks: the task of each image.
     """
 
-    weight: float = 1.0
-    from_epoch: int = 0
-    class_weights: torch.Tensor | None = None
-
-    def weight_at(self, epoch: int) -> float:
-        """The factor in an epoch."""
-        return self.weight if epoch >= self.from_epoch else 0.0
+    pixel_values: torch.Tensor
+    labels: torch.Tensor
+    tasks: list[str]
 
 
 @dataclass(frozen=True)
-class JointStep:
+class SegmentationViews:
+    """Moves batches to the device, changes their colours there and normalises.
+
+    Attributes:
+        names: of the tasks.
+        device: of the network.
+        mean, std: of the channels, for images in 0..1.
+        augmentation: of the colours, `None` for none.
+    """
+
+    names: tuple[str, ...]
+    device: torch.device
+    mean: Sequence[float]
+    std: Sequence[float]
+    augmentation: StrongAugmentation | None
+
+    def __call__(self, rows: Row) -> SegmentationBatch:
+        """The batch of some rows."""
+        images = to_unit_range(rows["image"].to(self.device, non_blocking=True))
+        if self.augmentation is not None:
+            parameters = draw_strong_parameters(rows["seed"].tolist(), images.shape[-1], self.augmentation)
+            images = strong_view(images, parameters)
+        labels = rows["labels"].to(self.device, non_blocking=True).long()
+        tasks = [self.names[task] for task in rows["task"].tolist()]
+        return SegmentationBatch(normalize(images, self.mean, self.std), labels, tasks)
+
+
+@dataclass(frozen=True)
+class SegmentationStep:
     """Turns (model, mixed batch, epoch) into a loss and the losses of the tasks.
 
     Attributes:
@@ -45,7 +70,7 @@ class JointStep:
 
     losses: Mapping[str, TaskLoss] = field(default_factory=dict)
 
-    def __call__(self, model: nn.Module, batch: JointBatch, epoch: int) -> MethodOutput:
+    def __call__(self, model: nn.Module, batch: SegmentationBatch, epoch: int) -> MethodOutput:
         """One forward of the whole batch. The scalars are `loss/<task>`, before weighting."""
         logits = model(batch.pixel_values, task=batch.tasks).logits
         total, scalars = torch.zeros((), device=batch.pixel_values.device), {}

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 import torch
 
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
-from .recipe import FineTuningModelSettings
+from .recipe import SegmentationModelSettings
 
 ADAPTED = ("qkv", "projection", "fc1", "fc2")
 BASE = ".base_layer."
 
 
-def add_adapters(model: S5ForSemanticSegmentation, settings: FineTuningModelSettings) -> None:
+def add_adapters(model: S5ForSemanticSegmentation, settings: SegmentationModelSettings) -> None:
     """Put adapters into the encoder's blocks and freeze what they adapt.
 
     Raises:

@@ -1,0 +1,114 @@
+"""Joint training of an oriented detector for one or many datasets."""
+
+from pathlib import Path
+
+import torch
+
+from ..joint.batches import JointDataset
+from ..joint.kind import JointTraining
+from ..joint.model import TaskView
+from ..joint.task_loss import TaskLoss
+from ..schedules import linear_warmup, milestone_factor
+from ..setup import Training
+from ..throughput import Throughput
+from ..views.oriented import OrientedSampleView, OrientedView
+from .batches import DetectionStep, DetectionViews, collate
+from .data import DetectionTaskData, load_detection_task
+from .model import joint_detector
+from .recipe import DetectionDatasetSettings
+from .validation import DetectionValidation, validate_detector
+
+
+class JointDetection(JointTraining):
+    """One oriented detector, many datasets."""
+
+    project = "detection"
+    model_folder = "detector"
+    score, score_in_words = "map50", "mAP50"
+    collate = staticmethod(collate)
+
+    def load_task(self, settings: DetectionDatasetSettings) -> DetectionTaskData:
+        """The data of one dataset of the recipe."""
+        return load_detection_task(settings, self.recipe.run.selection)
+
+    def make_model(self) -> torch.nn.Module:
+        """The detector at step 0."""
+        data = self.recipe.data
+        return joint_detector(self.recipe.model, self.tasks, data.image_size, len(data.image_mean))
+
+    def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
+        """Images per second; the FLOPs of a detector depend on what it proposes and are not counted."""
+        return Throughput(self.images_per_process() * processes)
+
+    def dataset(self) -> JointDataset:
+        """The views of all datasets."""
+        seed, channels = self.recipe.run.seed, len(self.recipe.data.image_mean)
+        return self.viewed(
+            [
+                OrientedSampleView(
+                    self.oriented_view(task.name),
+                    seed,
+                    task.name,
+                    task.labels,
+                    channels,
+                    settings.least_side,
+                    settings.least_hull_side,
+                )
+                for task, settings in zip(self.tasks, self.recipe.datasets, strict=True)
+            ]
+        )
+
+    def oriented_view(self, task: str) -> OrientedView:
+        """How the images of a task are viewed; what lies beyond them has the mean colour."""
+        data = self.recipe.data
+        return OrientedView(
+            size=data.image_size,
+            image_scale=self.recipe.image_scale_of(task),
+            scale_range=tuple(data.scale_range),
+            object_crop_probability=data.object_crop_probability,
+            flip_probability=data.flip_probability,
+            quarter_turn_probability=data.quarter_turn_probability,
+            rotation_probability=data.rotation_probability,
+            rotation_degrees=data.rotation_degrees,
+            least_visible_share=data.least_visible_share,
+            fill=tuple(round(255 * mean) for mean in data.image_mean),
+        )
+
+    def views(self, device: torch.device) -> DetectionViews:
+        """What moves batches to the device and normalises."""
+        data = self.recipe.data
+        return DetectionViews(tuple(task.name for task in self.tasks), device, data.image_mean, data.image_std)
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Factor of the learning rate at a step counted from 0.
+
+        With the schedule `step` it falls at the milestones, and the warm-up multiplies it, as in mmdetection. The
+        other schedules are those of every training.
+        """
+        settings = self.recipe.optimizer
+        if settings.schedule != "step":
+            return super().learning_rate_factor(step)
+        warmup = linear_warmup(step, settings.warmup_steps, settings.warmup_start)
+        return warmup * milestone_factor(self.epoch_of(step), settings.milestones, settings.milestone_factor)
+
+    def make_step(self, device: torch.device) -> DetectionStep:
+        """The step of the recipe."""
+        return DetectionStep(
+            {
+                settings.name: TaskLoss(settings.loss_weight, settings.loss_from_epoch)
+                for settings in self.recipe.datasets
+            }
+        )
+
+    def validate_task(self, training: Training, task: DetectionTaskData, panel: Path) -> dict[str, float]:
+        """The values of one task: see [`validate_detector`]."""
+        data = self.recipe.data
+        settings = DetectionValidation(
+            data.image_size,
+            self.recipe.image_scale_of(task.name),
+            data.image_mean,
+            data.image_std,
+            self.recipe.run.panel_images,
+        )
+        model = TaskView(training.accelerator.unwrap_model(training.model), task.name)
+        return validate_detector(model, task, settings, training.accelerator, panel)

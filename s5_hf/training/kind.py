@@ -1,0 +1,140 @@
+"""What one kind of training does in its own way. What all kinds do alike is in `setup.py` and `loop.py`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
+
+import torch
+from transformers import PreTrainedModel
+
+from ..modeling.image_processing_s5 import S5ImageProcessor
+from ..semi_supervised import MethodOutput
+from .recipe_reading import AnyRecipe
+from .schedules import learning_rate_factor
+from .throughput import Throughput
+
+if TYPE_CHECKING:
+    from .setup import Training
+
+StateDict = dict[str, torch.Tensor]
+
+
+class TrainingKind(ABC, Generic[AnyRecipe]):
+    """A kind of training: its data, network, step, validation and result.
+
+    The methods stand in the order in which they are called: first those of the set-up, then those of the loop, then
+    those of a checkpoint.
+
+    Args:
+        recipe: of the run, with the sections `data`, `optimizer` and `run`.
+
+    Attributes:
+        project: name of the kind for the trackers.
+        model_folder: name of the folder of the whole network in a checkpoint.
+        encoder_prefix: what the names of the encoder's weights begin with.
+        needs_whole_weights: what does, in words, where something does; the weights must then not be sharded.
+        validates: whether there is something to validate on; known once the data is loaded.
+        total_steps: optimizer steps of the run; known once the data is loaded.
+    """
+
+    project: ClassVar[str]
+    model_folder: ClassVar[str]
+    encoder_prefix: ClassVar[str] = "backbone."
+    needs_whole_weights: str = ""
+    validates: bool = False
+    total_steps: int
+
+    def __init__(self, recipe: AnyRecipe) -> None:
+        self.recipe = recipe
+
+    @abstractmethod
+    def load_data(self, processes: int) -> Mapping[str, Any]:
+        """Load what the recipe names, unless the run was given data; returns all datasets by name.
+
+        Args:
+            processes: that share the work.
+        """
+
+    @abstractmethod
+    def make_model(self) -> torch.nn.Module:
+        """The network at step 0, in train mode."""
+
+    def attach(self, model: torch.nn.Module) -> list[Any]:
+        """See the bare network before it is prepared; returns what has a state that checkpoints must hold."""
+        return []
+
+    @abstractmethod
+    def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
+        """What measures the speed of the run."""
+
+    def start(self, training: "Training") -> None:
+        """Everything is ready: write what the run leaves at its beginning."""
+
+    @property
+    @abstractmethod
+    def headline(self) -> str:
+        """What is trained, for the first line of the output."""
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Names of the values beside the progress bar."""
+        return ("loss", "images_per_second", "mfu")
+
+    @abstractmethod
+    def batches(self, training: "Training", taken: int) -> Iterator[Any]:
+        """Batches of this process on the device, from number `taken` on, for ever."""
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Factor of the learning rate at a step counted from 0."""
+        settings = self.recipe.optimizer
+        return learning_rate_factor(settings.schedule, step, self.total_steps, settings.warmup_steps)
+
+    @abstractmethod
+    def step(self, model: torch.nn.Module, batch: Any, step: int) -> MethodOutput:
+        """The loss of a batch, with the named values to be logged."""
+
+    def after_step(self, model: torch.nn.Module, step: int) -> None:
+        """Follow the bare network after the optimizer's step `step`, counted from 0: a teacher, an average."""
+
+    def observe(
+        self, training: "Training", step: int, values: Mapping[str, float], class_shares: list[float]
+    ) -> dict[str, float]:
+        """See the values of a step; returns more to be logged.
+
+        Args:
+            training: the run.
+            step: counted from 0.
+            values: named means over micro-steps and processes.
+            class_shares: of the confident pseudo-labels, empty where there are none.
+        """
+        return {}
+
+    def validate(self, training: "Training", step: int) -> dict[str, float]:
+        """Score the weights after `step` steps, and keep them where they are the best so far."""
+        raise NotImplementedError(f"{type(self).__name__} does not validate")
+
+    @property
+    def processor(self) -> S5ImageProcessor:
+        """The image processor that goes with the networks of the run."""
+        return S5ImageProcessor(image_mean=self.recipe.data.image_mean, image_std=self.recipe.data.image_std)
+
+    @property
+    def followers(self) -> dict[str, PreTrainedModel]:
+        """Networks that follow the trained one and are saved beside it, by the name of their folder."""
+        return {}
+
+    def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
+        """The weights as a saved network has them, from those of the bare network."""
+        return state_dict
+
+    def save_networks(self, model: PreTrainedModel, folder: Path, state_dict: StateDict) -> None:
+        """Save the whole network to `folder/<model_folder>`, its backbone to `folder/encoder`, and the followers."""
+        prefix = self.encoder_prefix
+        encoder = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
+        model.save_pretrained(folder / self.model_folder, state_dict=state_dict)
+        model.backbone.save_pretrained(folder / "encoder", state_dict=encoder)
+        for name, network in self.followers.items():
+            network.save_pretrained(folder / name)
+        for name in (self.model_folder, "encoder", *self.followers):
+            self.processor.save_pretrained(folder / name)

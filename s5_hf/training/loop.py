@@ -1,0 +1,97 @@
+"""The loop of every training: S4 pre-training, joint segmentation and detection, masked autoencoding.
+
+What each of them does in its own way is in a [`TrainingKind`].
+"""
+
+import contextlib
+
+from .progress import Progress
+from .run_folder import was_validated
+from .schedules import set_learning_rate
+from .setup import Training
+from .signals import StopSignals
+from .step_meter import StepMeter, require_finite, require_finite_weights
+
+
+def train(training: Training, signals: StopSignals) -> bool:
+    """Make all steps, or stop early when asked to; the last state is always saved.
+
+    Returns:
+        Whether everything was done. A stop during the last step leaves the last validation to the resumed run.
+
+    Raises:
+        NonFiniteLossError: the loss of a step is NaN or infinite; the weights stay as they were before it.
+        NonFiniteWeightsError: a step has made weights NaN or infinite; they are not saved.
+        CheckpointError: a checkpoint cannot be written.
+    """
+    kind, accelerator, model, optimizer = training.kind, training.accelerator, training.model, training.optimizer
+    settings, run = kind.recipe.optimizer, kind.recipe.run
+    first, total, checkpoints = training.first_step, kind.total_steps, training.checkpoints
+    bare_model = accelerator.unwrap_model(model)
+    meter, progress = StepMeter(accelerator), Progress(training)
+    batches = kind.batches(training, taken=first * settings.gradient_accumulation)
+    progress.say(f"{kind.headline}: steps {first} to {total}, output in {run.output_dir}")
+    logged_at, stopped = first, False
+    training.throughput.start()
+    if validation_is_due(training, first) and not was_validated(run.output_dir, first):  # a signal came in between
+        validate(training, progress, first)
+
+    for step in range(first, total):
+        learning_rate = set_learning_rate(optimizer, kind.learning_rate_factor(step))
+
+        # Forward and backward; gradients are exchanged between processes with the last micro-step only.
+        for micro_step in range(settings.gradient_accumulation):
+            batch = next(batches)
+            last = micro_step == settings.gradient_accumulation - 1
+            with contextlib.nullcontext() if last else accelerator.no_sync(model):
+                with accelerator.autocast():
+                    output = kind.step(model, batch, step)
+                accelerator.backward(output.loss / settings.gradient_accumulation)
+            meter.add(output)
+
+        # A loss that is not finite ends the run on every process, before it reaches the weights.
+        values, class_shares, stopped = meter.reduce(signals.received > 0)
+        require_finite(values, step, checkpoints.last_good())
+        if settings.gradient_clip is not None:
+            accelerator.clip_grad_norm_(model.parameters(), settings.gradient_clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        kind.after_step(bare_model, step)
+
+        made = step + 1
+        finished = made == total
+        progress.advance()
+        values |= {"learning_rate": learning_rate, **kind.observe(training, step, values, class_shares)}
+        if made % run.logging_steps == 0 or finished or stopped:
+            progress.report(made, {**values, **training.throughput.measure(made - logged_at)})
+            logged_at = made
+
+        validates = validation_is_due(training, made) and not stopped
+        saves = made % run.checkpoint_steps == 0 or finished or stopped
+        if validates or saves:
+            require_finite_weights([model, *kind.followers.values()], accelerator, made, checkpoints.last_good())
+        if validates:
+            validate(training, progress, made)
+        if saves:
+            with training.throughput.paused():
+                checkpoints.save(made, model)
+        if stopped:
+            break
+    progress.close()
+    return not stopped
+
+
+def validation_is_due(training: Training, made: int) -> bool:
+    """Whether the weights after so many steps are to be validated."""
+    kind = training.kind
+    if not kind.validates:
+        return False
+    every = kind.recipe.run.validation_steps
+    return made == kind.total_steps or bool(made and every and made % every == 0)
+
+
+def validate(training: Training, progress: Progress, step: int) -> None:
+    """Validate and report."""
+    with training.throughput.paused():
+        scores = training.kind.validate(training, step)
+    progress.report(step, {f"validation/{name}": value for name, value in scores.items()})

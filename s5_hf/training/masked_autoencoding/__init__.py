@@ -1,0 +1,1 @@
+"""Masked autoencoding (MAE): the start of S4 pre-training."""

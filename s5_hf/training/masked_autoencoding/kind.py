@@ -1,0 +1,119 @@
+"""Masked autoencoding (MAE, arXiv 2111.06377) of images without labels, with transformers' `ViTMAEForPreTraining`."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import ViTMAEConfig, ViTMAEForPreTraining
+
+from ...conversion import convert_checkpoint
+from ...semi_supervised import MethodOutput
+from ..batches import IndexedBatches, Row, StreamedBatches
+from ..errors import CheckpointError
+from ..kind import StateDict, TrainingKind
+from ..pretraining.data import load_split
+from ..setup import Training
+from ..throughput import Throughput
+from ..views.strong import normalize, to_unit_range
+from ..views.weak import SampleView, WeakView
+from .recipe import PATCH_SIZE, MAERecipe
+
+
+class MaskedAutoencoding(TrainingKind[MAERecipe]):
+    """Training of an encoder to fill in the patches that are hidden from it.
+
+    Args:
+        recipe: of the run.
+        samples: with `image`, in place of what the recipe names.
+    """
+
+    project = "mae"
+    model_folder = "mae"
+    encoder_prefix = "vit."
+    headline = "mae"
+
+    def __init__(self, recipe: MAERecipe, samples: Any | None = None) -> None:
+        super().__init__(recipe)
+        self.samples = samples
+        self.total_steps = recipe.optimizer.total_steps
+
+    def load_data(self, processes: int) -> Mapping[str, Any]:
+        """Load the images.
+
+        Raises:
+            FileExistsError: if a new run would replace an encoder.
+            CheckpointError: if the folder holds a checkpoint of release 0.1.0, which had another layout.
+        """
+        data, run = self.recipe.data, self.recipe.run
+        former, encoder = (Path(run.output_dir) / name for name in ("checkpoint", "encoder"))
+        if former.is_dir():
+            raise CheckpointError(f"{former} is a checkpoint of release 0.1.0, which cannot be resumed: remove it")
+        if run.resume is None and encoder.exists():
+            raise FileExistsError(f"{encoder} exists already; remove it or choose another output_dir")
+        if self.samples is None:
+            options = {"classes": data.classes} if data.classes else {}
+            self.samples = load_split(data.dataset, data.data_dir, data.split, data.streaming, options)
+        return {"images": self.samples}
+
+    def make_model(self) -> ViTMAEForPreTraining:
+        """The network; its encoder has the shape that an S5 ViT can take."""
+        settings, data = self.recipe.model, self.recipe.data
+        config = ViTMAEConfig(
+            hidden_size=settings.hidden_size,
+            num_hidden_layers=settings.num_hidden_layers,
+            num_attention_heads=settings.num_attention_heads,
+            intermediate_size=4 * settings.hidden_size,
+            decoder_hidden_size=settings.decoder_hidden_size,
+            decoder_num_hidden_layers=settings.decoder_num_hidden_layers,
+            decoder_num_attention_heads=settings.decoder_num_attention_heads,
+            decoder_intermediate_size=4 * settings.decoder_hidden_size,
+            image_size=data.crop_size,
+            num_channels=len(data.image_mean),
+            patch_size=PATCH_SIZE,
+            mask_ratio=settings.mask_ratio,
+            norm_pix_loss=True,
+            layer_norm_eps=1e-6,
+        )
+        return ViTMAEForPreTraining(config)
+
+    def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
+        """Images per second."""
+        settings = self.recipe.optimizer
+        return Throughput(settings.batch_size * settings.gradient_accumulation * processes)
+
+    def batches(self, training: Training, taken: int) -> Iterator[torch.Tensor]:
+        """Normalised crops `(batch, channels, height, width)` on the device from batch `taken` on, for ever."""
+        data, seed, accelerator = self.recipe.data, self.recipe.run.seed, training.accelerator
+
+        def pixels(rows: Row) -> torch.Tensor:
+            images = to_unit_range(rows["image"].to(accelerator.device, non_blocking=True))
+            return normalize(images, data.image_mean, data.image_std)
+
+        view = WeakView(data.crop_size, tuple(data.scale_range))
+        source = (IndexedBatches if hasattr(self.samples, "__len__") else StreamedBatches)(
+            self.samples,
+            SampleView(view, seed, "mae", channels=len(data.image_mean)),
+            self.recipe.optimizer.batch_size,
+            seed,
+            accelerator.process_index,
+            accelerator.num_processes,
+            data.num_workers,
+        )
+        return map(pixels, source.start(taken))
+
+    def step(self, model: torch.nn.Module, batch: torch.Tensor, step: int) -> MethodOutput:
+        """The mean squared error of the hidden patches, each normalised."""
+        return MethodOutput(model(batch).loss, {})
+
+    def save_networks(self, model: ViTMAEForPreTraining, folder: Path, state_dict: StateDict) -> None:
+        """Save MAE's network to `folder/mae`, and its encoder as an S5 ViT to `folder/encoder`."""
+        model.save_pretrained(folder / self.model_folder, state_dict=state_dict)
+        # A new network draws new weights before it is filled: the run's own random numbers must not notice.
+        with torch.random.fork_rng(devices=[]):
+            convert_checkpoint(
+                folder / self.model_folder,
+                folder / "encoder",
+                num_attention_heads=self.recipe.model.num_attention_heads,
+                image_size=self.recipe.data.crop_size,
+            )

@@ -1,0 +1,196 @@
+"""S4 pre-training (S4P): labelled and unlabelled images, and a semi-supervised method."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
+from ...semi_supervised import (
+    METHODS,
+    LabelledBatch,
+    Method,
+    MethodOutput,
+    UnlabelledBatch,
+    WeightAverage,
+    make_method,
+)
+from ..batches import Row
+from ..kind import TrainingKind
+from ..setup import Training
+from ..throughput import Throughput, forward_flops, peak_flops, step_flops
+from ..validation import ValidationSettings, validate
+from ..views.strong import StrongAugmentation
+from .data import SegmentationData, labelled_batches, load_data, unlabelled_batches
+from .pseudo_label_health import PseudoLabelHealth
+from .recipe import PretrainingRecipe
+from .starting_model import starting_model
+from .view_maker import ViewMaker
+
+
+class S4Pretraining(TrainingKind[PretrainingRecipe]):
+    """Semi-supervised training of a segmenter.
+
+    Args:
+        recipe: of the run.
+        data: in place of what the recipe names.
+
+    Attributes:
+        method: attached to the bare network.
+        average: of the weights, `None` where the recipe has none.
+    """
+
+    project = "s4p"
+    model_folder = "segmenter"
+    average: WeightAverage | None = None
+
+    def __init__(self, recipe: PretrainingRecipe, data: SegmentationData | None = None) -> None:
+        super().__init__(recipe)
+        self.data = data
+        self.method = make_recipe_method(recipe)
+        self.total_steps = recipe.optimizer.total_steps
+        if self.method.has_teacher or recipe.optimizer.weight_average_decay is not None:
+            self.needs_whole_weights = "a teacher or weight_average_decay"
+
+    def load_data(self, processes: int) -> Mapping[str, Any]:
+        """Load the datasets."""
+        data = self.recipe.data
+        if self.data is None:
+            self.data = load_data(data, self.recipe.run.seed, with_unlabelled=self.method.strong_views > 0)
+        self.validates = self.data.validation is not None
+        return {
+            "labelled": self.data.labelled,
+            "unlabelled": self.data.unlabelled,
+            f"validation {data.validation_split} {data.validation_count}": self.data.validation,
+        }
+
+    def make_model(self) -> S5ForSemanticSegmentation:
+        """The segmenter at step 0."""
+        data, channels = self.recipe.data, len(self.recipe.data.image_mean)
+        return starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
+
+    def attach(self, model: torch.nn.Module) -> list[Any]:
+        """Make the teacher and the average of the weights."""
+        self.method.attach(model)
+        if self.recipe.optimizer.weight_average_decay is not None:
+            self.average = WeightAverage(model)
+        return ([self.method] if self.method.has_teacher else []) + ([self.average] if self.average else [])
+
+    def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
+        """Throughput with FLOPs where the device's peak is known."""
+        settings = self.recipe.optimizer
+        labelled = settings.labelled_batch_size
+        unlabelled = settings.unlabelled_batch_size if self.method.strong_views else 0
+        images = settings.gradient_accumulation * (labelled + unlabelled) * processes
+        peak = peak_flops(next(model.parameters()).device)
+        if peak is None:
+            return Throughput(images)
+        forward = forward_flops(model, self.recipe.data.crop_size, len(self.recipe.data.image_mean))
+        weak = unlabelled * (2 if self.recipe.method.cutmix_partner == "second_batch" else 1)
+        flops = step_flops(forward, labelled, self.method.strong_views * unlabelled, weak)
+        return Throughput(images, flops * settings.gradient_accumulation, peak)
+
+    @property
+    def headline(self) -> str:
+        """The method."""
+        return self.method.name
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Names of the values beside the progress bar."""
+        return ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "images_per_second", "mfu")
+
+    def batches(self, training: Training, taken: int) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
+        """Labelled and unlabelled batches on the device from number `taken` on, for ever."""
+        recipe, data, method = self.recipe, self.data, self.method
+        accelerator = training.accelerator
+        place = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
+        views = ViewMaker(
+            accelerator.device,
+            recipe.data.image_mean,
+            recipe.data.image_std,
+            method.strong_views,
+            StrongAugmentation(cutmix_probability=recipe.method.cutmix_probability),
+        )
+        labelled = labelled_batches(recipe, data, **place).start(taken)
+        unlabelled = partners = None
+        if method.strong_views:
+            if data.unlabelled is None:
+                raise ValueError(f"{method.name} needs unlabelled images, the data has none")
+            unlabelled = unlabelled_batches(recipe, data, **place).start(taken)
+            if recipe.method.cutmix_partner == "second_batch":
+                partners = unlabelled_batches(recipe, data, **place, stream="partner").start(taken)
+        return joined(views, labelled, unlabelled, partners)
+
+    def step(
+        self, model: torch.nn.Module, batch: tuple[LabelledBatch, UnlabelledBatch | None], step: int
+    ) -> MethodOutput:
+        """The loss of the method."""
+        return self.method(model, *batch, step)
+
+    def after_step(self, model: torch.nn.Module, step: int) -> None:
+        """Let the teacher and the average follow."""
+        self.method.after_step(model, step)
+        if self.average is not None:
+            self.average.update(model, min(self.recipe.optimizer.weight_average_decay, 1 - 1 / (step + 1)))
+
+    @cached_property
+    def health(self) -> PseudoLabelHealth:
+        """Warns of sick pseudo-labels."""
+        return PseudoLabelHealth(self.data.labels)
+
+    def observe(
+        self, training: Training, step: int, values: Mapping[str, float], class_shares: list[float]
+    ) -> dict[str, float]:
+        """Watch the pseudo-labels; returns the share of each class in them."""
+        if class_shares and "mask_ratio" in values and training.accelerator.is_main_process:
+            self.health.see(step, values["mask_ratio"], class_shares)
+        pairs = zip(self.data.labels, class_shares, strict=bool(class_shares))
+        return {f"pseudo_label_share/{label}": share for label, share in pairs}
+
+    def validate(self, training: Training, step: int) -> dict[str, float]:
+        """Validate the network, or the average of its weights where there is one."""
+        recipe, data = self.recipe, self.data
+        settings = ValidationSettings(
+            data.labels,
+            data.ignore_index,
+            recipe.data.mean_excludes,
+            recipe.method.confidence_threshold,
+            recipe.data.image_mean,
+            recipe.data.image_std,
+            data.palette,
+            recipe.run.panel_images,
+        )
+        model = training.model if self.average is None else self.average.model
+        panel = Path(recipe.run.output_dir) / "panels" / f"step-{step:08d}.png"
+        scores = validate(model, data.validation, settings, training.accelerator, panel)
+        if training.accelerator.is_main_process:
+            tqdm.write(f"step {step}: validation mIoU {scores['miou']:.2f} %")
+        return scores
+
+    @property
+    def followers(self) -> dict[str, S5ForSemanticSegmentation]:
+        """The segmenter with averaged weights."""
+        return {} if self.average is None else {"average": self.average.model}
+
+
+def make_recipe_method(recipe: PretrainingRecipe) -> Method:
+    """The method of a recipe, with those of its options that it has."""
+    settings = dataclasses.asdict(recipe.method)
+    options = {field.name for field in dataclasses.fields(METHODS[recipe.method.method]) if field.init}
+    return make_method(recipe.method.method, **{name: settings[name] for name in options & set(settings)})
+
+
+def joined(
+    views: ViewMaker, labelled: Iterator[Row], unlabelled: Iterator[Row] | None, partners: Iterator[Row] | None
+) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
+    """Rows of the streams, together and on the device."""
+    for rows in labelled:
+        unlabelled_batch = None
+        if unlabelled is not None:
+            unlabelled_batch = views.unlabelled(next(unlabelled), None if partners is None else next(partners))
+        yield views.labelled(rows), unlabelled_batch

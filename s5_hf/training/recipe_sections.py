@@ -1,0 +1,139 @@
+# ruff: noqa: RUF009 - option() is dataclasses.field() with a line of help
+"""Settings that the recipes of several kinds of training have in common."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from .recipe_reading import option, require_not_negative, require_positive
+
+
+@dataclass
+class EncoderSettings:
+    """The backbone."""
+
+    model_size: str = option("b", "size of a new S5 ViT: ti, s, b, l or h")
+    hidden_size: int | None = option(None, "width of a new ViT of another size than the named ones")
+    num_hidden_layers: int | None = option(None, "depth of a new ViT of another size")
+    num_attention_heads: int | None = option(None, "heads of a new ViT of another size")
+    encoder: str | None = option(None, "folder or name of pre-trained encoder weights, such as those of MAE")
+    segmenter: str | None = option(None, "folder or name of a whole segmenter to start from")
+    drop_path_rate: float = option(0.1, "stochastic depth of the last block")
+    gradient_checkpointing: bool = option(False, "recompute activations: less memory, more time")
+
+
+@dataclass
+class ModelSettings(EncoderSettings):
+    """The network."""
+
+    decoder_channels: int = option(256, "width of the UPerNet decoder")
+    classifier_dropout: float = option(0.1, "channel dropout before the classifier")
+    freeze_batch_norm: bool = option(False, "keep batch norm statistics as they are")
+
+
+@dataclass
+class ImageSettings:
+    """How images are read and normalised."""
+
+    num_workers: int = option(4, "processes that decode and crop; pre-training has them for each of its two streams")
+    scale_range: list[float] = option([0.5, 2.0], "range of the random scale")
+    image_mean: list[float] = option([0.485, 0.456, 0.406], "mean of each channel, for images in 0..1")
+    image_std: list[float] = option([0.229, 0.224, 0.225], "standard deviation of each channel")
+
+    def check(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        require_not_negative({"num_workers": self.num_workers})
+        if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
+            raise ValueError(f"scale_range must be two positive numbers, the smaller first, got {self.scale_range}")
+        if len(self.image_mean) != len(self.image_std):
+            raise ValueError(f"image_mean has {len(self.image_mean)} channels, image_std {len(self.image_std)}")
+
+
+@dataclass
+class ViewSettings(ImageSettings):
+    """How images become crops."""
+
+    crop_size: int = option(512, "side of the crops in pixels, a multiple of the patch size")
+
+    def check(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        require_positive({"crop_size": self.crop_size})
+        super().check()
+
+
+@dataclass
+class AdamWSettings:
+    """AdamW, its schedule and its precision, for any network."""
+
+    layer_decay: ClassVar[float] = 1.0
+    sync_batch_norm: ClassVar[bool] = False
+
+    gradient_accumulation: int = option(1, "micro-steps per optimizer step")
+    learning_rate: float = option(5e-5, "highest learning rate")
+    weight_decay: float = option(0.01, "of all parameters but norms and positions")
+    beta1: float = option(0.9, "of AdamW")
+    beta2: float = option(0.999, "of AdamW")
+    schedule: Literal["cosine", "poly", "constant"] = option("cosine", "course of the learning rate")
+    warmup_steps: int = option(0, "steps of linear warm-up")
+    gradient_clip: float | None = option(None, "largest gradient norm; null for none")
+    mixed_precision: Literal["no", "fp16", "bf16"] = option("no", "precision of both passes")
+    compile: bool = option(False, "torch.compile the network")
+
+
+@dataclass
+class BackboneAdamWSettings(AdamWSettings):
+    """The same for a network with a `backbone` that may have batch norm."""
+
+    layer_decay: float = option(1.0, "learning rate factor per block of the backbone; 1 for none")
+    sync_batch_norm: bool = option(True, "share batch statistics between GPU processes")
+
+
+@dataclass
+class RunSettings:
+    """Seed, output, checkpoints and logging."""
+
+    output_dir: str = option("runs/s4p", "folder of the run")
+    seed: int = option(0, "of weights, order and augmentation")
+    resume: str | None = option(
+        None,
+        "'auto' to resume from the newest checkpoint if there is one, or its folder; 'force' as 'auto', even if files "
+        "of the checkpoint or the data have changed",
+    )
+    checkpoint_steps: int = option(2000, "steps between checkpoints")
+    keep_checkpoints: int = option(3, "how many of the last checkpoints to keep")
+    logging_steps: int = option(10, "steps between log entries")
+    trackers: list[str] = option(["tensorboard"], "trackers of Accelerate by name; 'none' for none")
+    deterministic: bool = option(False, "ask torch for deterministic algorithms")
+
+    def check(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        require_positive(
+            {
+                "checkpoint_steps": self.checkpoint_steps,
+                "keep_checkpoints": self.keep_checkpoints,
+                "logging_steps": self.logging_steps,
+            }
+        )
+        require_not_negative({"seed": self.seed})
+
+
+@dataclass
+class ValidatedRunSettings(RunSettings):
+    """The same, and validation."""
+
+    validation_steps: int = option(2000, "steps between validations; 0 for the end only")
+    panel_images: int = option(4, "images in the picture of a validation")
+
+    def check(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        super().check()
+        require_not_negative({"validation_steps": self.validation_steps, "panel_images": self.panel_images})
+
+
+# What a run may change when it is resumed, beside its bookkeeping.
+SAME_RESULT = frozenset({"num_workers", "gradient_checkpointing", "compile", "encoder", "segmenter"})
+
+
+def bookkeeping(run: type[RunSettings]) -> frozenset[str]:
+    """The keys of a section that do not change the result of a run."""
+    return frozenset(field.name for field in dataclasses.fields(run)) - {"seed", "deterministic"}

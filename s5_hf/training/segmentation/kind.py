@@ -1,0 +1,116 @@
+"""Joint training of a segmenter for one or many datasets."""
+
+from pathlib import Path
+
+import torch
+
+from ..joint.batches import JointDataset
+from ..joint.kind import JointTraining, epoch_of
+from ..joint.model import TaskView
+from ..joint.task_loss import TaskLoss
+from ..kind import StateDict
+from ..setup import Training
+from ..throughput import Throughput, forward_flops, peak_flops, step_flops
+from ..validation import ValidationSettings, validate
+from ..views.strong import StrongAugmentation
+from ..views.weak import SampleView, WeakView
+from .low_rank import add_adapters, merged_adapters
+from .model import joint_model
+from .recipe import SegmentationDatasetSettings
+from .step import SegmentationStep, SegmentationViews
+from .task_data import TaskData, load_task
+
+
+class JointSegmentation(JointTraining):
+    """One segmenter, many datasets."""
+
+    project = "finetuning"
+    model_folder = "segmenter"
+    score, score_in_words = "miou", "mIoU"
+
+    def load_task(self, settings: SegmentationDatasetSettings) -> TaskData:
+        """The data of one dataset of the recipe."""
+        return load_task(settings, self.recipe.run.selection)
+
+    def check_tasks(self) -> None:
+        """Raise a ValueError unless tasks and settings of the datasets belong together."""
+        super().check_tasks()
+        for task, settings in zip(self.tasks, self.recipe.datasets, strict=True):
+            if settings.class_weights and len(settings.class_weights) != len(task.labels):
+                raise ValueError(
+                    f"{task.name}.class_weights has {len(settings.class_weights)} numbers for "
+                    f"{len(task.labels)} classes"
+                )
+
+    def make_model(self) -> torch.nn.Module:
+        """The segmenter at step 0, with adapters if the recipe has some."""
+        settings, data = self.recipe.model, self.recipe.data
+        model = joint_model(settings, self.tasks, data.crop_size, len(data.image_mean))
+        if settings.lora_rank:
+            add_adapters(model, settings)
+        return model
+
+    def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
+        """Throughput with FLOPs where the device's peak is known."""
+        per_process, data = self.images_per_process(), self.recipe.data
+        peak = peak_flops(next(model.parameters()).device)
+        if peak is None:
+            return Throughput(per_process * processes)
+        forward = forward_flops(TaskView(model, self.tasks[0].name), data.crop_size, len(data.image_mean))
+        return Throughput(per_process * processes, step_flops(forward, 1, 0, 0) * per_process, peak)
+
+    def dataset(self) -> JointDataset:
+        """The weak views of all datasets."""
+        data, seed = self.recipe.data, self.recipe.run.seed
+        view = WeakView(data.crop_size, tuple(data.scale_range), rotation_probability=data.rotation_probability)
+        channels = len(data.image_mean)
+        return self.viewed(
+            [SampleView(view, seed, task.name, len(task.labels), task.ignore_index, channels) for task in self.tasks]
+        )
+
+    def views(self, device: torch.device) -> SegmentationViews:
+        """What moves batches to the device, changes their colours there and normalises."""
+        data = self.recipe.data
+        augmentation = StrongAugmentation() if data.color_augmentation else None
+        names = tuple(task.name for task in self.tasks)
+        return SegmentationViews(names, device, data.image_mean, data.image_std, augmentation)
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Factor of the learning rate at a step counted from 0; `schedule_by_epoch` changes it between epochs only."""
+        settings, total = self.recipe.optimizer, self.total_steps
+        if settings.schedule_by_epoch and step >= settings.warmup_steps:
+            epoch = epoch_of(step, total, settings.epochs)
+            step = max(settings.warmup_steps, -(-epoch * total // settings.epochs))  # the first step of the epoch
+        return super().learning_rate_factor(step)
+
+    def make_step(self, device: torch.device) -> SegmentationStep:
+        """The step of the recipe."""
+        return SegmentationStep(
+            {
+                settings.name: TaskLoss(
+                    settings.loss_weight,
+                    settings.loss_from_epoch,
+                    torch.tensor(settings.class_weights, device=device) if settings.class_weights else None,
+                )
+                for settings in self.recipe.datasets
+            }
+        )
+
+    def validate_task(self, training: Training, task: TaskData, panel: Path) -> dict[str, float]:
+        """The values of one task. Nothing is pseudo-labelled here; the threshold is that of S4 pre-training."""
+        settings = ValidationSettings(
+            task.labels,
+            task.ignore_index,
+            task.mean_excludes,
+            0.95,
+            self.recipe.data.image_mean,
+            self.recipe.data.image_std,
+            task.palette,
+            self.recipe.run.panel_images,
+        )
+        model = TaskView(training.model, task.name)
+        return validate(model, task.validation, settings, training.accelerator, panel)
+
+    def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
+        """The weights with the adapters merged into them."""
+        return merged_adapters(model, state_dict) if self.recipe.model.lora_rank else state_dict

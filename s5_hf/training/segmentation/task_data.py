@@ -1,0 +1,125 @@
+"""The datasets of a fine-tuning recipe: one task each, with its training and its validation images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from datasets import load_dataset
+
+from ...dataset_builders.errors import LayoutError
+from ...dataset_builders.registry import DatasetEntry, get_entry
+from ...imaging.palettes import default_palette
+from ..joint.splits import default_dataset, divide, train_split
+from ..views.weak import IGNORED
+from .class_map import ClassMap, MappedSamples
+from .recipe import SegmentationDatasetSettings
+
+OWN_DATASET = "s5-image-mask"
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """What one task learns from.
+
+    Attributes:
+        name: of the task in the model.
+        labels: class names in the order of their ids.
+        palette: a colour per class.
+        ignore_index: mask value without a class.
+        train: indexed samples with `image` and `mask`.
+        validation: samples with `image` and `mask`, `None` for no validation.
+        validation_source: where they come from, in words.
+        mean_excludes: classes left out of mIoU.
+        class_map: name of the dataset and its mask values with their class ids, as a model's configuration holds them;
+            `None` where masks hold the ids.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    palette: Sequence[tuple[int, int, int]]
+    ignore_index: int
+    train: Sequence[Any]
+    validation: Sequence[Any] | None
+    validation_source: str = "given"
+    mean_excludes: tuple[str, ...] = ()
+    class_map: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.train) == 0:
+            raise ValueError(f"the task {self.name!r} has no training images")
+        if self.validation is not None and len(self.validation) == 0:
+            raise ValueError(f"the task {self.name!r} has no validation images; validation_split: none does without")
+
+
+def load_task(settings: SegmentationDatasetSettings, selection: str) -> TaskData:
+    """Load one dataset of a recipe.
+
+    Args:
+        settings: of the dataset.
+        selection: of the recipe; it decides on which images weights may be chosen.
+
+    Raises:
+        KeyError: for an unknown dataset.
+        ValueError: if nothing says what the classes are, a split is missing or empty, or weights would be chosen on
+            images whose results are published.
+    """
+    entry = get_entry(settings.dataset or default_dataset(settings.name, OWN_DATASET))
+    labels = task_labels(settings, entry)
+    options = {"classes": list(labels)} if not entry.labels and not settings.class_map else {}
+    if settings.mask_values is not None:
+        options["mask_values"] = settings.mask_values
+    try:
+        splits = load_dataset(entry.name, data_dir=settings.data_dir, **options)
+    except (LayoutError, ValueError) as error:
+        raise ValueError(f"the images of the task {settings.name!r} cannot be loaded: {error}") from error
+    train = train_split(settings, splits)
+    train, validation, source = divide(settings, entry, splits, train, selection)
+    if validation is not None and settings.validation_count is not None:
+        validation = validation.select(range(min(len(validation), settings.validation_count)))
+        source += f", the first {len(validation)} images"
+    ignore_index = settings.ignore_index if entry.ignore_index is None else entry.ignore_index
+    palette = entry.palette if entry.labels == labels and entry.palette else default_palette(len(labels))
+    stored = None
+    if settings.class_map:
+        class_map = ClassMap.parse(settings.class_map, labels, ignore_index, settings.name)
+        train = MappedSamples(train, class_map)
+        validation = None if validation is None else MappedSamples(validation, class_map)
+        ignore_index = IGNORED
+        stored = {"dataset": entry.name, "values": class_map.values}
+    excluded = entry.evaluation.excluded_classes if entry.evaluation and entry.labels == labels else ()
+    return TaskData(
+        name=settings.name,
+        labels=labels,
+        palette=palette,
+        ignore_index=ignore_index,
+        train=train,
+        validation=validation,
+        validation_source=source,
+        mean_excludes=tuple(settings.mean_excludes) or excluded,
+        class_map=stored,
+    )
+
+
+def task_labels(settings: SegmentationDatasetSettings, entry: DatasetEntry) -> tuple[str, ...]:
+    """The classes of a task.
+
+    Raises:
+        ValueError: if the dataset has no masks or no classes, or others than the recipe says and no class_map.
+    """
+    if entry.task != "segmentation":
+        raise ValueError(f"{settings.name}: {entry.name} is for {entry.task}, fine-tuning needs masks")
+    given, known = tuple(settings.classes), entry.labels_of()
+    if not given and not known:
+        raise ValueError(
+            f"{settings.name}: {entry.name} does not know its classes: name them with "
+            f"--{settings.name}.classes in the order of their ids"
+        )
+    if given and known and given != known and not settings.class_map:
+        raise ValueError(
+            f"{settings.name}: {entry.name} has the classes {', '.join(known)}, the recipe says {', '.join(given)}; "
+            "class_map says which mask value is which of them"
+        )
+    labels, weights = given or known, settings.class_weights
+    if weights and len(weights) != len(labels):
+        raise ValueError(f"{settings.name}.class_weights has {len(weights)} numbers for {len(labels)} classes")
+    return labels

@@ -1,0 +1,103 @@
+"""Everything a run needs before its first step: one sequence for every kind of training."""
+
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator, DistributedType
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import set_seed
+
+from ..modeling.aligned_weights import align_weights
+from .checkpointing.checkpoints import Checkpoints
+from .checkpointing.data_listing import DataListing
+from .kind import TrainingKind
+from .optimizer import make_optimizer
+from .recipe_reading import SectionedRecipe
+from .throughput import Throughput
+
+
+@dataclass
+class Training:
+    """The parts of a run that is ready to start.
+
+    Attributes:
+        kind: of training.
+        accelerator: of Accelerate.
+        model: prepared, `None` once it is released; the bare one is `accelerator.unwrap_model(model)`.
+        optimizer: prepared, `None` once it is released.
+        checkpoints: writes and reads them.
+        throughput: measures time.
+        first_step: steps that were made before.
+    """
+
+    kind: TrainingKind
+    accelerator: Accelerator
+    model: torch.nn.Module | None
+    optimizer: torch.optim.Optimizer | None
+    checkpoints: Checkpoints
+    throughput: Throughput
+    first_step: int
+
+
+def set_up(kind: TrainingKind) -> Training:
+    """Load data, make or load the network, prepare everything for the device, and resume from a checkpoint.
+
+    Raises:
+        ValueError: for settings, data and networks that do not fit together.
+        CheckpointError: if a run cannot be resumed.
+    """
+    run, settings = kind.recipe.run, kind.recipe.optimizer
+    accelerator = make_accelerator(kind.recipe)
+    refuse_sharding(accelerator, kind.needs_whole_weights)
+    checkpoints = Checkpoints(kind, accelerator)
+    resumed_from = checkpoints.to_resume()
+    with accelerator.main_process_first():  # one process fills the cache of the datasets
+        datasets = kind.load_data(accelerator.num_processes)
+    # Only the main process compares and saves the listing, so only that looks at the files.
+    checkpoints.data = DataListing.of(datasets if accelerator.is_main_process else {})
+
+    set_seed(run.seed, deterministic=run.deterministic)  # the same new weights on every process
+    model = kind.make_model()
+    if settings.sync_batch_norm and accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    model = model.to(accelerator.device)
+    followers = kind.attach(model)
+    throughput = kind.make_throughput(model, accelerator.num_processes)
+    optimizer = make_optimizer(
+        model, settings.learning_rate, settings.weight_decay, (settings.beta1, settings.beta2), settings.layer_decay
+    )
+    align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
+    model, optimizer = accelerator.prepare(model, optimizer)
+    if settings.compile:
+        accelerator.unwrap_model(model).compile()
+    for part in followers:
+        accelerator.register_for_checkpointing(part)
+    set_seed(run.seed, device_specific=True, deterministic=run.deterministic)
+    first_step = 0 if resumed_from is None else checkpoints.load(resumed_from)
+    training = Training(kind, accelerator, model, optimizer, checkpoints, throughput, first_step)
+    kind.start(training)
+    return training
+
+
+def make_accelerator(recipe: SectionedRecipe) -> Accelerator:
+    """Accelerate with the recipe's precision and trackers.
+
+    Raises:
+        ValueError: if a tracker is unknown or not installed.
+    """
+    names = [name for name in recipe.run.trackers if name != "none"]
+    available = [str(tracker) for tracker in get_available_trackers()]
+    missing = sorted(set(names) - set(available))
+    if missing:
+        raise ValueError(
+            f"trackers not known or not installed: {', '.join(missing)}; available: {', '.join(available)}"
+        )
+    return Accelerator(
+        mixed_precision=recipe.optimizer.mixed_precision, log_with=names or None, project_dir=recipe.run.output_dir
+    )
+
+
+def refuse_sharding(accelerator: Accelerator, needs: str) -> None:
+    """Raise a ValueError where the weights are sharded although something needs whole ones; `needs` says what."""
+    if needs and accelerator.distributed_type == DistributedType.FSDP:
+        raise ValueError(f"{needs}: this needs whole weights, which FSDP does not keep; use DDP")
