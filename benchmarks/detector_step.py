@@ -25,7 +25,7 @@ from s5_hf.modeling import (
     oriented_roi_head,
     oriented_rpn,
 )
-from s5_hf.modeling.feature_pyramid_network import FeaturePyramidNetwork
+from s5_hf.modeling.necks import FeaturePyramidNetwork
 from s5_hf.modeling.oriented_roi_head import OrientedRoIHead
 from s5_hf.modeling.oriented_rpn import OrientedRPN
 

@@ -1,7 +1,6 @@
 """Weights at addresses that the processor likes."""
 
 from itertools import chain
-from typing import Any
 
 import torch
 from torch import nn
@@ -27,14 +26,3 @@ def align_weights(model: nn.Module) -> None:
         in_memory = type(data) is torch.Tensor and data.device.type == "cpu" and data.layout == torch.strided
         if in_memory and data.data_ptr() % ALIGNMENT:
             tensor.data = data.clone()
-
-
-class AlignedWeightsMixin:
-    """For a model of transformers: `from_pretrained` aligns the weights. Stands before `PreTrainedModel`."""
-
-    @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As `PreTrainedModel.from_pretrained`, with weights at multiples of 64 bytes."""
-        loaded = super().from_pretrained(*args, **kwargs)
-        align_weights(loaded[0] if isinstance(loaded, tuple) else loaded)  # a tuple with output_loading_info=True
-        return loaded

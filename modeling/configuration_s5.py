@@ -14,7 +14,7 @@ try:
 except ImportError:  # transformers < 5.3 keeps it elsewhere
     from transformers.utils.backbone_utils import BackboneConfigMixin
 
-from .task_configuration import S5TaskConfig, Tasks
+from .tasks import S5TaskConfig, Tasks, labels_by_task
 
 # out_indices count the stem as 0, so block k (0-based) is stage k + 1.
 VIT_SIZES: dict[str, dict[str, Any]] = {
@@ -74,18 +74,10 @@ class S5ViTConfig(BackboneConfigMixin, PretrainedConfig):
         out_indices: list[int] | None = None,
         **kwargs: Any,
     ) -> None:
-        check_whole_numbers(
-            hidden_size=hidden_size,
-            num_hidden_layers=num_hidden_layers,
-            num_attention_heads=num_attention_heads,
-            image_size=image_size,
-            patch_size=patch_size,
-            num_channels=num_channels,
-        )
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
-        self.intermediate_size = 4 * hidden_size if intermediate_size is None else intermediate_size
+        self.intermediate_size = intermediate_size
         self.hidden_act = hidden_act
         self.layer_norm_eps = layer_norm_eps
         self.attention_dropout = attention_dropout
@@ -127,8 +119,11 @@ class S5ViTConfig(BackboneConfigMixin, PretrainedConfig):
         return cls(**{**settings, **overrides})
 
     def _check_sizes(self) -> None:
-        sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-        require_whole_numbers(self, (*sizes, "image_size", "patch_size", "num_channels"))
+        sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size", "num_channels")
+        require_whole_numbers(self, sizes)
+        if self.intermediate_size is None:
+            self.intermediate_size = 4 * self.hidden_size
+        require_whole_numbers(self, ("intermediate_size",))
         require_whole_numbers(self, ("num_experts",), least=0)
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
@@ -143,13 +138,6 @@ class S5ViTConfig(BackboneConfigMixin, PretrainedConfig):
                 f"expert_channels must lie between 1 and hidden_size - 1 = {self.hidden_size - 1}, "
                 f"got {self.expert_channels}"
             )
-
-
-def check_whole_numbers(**settings: Any) -> None:
-    """Raise a ValueError that names the first setting that is no whole number from 1 on."""
-    for name, value in settings.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} is {value!r}, expected a whole number from 1 on")
 
 
 def default_taps(num_hidden_layers: int) -> list[int]:
@@ -180,7 +168,9 @@ class S5SegmentationConfig(S5TaskConfig):
     """
 
     model_type = "s5_segmentation"
+    default_task = "segmentation"
     minimum_labels = 2
+    keys_to_ignore_at_inference = ["task_losses", "task_logits", "task_rows"]  # noqa: RUF012 - transformers' own form
     sub_configs = {"backbone_config": S5ViTConfig}  # noqa: RUF012 - the attribute's form is transformers' own
 
     def __init__(
@@ -202,34 +192,40 @@ class S5SegmentationConfig(S5TaskConfig):
         self.ignore_index = ignore_index if isinstance(ignore_index, int) else dict(ignore_index)
         self.class_maps: dict[str, dict[str, Any]] = {}
         super().__init__(**kwargs)
-        if tasks is not None:
-            self.tasks = tasks
-        else:
-            self._tasks = {"segmentation": []}
-        self._check_experts()
+        self._start_tasks(tasks)
         require_whole_numbers(self, ("decoder_channels",))
 
     def ignore_index_of(self, task: str) -> int:
         """The label value that the loss of `task` leaves out."""
         return self.ignore_index if isinstance(self.ignore_index, int) else self.ignore_index.get(task, 255)
 
-    def task_settings(self, task: str) -> dict[str, Any]:
-        """Name, labels and ignore index of one task: an entry of the list that `tasks` takes."""
-        mapped = {"class_map": self.class_maps[task]} if task in self.class_maps else {}
-        return {**super().task_settings(task), "ignore_index": self.ignore_index_of(task), **mapped}
+    @property
+    def task_entries(self) -> list[dict[str, Any]]:
+        """The tasks as config.json lists them: `name`, `labels`, `ignore_index` and, if there is one, `class_map`."""
+        return [
+            {
+                "name": name,
+                "labels": labels,
+                "ignore_index": self.ignore_index_of(name),
+                **({"class_map": self.class_maps[name]} if name in self.class_maps else {}),
+            }
+            for name, labels in self.tasks.items()
+        ]
+
+    @task_entries.setter
+    def task_entries(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        self.tasks = labels_by_task(entries)
+        self.ignore_index = {
+            entry["name"]: entry.get("ignore_index", self.ignore_index_of(entry["name"])) for entry in entries
+        }
+        self.class_maps = {entry["name"]: entry["class_map"] for entry in entries if entry.get("class_map")}
 
     def to_dict(self) -> dict[str, Any]:
-        """The configuration as plain data; `tasks` becomes a list with name, labels and ignore index."""
+        """The configuration as plain data; what belongs to a task is in its entry of `tasks`."""
         output = super().to_dict()
         output.pop("ignore_index", None)
         output.pop("class_maps", None)
         return output
-
-    def _read_task_settings(self, tasks: Sequence[Mapping[str, Any]]) -> None:
-        self.ignore_index = {
-            task["name"]: task.get("ignore_index", self.ignore_index_of(task["name"])) for task in tasks
-        }
-        self.class_maps = {task["name"]: task["class_map"] for task in tasks if task.get("class_map")}
 
 
 class S5DetectionConfig(S5TaskConfig):
@@ -266,6 +262,7 @@ class S5DetectionConfig(S5TaskConfig):
     """
 
     model_type = "s5_detection"
+    default_task = "detection"
     keys_to_ignore_at_inference = ["task_losses", "loss_parts", "proposals", "proposal_scores"]  # noqa: RUF012
     sub_configs = {"backbone_config": S5ViTConfig}  # noqa: RUF012 - the attribute's form is transformers' own
 
@@ -325,11 +322,7 @@ class S5DetectionConfig(S5TaskConfig):
         self.roi_delta_stds = list(roi_delta_stds)
         self.roi_smooth_l1_beta = roi_smooth_l1_beta
         super().__init__(**kwargs)
-        if tasks is not None:
-            self.tasks = tasks
-        else:
-            self._tasks = {"detection": []}
-        self._check_experts()
+        self._start_tasks(tasks)
         self._check_lengths()
 
     def _check_lengths(self) -> None:
@@ -347,7 +340,7 @@ def require_whole_numbers(config: PretrainedConfig, names: Sequence[str], least:
     for name in names:
         value = getattr(config, name)
         if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name} must be a whole number from {least} on, got {value!r}")
+            raise ValueError(f"{name} is {value!r}, expected a whole number from {least} on")
 
 
 def make_backbone_config(backbone_config: PretrainedConfig | dict[str, Any] | None) -> PretrainedConfig:

@@ -49,11 +49,32 @@ def read_image_sizes(pixel_values: torch.Tensor, pixel_mask: torch.Tensor | None
         )
     mask = pixel_mask.bool()
     rows, columns = mask.any(dim=2).sum(dim=1), mask.any(dim=1).sum(dim=1)
-    sizes = list(zip(rows.tolist(), columns.tolist(), strict=True))
+    in_rows = torch.arange(height, device=mask.device) < rows[:, None]
+    in_columns = torch.arange(width, device=mask.device) < columns[:, None]
+    wrong = (mask != in_rows[:, :, None] & in_columns[:, None, :]).flatten(1).any(dim=1) | (rows == 0)
+    # One transfer for the whole batch: on a GPU each would wait for the device.
+    found = torch.stack([rows, columns, wrong], dim=1).tolist()
+    for index, (_, _, is_wrong) in enumerate(found):
+        if is_wrong:
+            raise ValueError(f"pixel_mask of image {index} is not a rectangle in the upper left corner")
+    return [(image_height, image_width) for image_height, image_width, _ in found]
+
+
+def check_image_sizes(sizes: Sequence[Sequence[int]], pixel_values: torch.Tensor) -> list[tuple[int, int]]:
+    """Heights and widths of the images in a padded batch `(batch, channels, height, width)`, one pair per image.
+
+    Raises:
+        ValueError: if there are more or fewer than images, or one is empty or larger than the batch.
+    """
+    batch_size, _, height, width = pixel_values.shape
+    if len(sizes) != batch_size:
+        raise ValueError(f"got {len(sizes)} image_sizes for a batch of {batch_size} images")
     for index, (image_height, image_width) in enumerate(sizes):
-        if not image_height * image_width or not mask[index, :image_height, :image_width].all():
-            raise ValueError(f"pixel_mask of image {index} is no rectangle in the upper left corner")
-    return sizes
+        if not (0 < image_height <= height and 0 < image_width <= width):
+            raise ValueError(
+                f"image_sizes[{index}] is {(image_height, image_width)}, the batch has {(height, width)} pixels"
+            )
+    return [(image_height, image_width) for image_height, image_width in sizes]
 
 
 def centred_in_padding(boxes: torch.Tensor, size: Sequence[int], padded_size: Sequence[int]) -> torch.Tensor:

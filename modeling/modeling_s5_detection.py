@@ -12,24 +12,24 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import AutoBackbone, AutoConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-from .aligned_weights import AlignedWeightsMixin
 from .anchors import STRIDES, check_strides
-from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+from .configuration_s5 import S5DetectionConfig
 from .detection_labels import ImageLabels, check_classes, read_labels
-from .feature_pyramid_network import FeaturePyramidNetwork
-from .image_sizes import centred_in_padding, check_pixel_values, pad_to_patches, read_image_sizes
-from .modeling_s5_segmentation import S5ForSemanticSegmentation, build_backbone
-from .modeling_s5_vit import S5ViTBackbone, S5ViTPreTrainedModel
+from .image_sizes import (
+    centred_in_padding,
+    check_image_sizes,
+    check_pixel_values,
+    pad_to_patches,
+    read_image_sizes,
+)
+from .necks import FeaturePyramidNetwork
 from .oriented_roi_head import OrientedRoIHead, new_classifier
 from .oriented_rpn import OrientedRPN, RPNOutput
-from .task_configuration import Tasks
-from .task_experts import copy_dense_weights
-from .task_groups import TaskGroup, group_rows
-from .task_model import TaskModelMixin, attention_of, set_attention
+from .task_model import S5TaskPreTrainedModel, build_backbone
+from .tasks import TaskGroup, group_rows
 
 # Images are padded to whole cells of the coarsest map of the backbone.
 COARSEST_STRIDE = STRIDES[3]
@@ -74,37 +74,7 @@ class ImagePrediction:
     proposal_scores: torch.Tensor
 
 
-class S5DetectionPreTrainedModel(AlignedWeightsMixin, PreTrainedModel):
-    """What transformers needs to know about the detection models."""
-
-    config_class = S5DetectionConfig
-    base_model_prefix = "backbone"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
-    supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False  # the loss is a mean already: Trainer divides it by the steps it accumulates
-    _no_split_modules = [  # noqa: RUF012 - transformers' own form
-        *S5ViTPreTrainedModel._no_split_modules,
-        *("FeaturePyramidNetwork", "OrientedRPN", "OrientedRoIHead"),
-    ]
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        # What the release intends; its detector never calls it and keeps the defaults of torch. By layer, because
-        # transformers passes over modules of custom code that have no parameters of their own.
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            if hasattr(module, "initial_std"):
-                init.normal_(module.weight, mean=0.0, std=module.initial_std)
-            else:
-                init.xavier_uniform_(module.weight)
-            init.zeros_(module.bias)
-
-
-class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
+class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
     """Oriented object detection for one or many tasks.
 
     ```python
@@ -124,6 +94,12 @@ class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
     ```
     """
 
+    config_class = S5DetectionConfig
+    _no_split_modules = [  # noqa: RUF012 - transformers' own form
+        *S5TaskPreTrainedModel._no_split_modules,
+        *("FeaturePyramidNetwork", "OrientedRPN", "OrientedRoIHead"),
+    ]
+
     def __init__(self, config: S5DetectionConfig) -> None:
         super().__init__(config)
         self.backbone = build_backbone(config.backbone_config)
@@ -131,6 +107,17 @@ class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
         self.rpn_heads = nn.ModuleList(OrientedRPN(config) for _ in config.tasks)
         self.roi_heads = nn.ModuleList(OrientedRoIHead(config, len(labels)) for labels in config.tasks.values())
         self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # What the release intends; its detector never calls it and keeps the defaults of torch. By layer, because
+        # transformers passes over modules of custom code that have no parameters of their own.
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            if hasattr(module, "initial_std"):
+                init.normal_(module.weight, mean=0.0, std=module.initial_std)
+            else:
+                init.xavier_uniform_(module.weight)
+            init.zeros_(module.bias)
 
     def forward(
         self,
@@ -143,6 +130,7 @@ class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
         return_dict: bool | None = None,
+        image_sizes: Sequence[Sequence[int]] | None = None,
         **kwargs: object,
     ) -> S5ObjectDetectionOutput | tuple:
         """Detect objects in images, of one task or of several in one batch.
@@ -162,24 +150,25 @@ class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
             generator: of the random samples; by default torch's own.
             output_hidden_states, output_attentions: also return those of the backbone (default: what the
                 configuration says).
+            image_sizes: height and width of every image, numbers on the host, in place of `pixel_mask`: nothing then
+                waits for the device.
 
         Raises:
             ValueError: for a wrong shape, an empty batch, an unknown or missing task, or labels that do not fit.
         """
         check_pixel_values(pixel_values, getattr(self.backbone.config, "num_channels", pixel_values.shape[1]))
         batch_size = pixel_values.shape[0]
-        sizes = read_image_sizes(pixel_values, pixel_mask)
+        if image_sizes is None:
+            sizes = read_image_sizes(pixel_values, pixel_mask)
+        else:
+            sizes = check_image_sizes(image_sizes, pixel_values)
         groups = group_rows(self._task_index(task), batch_size, len(self.config.tasks))
         order = groups.order or tuple(range(batch_size))
         targets = None if labels is None else self._read_labels(labels, task, pixel_values)
 
         patch_size = getattr(self.backbone.config, "patch_size", 1)
         padded = pad_to_patches(groups.sort(pixel_values), math.lcm(COARSEST_STRIDE, patch_size))
-        outputs = self.backbone(
-            padded,
-            **self._wanted_outputs(output_hidden_states, output_attentions),
-            **self._expert_arguments(groups),
-        )
+        outputs = self.backbone(padded, **self._backbone_arguments(groups, output_hidden_states, output_attentions))
         check_strides(outputs.feature_maps, padded)
 
         parts: dict[str, dict[str, torch.Tensor]] = {}
@@ -210,94 +199,12 @@ class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
         return_dict = self.config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
 
-    @classmethod
-    def from_backbone(
-        cls, backbone: str | PreTrainedModel, tasks: Tasks, **kwargs: object
-    ) -> "S5ForOrientedObjectDetection":
-        """A detector on a pre-trained backbone (a model, a folder or a name); necks and heads are new.
-
-        Args:
-            backbone: what `AutoBackbone.from_pretrained` takes, or the backbone itself (used, not copied).
-            tasks: names and labels of the tasks.
-            **kwargs: further arguments of [`S5DetectionConfig`].
-        """
-        if not isinstance(backbone, PreTrainedModel):
-            is_s5 = isinstance(AutoConfig.from_pretrained(backbone), S5ViTConfig)
-            backbone = (S5ViTBackbone if is_s5 else AutoBackbone).from_pretrained(backbone)
-        attention = attention_of(backbone)
-        model = cls(S5DetectionConfig(backbone_config=backbone.config, tasks=tasks, **kwargs))
-        model.backbone = backbone
-        set_attention(model, attention)
-        return model
-
-    @classmethod
-    def from_dense(
-        cls,
-        dense: str | PreTrainedModel,
-        tasks: Tasks,
-        expert_channels: int = 256,
-        image_size: int | None = None,
-        **kwargs: object,
-    ) -> "S5ForOrientedObjectDetection":
-        """A mixture-of-experts detector started from a dense model: an encoder, a segmenter or a detector.
-
-        The first rows of every fc2 become the shared part, the last `expert_channels` rows are copied into every
-        expert. A dense detector also gives its neck and heads to every task; the classifiers are new.
-
-        Args:
-            dense: the dense model, a folder or a name.
-            tasks: names and labels of the tasks; their order is the order of the experts.
-            expert_channels: output channels of fc2 that belong to the expert; 0 gives MDF without experts.
-            image_size: side in pixels for which the position embeddings are stored from now on (1024 in the official
-                detectors); by default as in the dense model.
-            **kwargs: further arguments of [`S5DetectionConfig`], in place of those of a dense detector.
-
-        Raises:
-            ValueError: if `dense` has experts already or several tasks, or experts are asked of a backbone that is
-                no S5 ViT.
-        """
-        if not isinstance(dense, PreTrainedModel):
-            dense = load_dense(dense)
-        backbone_config = copy.deepcopy(getattr(dense.config, "backbone_config", dense.config))
-        is_s5 = backbone_config.model_type == S5ViTConfig.model_type
-        if not is_s5 and (expert_channels or image_size):
-            raise ValueError(
-                f"experts and stored position embeddings belong to the S5 ViT, the backbone is a "
-                f"{backbone_config.model_type!r}; give expert_channels=0 and no image_size"
-            )
-        if expert_channels:
-            task_count = len(S5DetectionConfig(tasks=tasks).tasks)
-            backbone_config.num_experts, backbone_config.expert_channels = task_count, expert_channels
-        if image_size:
-            backbone_config.image_size = image_size
-        known = dense.config.to_dict() if isinstance(dense.config, S5DetectionConfig) else {}
-        settings = {**known, **kwargs, "backbone_config": backbone_config.to_dict(), "tasks": tasks}
-        for derived in ("id2label", "label2id", "architectures"):
-            settings.pop(derived, None)
-        model = cls(S5DetectionConfig.from_dict(settings)).to(dense.dtype)
-        copy_dense_weights(dense, model)
-        set_attention(model, attention_of(dense))
-        return model.to(dense.device).train(dense.training)
-
-    def add_task(self, name: str, labels: Sequence[str], like: str | None = None) -> None:
-        """Give a trained model one more task.
-
-        Expert, neck and heads start as copies of those of the task `like` (default: the first), the classifier is
-        new. The other tasks keep their outputs.
-
-        Raises:
-            ValueError: if the name is taken, `like` is unknown, or the labels are unfit.
-        """
-        source = self._single_index(like) if like is not None else 0
-        self._append_task({"name": name, "labels": list(labels)}, source)
+    def _append_heads(self, source: int, num_labels: int) -> None:
         self.necks.append(copy.deepcopy(self.necks[source]))
         self.rpn_heads.append(copy.deepcopy(self.rpn_heads[source]))
         roi_head = copy.deepcopy(self.roi_heads[source])
-        classifier = new_classifier(self.config.roi_channels, len(labels))
-        nn.init.normal_(classifier.weight, std=classifier.initial_std)
-        nn.init.zeros_(classifier.bias)
-        roi_head.classifier = classifier.to(device=self.device, dtype=self.dtype)
-        roi_head.num_labels = len(labels)
+        roi_head.classifier = self._start_classifier(new_classifier(self.config.roi_channels, num_labels))
+        roi_head.num_labels = num_labels
         self.roi_heads.append(roi_head)
         for head in (*self.rpn_heads, *self.roi_heads):
             head.config = self.config
@@ -372,17 +279,6 @@ class S5ForOrientedObjectDetection(TaskModelMixin, S5DetectionPreTrainedModel):
             kept = ~centred_in_padding(refined, size, padded_size)
             predictions.append(ImagePrediction(logits[kept], refined[kept], boxes[kept], scores[kept]))
         return predictions
-
-
-def load_dense(name_or_path: str) -> PreTrainedModel:
-    """The encoder, segmenter or detector of a folder or a name."""
-    model_type = AutoConfig.from_pretrained(name_or_path).model_type
-    classes = {
-        S5ViTConfig.model_type: S5ViTBackbone,
-        S5SegmentationConfig.model_type: S5ForSemanticSegmentation,
-        S5DetectionConfig.model_type: S5ForOrientedObjectDetection,
-    }
-    return classes.get(model_type, AutoBackbone).from_pretrained(name_or_path)
 
 
 def by_entry(predictions: Sequence[ImagePrediction | None]) -> dict[str, list[torch.Tensor] | None]:

@@ -6,24 +6,20 @@ the shared backbone with several decoders (MDF) and the mixture of experts (MoE-
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import SemanticSegmenterOutput
 
-from .aligned_weights import AlignedWeightsMixin
-from .configuration_s5 import S5SegmentationConfig, S5ViTConfig, Tasks
+from .configuration_s5 import S5SegmentationConfig
 from .image_sizes import check_pixel_values, pad_to_patches
-from .modeling_s5_vit import S5ViTBackbone, S5ViTPreTrainedModel
-from .segmentation_loss import check_labels, segmentation_loss
-from .task_experts import copy_dense_weights
-from .task_groups import TaskGroups, group_rows
-from .task_model import TaskModelMixin, attention_of, set_attention
+from .segmentation_loss import check_label_range, check_labels, labelled_pixels, masked_cross_entropy
+from .task_model import S5TaskPreTrainedModel, build_backbone
+from .tasks import TaskGroups, group_rows
 from .upernet import UPerNetDecoder
 
 
@@ -33,33 +29,51 @@ class S5SegmenterOutput(SemanticSegmenterOutput):
 
     Args:
         loss: sum over the tasks of the batch of their weighted losses, if `labels` were given.
-        logits: `(batch, num_labels, height, width)` at the size of the input; for a batch that names one task per
-            image, a list with one `(num_labels of its task, height, width)` per image, in the order of the batch.
+        logits: at the size of the input. A call with one task for all images gives a tensor
+            `(batch, num_labels, height, width)`. A call with `task` as a list gives a list, in the order of the batch,
+            with one `(num_labels of its task, height, width)` per image, whatever the tasks are.
         hidden_states, attentions: of the backbone, if asked for.
         task_losses: the loss of every task in the batch, before weighting, if `labels` were given.
+        task_logits: of a call with `task` as a list: the same logits by task, each
+            `(images of the task, num_labels, height, width)`. The tasks are in the order of `config.tasks`; the
+            entries of `logits` are views of these.
+        task_rows: of the same call: for each of these tasks, the places of its images in the batch.
     """
 
     logits: torch.Tensor | list[torch.Tensor] | None = None
     task_losses: dict[str, torch.Tensor] | None = None
+    task_logits: dict[str, torch.Tensor] | None = None
+    task_rows: dict[str, list[int]] | None = None
 
 
-class S5SegmentationPreTrainedModel(AlignedWeightsMixin, PreTrainedModel):
-    """What transformers needs to know about the segmentation models."""
+class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
+    """Semantic segmentation for one or many tasks.
+
+    ```python
+    >>> import torch, s5_hf
+    >>> from transformers import AutoConfig, AutoModelForSemanticSegmentation
+    >>> config = AutoConfig.from_pretrained("s5-vit-ti-moe")
+    >>> list(config.tasks)
+    ['vaihingen', 'potsdam', 'openearthmap', 'loveda']
+    >>> model = AutoModelForSemanticSegmentation.from_config(config).eval()
+    >>> model(torch.zeros(1, 3, 60, 80), task="loveda").logits.shape
+    torch.Size([1, 7, 60, 80])
+    >>> [tuple(logits.shape) for logits in model(torch.zeros(2, 3, 64, 64), task=["potsdam", "loveda"]).logits]
+    [(5, 64, 64), (7, 64, 64)]
+
+    ```
+    """
 
     config_class = S5SegmentationConfig
-    base_model_prefix = "backbone"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
-    supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False  # the loss is a mean already: Trainer divides it by the steps it accumulates
-    _no_split_modules = [  # noqa: RUF012 - transformers' own form
-        *S5ViTPreTrainedModel._no_split_modules,
-        "UPerNetDecoder",
-    ]
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
+    _no_split_modules = [*S5TaskPreTrainedModel._no_split_modules, "UPerNetDecoder"]  # noqa: RUF012 - as in transformers
+
+    def __init__(self, config: S5SegmentationConfig) -> None:
+        super().__init__(config)
+        self.backbone = build_backbone(config.backbone_config)
+        self.decoders = nn.ModuleList(self._new_decoder() for _ in config.tasks)
+        self.classifiers = nn.ModuleList(self._new_classifier(len(labels)) for labels in config.tasks.values())
+        self.dropout = nn.Dropout2d(config.classifier_dropout)
+        self.post_init()
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -81,33 +95,6 @@ class S5SegmentationPreTrainedModel(AlignedWeightsMixin, PreTrainedModel):
             init.zeros_(module.unused_classifier_weight)
             init.zeros_(module.unused_classifier_bias)
 
-
-class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
-    """Semantic segmentation for one or many tasks.
-
-    ```python
-    >>> import torch, s5_hf
-    >>> from transformers import AutoConfig, AutoModelForSemanticSegmentation
-    >>> config = AutoConfig.from_pretrained("s5-vit-ti-moe")
-    >>> list(config.tasks)
-    ['vaihingen', 'potsdam', 'openearthmap', 'loveda']
-    >>> model = AutoModelForSemanticSegmentation.from_config(config).eval()
-    >>> model(torch.zeros(1, 3, 60, 80), task="loveda").logits.shape
-    torch.Size([1, 7, 60, 80])
-    >>> [tuple(logits.shape) for logits in model(torch.zeros(2, 3, 64, 64), task=["potsdam", "loveda"]).logits]
-    [(5, 64, 64), (7, 64, 64)]
-
-    ```
-    """
-
-    def __init__(self, config: S5SegmentationConfig) -> None:
-        super().__init__(config)
-        self.backbone = build_backbone(config.backbone_config)
-        self.decoders = nn.ModuleList(self._new_decoder() for _ in config.tasks)
-        self.classifiers = nn.ModuleList(self._new_classifier(len(labels)) for labels in config.tasks.values())
-        self.dropout = nn.Dropout2d(config.classifier_dropout)
-        self.post_init()
-
     def forward(
         self,
         pixel_values: torch.Tensor,
@@ -117,6 +104,9 @@ class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
         return_dict: bool | None = None,
+        class_weights: Mapping[str, torch.Tensor] | None = None,
+        ignore_index: int | None = None,
+        reduce_count: Callable[[torch.Tensor], torch.Tensor] | None = None,
         **kwargs: object,
     ) -> S5SegmenterOutput | tuple:
         """Segment images, of one task or of several in one batch.
@@ -130,6 +120,11 @@ class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
                 official recipe does with Vaihingen for the first epochs).
             output_hidden_states, output_attentions: also return those of the backbone (default: what the
                 configuration says).
+            class_weights: by task, float `(num_labels,)`: weights of its classes in its loss (equal where not given).
+            ignore_index: label value left out of every task's loss in place of the configured ones.
+            reduce_count: turns the number of labelled pixels of a task (weighted by class, a scalar) into the divisor
+                of its loss; called once per task of the batch, in the order of `config.tasks`. Distributed training
+                takes the mean over the processes here. By default the number itself.
 
         Raises:
             ValueError: for a wrong shape, an empty batch, an unknown or missing task, or labels that do not fit.
@@ -138,26 +133,30 @@ class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
         groups = group_rows(self._task_index(task), pixel_values.shape[0], len(self.config.tasks))
         if labels is not None:
             check_labels(labels, pixel_values)
+            self._require_tasks(class_weights, "class_weights")
             labels = groups.sort(labels)
         pixel_values = groups.sort(pixel_values)
 
         patch_size = getattr(self.backbone.config, "patch_size", 1)
         padded = pad_to_patches(pixel_values, patch_size if isinstance(patch_size, int) else 1)
-        outputs = self.backbone(
-            padded,
-            **self._wanted_outputs(output_hidden_states, output_attentions),
-            **self._expert_arguments(groups),
-        )
+        outputs = self.backbone(padded, **self._backbone_arguments(groups, output_hidden_states, output_attentions))
         logits = self._decode(outputs.feature_maps, groups, padded.shape[2:], pixel_values.shape[2:])
 
-        loss, task_losses = (None, None) if labels is None else self._losses(logits, labels, groups, task_weights)
+        names = list(self.config.tasks)
+        task_losses = None
+        if labels is not None:
+            task_losses = self._task_losses(logits, labels, groups, class_weights, ignore_index, reduce_count)
         output = S5SegmenterOutput(
-            loss=loss,
-            logits=logits[0] if task is None or isinstance(task, str) else self._per_image(logits, groups),
+            loss=None if task_losses is None else self._weighted_sum(task_losses, task_weights),
+            logits=logits[0],
             hidden_states=groups.restore_all(outputs.hidden_states),
             attentions=groups.restore_all(outputs.attentions),
             task_losses=task_losses,
         )
+        if not (task is None or isinstance(task, str)):
+            output.task_rows = {names[group.index]: groups.rows(group) for group in groups}
+            output.task_logits = dict(zip(output.task_rows, logits, strict=True))
+            output.logits = per_image(output.task_logits, output.task_rows)
         return_dict = self.config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
 
@@ -165,92 +164,9 @@ class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
         """The decoder's map `(batch, decoder_channels, ...)` for backbone maps of one task, before the classifier."""
         return self.decoders[self._single_index(task)](feature_maps)
 
-    @classmethod
-    def from_backbone(
-        cls,
-        backbone: str | PreTrainedModel,
-        tasks: Tasks,
-        ignore_index: int | Mapping[str, int] = 255,
-        **kwargs: object,
-    ) -> "S5ForSemanticSegmentation":
-        """A segmenter on a pre-trained backbone (a model, a folder or a name); decoders and classifiers are new.
-
-        Args:
-            backbone: what `AutoBackbone.from_pretrained` takes, or the backbone itself (used, not copied).
-            tasks: names and labels of the tasks.
-            ignore_index: label value left out of the loss.
-            **kwargs: further arguments of [`S5SegmentationConfig`].
-        """
-        if not isinstance(backbone, PreTrainedModel):
-            is_s5 = isinstance(AutoConfig.from_pretrained(backbone), S5ViTConfig)
-            backbone = (S5ViTBackbone if is_s5 else AutoBackbone).from_pretrained(backbone)
-        attention = attention_of(backbone)
-        config = S5SegmentationConfig(
-            backbone_config=backbone.config, tasks=tasks, ignore_index=ignore_index, **kwargs
-        )
-        model = cls(config)
-        model.backbone = backbone
-        set_attention(model, attention)
-        return model
-
-    @classmethod
-    def from_dense(
-        cls,
-        dense: "str | S5ForSemanticSegmentation",
-        tasks: Tasks,
-        expert_channels: int = 256,
-        ignore_index: int | Mapping[str, int] = 255,
-    ) -> "S5ForSemanticSegmentation":
-        """A mixture-of-experts model started from a dense single-task one (after S4 pre-training).
-
-        The first rows of every fc2 become the shared part, the last `expert_channels` rows are copied into every
-        expert, the decoder into every decoder (section 4 of the paper's supplement; official code alike). At step 0
-        every task gives exactly the features of the dense model. The classifiers are new.
-
-        Args:
-            dense: the dense model, a folder or a name.
-            tasks: names and labels of the tasks; their order is the order of the experts.
-            expert_channels: output channels of fc2 that belong to the expert; 0 gives MDF without experts.
-            ignore_index: label value left out of the loss.
-
-        Raises:
-            ValueError: if `dense` has experts already or several tasks, or experts are asked of a backbone that is
-                no S5 ViT.
-        """
-        if not isinstance(dense, PreTrainedModel):
-            dense = cls.from_pretrained(dense)
-        config = copy.deepcopy(dense.config)
-        config.ignore_index = ignore_index if isinstance(ignore_index, int) else dict(ignore_index)
-        config.tasks = tasks
-        if expert_channels and config.backbone_config.model_type != S5ViTConfig.model_type:
-            raise ValueError(
-                f"experts belong to the S5 ViT, the backbone is a {config.backbone_config.model_type!r}; "
-                "give expert_channels=0 for one decoder per task on a shared backbone"
-            )
-        if expert_channels:
-            config.backbone_config.num_experts = len(config.tasks)
-            config.backbone_config.expert_channels = expert_channels
-        model = cls(S5SegmentationConfig.from_dict(config.to_dict())).to(dense.dtype)
-        copy_dense_weights(dense, model)
-        set_attention(model, attention_of(dense))
-        return model.to(dense.device).train(dense.training)
-
-    def add_task(self, name: str, labels: Sequence[str], ignore_index: int = 255, like: str | None = None) -> None:
-        """Give a trained model one more task.
-
-        Expert and decoder start as copies of those of the task `like` (default: the first), the classifier is new.
-        The other tasks keep their outputs.
-
-        Raises:
-            ValueError: if the name is taken, `like` is unknown, or the labels are unfit.
-        """
-        source = self._single_index(like) if like is not None else 0
-        self._append_task({"name": name, "labels": list(labels), "ignore_index": ignore_index}, source)
+    def _append_heads(self, source: int, num_labels: int) -> None:
         self.decoders.append(copy.deepcopy(self.decoders[source]))
-        classifier = self._new_classifier(len(labels))
-        nn.init.normal_(classifier.weight, std=classifier.initial_std)
-        nn.init.zeros_(classifier.bias)
-        self.classifiers.append(classifier.to(device=self.device, dtype=self.dtype))
+        self.classifiers.append(self._start_classifier(self._new_classifier(num_labels)))
 
     def _new_decoder(self) -> UPerNetDecoder:
         return UPerNetDecoder(self.backbone.channels, self.config.decoder_channels, self.config.pool_scales)
@@ -278,35 +194,32 @@ class S5ForSemanticSegmentation(TaskModelMixin, S5SegmentationPreTrainedModel):
             logits.append(fine[:, :, : image_size[0], : image_size[1]])
         return logits
 
-    def _losses(
+    def _task_losses(
         self,
         logits: Sequence[torch.Tensor],
         labels: torch.Tensor,
         groups: TaskGroups,
-        task_weights: Mapping[str, float] | None,
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        names = list(self.config.tasks)
-        losses = {}
-        for group, group_logits in zip(groups, logits, strict=True):
-            name = names[group.index]
-            ignore_index = self.config.ignore_index_of(name)
-            losses[name] = segmentation_loss(group_logits, labels[group.start : group.stop], ignore_index, task=name)
-        return self._weighted_sum(losses, task_weights), losses
-
-    def _per_image(self, logits: Sequence[torch.Tensor], groups: TaskGroups) -> list[torch.Tensor]:
-        rows = [image for group_logits in logits for image in group_logits]
-        if groups.order is None:
-            return rows
-        in_order: list[torch.Tensor] = list(rows)
-        for row, position in zip(rows, groups.order, strict=True):
-            in_order[position] = row
-        return in_order
+        class_weights: Mapping[str, torch.Tensor] | None,
+        ignore_index: int | None,
+        reduce_count: Callable[[torch.Tensor], torch.Tensor] | None,
+    ) -> dict[str, torch.Tensor]:
+        """The loss of every task of the batch; logits per group, labels sorted."""
+        names, losses = list(self.config.tasks), {}
+        for group, of_group in zip(groups, logits, strict=True):
+            task, targets = names[group.index], labels[group.start : group.stop]
+            ignored = self.config.ignore_index_of(task) if ignore_index is None else ignore_index
+            weights = (class_weights or {}).get(task)
+            check_label_range(targets, of_group.shape[1], ignored, task)
+            count = labelled_pixels(targets, ignored, weights)
+            count = count if reduce_count is None else reduce_count(count)
+            losses[task] = masked_cross_entropy(of_group, targets, ignored, weights, count)
+        return losses
 
 
-def build_backbone(config: PretrainedConfig) -> PreTrainedModel:
-    """The backbone of a configuration, also where the S5 ViT is not registered (code loaded from the Hub)."""
-    # By model_type, not by class: transformers may load this file and the configuration's as two copies of the code.
-    return S5ViTBackbone(config) if config.model_type == S5ViTConfig.model_type else AutoBackbone.from_config(config)
+def per_image(logits: Mapping[str, torch.Tensor], rows: Mapping[str, Sequence[int]]) -> list[torch.Tensor]:
+    """The logits of every image, in the order of the batch, from those of every task."""
+    by_place = {place: image for task in logits for place, image in zip(rows[task], logits[task], strict=True)}
+    return [by_place[place] for place in range(len(by_place))]
 
 
 __all__ = ["S5ForSemanticSegmentation", "S5SegmenterOutput"]

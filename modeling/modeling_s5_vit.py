@@ -9,18 +9,17 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BackboneOutput, BaseModelOutputWithPooling
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from .aligned_weights import AlignedWeightsMixin
 from .configuration_s5 import S5ViTConfig
-from .feature_pyramid import S5FeaturePyramid
 from .image_sizes import check_pixel_values, pad_to_patches
-from .task_groups import TaskGroups, group_rows
+from .necks import S5FeaturePyramid
+from .pretrained_model import S5PreTrainedModel
+from .tasks import TaskGroups, group_rows
 
 try:
     from transformers.backbone_utils import BackboneMixin
@@ -201,20 +200,10 @@ class S5ViTEncoder(nn.Module):
         return hidden_states, stages, tuple(attentions) if output_attentions else None
 
 
-class S5ViTPreTrainedModel(AlignedWeightsMixin, PreTrainedModel):
-    """What the ViT's classes share: the configuration, initialisation and what transformers may do with them."""
+class S5ViTPreTrainedModel(S5PreTrainedModel):
+    """What the ViT's classes share: the configuration, the initialisation and the encoding."""
 
     config_class = S5ViTConfig
-    base_model_prefix = "backbone"
-    main_input_name = "pixel_values"
-    input_modalities = ("image",)
-    supports_gradient_checkpointing = True
-    accepts_loss_kwargs = False  # forward takes **kwargs, but no number of items to divide a loss by
-    _no_split_modules = ["S5ViTEmbeddings", "S5ViTLayer", "S5FeaturePyramid"]  # noqa: RUF012 - transformers' own form
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

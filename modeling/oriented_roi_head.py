@@ -11,9 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from .anchors import STRIDES
+from .box_coders import decode_oriented_deltas, encode_oriented_deltas
 from .configuration_s5 import S5DetectionConfig
-from .oriented_delta_coder import decode as decode_deltas
-from .oriented_delta_coder import encode as encode_deltas
 from .rotated_roi_align import roi_align_rotated
 from .target_assignment import assign_proposals, sample
 
@@ -108,7 +107,7 @@ class OrientedRoIHead(nn.Module):
         candidates = torch.cat([boxes, proposals])
         positives, negatives = sample(assigned, self.config.roi_samples, self.config.roi_positive_fraction, generator)
         background = torch.full((len(negatives),), self.num_labels, device=labels.device)
-        targets = encode_deltas(candidates[positives], boxes[assigned[positives]], self.config.roi_delta_stds)
+        targets = encode_oriented_deltas(candidates[positives], boxes[assigned[positives]], self.config.roi_delta_stds)
         return ProposalSample(
             proposals=torch.cat([candidates[positives], candidates[negatives]]),
             labels=torch.cat([labels[assigned[positives]], background]),
@@ -130,7 +129,7 @@ class OrientedRoIHead(nn.Module):
 
     def decode(self, proposals: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
         """Boxes `(n, 5)` from proposals `(n, 5)` and deltas `(n, 5)`."""
-        return decode_deltas(proposals, deltas, self.config.roi_delta_stds)
+        return decode_oriented_deltas(proposals, deltas, self.config.roi_delta_stds)
 
 
 def new_classifier(channels: int, num_labels: int) -> nn.Linear:

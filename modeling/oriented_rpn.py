@@ -11,9 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from .anchors import STRIDES, inside_image, level_anchors
+from .box_coders import decode_midpoint_offsets, encode_midpoint_offsets
 from .configuration_s5 import S5DetectionConfig
-from .midpoint_offset_coder import decode as decode_midpoint_offsets
-from .midpoint_offset_coder import encode as encode_midpoint_offsets
 from .non_maximum_suppression import batched_horizontal_nms
 from .oriented_boxes import oriented_boxes_to_horizontal
 from .target_assignment import assign_anchors, sample

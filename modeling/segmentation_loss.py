@@ -1,26 +1,49 @@
-"""The loss of a segmentation task, and the checks that turn bad labels into readable errors."""
+"""The masked cross-entropy of segmentation, and the checks that turn bad labels into readable errors."""
 
 import torch
 from torch.nn import functional
 
 
-def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor, ignore_index: int, task: str) -> torch.Tensor:
+def masked_cross_entropy(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    ignore_index: int = 255,
+    class_weights: torch.Tensor | None = None,
+    count: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Cross-entropy averaged over the pixels that are not ignored, in float32.
 
     Where every pixel is ignored the loss is 0 and its gradient too; the official code gives NaN there.
 
     Args:
-        logits: `(batch, num_labels, height, width)`.
-        labels: `(batch, height, width)`, values in `0..num_labels - 1` or `ignore_index`.
+        logits: `(batch, num_labels, height, width)`, of any floating-point type.
+        labels: integers `(batch, height, width)`, values in `0..num_labels - 1` or `ignore_index`.
         ignore_index: value left out.
-        task: name for the error message.
+        class_weights: float `(num_labels,)`; None for equal ones.
+        count: scalar by which the sum over the pixels is divided; by default `labelled_pixels` of these labels.
+            Distributed training gives its mean over the processes, so that every labelled pixel counts alike.
 
-    Raises:
-        ValueError: if a label is out of range.
+    Returns:
+        A scalar.
     """
-    check_label_range(labels, logits.shape[1], ignore_index, task)
-    total = functional.cross_entropy(logits.float(), labels.long(), ignore_index=ignore_index, reduction="sum")
-    return total / (labels != ignore_index).sum().clamp(min=1)
+    if class_weights is not None:
+        class_weights = class_weights.to(logits.device)
+    total = functional.cross_entropy(
+        logits.float(), labels.long(), weight=class_weights, ignore_index=ignore_index, reduction="sum"
+    )
+    if count is None:
+        count = labelled_pixels(labels, ignore_index, class_weights)
+    return total / count.clamp(min=1e-6)  # a mean over processes, or a sum of weights, may lie below 1
+
+
+def labelled_pixels(
+    labels: torch.Tensor, ignore_index: int = 255, class_weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The number of pixels that are not ignored, a scalar; with `class_weights` `(num_labels,)` the sum of theirs."""
+    valid = labels != ignore_index
+    if class_weights is None:
+        return valid.sum()
+    return (class_weights.to(labels.device)[labels.where(valid, 0)] * valid).sum()
 
 
 def check_labels(labels: torch.Tensor, pixel_values: torch.Tensor) -> None:

@@ -12,7 +12,8 @@ from itertools import count
 import torch
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from s5_hf.modeling.aligned_weights import ALIGNMENT, AlignedWeightsMixin
+from s5_hf.modeling.aligned_weights import ALIGNMENT
+from s5_hf.modeling.pretrained_model import S5PreTrainedModel
 
 VARIABLE = "S5_HF_SHIFT_WEIGHTS"
 FOR_GOOD = ExitStack()  # held here: a context manager that nobody holds is left at once
@@ -34,7 +35,7 @@ def shifted(data: torch.Tensor, turn: int) -> torch.Tensor:
 def shifted_parameters(seed: int) -> Iterator[None]:
     """Inside, every new parameter of this process lies at a shifted address, and loading does not align it."""
     turns = count(seed)
-    original, aligned = torch.nn.Parameter.__new__, AlignedWeightsMixin.__dict__.get("from_pretrained")
+    original, aligned = torch.nn.Parameter.__new__, S5PreTrainedModel.__dict__.get("from_pretrained")
 
     def new(cls, data=None, requires_grad=True):
         if type(data) is torch.Tensor:
@@ -44,13 +45,13 @@ def shifted_parameters(seed: int) -> Iterator[None]:
 
     torch.nn.Parameter.__new__ = staticmethod(new)
     if aligned is not None:
-        del AlignedWeightsMixin.from_pretrained
+        del S5PreTrainedModel.from_pretrained
     try:
         yield
     finally:
         torch.nn.Parameter.__new__ = staticmethod(original)
         if aligned is not None:
-            AlignedWeightsMixin.from_pretrained = aligned
+            S5PreTrainedModel.from_pretrained = aligned
 
 
 def shift_if_asked() -> None:

@@ -101,7 +101,7 @@ BROKEN_MODELS = {
         CONFIG,
         "num_attention_heads is 0, expected a whole number from 1 on",
     ),
-    "channels as text": (lambda: change_settings(CONFIG, decoder_channels="16"), CONFIG, "decoder_channels must be"),
+    "channels as text": (lambda: change_settings(CONFIG, decoder_channels="16"), CONFIG, "decoder_channels is"),
     "tasks of numbers": (lambda: change_settings(CONFIG, tasks=[1, 2]), CONFIG, "tasks must map the name of each"),
     "processor cut short": (lambda: Path(PROCESSOR).write_text("{"), PROCESSOR, "not valid JSON"),
     "processor that is a list": (lambda: Path(PROCESSOR).write_text("[]"), PROCESSOR, "expected an object"),

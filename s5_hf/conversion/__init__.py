@@ -1,6 +1,11 @@
 """Official S5 and MAE checkpoints to this package's folders, and back."""
 
-from .checkpoint_files import read_checkpoint
-from .convert import ConversionReport, convert_checkpoint, export_official
+from ..lazy_face import lazy_face
 
-__all__ = ["ConversionReport", "convert_checkpoint", "export_official", "read_checkpoint"]
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "checkpoint_files": ("read_checkpoint",),
+        "convert": ("ConversionReport", "convert_checkpoint", "export_official"),
+    },
+)

@@ -28,6 +28,7 @@ from .mae_layout import (
     is_transformers_mae,
     without_class_position,
 )
+from .model_check import load_checked, require_finite_weights
 from .official_configs import (
     count_layers,
     official_detection_config,
@@ -88,8 +89,6 @@ def convert_checkpoint(
         ValueError: if the file is unreadable, of no known layout, or its tensors do not fit or are not finite; the
             message names them.
     """
-    from ..hub.model_check import require_finite_weights  # here, because that folder imports this one
-
     require_absent(Path(output))
     state = read_checkpoint(source)
     told = Told(num_attention_heads, taps)
@@ -139,8 +138,6 @@ def export_official(
         ValueError: if the folder holds another kind of model or one that is not whole (weights missing or not
             finite), or the layout cannot hold a setting on which the outputs depend; the message names it.
     """
-    from ..hub.model_check import load_checked  # here, because that folder imports this one
-
     output = Path(output)
     require_absent(output)
     config = AutoConfig.from_pretrained(folder)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoImageProcessor
 
+from ..conversion.model_check import load_checked, require_finite_weights
 from ..files.atomic import temporary_folder
-from ..hub.model_check import load_checked, require_finite_weights
 from ..hub.model_folder import require_model_folder
 from ..modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
 from ..predictors.normalization import processor_normalization

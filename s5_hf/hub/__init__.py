@@ -5,35 +5,18 @@ repository (environment variable or table) and the official release, in this ord
 about them are in one table, `KNOWN_MODELS`.
 """
 
-from ..integrations.known_names import install_file_hook
-from .from_hub import pull
-from .model_folder import require_model_folder
-from .names import (
-    KNOWN_MODELS,
-    OFFICIAL_REPOSITORY,
-    KnownModel,
-    count_parameters,
-    known_model,
-    repository_of,
-    repository_variable,
-)
-from .store import convert_to_store, store_folder, stored
-from .to_hub import push, stage_for_hub
+from ..lazy_face import lazy_face
 
-__all__ = [
-    "KNOWN_MODELS",
-    "KnownModel",
-    "OFFICIAL_REPOSITORY",
-    "convert_to_store",
-    "count_parameters",
-    "install_file_hook",
-    "known_model",
-    "pull",
-    "push",
-    "repository_of",
-    "repository_variable",
-    "require_model_folder",
-    "stage_for_hub",
-    "store_folder",
-    "stored",
-]
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "from_hub": ("pull",),
+        "model_folder": ("require_model_folder",),
+        "names": (
+            *("KNOWN_MODELS", "KnownModel", "OFFICIAL_REPOSITORY", "count_parameters", "known_model"),
+            *("repository_of", "repository_variable"),
+        ),
+        "store": ("convert_to_store", "store_folder", "stored"),
+        "to_hub": ("push", "stage_for_hub"),
+    },
+)

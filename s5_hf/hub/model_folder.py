@@ -6,8 +6,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from ..integrations.known_names import is_of_this_family
 from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+from .name_form import is_of_this_family
 from .store import stored
 
 __all__ = ["read_json_object", "require_configuration", "require_model_folder"]

@@ -14,7 +14,6 @@ from ..conversion.official_tasks import (
     detection_task_settings,
     task_settings,
 )
-from ..integrations.known_names import NAME_PREFIX
 from ..modeling import (
     S5DetectionConfig,
     S5ForOrientedObjectDetection,
@@ -24,6 +23,7 @@ from ..modeling import (
     S5ViTConfig,
 )
 from ..modeling.configuration_s5 import VIT_SIZES
+from .name_form import NAME_PREFIX
 
 OFFICIAL_REPOSITORY = "lianglyu/S5"
 

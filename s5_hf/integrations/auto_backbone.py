@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .known_names import is_of_this_family
+from ..hub.name_form import is_of_this_family
 
 
 def is_resolved_here(name_or_path: Any) -> bool:

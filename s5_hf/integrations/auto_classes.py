@@ -11,22 +11,6 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from .auto_backbone import let_auto_backbone_load_folders
-from .import_hook import after_import
-
-__all__ = ["register_networks"]
-
-
-def register_networks() -> None:
-    """Make the Auto classes and `pipeline` know the S5 networks, once they are imported; doing so again changes
-    nothing."""
-    after_import("transformers", show_auto_image_processor)
-    after_import("transformers.models.auto.configuration_auto", await_configurations)
-    after_import("transformers.models.auto.modeling_auto", await_models)
-    after_import("transformers.models.auto.modeling_auto", let_auto_backbone_load_folders)
-    after_import("transformers.models.auto.image_processing_auto", await_image_processors)
-    after_import("transformers.pipelines", show_pipelines)
-
 
 def await_configurations(module: ModuleType) -> None:
     """Let `AutoConfig` find the configurations."""
@@ -74,10 +58,11 @@ def await_image_processors(module: ModuleType) -> None:
 
 
 def show_pipelines(module: ModuleType) -> None:
-    """Let `pipeline` make the pipelines of this package."""
-    from .pipelines import register_pipelines
+    """Let `pipeline` make the pipelines of this package; other models still get those of transformers."""
+    from .pipelines import PIPELINES
 
-    register_pipelines()
+    for kind, pipeline_class in PIPELINES.items():
+        module.PIPELINE_REGISTRY.supported_tasks[kind]["impl"] = pipeline_class
 
 
 def show_auto_image_processor(transformers: ModuleType) -> None:

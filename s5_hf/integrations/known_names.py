@@ -1,14 +1,15 @@
-"""The one place where this package reaches into transformers: how files of the known names are found.
+"""How transformers finds the files of the known names.
 
 Every `from_pretrained` of transformers, of configurations, models and processors alike, asks the function
-`transformers.utils.hub.cached_files` for files, through that module's global name. `install_file_hook` puts a wrapper
+`transformers.utils.hub.cached_files` for files, through that module's global name. `wrap_file_search` puts a wrapper
 there. For a known name the wrapper answers from the store, from a Hub repository or from a converted official
-checkpoint (`model_files` beside this file, imported then); every other name goes to the original function with the
+checkpoint (`model_files` beside this file, imported then); every other name reaches the original function with the
 very same arguments.
 
-Later versions (5.23 does, 5.17 does not) first ask the Hub for the commit behind the name, and go on as before if
-that fails. A known name is no repository, and where a firewall swallows the question the answer never comes, because
-the client sets no time limit. So the same module's Hub client is told to refuse that one question for known names.
+Later versions (5.23 does, 5.17 does not) first ask the Hub for the commit behind the name, and continue as before
+if that fails. A known name is not a repository, and where a firewall swallows the question the answer never comes,
+because the client sets no time limit. So the same module's Hub client is told to refuse that one question for known
+names.
 """
 
 import functools
@@ -17,19 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .import_hook import after_import
-
-NAME_PREFIX = "s5-vit-"
-
-
-def is_of_this_family(name: str) -> bool:
-    """Whether a name is one of ours: `s5-vit-...` without an owner, which no repository on the Hub can have."""
-    return name.startswith(NAME_PREFIX) and "/" not in name and "\\" not in name
-
-
-def install_file_hook() -> None:
-    """Let transformers find the files of the known names, once it is imported; doing so again changes nothing."""
-    after_import("transformers.utils.hub", wrap_file_search)
+from ..hub.name_form import is_of_this_family
 
 
 def wrap_file_search(hub: ModuleType) -> None:
@@ -70,4 +59,4 @@ def refuse_to_resolve_known_names(client: Any) -> None:
 
 
 class RepositoryNotAsked(OSError):
-    """A known name has no commit. transformers takes any error as: go on without."""
+    """A known name has no commit; on any error transformers continues without one."""

@@ -11,17 +11,8 @@ from typing import Any
 
 from ..dataset_builders.registry import REGISTRY
 from ..version import __version__
-from .import_hook import after_import
 
 _MARK = "_knows_s5_datasets"
-
-
-def register_datasets() -> None:
-    """Let `load_dataset` and `load_dataset_builder` load the registry's datasets, once `datasets` is imported.
-
-    Harmless when called again.
-    """
-    after_import("datasets.load", wrap_module_factory)
 
 
 def wrap_module_factory(load: ModuleType) -> None:

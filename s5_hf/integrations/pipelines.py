@@ -11,19 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 from transformers import ImageSegmentationPipeline, ObjectDetectionPipeline, Pipeline, PretrainedConfig
-from transformers.pipelines import PIPELINE_REGISTRY
 
 from ..modeling import S5DetectionConfig, S5SegmentationConfig
 from ..modeling.oriented_boxes import oriented_boxes_to_horizontal
 
 # What transformers itself calls the one kind of segmentation there is here.
 SEMANTIC = "semantic"
-
-
-def register_pipelines() -> None:
-    """Let `pipeline` make these pipelines for models of this package; doing so again changes nothing."""
-    for kind, pipeline_class in PIPELINES.items():
-        PIPELINE_REGISTRY.supported_tasks[kind]["impl"] = pipeline_class
 
 
 def is_of_type(model: Any, model_type: str) -> bool:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation, PreTrainedModel
 
-from ..hub.model_check import load_checked, require_finite_weights
+from ..conversion.model_check import load_checked, require_finite_weights
 from ..hub.model_folder import require_model_folder
 from ..modeling import S5ForSemanticSegmentation
 from ..modeling.aligned_weights import align_weights

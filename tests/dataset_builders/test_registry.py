@@ -79,18 +79,18 @@ def test_load_dataset_knows_names_when_it_was_imported_first(numbered_images):
     folder = numbered_images(3)
     code = (
         "from datasets import load_dataset\nimport s5_hf, s5_hf\n"
-        "from s5_hf.integrations.load_dataset import register_datasets\n"
-        "register_datasets()\n"
+        "from s5_hf.integrations import install_integrations\n"
+        "install_integrations(['load_dataset'])\n"
         f"print(len(list(load_dataset('s5-star', data_dir={str(folder)!r}, split='train', streaming=True))))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "3\n"
 
 
 def test_registering_twice_wraps_once():
-    from s5_hf.integrations.load_dataset import register_datasets
+    from s5_hf.integrations import install_integrations
 
     before = datasets.load.dataset_module_factory
-    register_datasets()
+    install_integrations(["load_dataset"])
     assert datasets.load.dataset_module_factory is before
 
 

@@ -18,7 +18,8 @@ from transformers.utils import cached_file, hub
 
 import s5_hf.integrations.known_names
 from s5_hf.conversion.official_tasks import DETECTION_TASKS, MOE_MDF_TASKS
-from s5_hf.hub import KNOWN_MODELS, count_parameters, install_file_hook, known_model, repository_variable, store_folder
+from s5_hf.hub import KNOWN_MODELS, count_parameters, known_model, repository_variable, store_folder
+from s5_hf.integrations import install_integrations
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTModel
 from tests.hub.conftest import ENCODER, SEGMENTER, store_entries
 from tests.hub.hub_server import LoopbackHub
@@ -115,7 +116,7 @@ def test_foreign_names_pass_through_untouched(foreign: object, monkeypatch: pyte
         return answer
 
     monkeypatch.setattr(hub, "cached_files", original)
-    install_file_hook()
+    install_integrations(["known_names"])
     filenames, cache_dir, user_agent = ["config.json"], object(), {"a": "b"}
     assert hub.cached_files(foreign, filenames, cache_dir, user_agent=user_agent) is answer
     assert hub.cached_files(path_or_repo_id=foreign, filenames=filenames, subfolder="x") is answer
@@ -137,8 +138,9 @@ def test_the_commit_of_a_foreign_name_is_asked_for_and_of_a_known_one_not(loopba
 
 def test_installing_and_reloading_again_changes_nothing():
     installed = hub.cached_files
-    install_file_hook()
-    importlib.reload(s5_hf.hub_hook).install_file_hook()
+    install_integrations(["known_names"])
+    importlib.reload(s5_hf.integrations.known_names)
+    importlib.reload(s5_hf.integrations.switch).install_integrations(["known_names"])
     importlib.reload(s5_hf)
     assert hub.cached_files is installed
     assert AutoConfig.from_pretrained("s5-vit-h").hidden_size == 1280

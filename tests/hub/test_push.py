@@ -145,7 +145,7 @@ def test_the_repository_holds_code_configuration_and_card(
     }
     assert json.loads(files["preprocessor_config.json"])["size"] == {"height": 64, "width": 80}
     code = {name for name in files if name.endswith(".py")}
-    assert {"s5_networks.py", "upernet.py", "feature_pyramid.py", "image_processing_s5.py"} <= code
+    assert {"s5_networks.py", "upernet.py", "necks.py", "image_processing_s5.py"} <= code
     for name in code:
         for imported in re.findall(r"^\s*from \.(\w+) import", files[name].decode(), re.MULTILINE):
             assert f"{imported}.py" in code

@@ -291,3 +291,30 @@ def test_a_self_filling_dictionary_that_failed_tries_again():
     for thread in threads:
         thread.join()
     assert found == ["value"] * 4
+
+
+def test_the_names_that_people_need_are_offered_at_the_top_and_loaded_when_asked_for():
+    code = (
+        "import sys, s5_hf\n"
+        "names = [name for name in s5_hf.__all__ if not name.startswith('__')]\n"
+        "assert set(names) <= set(dir(s5_hf)) and 'torch' not in sys.modules\n"
+        "print(*(f'{name}={getattr(s5_hf, name).__module__}' for name in names))\n"
+    )
+    found = dict(pair.split("=") for pair in run_python(code).split())
+    assert {name: module.split(".")[1] for name, module in found.items()} == {
+        **dict.fromkeys(("S5DetectionConfig", "S5SegmentationConfig", "S5ViTConfig", "S5ViTModel"), "modeling"),
+        **dict.fromkeys(("S5ForOrientedObjectDetection", "S5ForSemanticSegmentation", "S5ImageProcessor"), "modeling"),
+        "detect_scene": "scenes",
+        "segment_scene": "scenes",
+        "pull": "hub",
+    }
+
+
+@pytest.mark.parametrize("face", ["s5_hf.conversion", "s5_hf.hub", "s5_hf.integrations"])
+def test_a_face_is_light_and_every_name_of_it_loads(face: str):
+    code = (
+        f"import sys, {face} as face\n"
+        f"print(*(name for name in {LIBRARIES!r} if name in sys.modules))\n"
+        "assert all(getattr(face, name) is not None for name in face.__all__)\n"
+    )
+    assert run_python(code) == "\n"

@@ -197,16 +197,21 @@ def test_a_mask_stands_for_the_smaller_image(model, images):
     padded = functional.pad(small, (0, 14, 0, 19))
     with torch.no_grad():
         assert_same_predictions(model(padded, pixel_mask=mask), model(small))
+        assert_same_predictions(model(padded, image_sizes=[small.shape[2:]]), model(small))
     labels = [{"boxes": BOXES[:1], "class_labels": torch.tensor([1])}]
     losses = [
         model(pixels, labels=labels, pixel_mask=pixel_mask, generator=torch.Generator().manual_seed(0)).loss
         for pixels, pixel_mask in ((padded, mask), (small, None))
     ]
     torch.testing.assert_close(*losses)
-    with pytest.raises(ValueError, match="pixel_mask of image 0 is no rectangle in the upper left corner"):
+    with pytest.raises(ValueError, match="pixel_mask of image 0 is not a rectangle in the upper left corner"):
         model(padded, pixel_mask=mask.flip(1))
     with pytest.raises(ValueError, match=r"the shape \(1, 45, 64\), the images ask for \(1, 64, 64\)"):
         model(padded, pixel_mask=mask[:, :45])
+    with pytest.raises(ValueError, match=r"image_sizes\[0\] is \(65, 64\), the batch has \(64, 64\) pixels"):
+        model(padded, image_sizes=[(65, 64)])
+    with pytest.raises(ValueError, match="got 2 image_sizes for a batch of 1 images"):
+        model(padded, image_sizes=[(45, 64)] * 2)
 
 
 @torch.no_grad()

@@ -12,8 +12,7 @@ from s5_hf.modeling import (
     S5ImageProcessor,
     S5ObjectDetectionOutput,
     S5ViTConfig,
-    midpoint_offset_coder,
-    oriented_delta_coder,
+    box_coders,
     target_assignment,
 )
 from s5_hf.modeling.anchors import inside_image, level_anchors
@@ -59,7 +58,7 @@ def test_midpoint_offsets_of_an_axis_aligned_box():
     """It touches its hull everywhere; the rightmost and the lowest corner count."""
     anchor = torch.tensor([[0.0, 0, 20, 10]])
     box = torch.tensor([[12.0, 5, 20, 20, 0]])
-    deltas = midpoint_offset_coder.encode(anchor, box, RPN_STDS)[0].tolist()
+    deltas = box_coders.encode_midpoint_offsets(anchor, box, RPN_STDS)[0].tolist()
     assert deltas == pytest.approx([0.1, 0, 0, math.log(2), 1, 1])
 
 
@@ -67,7 +66,7 @@ def test_midpoint_offsets_of_a_turned_box():
     """Turned clockwise by 30 degrees the left corner of the upper side becomes the highest."""
     box = torch.tensor([[0.0, 0, 40, 10, math.pi / 6]])
     left, top, right, bottom = oriented_boxes_to_horizontal(box)[0].tolist()
-    deltas = midpoint_offset_coder.encode(torch.tensor([[left, top, right, bottom]]), box, RPN_STDS)[0].tolist()
+    deltas = box_coders.encode_midpoint_offsets(torch.tensor([[left, top, right, bottom]]), box, RPN_STDS)[0].tolist()
     cos, sin = math.cos(math.pi / 6), math.sin(math.pi / 6)
     highest_x, rightmost_y = -20 * cos + 5 * sin, 20 * sin - 5 * cos  # of the corners (-w, -h) and (w, -h)
     expected = [0, 0, 0, 0, 2 * highest_x / (right - left), 2 * rightmost_y / (bottom - top)]
@@ -79,7 +78,9 @@ def test_midpoint_offsets_of_a_turned_box():
 def test_both_coders_come_back_to_the_box(seed):
     boxes = random_boxes(50, seed)
     hulls = oriented_boxes_to_horizontal(random_boxes(50, seed + 1))
-    again = midpoint_offset_coder.decode(hulls, midpoint_offset_coder.encode(hulls, boxes, RPN_STDS), RPN_STDS)
+    again = box_coders.decode_midpoint_offsets(
+        hulls, box_coders.encode_midpoint_offsets(hulls, boxes, RPN_STDS), RPN_STDS
+    )
     within_clamp = boxes[:, 2:4].sum(dim=1) < 50 * (hulls[:, 2:] - hulls[:, :2]).amin(dim=1)
     # Corners within 0.1 px of a side count as touching it, so boxes that are nearly upright come back upright.
     turned = torch.stack([boxes[:, 4].sin(), boxes[:, 4].cos()], dim=1).abs().amin(dim=1) * boxes[:, 2:4].amin(dim=1)
@@ -88,9 +89,9 @@ def test_both_coders_come_back_to_the_box(seed):
     iou = elementwise_rotated_iou(boxes, again)[exact]
     torch.testing.assert_close(iou, torch.ones_like(iou), rtol=0, atol=1e-4)
     proposals = random_boxes(50, seed + 2)
-    deltas = oriented_delta_coder.encode(proposals, boxes, ROI_STDS)
+    deltas = box_coders.encode_oriented_deltas(proposals, boxes, ROI_STDS)
     assert (deltas[:, 4].abs() * 0.1 <= math.pi / 4 + 1e-5).all()
-    again = oriented_delta_coder.decode(proposals, deltas, ROI_STDS)
+    again = box_coders.decode_oriented_deltas(proposals, deltas, ROI_STDS)
     # Six digits of pi, as in the release, turn a box by up to 7e-7.
     torch.testing.assert_close(elementwise_rotated_iou(boxes, again), torch.ones(50).double(), rtol=0, atol=1e-4)
 
@@ -98,20 +99,20 @@ def test_both_coders_come_back_to_the_box(seed):
 def test_angle_deltas_count_counter_clockwise():
     """As in the release, whose weights predict them; a clockwise turn is positive in boxes, negative in deltas."""
     proposal, box = torch.tensor([[0.0, 0, 40, 10, 0.2]]), torch.tensor([[0.0, 0, 40, 10, 0.3]])
-    assert oriented_delta_coder.encode(proposal, box, ROI_STDS)[0, 4].item() == pytest.approx(-1.0, abs=1e-5)
+    assert box_coders.encode_oriented_deltas(proposal, box, ROI_STDS)[0, 4].item() == pytest.approx(-1.0, abs=1e-5)
 
 
 def test_offsets_are_along_the_axes_of_the_proposal():
     theta = torch.tensor(0.7)
     proposal = torch.tensor([[10.0, 20, 40, 10, 0.7]])
     ahead = torch.tensor([[10 + 8 * theta.cos(), 20 + 8 * theta.sin(), 40, 10, 0.7]])
-    deltas = oriented_delta_coder.encode(proposal, ahead, ROI_STDS)[0].tolist()
+    deltas = box_coders.encode_oriented_deltas(proposal, ahead, ROI_STDS)[0].tolist()
     assert deltas == pytest.approx([2, 0, 0, 0, 0], abs=1e-4)
 
 
 def test_sizes_change_by_a_bounded_factor():
     anchor, wild = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 50, 50, 0, 0]])
-    box = midpoint_offset_coder.decode(anchor, wild, RPN_STDS)
+    box = box_coders.decode_midpoint_offsets(anchor, wild, RPN_STDS)
     # The touching points are in the middle: a square on its corner, with the hull as diagonals.
     assert box[0, 2:4].tolist() == pytest.approx([10 * 62.5 / 2**0.5] * 2, rel=1e-5)
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 from transformers import AutoModelForSemanticSegmentation, ConvNextConfig, Dinov2Config, SwinConfig
 
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
-from s5_hf.modeling.task_groups import group_rows
+from s5_hf.modeling.tasks import group_rows
 from tests.conftest import MICRO_TASKS, MICRO_VIT, micro_segmentation_config, randomise
 from tests.numerics import assert_equal_but_for_rounding
 
@@ -317,3 +317,53 @@ def test_groups_cover_every_row_once_and_restore_the_order(index):
     assert sorted(covered) == rows.tolist()
     if index == sorted(index):
         assert groups.order is None, "sorted rows are not copied"
+
+
+def test_a_mixed_batch_gives_the_logits_of_each_task_and_their_places(moe_model, images):
+    tasks = ["roads", "fields", "roads", "fields"]
+    batch = torch.cat([images, images.flip(-1)])[:4]
+    with torch.no_grad():
+        outputs = moe_model(batch, task=tasks)
+        alone = moe_model(batch, task="roads")
+    assert outputs.task_rows == {"fields": [1, 3], "roads": [0, 2]}
+    for name, rows in outputs.task_rows.items():
+        assert outputs.task_logits[name].shape[:2] == (2, len(MICRO_TASKS[name]))
+        assert all(
+            torch.equal(outputs.logits[row], logits)
+            for row, logits in zip(rows, outputs.task_logits[name], strict=True)
+        )
+    assert torch.is_tensor(alone.logits) and alone.task_logits is None and alone.task_rows is None
+
+
+def test_the_model_gives_the_joint_loss_with_class_weights_and_a_count_of_all_processes(moe_model, images):
+    batch, tasks = torch.cat([images, images.flip(-1)])[:4], ["roads", "fields", "roads", "fields"]
+    labels = torch.randint(0, 2, (4, *batch.shape[2:]), generator=torch.Generator().manual_seed(0))
+    labels[:, :5] = 254
+    weights = {"roads": torch.tensor([1.0, 3.0])}
+    counts = []
+
+    def doubled(count):
+        counts.append(count.item())
+        return 2.0 * count
+
+    with torch.no_grad():
+        outputs = moe_model(
+            batch,
+            labels,
+            task=tasks,
+            task_weights={"fields": 0.5},
+            class_weights=weights,
+            ignore_index=254,
+            reduce_count=doubled,
+        )
+    expected = {
+        name: functional.cross_entropy(logits, labels[outputs.task_rows[name]], weights.get(name), ignore_index=254)
+        for name, logits in outputs.task_logits.items()
+    }
+    valid = labels[:, 5:]
+    assert counts == [valid[1::2].numel(), (1 + 2 * valid[0::2]).sum().item()]
+    for name, loss in expected.items():
+        torch.testing.assert_close(outputs.task_losses[name], loss / 2)
+    torch.testing.assert_close(outputs.loss, (0.5 * expected["fields"] + expected["roads"]) / 2)
+    with pytest.raises(ValueError, match=r"class_weights names \['rivers'\]"):
+        moe_model(batch, labels, task=tasks, class_weights={"rivers": weights["roads"]})

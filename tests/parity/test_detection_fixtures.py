@@ -12,8 +12,7 @@ from s5_hf.modeling import (
     S5ForOrientedObjectDetection,
     S5ImageProcessor,
     S5ViTBackbone,
-    midpoint_offset_coder,
-    oriented_delta_coder,
+    box_coders,
 )
 from s5_hf.modeling.anchors import inside_image
 from s5_hf.modeling.oriented_boxes import oriented_boxes_to_horizontal
@@ -50,18 +49,18 @@ def assert_same_boxes(actual, expected):
 def test_coders(arrays):
     expected = arrays("obb_coders")
     anchors, boxes, proposals = expected["anchors"], released(expected["gt"]), released(expected["proposals"])
-    offsets = midpoint_offset_coder.encode(anchors, boxes, RPN_STDS)
+    offsets = box_coders.encode_midpoint_offsets(anchors, boxes, RPN_STDS)
     assert_close(offsets, expected["mo_encoded"])
-    deltas = oriented_delta_coder.encode(proposals, boxes, ROI_STDS)
+    deltas = box_coders.encode_oriented_deltas(proposals, boxes, ROI_STDS)
     assert_close(deltas, expected["oo_encoded"])
     for given, wanted in (("mo_encoded", "mo_decoded"), ("mo_rand_delta", "mo_rand_decoded")):
-        decoded = midpoint_offset_coder.decode(anchors, expected[given], RPN_STDS)
+        decoded = box_coders.decode_midpoint_offsets(anchors, expected[given], RPN_STDS)
         # Where the rectangle is a line, the official code gives it sides and angle out of rounding errors.
         solid = decoded[:, 3] > 1e-5 * decoded[:, 2]
         assert (~solid).sum() <= 12  # of 400, all of them from random deltas
         assert_same_boxes(released(decoded)[solid], expected[wanted][solid])
     for given, wanted in (("oo_encoded", "oo_decoded"), ("oo_rand_delta", "oo_rand_decoded")):
-        decoded = oriented_delta_coder.decode(proposals, expected[given], ROI_STDS)
+        decoded = box_coders.decode_oriented_deltas(proposals, expected[given], ROI_STDS)
         assert_close(released(decoded), expected[wanted])
 
 
@@ -196,7 +195,7 @@ def test_losses_of_the_region_proposal_network(detector, stages, expected, task)
             ((weights[image] > 0) & (labels[image] == kind)).nonzero().flatten() for kind in (1, 0)
         )
         assert torch.equal(positives, (inside & (assigned >= 0)).nonzero().flatten())
-        encoded = midpoint_offset_coder.encode(output.anchors[positives], boxes[assigned[positives]], RPN_STDS)
+        encoded = box_coders.encode_midpoint_offsets(output.anchors[positives], boxes[assigned[positives]], RPN_STDS)
         assert_close(encoded, targets[image][positives])
         samples.append(AnchorSample(positives, negatives, encoded))
     losses = head.loss(output, samples)
@@ -215,7 +214,7 @@ def test_losses_of_the_roi_head(detector, stages, expected, task):
         count = int(expected[f"{task}_roi_npos{image}"])
         match = rotated_iou(proposals[:count], boxes).argmax(dim=1)
         assert torch.equal(labels[:count], classes[match]) and (labels[count:] == head.num_labels).all()
-        targets = oriented_delta_coder.encode(proposals[:count], boxes[match], ROI_STDS)
+        targets = box_coders.encode_oriented_deltas(proposals[:count], boxes[match], ROI_STDS)
         assert_close(targets, expected[f"{task}_roi_t_btargets"][rows][:count])
         samples.append(ProposalSample(proposals, labels, targets))
     logits, deltas = head(stages[0], [image.proposals for image in samples])

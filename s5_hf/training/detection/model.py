@@ -6,8 +6,9 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5DetectionConfig, S5ViTConfig
-from ...modeling.modeling_s5_detection import S5ForOrientedObjectDetection, load_dense
+from ...modeling.modeling_s5_detection import S5ForOrientedObjectDetection
 from ...modeling.modeling_s5_vit import S5ViTBackbone
+from ...modeling.task_model import load_dense
 from ..joint.model import refuse_other_labels, require_mode
 from ..pretraining.starting_model import check_fit, new_backbone_config
 from .data import DetectionTaskData

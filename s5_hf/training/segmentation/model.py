@@ -43,7 +43,7 @@ def joint_model(
             if settings.segmenter
             else starting_model(settings, first.name, first.labels, crop_size, channels)
         )
-        model = S5ForSemanticSegmentation.from_dense(dense, names, expert_channels, ignore_index)
+        model = S5ForSemanticSegmentation.from_dense(dense, names, expert_channels, ignore_index=ignore_index)
     model.config.class_maps = {task.name: dict(task.class_map) for task in tasks if task.class_map}
     check_fit(model, crop_size, channels)
     if settings.gradient_checkpointing:

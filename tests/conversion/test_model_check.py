@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSemanticSegmentation
 
-from s5_hf.hub.model_check import load_checked, require_finite_weights
+from s5_hf.conversion.model_check import load_checked, require_finite_weights
 from s5_hf.modeling import S5ForSemanticSegmentation
 
 
