@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from .annotations import parse_dior_xml
 from .detection_builder import DOTA_TEXT_LAYOUT, DetectionBuilder, DetectionReader, Parser, parse_dota_text
 from .errors import LayoutError
-from .layouts import find_records
+from .layouts import SPLIT_NAMES, find_records
 from .shards import Record, Shard, file_shards
 from .storage import join
 from .text_files import read_text
@@ -18,7 +18,6 @@ DESCRIPTION = (
     "(or Annotations/obb/NAME.xml), "
     "ImageSets/Main/{train,val,trainval,test}.txt (or Main)"
 )
-SPLITS = ("train", "val", "trainval", "test")
 ANNOTATION_FOLDERS = ("Oriented Bounding Boxes", "Oriented_Bounding_Boxes", "obb", "Annotations")
 """Folders of annotations, the most telling first: `Annotations` itself may hold horizontal boxes."""
 
@@ -35,7 +34,7 @@ class DIORR(DetectionBuilder):
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
         lists = _by_stem(files, ".txt", ("Main",))
-        lists = {split: lists[split] for split in SPLITS if split in lists}
+        lists = {split: lists[split] for split in SPLIT_NAMES if split in lists}
         if lists:
             reader = self.reader(root)
             images = _by_stem(files, ".jpg", ("JPEGImages", "JPEGImages-trainval", "JPEGImages-test"))

@@ -10,7 +10,7 @@ from datasets import Features
 
 from .builder import Builder
 from .features import segmentation_features
-from .layouts import COMMON_LAYOUTS, Layout, find_records
+from .layouts import COMMON_LAYOUTS, SPLIT_NAMES, Layout, find_records
 from .masks import MaskEncoding
 from .samples import SegmentationReader
 from .shards import Record, Shard, file_shards
@@ -18,8 +18,6 @@ from .split_lists import list_shards
 from .storage import join
 
 logger = logging.getLogger(__name__)
-
-SPLIT_NAMES = ("train", "val", "trainval", "test")
 
 
 class SegmentationBuilder(Builder):
@@ -78,6 +76,6 @@ class SegmentationBuilder(Builder):
         """Shards of the samples that split lists name."""
         unread = SegmentationReader(self.storage, root, MaskEncoding())
         found = {split: list_shards(self.storage, join(root, name), unread) for split, name in lists.items()}
-        masks = [record[1] for shards in found.values() for shard in shards for record in shard.records()]
+        masks = [record[1] for shards in found.values() for shard in shards for record in shard.records]
         reader = self.reader(root, files, masks)
         return {split: [replace(shard, reader=reader) for shard in shards] for split, shards in found.items()}
