@@ -14,7 +14,7 @@ from datasets import Features
 from datasets.exceptions import DatasetGenerationError
 
 from .errors import CorruptImageError, LayoutError
-from .images import check_decodes
+from .images import decode
 from .options import require_whole_number
 from .registry import DatasetEntry, get_entry
 from .shard_files import find_shard_files
@@ -209,4 +209,4 @@ def _check_images(sample: Sample) -> None:
     for column in ("image", "mask", "pseudo_mask"):
         value = sample.get(column)
         if value is not None:
-            check_decodes(value["bytes"] or value["path"], f"{column} of {sample['id']}")
+            decode(value, f"{column} of {sample['id']}")

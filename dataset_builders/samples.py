@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from PIL import Image
-
 from .errors import CorruptImageError, SampleError
-from .images import DECODING_ERRORS, ImageHeader, check_complete, read_header
+from .images import ImageHeader, check_complete, decode, read_header
 from .masks import MaskEncoding, encode_mask
 from .shards import Record, Sample
 from .storage import Storage, is_remote, join
@@ -83,12 +80,8 @@ def read_mask_value(mask: ImageFile, encoding: MaskEncoding) -> dict:
     """What the Image feature takes for a mask: the file itself where it holds class ids, else a new PNG."""
     if encoding.keeps(mask.header.mode):
         return mask.value
-    try:
-        with Image.open(io.BytesIO(mask.content) if isinstance(mask.content, bytes) else mask.content) as opened:
-            opened.load()
-    except DECODING_ERRORS as error:
-        raise CorruptImageError(f"{mask.location}: {error}") from error
-    return {"bytes": encode_mask(encoding.class_ids(opened, mask.location)), "path": None}
+    decoded = decode(mask.content, mask.location)
+    return {"bytes": encode_mask(encoding.class_ids(decoded, mask.location)), "path": None}
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..dataset_builders.options import require_splits, require_whole_number
 from ..imaging.polygon_clipping import inside_shares
 from ..imaging.rasters import Scaling, open_raster
 from ..imaging.windows import column_windows
 from .dota_text import DotaBoxes, format_boxes, read_boxes
 from .manifest import CutTile, RawTile
-from .options import check_overlap, check_splits
 from .runner import FoundTiles
 from .sources import image_files, only_one, split_of
 from .writing import save_image
@@ -60,8 +60,8 @@ class DotaRecipe:
     def __post_init__(self) -> None:
         if self.config not in self.labels:
             raise ValueError(f"{self.dataset} has no configuration {self.config!r}; known: {', '.join(self.labels)}.")
-        check_overlap(self.dataset, self.overlap, self.patch_size)
-        check_splits(self.dataset, "drop_empty", self.drop_empty, ("train", "val"))
+        require_whole_number(f"{self.dataset}: overlap in pixels", self.overlap, 0, self.patch_size - 1)
+        require_splits(f"{self.dataset}: drop_empty", self.drop_empty, ("train", "val"))
 
     def settings(self) -> dict[str, Any]:
         names = ("dataset", "config", "patch_size", "overlap", "kept_share", "drop_empty", "bands")

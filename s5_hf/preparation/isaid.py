@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..dataset_builders.options import require_splits, require_whole_number
 from ..imaging.rasters import Scaling, open_raster
 from ..imaging.windows import column_windows, quarters
 from .labels import Colors, read_label
 from .manifest import CutTile, RawTile
-from .options import check_overlap, check_splits
 from .runner import FoundTiles
 from .sources import image_files, only_one, split_of
 from .writing import check_label_size, save_image, save_label
@@ -49,8 +49,8 @@ class IsaidRecipe:
     bands: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
-        check_overlap(self.dataset, self.overlap, self.tile_size)
-        check_splits(self.dataset, "keep_empty", self.keep_empty, ("train", "val"))
+        require_whole_number(f"{self.dataset}: overlap in pixels", self.overlap, 0, self.tile_size - 1)
+        require_splits(f"{self.dataset}: keep_empty", self.keep_empty, ("train", "val"))
 
     def settings(self) -> dict[str, Any]:
         names = ("dataset", "tile_size", "overlap", "keep_empty", "color_tolerance", "bands")

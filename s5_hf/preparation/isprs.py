@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from s5_hf.dataset_builders import isprs, potsdam, vaihingen
-
+from ..dataset_builders import isprs, potsdam, vaihingen
 from ..imaging.rasters import Scaling, open_raster
 from ..imaging.windows import row_windows
 from .labels import Colors, read_label

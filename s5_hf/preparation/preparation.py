@@ -7,8 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from s5_hf.dataset_builders.registry import DatasetEntry, get_entry
-
+from ..dataset_builders.registry import DatasetEntry, get_entry
 from .dota import DotaRecipe
 from .isaid import IsaidRecipe
 from .isprs import potsdam_recipe, vaihingen_recipe

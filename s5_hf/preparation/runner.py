@@ -11,10 +11,9 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from s5_hf.files.atomic import remove_leftovers, temporary_folder
-from s5_hf.files.folder_lock import LOCK_FILE, folder_lock
-from s5_hf.files.worker_pool import worker_pool
-
+from ..files.atomic import remove_leftovers, temporary_folder
+from ..files.folder_lock import LOCK_FILE, folder_lock
+from ..files.worker_pool import worker_pool
 from .manifest import MANIFEST_NAME, CutTile, Manifest, RawTile
 
 __all__ = ["FoundTiles", "Recipe", "TileFailure", "cut_tiles"]

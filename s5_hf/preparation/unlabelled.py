@@ -6,13 +6,13 @@ from typing import Any
 
 from PIL import Image
 
-from s5_hf.dataset_builders.registry import get_entry
-
+from ..dataset_builders.images import EXTENSIONS
+from ..dataset_builders.registry import get_entry
 from ..imaging.rasters import Scaling, open_raster
 from ..imaging.windows import Window, row_windows
 from .manifest import CutTile, RawTile
 from .runner import FoundTiles
-from .sources import IMAGE_SUFFIXES, image_files
+from .sources import image_files
 
 __all__ = ["UnlabelledRecipe"]
 
@@ -55,7 +55,7 @@ class UnlabelledRecipe:
             names.add(name)
             tiles.append(RawTile(name, "train", path))
         if not tiles:
-            suffixes = ", ".join(f"*{suffix}" for suffix in sorted(IMAGE_SUFFIXES))
+            suffixes = ", ".join(f"*{suffix}" for suffix in sorted(EXTENSIONS))
             raise FileNotFoundError(
                 f"No images of {self.dataset} below {raw}. Looked for {suffixes} in any subfolder."
             )
