@@ -35,7 +35,7 @@ def image_pixels(image: Image.Image | np.ndarray) -> np.ndarray:
 
 
 def require_decodable(image: Image.Image, path: str | Path, maximum_pixels: int) -> None:
-    """Raise a ValueError for a picture of more pixels, before it is decoded: a file of kilobytes can claim terabytes."""
+    """Raise a ValueError for a picture of more pixels, before it is decoded: a small file can claim terabytes."""
     pixels = image.width * image.height
     if pixels > maximum_pixels:
         raise ValueError(
