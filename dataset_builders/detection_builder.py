@@ -12,7 +12,7 @@ from .builder import Builder
 from .features import detection_features
 from .layouts import IMAGE, Layout, always_train, find_records
 from .samples import ImageReader
-from .shards import Record, Sample, Shard, file_shards
+from .shards import Record, Sample, Shard
 from .storage import join
 from .text_files import read_text
 
@@ -78,6 +78,4 @@ class DetectionBuilder(Builder):
         return DetectionReader(self.storage, root, self.PARSER, tuple(self.labels))
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
-        reader = self.reader(root)
-        _, records = find_records(self.layouts(), files, root, self.DATASET)
-        return {split: file_shards(f"{self.DATASET} {split}", pairs, reader) for split, pairs in records.items()}
+        return self.file_shards(find_records(self.layouts(), files, root, self.DATASET)[1], self.reader(root))

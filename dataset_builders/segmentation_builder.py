@@ -13,7 +13,7 @@ from .features import segmentation_features
 from .layouts import COMMON_LAYOUTS, SPLIT_NAMES, Layout, find_records
 from .masks import MaskEncoding
 from .samples import SegmentationReader
-from .shards import Record, Shard, file_shards
+from .shards import Record, Shard
 from .split_lists import list_shards
 from .storage import join
 
@@ -70,7 +70,7 @@ class SegmentationBuilder(Builder):
     ) -> dict[str, list[Shard]]:
         """Shards of (image, mask, id) records by split."""
         reader = self.reader(root, files, [record[1] for pairs in records.values() for record in pairs])
-        return {split: file_shards(f"{self.DATASET} {split}", pairs, reader) for split, pairs in records.items()}
+        return self.file_shards(records, reader)
 
     def _listed_shards(self, root: str, files: Sequence[str], lists: dict[str, str]) -> dict[str, list[Shard]]:
         """Shards of the samples that split lists name."""
