@@ -40,7 +40,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import s5_hf
-from s5_hf.data.sharding import write_index, write_parquet_shards
+from s5_hf.data import write_index, write_parquet_shards
 from s5_hf.dataset_builders.streaming import ShuffledStream
 
 SIDE = 512

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..data.sharding import ROW_GROUP_BYTES, SHARD_BYTES, write_parquet_shards
+from ..data.sharding import write_parquet_shards
 from ..dataset_builders.features import curated_features
-from ..dataset_builders.storage import INDEX_FILE
+from ..dataset_builders.shard_format import INDEX_FILE, ROW_GROUP_BYTES, SHARD_BYTES
 from ..files.atomic import atomic_file
 from .patch_reader import PatchReader
 from .score_table import ScoreFolder

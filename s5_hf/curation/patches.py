@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from ..dataset_builders.errors import CorruptImageError
-from ..dataset_builders.images import DECODING_ERRORS
+from ..dataset_builders.images import decode
+from ..imaging.decoded_pixels import has_8_bits
 from ..imaging.windows import Window, row_windows
 from .content import PatchContent, measure_content
 
@@ -90,7 +90,9 @@ def cut_patches(
         CorruptImageError: if the image or the mask does not decode, or has no 8 bits per channel.
     """
     pixels = np.asarray(decode_image(sample["image"], sample["id"]))
-    mask = None if sample.get("mask") is None else np.asarray(_open(sample["mask"], f"mask of {sample['id']}"))
+    mask = sample.get("mask")
+    if mask is not None:
+        mask = np.asarray(mask if isinstance(mask, Image.Image) else decode(mask, f"mask of {sample['id']}"))
     height, width = pixels.shape[:2]
     for window in patch_windows(width, height, size, stride, edges):
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
@@ -114,21 +116,9 @@ def decode_image(image: dict | Image.Image, name: str) -> Image.Image:
     Raises:
         CorruptImageError: if it does not decode, or has no 8 bits per channel.
     """
-    opened = _open(image, name)
-    if opened.mode.startswith(("I", "F")):
+    decoded = image if isinstance(image, Image.Image) else decode(image, name)
+    if not has_8_bits(decoded):
         raise CorruptImageError(
-            f"{name}: the image has the mode {opened.mode!r}, expected 8 bits per channel; s5-hf prepare converts it"
+            f"{name}: the image has the mode {decoded.mode!r}, expected 8 bits per channel; s5-hf prepare converts it"
         )
-    return opened.convert("RGB")
-
-
-def _open(image: dict | Image.Image, name: str) -> Image.Image:
-    if isinstance(image, Image.Image):
-        return image
-    content = image.get("bytes")
-    try:
-        with Image.open(image["path"] if content is None else io.BytesIO(content)) as opened:
-            opened.load()
-            return opened
-    except DECODING_ERRORS as error:
-        raise CorruptImageError(f"{name}: {error}") from error
+    return decoded.convert("RGB")

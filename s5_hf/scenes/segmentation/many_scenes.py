@@ -10,6 +10,7 @@ from accelerate import PartialState
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from ...dataset_builders.images import EXTENSIONS
 from ...predictors.image_probabilities import NonFiniteOutputError
 from ...predictors.segmenter import SceneSegmenter
 from ...predictors.torch_segmenter import load_segmenters
@@ -20,7 +21,7 @@ from .single_scene import output_path, require_new, segment_scene
 
 __all__ = ["SCENE_SUFFIXES", "find_scenes", "segment_scenes"]
 
-SCENE_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg", ".bmp", ".webp")
+SCENE_SUFFIXES = (*EXTENSIONS, ".vrt", ".jp2", ".img")
 """What counts as a scene in a folder."""
 
 
