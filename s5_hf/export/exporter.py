@@ -11,8 +11,8 @@ from transformers import AutoConfig, AutoImageProcessor
 from ..files.atomic import temporary_folder
 from ..hub.model_check import load_checked, require_finite_weights
 from ..hub.model_folder import require_model_folder
+from ..hub.normalization import processor_normalization
 from ..modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
-from ..predictors.normalization import processor_normalization
 from .metadata import ExportMetadata
 from .onnx_file import open_onnx, require_onnx, write_onnx
 from .program_file import open_program, write_program

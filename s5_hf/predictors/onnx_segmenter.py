@@ -8,13 +8,13 @@ import torch
 
 from ..export.metadata import ExportMetadata
 from ..export.onnx_file import INPUT, OUTPUT, open_session
-from .normalization import require_normalization
+from ..hub.normalization import require_normalization
 
 __all__ = ["OnnxSegmenter"]
 
 
 class OnnxSegmenter:
-    """An exported segmenter with what `segment_scene` asks of one (`s5_hf.predictors.segmenter`).
+    """An exported segmenter with what `segment_scene` asks of one (`s5_hf.predictors.interfaces`).
 
     Args:
         path: a file written by `s5-hf export --format onnx`.

@@ -1,7 +1,7 @@
 """Inference: windows over scenes of any size, test-time augmentation, and maps of whole scenes in bounded memory."""
 
 from ..predictors.image_probabilities import NonFiniteOutputError
-from ..predictors.segmenter import SceneSegmenter
+from ..predictors.interfaces import SceneSegmenter
 from ..predictors.torch_segmenter import TorchSegmenter, load_segmenters
 from .segmentation.many_scenes import find_scenes, segment_scenes
 from .segmentation.scene_probabilities import WindowSettings

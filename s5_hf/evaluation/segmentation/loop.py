@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ...metrics import SegmentationCounts
-from ...predictors.segmenter import SceneSegmenter
+from ...predictors.interfaces import SceneSegmenter
 from ..data import EvaluationData, EvaluationImage, EvaluationImages
 from .class_maps import class_map_names, open_class_maps, write_class_map
 from .prediction import class_probabilities

@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from ...modeling.image_processing_s5 import resize_image
 from ...predictors.image_probabilities import image_probabilities, require_finite
+from ...predictors.interfaces import SceneSegmenter
 from ...predictors.normalization import channels_first
-from ...predictors.segmenter import SceneSegmenter
 from .protocol import Protocol
 
 __all__ = ["class_probabilities"]

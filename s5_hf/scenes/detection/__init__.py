@@ -1,6 +1,6 @@
 """Oriented detection around the model: objects in scenes of any size, and result files."""
 
-from ...predictors.detector import SceneDetector
+from ...predictors.interfaces import SceneDetector
 from ...predictors.torch_detector import TorchDetector
 from .dota_results import read_task1_results, write_task1_results
 from .many_scenes import detect_scenes

@@ -9,8 +9,8 @@ from accelerate.utils import gather_object
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from ...predictors.detector import SceneDetector
 from ...predictors.image_probabilities import NonFiniteOutputError
+from ...predictors.interfaces import SceneDetector
 from ...predictors.torch_detector import load_detector
 from ..product_paths import require_distinct
 from .dota_results import write_task1_results

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...files.atomic import atomic_file
 from ...modeling.oriented_boxes import oriented_boxes_to_corners, oriented_boxes_to_horizontal
-from ...predictors.detector import Detections
+from ...predictors.interfaces import Detections
 from ..segmentation.scene_result import relative_source
 from ..source import scene_stem
 

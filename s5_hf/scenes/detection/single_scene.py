@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from ...files.atomic import atomic_file
 from ...imaging.rasters import Scaling
 from ...modeling.image_processing_s5 import to_channels_last
-from ...predictors.detector import SceneDetector
+from ...predictors.interfaces import SceneDetector
 from ...predictors.torch_detector import load_detector
 from ..array_source import ArrayScene
 from ..product_paths import require_absent, require_distinct

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ...modeling.non_maximum_suppression import batched_rotated_nms
 from ...modeling.oriented_boxes import flip_boxes_horizontally, flip_boxes_vertically
-from ...predictors.detector import Detections, SceneDetector
 from ...predictors.image_probabilities import NonFiniteOutputError
+from ...predictors.interfaces import Detections, SceneDetector
 from ...predictors.normalization import normalize_pixels
 from ...predictors.test_time_augmentation import FLIPS, check_augmentations
 from ..source import SceneSource

@@ -8,7 +8,7 @@ from typing import IO
 
 import torch
 
-from ...predictors.detector import Detections
+from ...predictors.interfaces import Detections
 
 __all__ = ["TileJournal"]
 

@@ -30,7 +30,7 @@ from ...imaging.windows import Window
 from ...modeling.hull_pairs import overlapping_hulls
 from ...modeling.oriented_boxes import oriented_boxes_to_corners, oriented_boxes_to_horizontal
 from ...modeling.rotated_iou import pairwise_overlaps
-from ...predictors.detector import Detections
+from ...predictors.interfaces import Detections
 from ..window_grid import WindowGrid
 from .convex_polygons import clip_convex
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from ...predictors.image_probabilities import NonFiniteOutputError
-from ...predictors.segmenter import SceneSegmenter
+from ...predictors.interfaces import SceneSegmenter
 from ...predictors.torch_segmenter import load_segmenters
 from ..product_paths import require_distinct
 from ..source import is_remote

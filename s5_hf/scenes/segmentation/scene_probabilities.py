@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ...predictors.image_probabilities import image_probabilities, require_finite
-from ...predictors.segmenter import SceneSegmenter
+from ...predictors.interfaces import SceneSegmenter
 from ...predictors.test_time_augmentation import SIZE_STEP
 from ..source import SceneSource
 from ..window_batches import NewRows, WindowBatch, prefetch, window_batches

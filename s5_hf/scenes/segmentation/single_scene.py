@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from ...imaging.palettes import default_palette
 from ...imaging.rasters import Scaling
-from ...predictors.segmenter import SceneSegmenter
+from ...predictors.interfaces import SceneSegmenter
 from ...predictors.test_time_augmentation import check_augmentations
 from ...predictors.torch_segmenter import load_segmenters
 from ..product_paths import require_absent, require_distinct

@@ -261,7 +261,7 @@ def test_models_that_are_no_detectors(detector_folder, scenes, tmp_path):
         ({"bands": (1, 2)}, ValueError, "the network takes 3 channels"),
         ({"formats": ("kml",)}, ValueError, "unknown format 'kml'. Known: json: "),
         ({"output": "a.png"}, NotADirectoryError, "a.png is a file; expected a folder"),
-        ({"task": "vehicles"}, ValueError, "options of networks; OracleDetector is none"),
+        ({"task": "vehicles"}, ValueError, "options of torch models; OracleDetector is not one"),
     ],
 )
 def test_bad_input(scenes, changes, error, message, monkeypatch):
