@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .option_values import Bands, MaximumPixels, Percentiles, ValueRange, band_numbers, scaling_of, words
+from .option_values import Bands, MaximumPixels, Percentiles, ValueRange, scene_reading, words
 
 
 def detect(
@@ -52,8 +52,8 @@ def detect(
 
     On several GPUs, a share of the scenes on each: `accelerate launch -m s5_hf.cli detect ...`.
     """
+    from ..scenes import find_scenes
     from ..scenes.detection import TileSettings, detect_scenes
-    from ..scenes.segmentation.many_scenes import find_scenes
 
     results = detect_scenes(
         model,
@@ -71,10 +71,7 @@ def detect(
             merge_iou_threshold=merge_iou_threshold,
             max_detections=max_detections,
         ),
-        bands=band_numbers(bands),
-        scaling=scaling_of(percentiles, value_range),
-        nodata=nodata,
-        maximum_pixels=maximum_pixels,
+        reading=scene_reading(bands, percentiles, value_range, nodata, maximum_pixels),
         device=device,
         precision=precision,
         resume=resume,

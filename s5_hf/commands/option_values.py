@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from ..imaging.rasters import Scaling
+    from ..scenes.reading import SceneReading
 
 Bands = Annotated[
     str | None, typer.Option(metavar="R,G,B", help="Bands for red, green and blue, from 1, such as 4,3,2.")
@@ -103,3 +104,16 @@ def scaling_of(percentiles: str | None, value_range: str | None) -> Scaling | No
         Scaling.percentiles if percentiles is None else pair(percentiles, "--percentiles"),
         None if value_range is None else pair(value_range, "--value-range"),
     )
+
+
+def scene_reading(
+    bands: str | None,
+    percentiles: str | None,
+    value_range: str | None,
+    nodata: float | None,
+    maximum_pixels: int | None,
+) -> SceneReading:
+    """How scenes are read, of the options of that name; raises as `band_numbers` and `scaling_of`."""
+    from ..scenes.reading import SceneReading
+
+    return SceneReading(band_numbers(bands), scaling_of(percentiles, value_range), nodata, maximum_pixels)

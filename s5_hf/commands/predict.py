@@ -10,9 +10,8 @@ from .option_values import (
     MaximumPixels,
     Percentiles,
     ValueRange,
-    band_numbers,
     numbers,
-    scaling_of,
+    scene_reading,
     words,
 )
 
@@ -92,10 +91,7 @@ def predict(
             minimum_area=minimum_area,
             simplify=simplify,
         ),
-        bands=band_numbers(bands),
-        scaling=scaling_of(percentiles, value_range),
-        nodata=nodata,
-        maximum_pixels=maximum_pixels,
+        reading=scene_reading(bands, percentiles, value_range, nodata, maximum_pixels),
         devices=device,
         precision=precision,
         compile_model=compile_model,

@@ -28,7 +28,7 @@ def view(
     - `s5-hf view city_classes.tif`
     - `s5-hf view classes.png --image city.jpg --output city.html`
     """
-    from ..scenes.viewer.write import write_viewer
+    from ..scenes.viewer import write_viewer
 
     report = write_viewer(result, output, image, band_numbers(bands), max_size, title, maximum_pixels)
     shown = "in full" if report.factor == 1 else f"reduced {report.factor} times"

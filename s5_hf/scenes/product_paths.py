@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from .source import is_remote
+from .scene_names import is_remote
 
 __all__ = ["require_absent", "require_distinct"]
 

@@ -15,7 +15,8 @@ from ..dataset_builders.credentials import without_credentials
 from ..imaging.rasters import Scaling
 from ..imaging.value_scaling import ByteScaling
 from ..imaging.windows import window_starts
-from .source import default_bands, is_remote, require_bands
+from .reading import SceneReading, default_bands, require_bands
+from .scene_names import is_remote
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -40,13 +41,7 @@ _STALL_OPTIONS = {
 
 
 @contextmanager
-def open_with_rasterio(
-    source: str | Path,
-    num_channels: int,
-    bands: Sequence[int] | None,
-    scaling: Scaling,
-    nodata: float | None,
-) -> Iterator[RasterioScene]:
+def open_with_rasterio(source: str | Path, num_channels: int, reading: SceneReading) -> Iterator[RasterioScene]:
     """Open a scene; arguments and errors as `open_scene`."""
     import rasterio
     import rasterio.errors
@@ -65,21 +60,13 @@ def open_with_rasterio(
         with dataset:
             row_of_tiles = dataset.block_shapes[0][0] * dataset.width * sum(_bytes(kind) for kind in dataset.dtypes)
             with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE + row_of_tiles):
-                yield RasterioScene(dataset, source, num_channels, bands, scaling, nodata)
+                yield RasterioScene(dataset, source, num_channels, reading)
 
 
 class RasterioScene:
     """Any image that GDAL reads; see `SceneSource`."""
 
-    def __init__(
-        self,
-        dataset: DatasetReader,
-        source: str | Path,
-        num_channels: int,
-        bands: Sequence[int] | None,
-        scaling: Scaling,
-        nodata: float | None,
-    ) -> None:
+    def __init__(self, dataset: DatasetReader, source: str | Path, num_channels: int, reading: SceneReading) -> None:
         self.name = without_credentials(str(source))
         self.width, self.height = dataset.width, dataset.height
         self.crs = dataset.crs
@@ -88,14 +75,14 @@ class RasterioScene:
         if dataset.crs is None:
             self.notes.append(f"{source} has no CRS: the result has none either, and areas are given in pixels only")
         self._dataset = dataset
-        self.bands = list(self._default_bands(num_channels) if bands is None else bands)
+        self.bands = list(self._default_bands(num_channels) if reading.bands is None else reading.bands)
         require_bands(self.bands, num_channels, dataset.count, self.name, describe_bands(dataset))
         self._require_real()
-        self._nodata = dataset.nodatavals[self.bands[0] - 1] if nodata is None else nodata
+        self._nodata = dataset.nodatavals[self.bands[0] - 1] if reading.nodata is None else reading.nodata
         # A mask of the file's own (alpha band, mask file) counts unless the user names a value.
-        self._has_mask = nodata is None and self._has_own_mask()
+        self._has_mask = reading.nodata is None and self._has_own_mask()
         self._require_readable()
-        self._scaling = self._byte_scaling(scaling)
+        self._scaling = self._byte_scaling(reading.scaling or Scaling())
         ranges = [] if self._scaling is None else [self._scaling.low.tolist(), self._scaling.high.tolist()]
         self.fingerprint = f"{_identity(source)} {self.bands} {ranges} {self._nodata}"
 

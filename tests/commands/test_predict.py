@@ -1,6 +1,5 @@
 """Many scenes, and `s5-hf predict`."""
 
-import importlib
 import json
 
 import numpy as np
@@ -66,9 +65,9 @@ def test_processes_share_the_scenes(tmp_path, monkeypatch):
             def wait_for_everyone(self):
                 pass
 
-        module = importlib.import_module("s5_hf.scenes.segmentation.many_scenes")
-        monkeypatch.setattr(module, "PartialState", State)
-        monkeypatch.setattr(module, "load_segmenters", lambda *arguments: [PixelSegmenter()])
+        monkeypatch.setattr("s5_hf.scenes.many_scenes.PartialState", State)
+        loading = "s5_hf.scenes.segmentation.many_scenes.load_segmenters"
+        monkeypatch.setattr(loading, lambda *arguments: [PixelSegmenter()])
         results = segment_scenes("model", scenes, tmp_path / "out", report=silent)
         done.append([result.files.classes.stem for result in results])
     assert done == [["a", "c"], ["b"]]

@@ -6,8 +6,7 @@ from torch import Tensor
 
 from ...imaging.drawing import add_legend, draw_oriented_boxes
 from ...imaging.palettes import default_palette
-from ..reduction import reduce_scene, reduction_factor
-from ..segmentation.scene_overlay import MAX_OVERLAY_SIDE
+from ..reduction import MAX_OVERLAY_SIDE, reduce_scene, reduction_factor
 from ..source import SceneSource
 from .scene_detections import SceneDetections
 

@@ -25,14 +25,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...imaging.polygon_clipping import clip_polygon, polygon_area
+from ...imaging.polygon_clipping import clip_convex, clip_polygon, polygon_area
 from ...imaging.windows import Window
 from ...modeling.hull_pairs import overlapping_hulls
 from ...modeling.oriented_boxes import oriented_boxes_to_corners, oriented_boxes_to_horizontal
 from ...modeling.rotated_iou import pairwise_overlaps
 from ...predictors.interfaces import Detections
 from ..window_grid import WindowGrid
-from .convex_polygons import clip_convex
 
 _Partners = dict[int, list[int]]
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from ..class_maps import ClassMap, open_class_map
 from ..vector_files import VectorWriter, require_vector_file, vector_file
-from .class_maps import ClassMap, open_class_map
 
 if TYPE_CHECKING:
     from shapely import Polygon

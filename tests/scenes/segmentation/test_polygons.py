@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from s5_hf.scenes.segmentation.class_maps import open_class_map, sidecar_path
+from s5_hf.scenes.class_maps import open_class_map, sidecar_path
 from s5_hf.scenes.segmentation.polygons import ground_area, trace_polygons, write_polygons
 
 rasterio = pytest.importorskip("rasterio", reason='polygons need "s5_hf[geo]"')

@@ -15,8 +15,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
+from s5_hf.scenes.class_maps import sidecar_path
 from s5_hf.scenes.reduction import reduction_factor
-from s5_hf.scenes.segmentation.class_maps import sidecar_path
 from s5_hf.scenes.viewer.page import area_unit
 from s5_hf.scenes.viewer.write import write_viewer
 

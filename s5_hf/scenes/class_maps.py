@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ...imaging.decoded_pixels import MAXIMUM_PIXELS, require_decodable
-from ...imaging.palettes import Color, default_palette
-from ...imaging.rasters import unlimited_pixels
+from ..imaging.decoded_pixels import MAXIMUM_PIXELS, require_decodable
+from ..imaging.palettes import Color, default_palette
+from ..imaging.rasters import unlimited_pixels
 
 if TYPE_CHECKING:
     from affine import Affine
