@@ -215,7 +215,7 @@ def test_files_that_are_cut_off_fail_when_opened(tmp_path, name):
 
 
 def test_what_is_no_scene_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"missing.tif is no file"):
+    with pytest.raises(FileNotFoundError, match=r"missing.tif is not a file"):
         read(tmp_path / "missing.tif")
     (tmp_path / "text.tif").write_text("no image", encoding="utf-8")
     with pytest.raises((OSError, ImportError), match=r"text.tif"):
