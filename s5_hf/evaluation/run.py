@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from accelerate import Accelerator
 from transformers import AutoConfig, PretrainedConfig
@@ -23,34 +23,19 @@ from .data import check_classes, load_evaluation_data
 from .detection.loop import has_objects, judge_detections, result_names
 from .detection.protocol import choose_detection_protocol
 from .detection.report import DetectionResults
-from .segmentation.loop import LoopSettings, count_segmentation
+from .loop import LoopSettings
+from .report import EvaluationResults
+from .segmentation.loop import count_segmentation
 from .segmentation.protocol import choose_protocol
 from .segmentation.report import SegmentationResults
 
 __all__ = [
-    "EvaluationResults",
     "EvaluationSettings",
     "evaluate_detector",
     "evaluate_segmenter",
     "model_kind",
     "run_evaluation",
 ]
-
-
-class EvaluationResults(Protocol):
-    """What every kind of evaluation gives."""
-
-    def headline(self) -> str:
-        """The one number, for people."""
-        ...
-
-    def as_markdown(self) -> str:
-        """The report for people."""
-        ...
-
-    def write(self, folder: str | Path) -> None:
-        """Write the report."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +50,7 @@ class EvaluationSettings:
         task: of a model with several tasks; if left out, the one called as the dataset without `s5-`.
         output: folder for the report, `None` to write none.
         protocol: a name of `PROTOCOLS`, for detection of `DETECTION_PROTOCOLS`.
-        protocol_changes: attributes of [`protocol.Protocol`], for detection of [`DetectionProtocol`], that are to be
+        protocol_changes: attributes of [`SegmentationProtocol`], for detection of [`DetectionProtocol`], that are to be
             different.
         left_out: classes that means leave out; those of the published numbers if left out. Not for detection.
         leave_out_absent: whether means leave out classes that no mask of the split shows, too. Not for detection,
@@ -139,8 +124,7 @@ def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -
         require_absent(Path(settings.loop.class_maps))
     config = AutoConfig.from_pretrained(settings.model)
     tasks = getattr(config, "tasks", {})
-    same_name = settings.dataset.removeprefix("s5-")
-    task = same_name if settings.task is None and len(tasks) > 1 and same_name in tasks else settings.task
+    task = dataset_task(tasks, settings)
     (segmenter,) = load_segmenters(settings.model, task, (accelerator.device,), settings.precision)
     labels = [segmenter.id2label[index] for index in range(segmenter.num_labels)]
     with accelerator.main_process_first():  # it prepares the data, the others find it prepared
@@ -200,7 +184,7 @@ def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) ->
         require_absent(Path(loop.detections))
     if settings.apply_class_map:
         raise ValueError("apply_class_map is for segmentation: a detector has none")
-    task = detection_task(AutoConfig.from_pretrained(settings.model).tasks, settings)
+    task = dataset_task(AutoConfig.from_pretrained(settings.model).tasks, settings)
     detector = load_detector(settings.model, task, accelerator.device, settings.precision)
     with accelerator.main_process_first():  # it prepares the data, the others find it prepared
         data = load_evaluation_data(
@@ -224,7 +208,7 @@ def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) ->
     )
 
 
-def detection_task(tasks: Mapping[str, Sequence[str]], settings: EvaluationSettings) -> str | None:
+def dataset_task(tasks: Mapping[str, Sequence[str]], settings: EvaluationSettings) -> str | None:
     """The task asked for, or that of the dataset's name, such as `dior` for `s5-dior-r`, where there are several."""
     if settings.task is not None or len(tasks) == 1:
         return settings.task

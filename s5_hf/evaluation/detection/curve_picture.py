@@ -8,11 +8,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ...imaging.palettes import default_palette
 from ...metrics.average_precision import PrecisionRecall
-from ..segmentation.confusion_picture import GREY, INK, PAPER, paste_turned
+from ..drawing import GREY, INK, MARGIN, PAPER, TEXT_SIZE, TITLE_SIZE, paste_turned
 
 __all__ = ["draw_precision_recall"]
 
-_SIDE, _MARGIN, _TEXT_SIZE, _TITLE_SIZE, _STEP = 480, 16, 14, 18, 22
+_SIDE, _STEP = 480, 22
 _GRID = (225, 225, 225)
 
 
@@ -26,28 +26,28 @@ def draw_precision_recall(
         scores: per class name its average precision in percent, which is written beside the name; NaN for none.
         title: written above.
     """
-    font, title_font = ImageFont.load_default(size=_TEXT_SIZE), ImageFont.load_default(size=_TITLE_SIZE)
+    font, title_font = ImageFont.load_default(size=TEXT_SIZE), ImageFont.load_default(size=TITLE_SIZE)
     names = {label: f"{label}  {_percent(scores[label])}" for label in curves}
-    left, top = 5 * _MARGIN, 4 * _MARGIN
-    legend_left = left + _SIDE + 2 * _MARGIN
-    legend_width = 2 * _MARGIN + max(font.getlength(name) for name in names.values())
-    width = max(legend_left + legend_width, _MARGIN + title_font.getlength(title)) + _MARGIN
-    height = top + max(_SIDE + 4 * _MARGIN, _STEP * len(names) + _MARGIN)
+    left, top = 5 * MARGIN, 4 * MARGIN
+    legend_left = left + _SIDE + 2 * MARGIN
+    legend_width = 2 * MARGIN + max(font.getlength(name) for name in names.values())
+    width = max(legend_left + legend_width, MARGIN + title_font.getlength(title)) + MARGIN
+    height = top + max(_SIDE + 4 * MARGIN, _STEP * len(names) + MARGIN)
     picture = Image.new("RGB", (math.ceil(width), math.ceil(height)), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((_MARGIN, _MARGIN), title, font=title_font, fill=INK)
+    draw.text((MARGIN, MARGIN), title, font=title_font, fill=INK)
     for tenth in range(0, 11, 2):
         offset = round(_SIDE * tenth / 10)
         draw.line([left + offset, top, left + offset, top + _SIDE], fill=_GRID)
         draw.line([left, top + offset, left + _SIDE, top + offset], fill=_GRID)
         draw.text((left + offset, top + _SIDE + 6), f"{10 * tenth}", font=font, fill=GREY, anchor="mt")
         draw.text((left - 6, top + _SIDE - offset), f"{10 * tenth}", font=font, fill=GREY, anchor="rm")
-    draw.text((left + _SIDE // 2, top + _SIDE + 3 * _MARGIN), "recall, percent", font=font, fill=GREY, anchor="ms")
-    paste_turned(picture, "precision, percent", font, GREY, (_MARGIN, top + _SIDE // 2 + 60))
+    draw.text((left + _SIDE // 2, top + _SIDE + 3 * MARGIN), "recall, percent", font=font, fill=GREY, anchor="ms")
+    paste_turned(picture, "precision, percent", font, GREY, (MARGIN, top + _SIDE // 2 + 60))
     for index, ((label, curve), color) in enumerate(zip(curves.items(), default_palette(len(curves)), strict=True)):
         middle = top + _STEP * index + _STEP // 2
         draw.rectangle([legend_left, middle - 5, legend_left + 10, middle + 5], fill=color)
-        draw.text((legend_left + 1.5 * _MARGIN, middle), names[label], font=font, fill=INK, anchor="lm")
+        draw.text((legend_left + 1.5 * MARGIN, middle), names[label], font=font, fill=INK, anchor="lm")
         points = [(left + _SIDE * recall, top + _SIDE * (1 - precision)) for recall, precision in _points(curve)]
         if points:
             draw.line(points, fill=color, width=2)

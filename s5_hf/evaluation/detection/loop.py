@@ -22,7 +22,7 @@ from ...scenes.detection.dota_results import write_task1_results
 from ...scenes.detection.patch_merging import merge_patches
 from ...scenes.detection.tile_detection import detect_objects, detect_with_flips
 from ..data import EvaluationData, read_pixels
-from ..segmentation.loop import LoopSettings, image_groups
+from ..loop import LoopSettings, image_groups
 from .protocol import DetectionProtocol
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["GREY", "INK", "PAPER", "draw_confusion_matrix", "paste_turned"]
+from ..drawing import GREY, INK, MARGIN, PAPER, TEXT_SIZE, TITLE_SIZE, paste_turned
 
-_CELL, _MARGIN, _TEXT_SIZE, _TITLE_SIZE = 52, 16, 14, 18
-INK, GREY, PAPER = (32, 32, 32), (110, 110, 110), (255, 255, 255)
+__all__ = ["draw_confusion_matrix"]
+
+_CELL = 52
 _DARKEST = np.array((8, 48, 107))
 
 
@@ -29,21 +30,21 @@ def draw_confusion_matrix(counts: np.ndarray, labels: Sequence[str], title: str)
         raise ValueError(f"{len(labels)} labels for a confusion matrix of the shape {counts.shape}")
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
-    font, title_font = ImageFont.load_default(size=_TEXT_SIZE), ImageFont.load_default(size=_TITLE_SIZE)
+    font, title_font = ImageFont.load_default(size=TEXT_SIZE), ImageFont.load_default(size=TITLE_SIZE)
     note = "percent of the pixels of each true class (-: it does not occur)"
-    names = round(max(font.getlength(label) for label in labels)) + _MARGIN
-    left, top, side = names + 3 * _MARGIN, names + 5 * _MARGIN, _CELL * len(labels)
-    widest = max(title_font.getlength(title) + _MARGIN, font.getlength(note) + _MARGIN, left + side)
-    picture = Image.new("RGB", (math.ceil(widest) + _MARGIN, top + side + 3 * _MARGIN), PAPER)
+    names = round(max(font.getlength(label) for label in labels)) + MARGIN
+    left, top, side = names + 3 * MARGIN, names + 5 * MARGIN, _CELL * len(labels)
+    widest = max(title_font.getlength(title) + MARGIN, font.getlength(note) + MARGIN, left + side)
+    picture = Image.new("RGB", (math.ceil(widest) + MARGIN, top + side + 3 * MARGIN), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((_MARGIN, _MARGIN), title, font=title_font, fill=INK)
-    draw.text((_MARGIN, top + side + 2 * _MARGIN), note, font=font, fill=GREY, anchor="ls")
+    draw.text((MARGIN, MARGIN), title, font=title_font, fill=INK)
+    draw.text((MARGIN, top + side + 2 * MARGIN), note, font=font, fill=GREY, anchor="ls")
     draw.text((left + side // 2, top - names), "predicted", font=font, fill=GREY, anchor="ms")
-    paste_turned(picture, "true", font, GREY, (_MARGIN, top + side // 2 + _MARGIN))
+    paste_turned(picture, "true", font, GREY, (MARGIN, top + side // 2 + MARGIN))
     for index, label in enumerate(labels):
         middle = top + index * _CELL + _CELL // 2
-        draw.text((left - _MARGIN // 2, middle), label, font=font, fill=INK, anchor="rm")
-        paste_turned(picture, label, font, INK, (left + index * _CELL + (_CELL - _TEXT_SIZE) // 2, top - 6))
+        draw.text((left - MARGIN // 2, middle), label, font=font, fill=INK, anchor="rm")
+        paste_turned(picture, label, font, INK, (left + index * _CELL + (_CELL - TEXT_SIZE) // 2, top - 6))
     for row, column in np.ndindex(shares.shape):
         _draw_cell(draw, (left + column * _CELL, top + row * _CELL), shares[row, column], font)
     return picture
@@ -67,19 +68,3 @@ def _percentage(share: float) -> str:
     if share == 1:
         return "100"
     return f"{min(100 * share, 99.9):.1f}"
-
-
-def paste_turned(
-    picture: Image.Image,
-    text: str,
-    font: ImageFont.FreeTypeFont,
-    ink: tuple[int, int, int],
-    lower_left: tuple[int, int],
-) -> None:
-    """Write text upwards, its lower left corner at the given place."""
-    length = round(font.getlength(text)) + 2
-    line = Image.new("L", (length, _TEXT_SIZE + 6), 0)
-    ImageDraw.Draw(line).text((0, 0), text, font=font, fill=255)
-    turned = line.transpose(Image.Transpose.ROTATE_90)
-    x, y = lower_left
-    picture.paste(Image.new("RGB", turned.size, ink), (x, y - turned.height), mask=turned)
