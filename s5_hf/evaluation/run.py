@@ -19,7 +19,7 @@ from ..predictors.torch_detector import load_detector
 from ..predictors.torch_segmenter import load_segmenters
 from ..scenes.detection.patch_merging import are_patches
 from ..training.joint.class_map import ClassMap
-from .data import check_classes, load_evaluation_data
+from .data import EvaluationData, check_classes, load_evaluation_data
 from .detection.loop import has_objects, judge_detections, result_names
 from .detection.protocol import choose_detection_protocol
 from .detection.report import DetectionResults
@@ -50,8 +50,8 @@ class EvaluationSettings:
         task: of a model with several tasks; if left out, the one called as the dataset without `s5-`.
         output: folder for the report, `None` to write none.
         protocol: a name of `PROTOCOLS`, for detection of `DETECTION_PROTOCOLS`.
-        protocol_changes: attributes of [`SegmentationProtocol`], for detection of [`DetectionProtocol`], that are to be
-            different.
+        protocol_changes: attributes of [`SegmentationProtocol`], or for detection of [`DetectionProtocol`], that
+            differ from the protocol.
         left_out: classes that means leave out; those of the published numbers if left out. Not for detection.
         leave_out_absent: whether means leave out classes that no mask of the split shows, too. Not for detection,
             where they always do.
@@ -127,17 +127,7 @@ def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -
     task = dataset_task(tasks, settings)
     (segmenter,) = load_segmenters(settings.model, task, (accelerator.device,), settings.precision)
     labels = [segmenter.id2label[index] for index in range(segmenter.num_labels)]
-    with accelerator.main_process_first():  # it prepares the data, the others find it prepared
-        data = load_evaluation_data(
-            settings.dataset,
-            settings.split,
-            settings.data_dir,
-            labels,
-            settings.options,
-            settings.left_out,
-            class_map=model_class_map(config, task, settings),
-        )
-    check_classes(labels, data, settings.by_position)
+    data = _load_data(settings, accelerator, labels, "segmentation", model_class_map(config, task, settings))
     counts = count_segmentation(segmenter, data, protocol, accelerator, settings.loop)
     return SegmentationResults(
         model=settings.model,
@@ -186,11 +176,7 @@ def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) ->
         raise ValueError("apply_class_map is for segmentation: a detector has none")
     task = dataset_task(AutoConfig.from_pretrained(settings.model).tasks, settings)
     detector = load_detector(settings.model, task, accelerator.device, settings.precision)
-    with accelerator.main_process_first():  # it prepares the data, the others find it prepared
-        data = load_evaluation_data(
-            settings.dataset, settings.split, settings.data_dir, detector.labels, settings.options, task="detection"
-        )
-    check_classes(detector.labels, data, settings.by_position)
+    data = _load_data(settings, accelerator, detector.labels, "detection")
     ids = list(map(str, data.samples["id"]))
     names = result_names(ids) if loop.detections is not None else {name: name.rpartition("/")[2] for name in ids}
     metric = judge_detections(detector, data, protocol, accelerator, loop)
@@ -215,6 +201,21 @@ def dataset_task(tasks: Mapping[str, Sequence[str]], settings: EvaluationSetting
     same_name = settings.dataset.removeprefix("s5-")
     official = [name for name, dataset in DETECTION_TASKS.items() if dataset == settings.dataset]
     return next((name for name in (same_name, *official) if name in tasks), None)
+
+
+def _load_data(
+    settings: EvaluationSettings,
+    accelerator: Accelerator,
+    labels: Sequence[str],
+    task: str,
+    class_map: ClassMap | None = None,
+) -> EvaluationData:
+    """The data of the settings, whose classes are those of the model."""
+    source, options = (settings.dataset, settings.split, settings.data_dir), (settings.options, settings.left_out)
+    with accelerator.main_process_first():  # it prepares the data, the others find it prepared
+        data = load_evaluation_data(*source, labels, *options, task, class_map)
+    check_classes(labels, data, settings.by_position)
+    return data
 
 
 _EVALUATIONS: dict[str, Callable[[EvaluationSettings, Accelerator], EvaluationResults]] = {
