@@ -10,8 +10,8 @@ import torch
 from accelerate import PartialState
 
 from ..predictors.image_probabilities import NonFiniteOutputError
-from .product_paths import require_distinct
 from .scene_names import is_remote
+from .scene_run import require_distinct
 
 __all__ = ["SCENE_SUFFIXES", "SceneShare", "find_scenes"]
 

@@ -1,10 +1,49 @@
-"""What segmenting a scene and detecting objects in one have in common."""
+"""What segmenting a scene and detecting objects in one have in common: files, resuming, the name of the model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["finished_work_kept", "model_name"]
+from .scene_names import is_remote
+
+__all__ = ["finished_work_kept", "model_name", "require_absent", "require_distinct"]
+
+
+def require_absent(paths: Iterable[Path]) -> None:
+    """Raise a FileExistsError that names the first of the files that exist already, and how many more there are."""
+    taken = [path for path in paths if path.exists()]
+    if taken:
+        more = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
+        raise FileExistsError(
+            f"{taken[0]} exists already{more}; move it away, or choose overwrite (--overwrite), or resume (--resume) "
+            "to leave finished scenes as they are"
+        )
+
+
+def require_distinct(products: Mapping[str | Path, Iterable[Path]]) -> None:
+    """Make sure that no file is made twice, and that none takes the place of a scene.
+
+    Args:
+        products: the files that are made of each scene.
+
+    Raises:
+        ValueError: two scenes would have the same file, or a scene would be replaced; names both.
+    """
+    scenes = {Path(scene).resolve(): scene for scene in products if not is_remote(scene)}
+    makers: dict[Path, str | Path] = {}
+    for scene, paths in products.items():
+        for path in paths:
+            place = path.resolve()
+            if place in scenes:
+                raise ValueError(f"{path} would replace the scene {scenes[place]}; choose another name or folder")
+            if place in makers and makers[place] != scene:
+                raise ValueError(
+                    f"{makers[place]} and {scene} would both become {path}; give OUTPUT as a folder, scenes of one "
+                    "name in two runs"
+                )
+            if place in makers:
+                raise ValueError(f"two results of {scene} would both become {path}; choose other names")
+            makers[place] = scene
 
 
 @contextmanager

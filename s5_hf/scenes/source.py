@@ -1,12 +1,14 @@
-"""Scenes to read from: GeoTIFF and all that rasterio opens, or plain images with Pillow alone.
+"""Scenes to read from: all that rasterio opens, plain images with Pillow alone, and pictures in memory.
 
 A scene gives its rows from top to bottom as bytes, and says which of its pixels hold data.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from affine import Affine
     from rasterio.crs import CRS
 
-__all__ = ["SceneSource", "has_rasterio", "open_scene"]
+__all__ = ["ArrayScene", "SceneSource", "has_rasterio", "open_scene"]
 
 # Tags of GeoTIFF: pixel scale, tie points, keys.
 _GEOTIFF_TAGS = (33550, 33922, 34735)
@@ -189,3 +191,32 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+class ArrayScene:
+    """Pixels uint8 `(height, width, channels)`, all with data; see `SceneSource`.
+
+    Raises:
+        ValueError: another type or shape.
+    """
+
+    def __init__(self, pixels: np.ndarray, name: str = "image") -> None:
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.size == 0:
+            raise ValueError(
+                f"{name}: expected pixels uint8 (height, width, channels), got {pixels.dtype} {pixels.shape}"
+            )
+        self._pixels = pixels
+        self.name = name
+        self.height, self.width = pixels.shape[:2]
+        self.bands = list(range(1, pixels.shape[2] + 1))
+        self.crs = self.transform = None
+        self.notes: list[str] = []
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all pixels."""
+        digest = hashlib.blake2b(np.ascontiguousarray(self._pixels), digest_size=16).hexdigest()
+        return f"{self._pixels.shape} {digest}"
+
+    def read_rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
+        return np.ascontiguousarray(self._pixels[top:bottom].transpose(2, 0, 1)), None

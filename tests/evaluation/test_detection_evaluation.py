@@ -20,10 +20,10 @@ from s5_hf.cli import app
 from s5_hf.dataset_builders.registry import get_entry
 from s5_hf.evaluation import EvaluationSettings, LoopSettings, run_evaluation
 from s5_hf.evaluation.data import load_evaluation_data
-from s5_hf.evaluation.detection.curve_picture import draw_precision_recall
 from s5_hf.evaluation.detection.loop import judge_detections, result_names
 from s5_hf.evaluation.detection.protocol import DetectionProtocol, choose_detection_protocol
 from s5_hf.evaluation.detection.report import DetectionResults
+from s5_hf.evaluation.pictures import draw_precision_recall
 from s5_hf.evaluation.run import dataset_task, model_kind
 from s5_hf.metrics.average_precision import PrecisionRecall
 from s5_hf.metrics.percent import in_percent

@@ -8,8 +8,8 @@ from typing import Any
 from PIL import Image
 
 from ...metrics.average_precision import PrecisionRecall
+from ..pictures import draw_precision_recall
 from ..report import EvaluationResults, percent, table
-from .curve_picture import draw_precision_recall
 from .protocol import DetectionProtocol
 
 __all__ = ["DetectionResults"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..pictures import draw_confusion_matrix
 from ..report import EvaluationResults, percent, table
-from .confusion_picture import draw_confusion_matrix
 
 __all__ = ["SegmentationResults"]
 

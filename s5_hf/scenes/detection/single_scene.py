@@ -17,16 +17,13 @@ from ...files.atomic import atomic_file
 from ...modeling.image_processing_s5 import to_channels_last
 from ...predictors.interfaces import SceneDetector
 from ...predictors.torch_detector import load_detector
-from ..array_source import ArrayScene
-from ..product_paths import require_absent, require_distinct
 from ..reading import SceneReading
 from ..scene_names import scene_stem
-from ..scene_run import finished_work_kept, model_name
-from ..source import SceneSource, open_scene
+from ..scene_run import finished_work_kept, model_name, require_absent, require_distinct
+from ..source import ArrayScene, SceneSource, open_scene
 from ..vector_files import require_vector_file
 from .dota_results import write_task1_results
-from .overlay import draw_detections
-from .polygons import write_detection_polygons
+from .products import draw_detections, write_detection_polygons
 from .scene_detections import MEMORY, SceneDetections, read_coco_detections, write_coco_detections
 from .tile_detection import TileSettings, detect_objects, tile_grid
 from .tile_journal import TileJournal

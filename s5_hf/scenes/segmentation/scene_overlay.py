@@ -11,7 +11,7 @@ from ...imaging.palettes import Palette
 from ..reduction import MAX_OVERLAY_SIDE
 from ..window_batches import NewRows
 from .class_rows import NO_DATA
-from .mapped_bytes import mapped_bytes
+from .map_files import mapped_bytes
 
 __all__ = ["SceneOverlay"]
 

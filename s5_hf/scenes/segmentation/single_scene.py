@@ -18,10 +18,9 @@ from ...imaging.palettes import default_palette
 from ...predictors.interfaces import SceneSegmenter
 from ...predictors.test_time_augmentation import check_augmentations
 from ...predictors.torch_segmenter import load_segmenters
-from ..product_paths import require_distinct
 from ..reading import SceneReading
 from ..scene_names import scene_stem
-from ..scene_run import finished_work_kept, model_name
+from ..scene_run import finished_work_kept, model_name, require_distinct
 from ..source import SceneSource, open_scene
 from .areas import write_areas
 from .class_rows import NO_DATA, class_rows
