@@ -22,7 +22,7 @@ class EvaluationProtocol:
             size.
         window: side of the sliding window in pixels; `None` makes the whole image one input.
         stride: pixels from window to window; the specialist has a default.
-        flips: views of an image whose predictions are put together.
+        flips: views of an image whose predictions are combined.
 
     Raises:
         ValueError: if a value is out of range, or `stride` is given without a window.

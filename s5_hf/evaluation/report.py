@@ -37,15 +37,9 @@ class EvaluationResults(ABC):
     images: int
     scores: dict[str, Any] | None
 
-    @property
     @abstractmethod
-    def metric(self) -> str:
-        """The metric in which the dataset's results are published, such as `mIoU`."""
-
-    @property
-    @abstractmethod
-    def value(self) -> float:
-        """The published metric in percent, NaN where it is not defined."""
+    def published(self) -> tuple[str, float]:
+        """The metric in which the dataset's results are published and its value in percent, NaN if not defined."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
@@ -69,7 +63,10 @@ class EvaluationResults(ABC):
 
     def headline(self) -> str:
         """The published metric in percent, for people."""
-        return "no labels" if self.scores is None else f"{self.metric} {percent(self.value)}"
+        if self.scores is None:
+            return "no labels"
+        metric, value = self.published()
+        return f"{metric} {percent(value)}"
 
     def title(self) -> str:
         """Dataset, split and headline."""
@@ -88,7 +85,8 @@ class EvaluationResults(ABC):
             **self.facts(),
         }
         if self.scores is not None:
-            content |= {"metric": self.metric, "unit": "percent", "value": self.value, **self.scores}
+            metric, value = self.published()
+            content |= {"metric": metric, "unit": "percent", "value": value, **self.scores}
         return _without_nan(content)
 
     def as_markdown(self) -> str:

@@ -53,7 +53,7 @@ class EvaluationSettings:
         protocol_changes: attributes of [`SegmentationProtocol`], or for detection of [`DetectionProtocol`], that
             differ from the protocol.
         left_out: classes that means leave out; those of the published numbers if left out. Not for detection.
-        leave_out_absent: whether means leave out classes that no mask of the split shows, too. Not for detection,
+        leave_out_absent: whether means also leave out classes that no mask of the split shows. Not for detection,
             where they always do.
         by_position: whether class names of model and dataset may differ.
         apply_class_map: whether masks hold what the model's class map translates to its classes. By default they do
@@ -103,7 +103,7 @@ def model_kind(config: PretrainedConfig) -> str:
     """What a model does: `"segmentation"` or `"detection"`.
 
     Raises:
-        ValueError: if it is nothing that can be evaluated.
+        ValueError: if it cannot be evaluated.
     """
     if type(config) in MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING:
         return "segmentation"

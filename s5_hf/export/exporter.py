@@ -59,7 +59,7 @@ def export_model(
     The file holds the dense model of one task in float32: `pixel_values` `(batch, channels, height, width)` to
     `logits` `(batch, labels, height, width)`. Any batch; any height and width that are multiples of the patch size
     (torch-export: three patches or more). It is run on several shapes and compared with the model before it gets
-    its name; nothing is left behind if it differs.
+    its name, and removed if it differs.
 
     Args:
         model: the segmenter, or a name or folder of one.

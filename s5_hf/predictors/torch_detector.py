@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +13,6 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEMANTIC_SEGMENTATI
 from ..hub.model_folder import require_model_folder
 from ..modeling import S5DetectionConfig, S5ForOrientedObjectDetection
 from ..modeling.detection_post_processing import find_objects
-from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from .devices import default_device, usable_device
 from .image_probabilities import NonFiniteOutputError
 from .interfaces import Detections, SceneDetector
@@ -24,29 +23,17 @@ __all__ = ["TorchDetector", "load_detector"]
 
 
 class TorchDetector(TorchNetwork):
-    """An oriented detector for one task; see `SceneDetector`.
+    """An oriented detector for one task, whose name it knows also where it is the only one; see `SceneDetector`.
 
     Args:
-        model, task, image_mean, image_std, device, precision: as `TorchNetwork`.
-
-    Attributes:
-        task: the task, also where it is the only one.
+        model, task, **options: as `TorchNetwork`.
 
     Raises:
         ValueError: as `TorchNetwork`.
     """
 
-    def __init__(
-        self,
-        model: S5ForOrientedObjectDetection,
-        task: str | None = None,
-        image_mean: Sequence[float] = IMAGENET_MEAN,
-        image_std: Sequence[float] = IMAGENET_STD,
-        device: torch.device | str = "cpu",
-        precision: str = "fp32",
-    ) -> None:
-        task = choose_task(model.config.tasks, task)
-        super().__init__(model, task, image_mean, image_std, device, precision)
+    def __init__(self, model: S5ForOrientedObjectDetection, task: str | None = None, **options: Any) -> None:
+        super().__init__(model, choose_task(model.config.tasks, task), **options)
 
     @torch.inference_mode()
     def detect(
@@ -58,7 +45,7 @@ class TorchDetector(TorchNetwork):
             NonFiniteOutputError: the network gives NaN or infinity; has the index of the image in the batch.
         """
         with self.autocast():
-            outputs = self.model(pixel_values=pixel_values)
+            outputs = self._forward(pixel_values=pixel_values)
         found = []
         for index, (logits, boxes) in enumerate(zip(outputs.logits, outputs.pred_boxes, strict=True)):
             if not (logits.isfinite().all() and boxes.isfinite().all()):
@@ -98,7 +85,7 @@ def load_detector(
         return model
     device = usable_device(device or default_device())
     network, mean, std = load_network(model, S5ForOrientedObjectDetection)
-    return TorchDetector(network, task, mean, std, device, precision)
+    return TorchDetector(network, task, image_mean=mean, image_std=std, device=device, precision=precision)
 
 
 def require_detector(config: PretrainedConfig, name: str) -> None:

@@ -36,6 +36,7 @@ class TorchNetwork:
         image_mean, image_std: of the image processor, on the scale 0..1.
         device: where it runs.
         precision: `"fp32"`, or `"bf16"` for autocast.
+        compile_model: whether to run it through `torch.compile`.
 
     Attributes:
         labels: class names of the task, in the order of their ids.
@@ -54,6 +55,7 @@ class TorchNetwork:
         image_std: Sequence[float] = IMAGENET_STD,
         device: torch.device | str = "cpu",
         precision: str = "fp32",
+        compile_model: bool = False,
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -68,6 +70,7 @@ class TorchNetwork:
         self.task = task
         self.image_mean, self.image_std = tuple(image_mean), tuple(image_std)
         self.precision = precision
+        self._forward: nn.Module = torch.compile(self.model) if compile_model else self.model
 
     @cached_property
     def fingerprint(self) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import nn
 from torch.nn import functional
 from transformers import AutoModelForSemanticSegmentation, PreTrainedModel
 
-from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from .devices import default_device, usable_device
 from .interfaces import SceneSegmenter
 from .torch_network import TorchNetwork, load_network, refuse_torch_options
@@ -20,31 +19,17 @@ __all__ = ["TorchSegmenter", "load_segmenters", "logits_at_size"]
 
 
 class TorchSegmenter(TorchNetwork):
-    """A segmentation model for one task; see `SceneSegmenter`.
+    """An S5 model or any `AutoModelForSemanticSegmentation` for one task; see `TorchNetwork` and `SceneSegmenter`."""
 
-    Args:
-        model: an S5 model, or any `AutoModelForSemanticSegmentation`.
-        task, image_mean, image_std, device, precision: as `TorchNetwork`.
-        compile_model: whether to run it through `torch.compile`.
+    @property
+    def num_labels(self) -> int:
+        """Number of classes."""
+        return len(self.labels)
 
-    Raises:
-        ValueError: as `TorchNetwork`.
-    """
-
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        task: str | None = None,
-        image_mean: Sequence[float] = IMAGENET_MEAN,
-        image_std: Sequence[float] = IMAGENET_STD,
-        device: torch.device | str = "cpu",
-        precision: str = "fp32",
-        compile_model: bool = False,
-    ) -> None:
-        super().__init__(model, task, image_mean, image_std, device, precision)
-        self.num_labels = len(self.labels)
-        self.id2label = dict(enumerate(self.labels))
-        self._forward: nn.Module = torch.compile(self.model) if compile_model else self.model
+    @cached_property
+    def id2label(self) -> dict[int, str]:
+        """Class id to class name."""
+        return dict(enumerate(self.labels))
 
     @torch.inference_mode()
     def predict(self, pixel_values: torch.Tensor) -> torch.Tensor:
@@ -68,11 +53,11 @@ def load_segmenters(
             to expect ImageNet's normalisation; or segmenters, which are taken as they are.
         task: of a model with several.
         devices: such as `("cuda:0", "cuda:1")`; the default is the first GPU, or else the processor.
-        precision, compile_model: as `TorchSegmenter`.
+        precision, compile_model: as `TorchNetwork`.
 
     Raises:
         OSError: there is no such model, or it has no image processor.
-        ValueError: as `load_network` and `TorchSegmenter`, or an option does not go with the kind of model.
+        ValueError: as `load_network` and `TorchNetwork`, or an option does not go with the kind of model.
     """
     if isinstance(model, (list, tuple)):
         return list(model)

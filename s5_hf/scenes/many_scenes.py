@@ -32,8 +32,8 @@ def find_scenes(places: Sequence[str | Path]) -> list[str]:
         found = [place] if is_remote(place) or Path(place).is_file() else _scenes_of(place)
         if not found:
             raise FileNotFoundError(
-                f"{place} is no scene: expected a file, a URL, a folder or a pattern that matches files of the kinds "
-                f"{', '.join(SCENE_SUFFIXES)}"
+                f"{place} is not a scene: expected a file, a URL, a folder or a pattern that matches files of the "
+                f"kinds {', '.join(SCENE_SUFFIXES)}"
             )
         scenes.update(dict.fromkeys(found))
     return list(scenes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..dataset_builders.credentials import without_credentials
-from ..imaging.rasters import Scaling
+from ..imaging.rasters import Scaling, open_dataset
 from ..imaging.value_scaling import ByteScaling
 from ..imaging.windows import window_starts
 from .reading import SceneReading, default_bands, require_bands
@@ -44,23 +43,15 @@ _STALL_OPTIONS = {
 def open_with_rasterio(source: str | Path, num_channels: int, reading: SceneReading) -> Iterator[RasterioScene]:
     """Open a scene; arguments and errors as `open_scene`."""
     import rasterio
-    import rasterio.errors
 
     # GDAL keeps up to 5 % of the machine's memory as a cache; a row of tiles is all that reading rows needs.
     # A local VRT may point to a server, so that the limits of time always hold.
     options = {name: value for name, value in _STALL_OPTIONS.items() if name not in os.environ}
     options |= _REMOTE_OPTIONS if is_remote(source) else {}
-    with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE, **options):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-                dataset = rasterio.open(source)
-        except rasterio.errors.RasterioIOError as error:
-            raise OSError(without_credentials(f"{source} cannot be read as an image: {error}")) from None
-        with dataset:
-            row_of_tiles = dataset.block_shapes[0][0] * dataset.width * sum(_bytes(kind) for kind in dataset.dtypes)
-            with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE + row_of_tiles):
-                yield RasterioScene(dataset, source, num_channels, reading)
+    with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE, **options), open_dataset(source) as dataset:
+        row_of_tiles = dataset.block_shapes[0][0] * dataset.width * sum(_bytes(kind) for kind in dataset.dtypes)
+        with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE + row_of_tiles):
+            yield RasterioScene(dataset, source, num_channels, reading)
 
 
 class RasterioScene:
@@ -120,7 +111,7 @@ class RasterioScene:
             )
 
     def _has_own_mask(self) -> bool:
-        """Whether the file says which pixels hold data, by a mask or by a transparency that is no channel itself."""
+        """Whether the file says which pixels hold data, by a mask or by a transparency that is not itself a channel."""
         flags = {flag.name for flag in self._dataset.mask_flag_enums[self.bands[0] - 1]}
         if "alpha" not in flags:
             return "per_dataset" in flags

@@ -45,7 +45,7 @@ def test_files_folders_and_patterns_are_scenes(tmp_path):
     assert find_scenes([str(tmp_path / "a" / "*.png"), tmp_path / "a"]) == [names[1], names[0], names[2]]
     assert find_scenes([str(tmp_path / "b" / "**" / "*.png")]) == [str(tmp_path / "b" / "deep" / "4.png")]
     assert find_scenes(["https://server/x.tif"]) == ["https://server/x.tif"]
-    with pytest.raises(FileNotFoundError, match=r"empty is no scene: expected"):
+    with pytest.raises(FileNotFoundError, match=r"empty is not a scene: expected"):
         find_scenes([tmp_path / "empty"])
 
 

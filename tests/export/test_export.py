@@ -149,7 +149,7 @@ def test_onnx_segmenter_refuses_other_files(tmp_path, onnx_file):
     with pytest.raises(FileNotFoundError, match=r"absent\.onnx"):
         OnnxSegmenter(tmp_path / "absent.onnx")
     (tmp_path / "text.onnx").write_text("no model", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"text\.onnx is no ONNX file"):
+    with pytest.raises(ValueError, match=r"text\.onnx is not an ONNX file"):
         OnnxSegmenter(tmp_path / "text.onnx")
     stranger = onnx.load(onnx_file)
     del stranger.metadata_props[:]

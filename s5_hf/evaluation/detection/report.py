@@ -39,15 +39,8 @@ class DetectionResults(EvaluationResults):
     patches: bool
     detections: str | Path | None
 
-    @property
-    def metric(self) -> str:
-        """The mean average precision at IoU 0.5."""
-        return "mAP50"
-
-    @property
-    def value(self) -> float:
-        """The published number: the mean average precision at IoU 0.5 in percent, NaN where it is not defined."""
-        return self.scores[self._key("map_50")]
+    def published(self) -> tuple[str, float]:
+        return "mAP50", self.scores[self._key("map_50")]
 
     def headline(self) -> str:
         """The published metric in percent, and of which kind it is."""

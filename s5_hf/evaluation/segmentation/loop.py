@@ -34,8 +34,8 @@ def count_segmentation(
         The counts of all processes, the same in each; all 0 if no image has a mask.
 
     Raises:
-        ValueError: if a mask has another size than its image or holds a value that is no class, an image is not of 8
-            bits, there are neither masks nor `class_maps`, or two class maps would have one name.
+        ValueError: if a mask has another size than its image or holds a value that is not a class, an image is not of
+            8 bits, there are neither masks nor `class_maps`, or two class maps would have one name.
         NonFiniteOutputError: if the model's outputs are not finite; names the image and the window.
     """
     settings = settings or LoopSettings()

@@ -22,7 +22,7 @@ def prediction_names(ids: Sequence[str]) -> list[str]:
     subfolders, where two samples share it. Names that differ in case only count as one, as on Windows and macOS.
 
     Raises:
-        ValueError: if whole ids are shared, too, so that one file would replace another; names the first.
+        ValueError: if whole ids are shared as well, so that one file would replace another; names the first.
     """
     names = [f"{identifier.rpartition('/')[2]}.png" for identifier in ids]
     if _first_repeated(names) is None:

@@ -28,15 +28,9 @@ class SegmentationResults(EvaluationResults):
 
     class_maps: str | Path | None
 
-    @property
-    def metric(self) -> str:
-        """The metric in which the dataset's results are published, such as `mIoU`."""
-        return self.data.entry.evaluation.metric
-
-    @property
-    def value(self) -> float:
-        """The published metric in percent, NaN where it is not defined."""
-        return self.scores[self.metric]
+    def published(self) -> tuple[str, float]:
+        metric = self.data.entry.evaluation.metric
+        return metric, self.scores[metric]
 
     def facts(self) -> dict[str, Any]:
         return {

@@ -94,7 +94,7 @@ def detect_scene(
     name = str(image) if isinstance(image, (str, Path)) else MEMORY
     files = {} if output is None else detection_files(name, output, formats)
     if resume and files and files["json"].is_file():
-        report(f"{files['json']} is there already")
+        report(f"{files['json']} exists already")
         return read_coco_detections(files["json"])
     if files:
         require_distinct({name: files.values()})

@@ -95,7 +95,7 @@ class GeoTiffMap:
     """A map as GeoTIFF, in tiles of 512 x 512, compressed, with overviews; needs rasterio.
 
     Args:
-        temporary: the file while it is made; goes on with the one that is there.
+        temporary: the file while it is made; an existing one is continued.
         final: the name that it is to get.
         layout: of the map.
     """
@@ -170,7 +170,7 @@ class PngMap:
     """A map as PNG with Pillow alone: one file for classes, one grey picture per band for values.
 
     Args:
-        temporary: a raw file that holds the pixels while they are made; goes on with the one that is there.
+        temporary: a raw file that holds the pixels while they are made; an existing one is continued.
         final: the name of the map; bands of values get their number and name added.
         layout: of the map.
     """

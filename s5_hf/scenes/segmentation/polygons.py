@@ -75,7 +75,7 @@ def write_polygons(
         FileNotFoundError: if there is no such class map.
         ImportError: if a package of the extra `geo` is missing.
         OSError: if a file cannot be read or written.
-        ValueError: for an unknown class (the message lists the known), a raster that is no class map, an unknown
+        ValueError: for an unknown class (the message lists the known), a raster that is not a class map, an unknown
             suffix, or a negative area or distance.
     """
     for name, value in (("minimum_area", minimum_area), ("simplify", simplify or 0.0)):

@@ -1,7 +1,7 @@
 """Maps of whole scenes: windows that overlap and blend, memory that does not grow with the scene's height.
 
 A scene is read from top to bottom, cut into windows, predicted in batches, blended in a band as high as one window,
-and written behind. `segment_scene` is the way through; the parts are in the files beside it.
+and written as soon as they are complete. `segment_scene` does it all; the parts are in the files beside it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def segment_scene(
     files = SceneFiles.of_scene(source, output, products)
     require_distinct({source: files.paths()})
     if resume and files.is_finished():
-        report(f"{files.classes} is there already")
+        report(f"{files.classes} exists already")
         if files.polygons is not None and not files.polygons.exists():
             _write_polygons(files, products, reading.maximum_pixels)
         return SceneResult(files, read_sidecar_areas(files.sidecar))

@@ -73,7 +73,7 @@ def write_viewer(
         FileNotFoundError: if the class map or the scene is not there.
         ImportError: if a file needs rasterio, which is not installed.
         OSError: if a file cannot be read or written.
-        ValueError: if it is no class map, the scene is unknown or has another size, or `max_size` is out of range.
+        ValueError: if it is not a class map, the scene is unknown or has another size, or `max_size` is out of range.
     """
     result = Path(result)
     if not _SIZES[0] <= max_size <= _SIZES[1]:

@@ -336,7 +336,7 @@ def test_an_interrupted_scene_goes_on_behind_its_last_batch(tmp_path):
     expected = detect_scene(OracleDetector(boxes, labels), tmp_path / "port.png", settings=settings, progress=False)
     assert torch.equal(found.boxes, expected.boxes) and torch.equal(found.scores, expected.scores)
     again = detect_scene(detector, tmp_path / "port.png", report=notes.append, resume=True, **arguments)
-    assert notes[-1].endswith("port.json is there already") and len(again) == len(found)
+    assert notes[-1].endswith("port.json exists already") and len(again) == len(found)
 
     # Other settings, or no wish to go on: from the start.
     for changes in ({"resume": True, "settings": TileSettings(tile=160, overlap=0.49)}, {}):

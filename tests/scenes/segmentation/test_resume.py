@@ -114,7 +114,7 @@ def test_a_finished_scene_is_left_alone(tmp_path, scene):
     before, lines = output.read_bytes(), []
     again = run(Interrupted(0), scene, output, lines, resume=True)
     assert again.areas == result.areas
-    assert lines == [f"{output} is there already"]
+    assert lines == [f"{output} exists already"]
     assert output.read_bytes() == before
 
 

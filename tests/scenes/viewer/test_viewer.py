@@ -151,7 +151,7 @@ def test_bad_requests(tmp_path):
         write_viewer(path, image=tmp_path / "other.png")
     with pytest.raises(FileNotFoundError, match=r"no class map .*absent\.tif"):
         write_viewer(tmp_path / "absent.tif")
-    with pytest.raises(ValueError, match=r"scene\.png is no class map: it is a RGB picture"):
+    with pytest.raises(ValueError, match=r"scene\.png is not a class map: it is a RGB picture"):
         write_viewer(tmp_path / "scene.png")
     with pytest.raises(ValueError, match="max_size must lie between 64 and 16384 pixels, got 10"):
         write_viewer(path, max_size=10)
