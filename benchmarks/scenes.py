@@ -31,8 +31,9 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+from s5_hf.predictors import TorchSegmenter
 from s5_hf.predictors.normalization import normalize_pixels
-from s5_hf.scenes import TorchSegmenter, WindowSettings, segment_scene
+from s5_hf.scenes import WindowSettings, segment_scene
 from s5_hf.scenes.segmentation.scene_probabilities import scene_grid
 from s5_hf.scenes.window_grid import blending_weights
 from s5_hf.synthetic import synthetic_scene

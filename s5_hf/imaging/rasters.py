@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ..dataset_builders.credentials import without_credentials
 from .value_scaling import ByteScaling, Scaling
 from .windows import Window
 
 if TYPE_CHECKING:
     import rasterio
 
-__all__ = ["PADDING_RGB", "Scaling", "open_raster", "pad_to", "pillow_reads", "unlimited_pixels"]
+__all__ = ["PADDING_RGB", "Scaling", "open_dataset", "open_raster", "pad_to", "pillow_reads", "unlimited_pixels"]
 
 PADDING_RGB = (124, 116, 104)
 """What fills a patch beyond the image: the mean colour, as the official DOTA patches have it."""
@@ -71,15 +72,29 @@ def open_raster(
         with unlimited_pixels(), Image.open(path) as image:
             yield _PillowRaster(image, path)
         return
-    rasterio = _import_rasterio(path)
+    _import_rasterio(path)
+    with open_dataset(path) as dataset:
+        yield _RasterioRaster(dataset, path, scaling, bands)
+
+
+@contextmanager
+def open_dataset(source: str | Path) -> "Iterator[rasterio.DatasetReader]":
+    """Open a file or URL with rasterio, which must be installed; a file without coordinates gives no warning.
+
+    Raises:
+        OSError: it cannot be read as an image; the message holds no credentials of the URL.
+    """
+    import rasterio
+    import rasterio.errors
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            dataset = rasterio.open(path)
+            dataset = rasterio.open(source)
     except rasterio.errors.RasterioIOError as error:
-        raise OSError(f"{path} cannot be read as an image: {error}") from error
+        raise OSError(without_credentials(f"{source} cannot be read as an image: {error}")) from None
     with dataset:
-        yield _RasterioRaster(dataset, path, scaling, bands)
+        yield dataset
 
 
 def pad_to(pixels: np.ndarray, width: int, height: int, fill: int | tuple[int, int, int]) -> np.ndarray:
