@@ -14,7 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["SUFFIX", "atomic_file", "atomic_folder", "remove_leftovers", "require_absent", "temporary_folder"]
+__all__ = [
+    "SUFFIX",
+    "atomic_file",
+    "atomic_folder",
+    "remove_leftovers",
+    "require_absent",
+    "temporary_folder",
+    "write_text",
+]
 
 SUFFIX = ".partial"
 """The end of all temporary names, which begin with a dot."""
@@ -47,6 +55,12 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all; see `atomic_file`."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
