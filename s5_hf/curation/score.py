@@ -24,7 +24,7 @@ from accelerate.utils import broadcast_object_list
 from tqdm.auto import tqdm
 
 from ..files.atomic import atomic_file, remove_leftovers
-from ..files.folder_lock import folder_lock
+from ..files.locks import folder_lock
 from ..predictors.feature_segmenter import Segmenter, background_index
 from .patches import EDGES
 from .score_part import PartScorer

@@ -18,7 +18,7 @@ from s5_hf.dataset_builders.images import DECODING_ERRORS
 from s5_hf.dataset_builders.masks import ONE_CHANNEL_MODES
 from s5_hf.dataset_builders.registry import DatasetEntry, get_entry
 from s5_hf.dataset_builders.shards import Sample, Shard
-from s5_hf.files.worker_pool import worker_pool
+from s5_hf.files.processes import worker_pool
 from s5_hf.imaging.polygon_clipping import inside_shares
 from s5_hf.imaging.windows import Window
 

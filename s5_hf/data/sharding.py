@@ -32,7 +32,7 @@ from ..dataset_builders.shard_files import split_of
 from ..dataset_builders.storage import INDEX_FILE, Storage
 from ..dataset_builders.tar_shards import find_spans
 from ..files.atomic import atomic_file, remove_leftovers
-from ..files.folder_lock import folder_lock
+from ..files.locks import folder_lock
 
 SHARD_BYTES = 500_000_000
 ROW_GROUP_BYTES = 16_000_000

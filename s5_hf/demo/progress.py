@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.atomic import write_text
-from ..files.folder_lock import LOCK_FILE
+from ..files.locks import LOCK_FILE
 from ..version import __version__
 from .folders import DemoFolders
 from .settings import DemoSettings

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..files.folder_lock import folder_lock
+from ..files.locks import folder_lock
 from .chain import chain
 from .commands import CommandStopped, find_examples, quiet_libraries, run_command
 from .folders import DemoFolders
@@ -40,8 +40,8 @@ def run_demo(output: str | Path, settings: DemoSettings | None = None, report: C
 
     Raises:
         DemoStopped: on Ctrl-C or SIGTERM.
-        FileExistsError: if the folder holds something other than a demonstration. Only what a demonstration has made is
-            ever removed.
+        FileExistsError: if the folder holds something other than a demonstration. Only what a demonstration
+            has made is ever removed.
         BlockingIOError: if another run uses the folder.
         FileNotFoundError: if the example scripts are not there.
     """

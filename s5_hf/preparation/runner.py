@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from s5_hf.files.atomic import remove_leftovers, temporary_folder
-from s5_hf.files.folder_lock import LOCK_FILE, folder_lock
-from s5_hf.files.worker_pool import worker_pool
+from s5_hf.files.locks import LOCK_FILE, folder_lock
+from s5_hf.files.processes import worker_pool
 
 from .manifest import MANIFEST_NAME, CutTile, Manifest, RawTile
 

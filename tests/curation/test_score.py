@@ -20,7 +20,7 @@ from s5_hf.curation.score import ScoreSettings, score
 from s5_hf.curation.score_table import ScoreFolder
 from s5_hf.curation.sources import ImageSource, open_images
 from s5_hf.dataset_builders.errors import CorruptImageError
-from s5_hf.files.folder_lock import folder_lock
+from s5_hf.files.locks import folder_lock
 from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from s5_hf.predictors.feature_segmenter import Prediction, Segmenter
 from s5_hf.predictors.image_probabilities import NonFiniteOutputError

@@ -22,7 +22,7 @@ from s5_hf.demo.commands import CommandStopped, find_examples, run_command
 from s5_hf.demo.folders import DemoFolders
 from s5_hf.demo.progress import Progress
 from s5_hf.demo.results import fine_tuning_rows
-from s5_hf.files.folder_lock import folder_lock
+from s5_hf.files.locks import folder_lock
 from s5_hf.synthetic import SCENE_LABELS
 from s5_hf.training.run_folder import RunLog, read_log
 
