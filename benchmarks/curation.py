@@ -51,7 +51,7 @@ def benchmark_score(arguments: argparse.Namespace) -> None:
     """Print patches per second of `score` and of the bare forward pass."""
     import torch
 
-    from s5_hf.curation.score import ScoreSettings, score
+    from s5_hf.curation import ScoreSettings, score_images
     from s5_hf.curation.sources import ImageSource, open_images
     from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
     from s5_hf.predictors.feature_segmenter import Segmenter
@@ -85,7 +85,7 @@ def benchmark_score(arguments: argparse.Namespace) -> None:
         images = open_images(ImageSource(folder=str(Path(folder, "archive"))))
 
         def whole_step(turn: int) -> None:
-            score(segmenter, images, Path(folder, f"scores{turn}"), settings)
+            score_images(segmenter, images, Path(folder, f"scores{turn}"), settings)
 
         def timed(work: Callable[[], None]) -> tuple[float, float]:
             synchronize()
@@ -163,7 +163,7 @@ def select_with_pandas(folder: Path, target: int) -> list[str]:
     import pandas as pd
 
     from s5_hf.curation.prototypes import Prototypes
-    from s5_hf.curation.quotas import largest_remainder
+    from s5_hf.curation.walk import largest_remainder
 
     prototypes = Prototypes.load(folder / "prototypes.safetensors")
     frames = []
@@ -182,13 +182,13 @@ def select_with_s5(folder: Path, target: int, method: str) -> list[str]:
     """The command behind `s5-hf curate select`."""
     from s5_hf.curation.prototypes import Prototypes
     from s5_hf.curation.score_table import ScoreFolder
-    from s5_hf.curation.select import select
-    from s5_hf.curation.selection import SelectSettings
+    from s5_hf.curation.selection import SelectionSettings
+    from s5_hf.curation.selection_folder import make_selection
 
     plain = {"minimum_contrast": None, "minimum_coherence": None, "duplicates": "keep"}
-    settings = SelectSettings(target=target, **(plain if method == "plain" else {}))
+    settings = SelectionSettings(target=target, **(plain if method == "plain" else {}))
     prototypes = Prototypes.load(folder / "prototypes.safetensors")
-    selection = select(ScoreFolder.open(folder), folder / f"selection-{method}", settings, prototypes)
+    selection = make_selection(ScoreFolder.open(folder), folder / f"selection-{method}", settings, prototypes)
     return selection.chosen()["id"].to_pylist()
 
 
@@ -196,7 +196,7 @@ def print_own_figures(folder: Path, target: int, method: str) -> None:
     """Run one method and print its seconds, processor seconds, peak memory in GiB and a digest of what it chose."""
     import hashlib
 
-    import s5_hf.curation.select  # noqa: F401 - imports are not what is measured
+    import s5_hf.curation.selection_folder  # noqa: F401 - imports are not what is measured
 
     start, processor_start = time.perf_counter(), time.process_time()
     chosen = select_with_pandas(folder, target) if method == "pandas" else select_with_s5(folder, target, method)

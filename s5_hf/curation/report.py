@@ -12,24 +12,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, ImageOps
 
-from ..files.atomic import atomic_file
+from ..files.atomic import write_text
 from ..imaging.palettes import default_palette
 from ..pages import bar_pairs, class_legend, figure, histogram_pair, inline_image, overlay, page, picture_grid, table
-from .export import check_same_images
-from .patch_reader import PatchReader
+from .curated_dataset import check_same_images
+from .patches import PatchReader
 from .score_table import ScoreFolder
-from .select import SelectionFolder
 from .selection import REASONS
+from .selection_folder import SelectionFolder
 from .sources import ImageList
 
-__all__ = ["write_report"]
+__all__ = ["write_curation_report"]
 
 _THUMBNAIL = 160
 _SHEET, _CLUSTER_SHEET = 18, 12
 _MOST_CLUSTERS = 64
 
 
-def write_report(
+def write_curation_report(
     selection: SelectionFolder,
     scores: ScoreFolder,
     images: ImageList,
@@ -63,8 +63,7 @@ def write_report(
         _chosen_pictures(selection.chosen(), pictures, scores.labels),
         _left_out_pictures(selection.left_out(), pictures),
     ]
-    with atomic_file(path) as temporary:
-        temporary.write_text(page(title, "".join(sections)), encoding="utf-8")
+    write_text(path, page(title, "".join(sections)))
     return Path(path)
 
 

@@ -11,7 +11,7 @@ from datasets import load_dataset
 from PIL import Image
 from safetensors.torch import load_file
 
-from ..curation.select import SelectionFolder
+from ..curation import SelectionFolder
 from ..files.atomic import write_text
 from ..pages import class_legend, commands, details, line_chart, overlay, page, picture, picture_grid, table
 from ..synthetic import SCENE_PALETTE

@@ -78,7 +78,7 @@ class _JudgedImage:
 class OrientedAveragePrecision(evaluate.Metric):
     """Average precision of oriented boxes, per class and in the mean.
 
-    Each image is judged when it is added, and only the verdicts are kept. The verdicts of several processes are combined
+    Each image is judged when it is added, and only the verdicts are kept. Those of several processes are combined
     by `state` and `merge`; the result does not depend on how the images were divided.
 
     Args:
