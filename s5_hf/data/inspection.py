@@ -15,7 +15,7 @@ from ..dataset_builders.images import decode
 from ..dataset_builders.masks import ONE_CHANNEL_MODES
 from ..dataset_builders.registry import DatasetEntry, get_entry
 from ..dataset_builders.shards import Sample, Shard
-from ..files.worker_pool import worker_pool
+from ..files.processes import worker_pool
 from ..imaging.decoded_pixels import has_8_bits
 from ..imaging.polygon_clipping import inside_shares
 from ..imaging.windows import Window

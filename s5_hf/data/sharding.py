@@ -41,7 +41,7 @@ from ..dataset_builders.shard_format import (
 from ..dataset_builders.storage import Storage
 from ..dataset_builders.tar_shards import find_spans
 from ..files.atomic import atomic_file, remove_leftovers
-from ..files.folder_lock import folder_lock
+from ..files.locks import folder_lock
 
 _CARD = "README.md"
 

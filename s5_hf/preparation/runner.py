@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from tqdm import tqdm
 
 from ..files.atomic import remove_leftovers, temporary_folder
-from ..files.folder_lock import LOCK_FILE, folder_lock
-from ..files.worker_pool import worker_pool
+from ..files.locks import LOCK_FILE, folder_lock
+from ..files.processes import worker_pool
 from ..imaging.value_scaling import Scaling
 from .manifest import MANIFEST_NAME, CutTile, Manifest, RawTile
 

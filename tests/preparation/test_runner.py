@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from s5_hf.files.folder_lock import folder_lock
+from s5_hf.files.locks import folder_lock
 from s5_hf.preparation import prepare
 from s5_hf.preparation.manifest import CutTile, RawTile
 from s5_hf.preparation.runner import FoundTiles, cut_tiles
