@@ -39,7 +39,7 @@ def command_of(words):
 def assert_that_it_would_be_read(example):
     """The command takes the options and the number of arguments of an example; nothing is run."""
     command, rest = command_of(shlex.split(example, comments=True)[1:])
-    command.make_context(example, list(rest), resilient_parsing=False)
+    command.make_context(example, list(rest))
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
