@@ -17,7 +17,7 @@ from statistics import median, quantiles
 
 import torch
 
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+from measuring import argument_parser, make_segmenter, print_head, print_row
 from s5_hf.modeling.aligned_weights import ALIGNMENT
 
 
@@ -51,7 +51,7 @@ def seconds(model: torch.nn.Module, images: torch.Tensor) -> float:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--size", default="b", help="ViT size: ti, s, b, l or h (default b)")
     parser.add_argument("--image-size", type=int, default=512)
     parser.add_argument("--batch-size", type=int, default=1)
@@ -67,9 +67,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     dtype = getattr(torch, arguments.dtype)
-    backbone = S5ViTConfig.from_size(arguments.size, image_size=arguments.image_size)
-    config = S5SegmentationConfig(backbone_config=backbone, tasks={"isaid": [f"class_{index}" for index in range(16)]})
-    aligned = S5ForSemanticSegmentation(config).to(dtype).eval()
+    aligned = make_segmenter(arguments.size, arguments.image_size).to(dtype).eval()
     images = torch.randn(arguments.batch_size, 3, arguments.image_size, arguments.image_size).to(dtype)
     # A second aligned copy shows how far the measurement itself wanders.
     models = {0: displaced(aligned, 0)} | {offset: displaced(aligned, offset) for offset in arguments.offsets}
@@ -78,8 +76,7 @@ def main() -> None:
         f"batch {arguments.batch_size}, {arguments.dtype}, {arguments.threads} threads, torch {torch.__version__}, "
         f"{torch.backends.cpu.get_cpu_capability()}, median of {arguments.repeats}\n"
     )
-    print("| bytes behind a multiple of 64 | time / aligned | quartiles | largest difference of the logits |")
-    print("|---|---|---|---|")
+    print_head("bytes behind a multiple of 64", "time / aligned", "quartiles", "largest difference of the logits")
     with torch.inference_mode():
         expected = aligned(images).logits
         differences = {offset: (model(images).logits - expected).abs().max() for offset, model in models.items()}
@@ -90,7 +87,7 @@ def main() -> None:
             ratios[offset].append(seconds(model, images) / baseline)
     for offset, values in ratios.items():
         low, _, high = quantiles(values, n=4)
-        print(f"| {offset} | {median(values):.3f} | {low:.3f} to {high:.3f} | {differences[offset]:.1e} |")
+        print_row(str(offset), f"{median(values):.3f}", f"{low:.3f} to {high:.3f}", f"{differences[offset]:.1e}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ peak memory of the process.
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,17 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+
+from measuring import (
+    argument_parser,
+    in_own_process,
+    make_segmenter,
+    peak_bytes,
+    print_head,
+    print_row,
+    timed,
+    torch_in_words,
+)
 
 CLUSTERS, CHANNELS, CLASSES, ROWS_PER_PART = 16, 64, 6, 250_000
 METHODS = {
@@ -51,15 +61,12 @@ def benchmark_score(arguments: argparse.Namespace) -> None:
     """Print patches per second of `score` and of the bare forward pass."""
     import torch
 
-    from s5_hf.curation.score import ScoreSettings, score
+    from s5_hf.curation import ScoreSettings, score_images
     from s5_hf.curation.sources import ImageSource, open_images
-    from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
     from s5_hf.predictors.feature_segmenter import Segmenter
 
     torch.manual_seed(0)
-    backbone = S5ViTConfig.from_size(arguments.size, image_size=arguments.image_size)
-    labels = ["background", *(f"class_{index}" for index in range(15))]
-    model = S5ForSemanticSegmentation(S5SegmentationConfig(backbone_config=backbone, tasks={"isaid": labels}))
+    model = make_segmenter(arguments.size, arguments.image_size)
     segmenter = Segmenter(
         model, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225], precision=arguments.precision, device=arguments.device
     )
@@ -68,10 +75,6 @@ def benchmark_score(arguments: argparse.Namespace) -> None:
     )
     shape = (arguments.batch_size, 3, arguments.image_size, arguments.image_size)
     batch = torch.randn(shape, device=arguments.device)
-
-    def synchronize() -> None:
-        if arguments.device == "cuda":
-            torch.cuda.synchronize()
 
     @torch.inference_mode()
     def bare_forward() -> None:
@@ -85,28 +88,27 @@ def benchmark_score(arguments: argparse.Namespace) -> None:
         images = open_images(ImageSource(folder=str(Path(folder, "archive"))))
 
         def whole_step(turn: int) -> None:
-            score(segmenter, images, Path(folder, f"scores{turn}"), settings)
+            score_images(segmenter, images, Path(folder, f"scores{turn}"), settings)
 
-        def timed(work: Callable[[], None]) -> tuple[float, float]:
-            synchronize()
-            start, processor_start = time.perf_counter(), time.process_time()
-            work()
-            synchronize()
-            return time.perf_counter() - start, time.process_time() - processor_start
+        def clocks(work: Callable[[], None]) -> tuple[float, float]:
+            processor_start = time.process_time()
+            return timed(work, arguments.device), time.process_time() - processor_start
 
         with torch.inference_mode():
             model(batch)
-        turns = [(timed(bare_forward), timed(lambda turn=turn: whole_step(turn))) for turn in range(arguments.repeats)]
+        turns = [
+            (clocks(bare_forward), clocks(lambda turn=turn: whole_step(turn))) for turn in range(arguments.repeats)
+        ]
     print(
         f"ViT-{arguments.size.upper()} + UPerNet, {arguments.image_size} px, {arguments.device}, "
-        f"{arguments.precision}, {arguments.images} images, batch {arguments.batch_size}, torch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads, median of {arguments.repeats}\n"
+        f"{arguments.precision}, {arguments.images} images, batch {arguments.batch_size}, "
+        f"{torch_in_words()}, median of {arguments.repeats}\n"
     )
-    print("| contestant | patches/s | against the bare forward | the same, processor time |\n|---|---|---|---|")
+    print_head("contestant", "patches/s", "against the bare forward", "the same, processor time")
     bare, whole = (arguments.images / median(seconds for seconds, _ in rows) for rows in zip(*turns, strict=True))
     wall, processor = (median(b[kind] / w[kind] for b, w in turns) for kind in (0, 1))
-    print(f"| bare forward | {bare:.2f} | 1.00 | 1.00 |")
-    print(f"| s5-hf curate score | {whole:.2f} | {wall:.2f} | {processor:.2f} |")
+    print_row("bare forward", f"{bare:.2f}", "1.00", "1.00")
+    print_row("s5-hf curate score", f"{whole:.2f}", f"{wall:.2f}", f"{processor:.2f}")
 
 
 def write_scores(folder: Path, rows: int) -> None:
@@ -163,7 +165,7 @@ def select_with_pandas(folder: Path, target: int) -> list[str]:
     import pandas as pd
 
     from s5_hf.curation.prototypes import Prototypes
-    from s5_hf.curation.quotas import largest_remainder
+    from s5_hf.curation.walk import largest_remainder
 
     prototypes = Prototypes.load(folder / "prototypes.safetensors")
     frames = []
@@ -182,13 +184,13 @@ def select_with_s5(folder: Path, target: int, method: str) -> list[str]:
     """The command behind `s5-hf curate select`."""
     from s5_hf.curation.prototypes import Prototypes
     from s5_hf.curation.score_table import ScoreFolder
-    from s5_hf.curation.select import select
-    from s5_hf.curation.selection import SelectSettings
+    from s5_hf.curation.selection import SelectionSettings
+    from s5_hf.curation.selection_folder import make_selection
 
     plain = {"minimum_contrast": None, "minimum_coherence": None, "duplicates": "keep"}
-    settings = SelectSettings(target=target, **(plain if method == "plain" else {}))
+    settings = SelectionSettings(target=target, **(plain if method == "plain" else {}))
     prototypes = Prototypes.load(folder / "prototypes.safetensors")
-    selection = select(ScoreFolder.open(folder), folder / f"selection-{method}", settings, prototypes)
+    selection = make_selection(ScoreFolder.open(folder), folder / f"selection-{method}", settings, prototypes)
     return selection.chosen()["id"].to_pylist()
 
 
@@ -196,22 +198,18 @@ def print_own_figures(folder: Path, target: int, method: str) -> None:
     """Run one method and print its seconds, processor seconds, peak memory in GiB and a digest of what it chose."""
     import hashlib
 
-    import s5_hf.curation.select  # noqa: F401 - imports are not what is measured
+    import s5_hf.curation.selection_folder  # noqa: F401 - imports are not what is measured
 
     start, processor_start = time.perf_counter(), time.process_time()
     chosen = select_with_pandas(folder, target) if method == "pandas" else select_with_s5(folder, target, method)
     seconds, processor_seconds = time.perf_counter() - start, time.process_time() - processor_start
-    # Not getrusage: its peak includes the parent's, from which the process was forked.
-    peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))[1]) / 2**20
-    print(
-        json.dumps([seconds, processor_seconds, peak, hashlib.sha256("\n".join(sorted(chosen)).encode()).hexdigest()])
-    )
+    digest = hashlib.sha256("\n".join(sorted(chosen)).encode()).hexdigest()
+    print(json.dumps([seconds, processor_seconds, peak_bytes() / 2**30, digest]))
 
 
 def benchmark_select(arguments: argparse.Namespace) -> None:
     """Print seconds and memory of each method at each number of rows."""
-    print("| rows | chosen | method | seconds | against pandas | processor seconds | peak memory, GiB |")
-    print("|---|---|---|---|---|---|---|")
+    print_head("rows", "chosen", "method", "seconds", "against pandas", "processor seconds", "peak memory, GiB")
     for rows in arguments.rows:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             scores, target = Path(folder, "scores"), rows // 10
@@ -221,27 +219,25 @@ def benchmark_select(arguments: argparse.Namespace) -> None:
             sys.exit(f"pandas and s5-hf chose different patches of {rows}")
         for method, name in METHODS.items():
             if figures[method] is None:
-                print(f"| {rows:,} | {target:,} | {name} | out of memory | | | |")
+                print_row(f"{rows:,}", f"{target:,}", name, "out of memory", "", "", "")
                 continue
             seconds, processor, peak, _ = figures[method]
             ratio = f"{figures['pandas'][0] / seconds:.1f} x" if figures["pandas"] else ""
-            row = f"| {rows:,} | {target:,} | {name} | {seconds:.1f} | {ratio} | {processor:.1f} | {peak:.2f} |"
-            print(row, flush=True)
+            print_row(f"{rows:,}", f"{target:,}", name, f"{seconds:.1f}", ratio, f"{processor:.1f}", f"{peak:.2f}")
 
 
 def own_figures(folder: Path, target: int, method: str) -> list | None:
     """The figures of a method in a process of its own; None where the system ended it for its memory."""
-    command = [sys.executable, __file__, "select", "--folder", str(folder), "--target", str(target), "--of", method]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode == -9:
-        return None
-    if result.returncode:
-        sys.exit(result.stderr)
-    return json.loads(result.stdout.splitlines()[-1])
+    try:
+        return in_own_process(["select", "--folder", str(folder), "--target", str(target), "--of", method])
+    except subprocess.CalledProcessError as error:
+        if error.returncode == -9:
+            return None
+        raise
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     scoring = commands.add_parser("score")
     scoring.add_argument("--size", default="s", help="ViT size: ti, s, b, l or h")

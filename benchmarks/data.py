@@ -40,7 +40,8 @@ from PIL import Image
 from tqdm import tqdm
 
 import s5_hf
-from s5_hf.data.sharding import write_index, write_parquet_shards
+from measuring import argument_parser, in_own_process, peak_bytes, print_head, print_row
+from s5_hf.data import write_index, write_parquet_shards
 from s5_hf.dataset_builders.streaming import ShuffledStream
 
 SIDE = 512
@@ -276,11 +277,8 @@ def measure_speed(
         clock, processor = np.median(measured, axis=0)
         clock_ratio, processor_ratio = np.median(baseline, axis=0) / (clock, processor)
         best_ratio = np.min(baseline, axis=0)[1] / np.min(measured, axis=0)[1]
-        print(
-            f"| {encoding} | {name} | {1 / clock:.1f} | {clock_ratio:.2f} "
-            f"| {1 / processor:.1f} | {processor_ratio:.2f} | {best_ratio:.2f} |",
-            flush=True,
-        )
+        rates = (f"{1 / clock:.1f}", f"{clock_ratio:.2f}", f"{1 / processor:.1f}", f"{processor_ratio:.2f}")
+        print_row(encoding, name, *rates, f"{best_ratio:.2f}")
 
 
 def measure_memory(folder: Path, kinds: list[str], images: Iterator[Image.Image]) -> None:
@@ -301,28 +299,20 @@ def measure_memory(folder: Path, kinds: list[str], images: Iterator[Image.Image]
             if name not in kinds:
                 continue
             for kind in ("stream", "shuffled"):
-                command = [sys.executable, __file__, "--peak", kind, str(place)]
-                peak = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]
+                peak = in_own_process(["--peak", kind, str(place)])
                 size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
-                print(f"| {name}, {kind} | {count} | {size / 1e6:.0f} | {int(peak) / 1024:.0f} |", flush=True)
+                print_row(f"{name}, {kind}", str(count), f"{size / 1e6:.0f}", f"{peak / 2**20:.0f}")
 
 
 def print_peak(kind: str, place: str) -> None:
-    """Read everything once and print the peak of this process's memory in KiB."""
+    """Read everything once and print the peak of this process's memory in bytes."""
     for _ in Shuffled(place) if kind == "shuffled" else InOrder(place):
         pass
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Unlike getrusage, this does not count what the process held before it became this program.
-        print(next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")))
-        return
-    import resource
-
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(peak_bytes())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--images", type=Path, help="folder with RGB images of at least 512 px")
     parser.add_argument("--count", type=int, default=1024, help="images per measurement; of PNG, a quarter")
     parser.add_argument("--rounds", type=int, default=15, help="processes for each way")
@@ -346,14 +336,13 @@ def main() -> None:
         if not arguments.no_speed:
             count, rounds = f"{arguments.count} images of {SIDE} px (of PNG a quarter)", f"{arguments.rounds} rounds"
             print(f"s5_hf {s5_hf.__version__}, {count}, {rounds}\n")
-            print("| format | way | images/s | ratio | images/s per core | ratio | of the fastest |")
-            print("|---|---|---|---|---|---|---|")
+            print_head("format", "way", "images/s", "ratio", "images/s per core", "ratio", "of the fastest")
             for encoding in arguments.formats:
                 count = arguments.count if encoding == "jpg" else max(1, arguments.count // 4)
                 measure_speed(Path(name), encoding, count, arguments.rounds, arguments.places, images)
         if not arguments.no_memory:
-            print("\n| peak memory | samples | dataset in MB | peak in MB |")
-            print("|---|---|---|---|")
+            print()
+            print_head("peak memory", "samples", "dataset in MB", "peak in MB")
             measure_memory(Path(name), arguments.places, images)
 
 

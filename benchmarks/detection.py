@@ -7,20 +7,19 @@ Trains `examples/recipes/detection_tiny_cpu.yaml` from random weights: SDF on HI
 160 for training, 48 for validation), then MoE-MDF with synthetic aerial scenes (houses and cars, s5_hf.synthetic) as
 the second task, with as many steps and the same images of HIT-UAV in the same order. The weights after the last step
 are validated: none are chosen. What stands behind `--` goes to examples/finetune_detection.py. Runs that are complete
-are not repeated, stopped ones go on.
+are not repeated, stopped ones resume.
 """
 
-import argparse
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+from measuring import EXAMPLES, argument_parser, parse_with_options, print_head, run_example
 from s5_hf.modeling import S5ForOrientedObjectDetection
 from s5_hf.synthetic import BOX_LABELS, write_synthetic_dataset
 from s5_hf.training.run_folder import read_log
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+RECIPE = EXAMPLES / "recipes" / "detection_tiny_cpu.yaml"
 SCENE_SIDE = 256
 SCENES = {"train": (160, 0), "val": (32, 1)}
 """Number and seed of the synthetic scenes of a split."""
@@ -31,24 +30,6 @@ def write_scenes(folder: Path) -> None:
     for split, (count, seed) in SCENES.items():
         folder.mkdir(parents=True, exist_ok=True)
         write_synthetic_dataset(folder / split, count, SCENE_SIDE, seed)
-
-
-def train(folder: Path, words: list[str]) -> None:
-    """Run the example, with its output in `folder.log`, unless it is complete."""
-    if (folder / "detector").is_dir():
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    recipe = EXAMPLES / "recipes" / "detection_tiny_cpu.yaml"
-    command = [
-        *(sys.executable, str(EXAMPLES / "finetune_detection.py"), str(recipe), "--output-dir", str(folder)),
-        *("--resume", "auto", "--selection", "last", "--validation-steps", "0", *words),
-    ]
-    log = folder.with_suffix(".log")
-    print(f"{folder.name}: training; output in {log}", file=sys.stderr)
-    with log.open("a", encoding="utf-8") as output:
-        finished = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
-    if finished.returncode:
-        raise SystemExit(f"{folder.name} ended with status {finished.returncode}; its output is in {log}")
 
 
 def row(folder: Path) -> str:
@@ -69,13 +50,11 @@ def row(folder: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--hituav", required=True, help="folder with {train,val}/images and labelTxt")
     parser.add_argument("--runs", nargs="+", choices=["sdf", "moe"], default=["sdf", "moe"])
     parser.add_argument("--output-dir", type=Path, default=Path("runs/detection_benchmark"))
-    words = sys.argv[1:]
-    split = words.index("--") if "--" in words else len(words)
-    arguments, options = parser.parse_args(words[:split]), words[split + 1 :]
+    arguments, options = parse_with_options(parser)
 
     folders = []
     for mode in arguments.runs:
@@ -91,9 +70,10 @@ def main() -> None:
             ]
         folders.append(arguments.output_dir / mode)
         chosen = ["--mode", mode, "--datasets", *names, f"--hituav.data-dir={arguments.hituav}", *second]
-        train(folders[-1], [*chosen, *options])
-    print("| run | parameters | steps | minutes of training | AP50, percent (objects) | second task |")
-    print("|---|---|---|---|---|---|")
+        last = ("--selection", "last", "--validation-steps", "0")
+        print(f"{mode}: training; output in {folders[-1].with_suffix('.log')}", file=sys.stderr)
+        run_example("finetune_detection.py", [str(RECIPE), *last, *chosen, *options], folders[-1], "detector")
+    print_head("run", "parameters", "steps", "minutes of training", "AP50, percent (objects)", "second task")
     print(*(row(folder) for folder in folders), sep="\n")
     print(f"\n{os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}")
 

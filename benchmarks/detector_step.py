@@ -9,14 +9,13 @@ the parts inside it that have a row of their own; medians over the repeats. The 
 proposals, as many as there can be.
 """
 
-import argparse
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from statistics import median
 
 import torch
 
+from measuring import argument_parser, now, print_head, print_row, torch_in_words
 from s5_hf.hub.names import config_of
 from s5_hf.modeling import (
     S5ForOrientedObjectDetection,
@@ -62,19 +61,14 @@ class Stopwatch:
         setattr(owner, name, timed)
 
     def time(self, part: str, run: Callable[[], object]) -> object:
-        start = self.now()
+        start = now(self.device)
         self.inner.append(0.0)
         result = run()
-        elapsed = self.now() - start
+        elapsed = now(self.device) - start
         self.seconds[part] += elapsed - self.inner.pop()
         if self.inner:
             self.inner[-1] += elapsed
         return result
-
-    def now(self) -> float:
-        if self.device == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter()
 
 
 def random_labels(count: int, num_labels: int, image_size: int, device: str) -> list[dict[str, torch.Tensor]]:
@@ -91,13 +85,14 @@ def print_table(title: str, turns: list[dict[str, float]]) -> None:
     """One row per part, the longest first."""
     total = median(sum(turn.values()) for turn in turns)
     parts = {part: median(turn[part] for turn in turns) for part in turns[0]}
-    print(f"\n{title}: {total:.2f} s\n\n| part | seconds | share | time / {BASELINE} |\n|---|---|---|---|")
+    print(f"\n{title}: {total:.2f} s\n")
+    print_head("part", "seconds", "share", f"time / {BASELINE}")
     for part, seconds in sorted(parts.items(), key=lambda entry: -entry[1]):
-        print(f"| {part} | {seconds:.3f} | {seconds / total:.1%} | {seconds / parts[BASELINE]:.3f} |", flush=True)
+        print_row(part, f"{seconds:.3f}", f"{seconds / total:.1%}", f"{seconds / parts[BASELINE]:.3f}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--size", default="b", help="ViT size: ti, s, b, l or h (default b)")
     parser.add_argument("--image-size", type=int, default=1024)
     parser.add_argument("--objects", type=int, default=100)
@@ -114,7 +109,7 @@ def main() -> None:
     labels = random_labels(arguments.objects, 18, arguments.image_size, arguments.device)
     print(
         f"ViT-{arguments.size.upper()}, {arguments.image_size} px, {arguments.objects} objects, {arguments.device}, "
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, median of {arguments.repeats}"
+        f"{torch_in_words()}, median of {arguments.repeats}"
     )
 
     def infer() -> None:

@@ -10,18 +10,23 @@ the contestants take turns, and a row gives the median over the turns. Peak memo
 """
 
 import argparse
-import re
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 import torch
 from transformers import ViTConfig, ViTModel
 
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig, S5ViTModel
+from measuring import (
+    argument_parser,
+    in_own_process,
+    make_segmenter,
+    peak_bytes,
+    print_head,
+    print_row,
+    timed,
+    torch_in_words,
+)
+from s5_hf.modeling import S5ViTConfig, S5ViTModel
 
 BASELINE = "transformers ViT, SDPA"
 ENCODER = "S5 encoder, SDPA"
@@ -45,12 +50,7 @@ def s5_encoder(size: str, image_size: int, implementation: str) -> torch.nn.Modu
 
 
 def s5_segmenter(size: str, image_size: int, implementation: str) -> torch.nn.Module:
-    backbone = S5ViTConfig.from_size(size, image_size=image_size)
-    labels = [f"class_{index}" for index in range(16)]
-    config = S5SegmentationConfig(
-        backbone_config=backbone, tasks={"isaid": labels}, attn_implementation=implementation
-    )
-    return S5ForSemanticSegmentation(config)
+    return make_segmenter(size, image_size, attn_implementation=implementation)
 
 
 CONTESTANTS: dict[str, Callable[[str, int], torch.nn.Module]] = {
@@ -78,36 +78,19 @@ def images(batch_size: int, arguments: argparse.Namespace) -> torch.Tensor:
 @torch.inference_mode()
 def seconds(model: torch.nn.Module, batch: torch.Tensor) -> float:
     """Wall time of one forward pass."""
-    if batch.is_cuda:
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    model(batch)
-    if batch.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return timed(lambda: model(batch), batch.device.type)
 
 
 def peak_memory(name: str, batch_size: int, arguments: argparse.Namespace) -> float:
     """Peak memory in GiB of one forward pass, in a process of its own."""
-    command = [sys.executable, __file__, "--memory-of", name, "--batch-sizes", str(batch_size)]
+    words = ["--memory-of", name, "--batch-sizes", str(batch_size)]
     for option in ("size", "image_size", "device", "dtype"):
-        command += [f"--{option.replace('_', '-')}", str(getattr(arguments, option))]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
-
-
-def print_own_peak(name: str, arguments: argparse.Namespace) -> None:
-    """Run one forward pass and print this process's peak memory in GiB."""
-    seconds(build(name, arguments), images(arguments.batch_sizes[0], arguments))
-    if arguments.device == "cuda":
-        print(torch.cuda.max_memory_allocated() / 2**30)
-    else:
-        # Not getrusage: its peak includes the parent's, from which the process was forked.
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        print(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**20)
+        words += [f"--{option.replace('_', '-')}", str(getattr(arguments, option))]
+    return in_own_process(words)
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--size", default="b", help="ViT size: ti, s, b, l or h (default b)")
     parser.add_argument("--image-size", type=int, default=512)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 4])
@@ -122,15 +105,15 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     if arguments.memory_of:
-        print_own_peak(arguments.memory_of, arguments)
+        seconds(build(arguments.memory_of, arguments), images(arguments.batch_sizes[0], arguments))
+        print(peak_bytes(arguments.device) / 2**30)
         return
     names = [name for name in CONTESTANTS if not (arguments.no_compile and "compiled" in name)]
     print(
         f"ViT-{arguments.size.upper()}, {arguments.image_size} px, {arguments.device}, {arguments.dtype}, "
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, median of {arguments.repeats}\n"
+        f"{torch_in_words()}, median of {arguments.repeats}\n"
     )
-    print("| contestant | batch | images/s | time / baseline | peak memory, GiB |")
-    print("|---|---|---|---|---|")
+    print_head("contestant", "batch", "images/s", "time / baseline", "peak memory, GiB")
     models = {name: build(name, arguments) for name in names}
     for batch_size in arguments.batch_sizes:
         batch = images(batch_size, arguments)
@@ -141,7 +124,7 @@ def main() -> None:
             rate = batch_size / median(turn[name] for turn in turns)
             ratio = median(turn[name] / turn[BASELINE] for turn in turns)
             memory = peak_memory(name, batch_size, arguments)
-            print(f"| {name} | {batch_size} | {rate:.2f} | {ratio:.2f} | {memory:.2f} |", flush=True)
+            print_row(name, str(batch_size), f"{rate:.2f}", f"{ratio:.2f}", f"{memory:.2f}")
 
 
 if __name__ == "__main__":

@@ -8,14 +8,12 @@ A tiny network is pre-trained once (S4P, examples/recipes/s4p_tiny_cpu.yaml, on 
 contestant starts from those weights with examples/recipes/moe_mdf_tiny_cpu.yaml, sees the same images of each dataset
 in the same order, makes the same number of steps, and the weights after the last step are validated: none are chosen.
 What stands behind `--` goes to examples/finetune_segmentation.py. Runs that are complete are not repeated, stopped
-ones go on.
+ones resume.
 """
 
 import argparse
 import os
 import statistics
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +21,10 @@ from pathlib import Path
 from tqdm import tqdm
 from transformers.utils.logging import disable_progress_bar
 
+from measuring import EXAMPLES, argument_parser, parse_with_options, print_head, print_row, run_example, spread
 from s5_hf.modeling import S5ForSemanticSegmentation
 from s5_hf.training.run_folder import read_log
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 DATASETS = ("citymaps", "massroads")
 CITY_CLASSES = ("other", "building", "road", "park", "water")
 
@@ -52,20 +50,6 @@ CONTESTANTS = {
 }
 
 
-def run_script(script: str, words: list[str], folder: Path, threads: int) -> None:
-    """Run an example, with its output in `folder.log`, unless it is complete."""
-    if (folder / "segmenter").is_dir():
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(EXAMPLES / script), *words, "--output-dir", str(folder), "--resume", "auto"]
-    log = folder.with_suffix(".log")
-    with log.open("a", encoding="utf-8") as output:
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-        finished = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)
-    if finished.returncode:
-        raise SystemExit(f"{folder.name} ended with status {finished.returncode}; its output is in {log}")
-
-
 def finetune(run: Run, arguments: argparse.Namespace, options: list[str], start: list[str], threads: int) -> None:
     """Make one of the compared runs."""
     folders = [f"--{name}.data_dir={getattr(arguments, name)}" for name in run.datasets]
@@ -74,7 +58,7 @@ def finetune(run: Run, arguments: argparse.Namespace, options: list[str], start:
         *(*folders, *start, "--seed", str(run.seed), "--total-steps", str(arguments.steps), "--selection", "last"),
         *("--validation-steps", "0", "--trackers", "none", "--keep-checkpoints", "1", *options),
     ]
-    run_script("finetune_segmentation.py", words, arguments.output_dir / run.name, threads)
+    run_example("finetune_segmentation.py", words, arguments.output_dir / run.name, "segmenter", threads)
 
 
 def pretrain(arguments: argparse.Namespace) -> list[str]:
@@ -88,7 +72,7 @@ def pretrain(arguments: argparse.Namespace) -> list[str]:
         *(str(EXAMPLES / "recipes" / "s4p_tiny_cpu.yaml"), "--labelled-dir", arguments.citymaps),
         *("--classes", *CITY_CLASSES, "--trackers", "none", "--validation-count", "4", "--keep-checkpoints", "1"),
     ]
-    run_script("pretrain_s4p.py", words, folder, os.cpu_count() or 1)
+    run_example("pretrain_s4p.py", words, folder, "segmenter", os.cpu_count() or 1)
     return ["--segmenter", str(folder / "segmenter")]
 
 
@@ -102,21 +86,11 @@ def parameters(folder: Path) -> int:
     return S5ForSemanticSegmentation.from_pretrained(folder / "segmenter").num_parameters()
 
 
-def spread(values: list[float | None]) -> str:
-    """Mean and standard deviation of a sample in percent; `None` stands for a class that does not occur."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return "-"
-    deviation = statistics.stdev(known) if len(known) > 1 else 0.0
-    return f"{statistics.mean(known):.1f} ± {deviation:.1f}"
-
-
 def print_table(arguments: argparse.Namespace) -> None:
     """One row per contestant, mean ± standard deviation over the seeds."""
     keys = ["citymaps/miou", "massroads/miou", "mean/miou", *(f"citymaps/iou/{name}" for name in CITY_CLASSES)]
     keys.append("massroads/iou/road")
-    print(f"| model | parameters | {' | '.join(key.replace('/iou/', ' ') for key in keys)} |")
-    print(f"|---|---|{'---|' * len(keys)}")
+    print_head("model", "parameters", *(key.replace("/iou/", " ") for key in keys))
     lines = []
     for contestant, parts in CONTESTANTS.items():
         found, count = [], 0
@@ -127,14 +101,14 @@ def print_table(arguments: argparse.Namespace) -> None:
             found.append(merged)
             count = sum(parameters(folder) for folder in folders)
         cells = [spread([entry[f"validation/{key}"] for entry in found]) for key in keys]
-        print(f"| {contestant} | {count / 1e6:.3f} M | {' | '.join(cells)} |")
+        print_row(contestant, f"{count / 1e6:.3f} M", *cells)
         by_seed = ", ".join(format(entry["validation/mean/miou"], ".2f") for entry in found)
         lines.append(f"- {contestant}: {by_seed}")
     print("\nmean mIoU of each seed, percent:", *lines, sep="\n")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--citymaps", required=True, help="folder of the first dataset, five classes")
     parser.add_argument("--massroads", required=True, help="folder of the second dataset, two classes, 255 ignored")
     parser.add_argument("--start", default="s4p", help="s4p (made here), plain, or the folder of a dense segmenter")
@@ -142,9 +116,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, each with its threads")
     parser.add_argument("--output-dir", type=Path, default=Path("runs/moe_mdf"))
-    words = sys.argv[1:]
-    split = words.index("--") if "--" in words else len(words)
-    arguments, options = parser.parse_args(words[:split]), words[split + 1 :]
+    arguments, options = parse_with_options(parser)
 
     disable_progress_bar()
     start = pretrain(arguments)

@@ -12,13 +12,12 @@ images: what the experts and the decoders of the other tasks cost.
 
 import argparse
 import json
-import subprocess
 import sys
-import time
 from statistics import median
 
 import torch
 
+from measuring import argument_parser, in_own_process, now, peak_bytes, print_head, print_row, torch_in_words
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
 from s5_hf.training.optimizer import make_optimizer
 from s5_hf.training.segmentation.step import SegmentationBatch, SegmentationStep
@@ -64,11 +63,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
     batch = make_batch(arguments, list(model.config.tasks))
     per_task = "per task" in arguments.contestant
     parts = parts_by_task(batch) if per_task else [batch]
-    cuda = arguments.device.startswith("cuda")
     autocast = torch.autocast(arguments.device.split(":")[0], torch.bfloat16, enabled=arguments.precision == "bf16")
     seconds = []
     for _ in range(arguments.steps + 1):
-        began = time.perf_counter()
+        began = now(arguments.device)
         total = 0
         for part in parts:
             with autocast:
@@ -81,23 +79,13 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
             total.backward()
         optimizer.step()
         optimizer.zero_grad()
-        if cuda:
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - began)
-    unit = 1024**3 if sys.platform == "darwin" else 1024**2  # kilobytes on Linux, bytes on macOS
-    peak = torch.cuda.max_memory_allocated() / 1024**3 if cuda else peak_memory() / unit
+        seconds.append(now(arguments.device) - began)
+    peak = peak_bytes(arguments.device) / 2**30
     return {"seconds": median(seconds[1:]), "peak": peak, "parameters": model.num_parameters()}
 
 
-def peak_memory() -> int:
-    """The largest resident size of this process so far, in the system's unit (Windows has none)."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--size", default="ti", help="ViT size: ti, s, b, l or h")
     parser.add_argument("--image-size", type=int, default=256)
     parser.add_argument("--tasks", type=int, default=4)
@@ -114,25 +102,25 @@ def main() -> None:
     found: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
     for _ in range(arguments.rounds):
         for name in CONTESTANTS:
-            command = [sys.executable, __file__, *sys.argv[1:], "--contestant", name]
-            output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-            found[name].append(json.loads(output.splitlines()[-1]))
+            found[name].append(in_own_process([*sys.argv[1:], "--contestant", name]))
 
     images = arguments.tasks * arguments.images
     print(
         f"ViT-{arguments.size.upper()} + UPerNet, {arguments.image_size} px, {arguments.tasks} tasks x "
-        f"{arguments.images} images, {arguments.device}, precision {arguments.precision}, torch {torch.__version__}, "
-        f"{torch.get_num_threads()} threads, median of {arguments.rounds} processes with {arguments.steps} steps\n"
+        f"{arguments.images} images, {arguments.device}, precision {arguments.precision}, "
+        f"{torch_in_words()}, median of {arguments.rounds} processes with {arguments.steps} steps\n"
     )
-    print("| step | images/s | speed / baseline | peak memory, GiB | memory / baseline | parameters, M |")
-    print("|---|---|---|---|---|---|")
+    print_head("step", "images/s", "speed / baseline", "peak memory, GiB", "memory / baseline", "parameters, M")
     seconds = {name: median(entry["seconds"] for entry in entries) for name, entries in found.items()}
     peaks = {name: median(entry["peak"] for entry in entries) for name, entries in found.items()}
     for name, entries in found.items():
-        print(
-            f"| {name} | {images / seconds[name]:.2f} | {seconds[BASELINE] / seconds[name]:.2f} | {peaks[name]:.2f} "
-            f"| {peaks[name] / peaks[BASELINE]:.2f} | {entries[0]['parameters'] / 1e6:.1f} |"
+        ratios = (
+            images / seconds[name],
+            seconds[BASELINE] / seconds[name],
+            peaks[name],
+            peaks[name] / peaks[BASELINE],
         )
+        print_row(name, *(f"{value:.2f}" for value in ratios), f"{entries[0]['parameters'] / 1e6:.1f}")
 
 
 if __name__ == "__main__":

@@ -13,20 +13,16 @@ grid_sample. Peak memory is that of a process of its own, libraries included (on
 
 import argparse
 import math
-import re
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from measuring import argument_parser, in_own_process, peak_bytes, print_head, print_row, timed, torch_in_words
 from s5_hf.modeling.non_maximum_suppression import rotated_nms
 from s5_hf.modeling.oriented_boxes import oriented_boxes_to_corners
 from s5_hf.modeling.rotated_iou import rotated_iou
@@ -49,17 +45,6 @@ class Operation:
 
     prepare: Callable[[str], tuple[Tensor, ...]]
     contestants: dict[str, Callable[..., Timing]]
-
-
-def timed(function: Callable[[], object], device: str) -> float:
-    """Wall time of one call."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    function()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def random_boxes(count: int, extent: float, seed: int) -> Tensor:
@@ -226,25 +211,14 @@ OPERATIONS = {
 }
 
 
-def own_peak(device: str) -> float:
-    """Peak memory of this process so far, in GiB."""
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**30
-    # Not getrusage: its peak includes the parent's, from which the process was forked.
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**20
-
-
 def peak_memory(operation: str, contestant: str, device: str) -> float:
     """Peak memory in GiB of one call, in a process of its own."""
-    command = [sys.executable, __file__, "--device", device, "--memory-of", operation, contestant]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+    return in_own_process(["--device", device, "--memory-of", operation, contestant])
 
 
 def print_table(names: list[str], device: str, repeats: int) -> None:
-    print(f"\n{device}, torch {torch.__version__}, {torch.get_num_threads()} threads, median of {repeats}\n")
-    print("| operation | contestant | seconds | s5_hf is faster by | peak memory, GiB |")
-    print("|---|---|---|---|---|")
+    print(f"\n{device}, {torch_in_words()}, median of {repeats}\n")
+    print_head("operation", "contestant", "seconds", "s5_hf is faster by", "peak memory, GiB")
     for name in names:
         operation = OPERATIONS[name]
         data = operation.prepare(device)
@@ -260,11 +234,11 @@ def print_table(names: list[str], device: str, repeats: int) -> None:
             # The memory of a sample says nothing of the whole.
             memory = "" if turns[0].extrapolated else f"{peak_memory(name, contestant, device):.2f}"
             note = ", extrapolated" if turns[0].extrapolated else ""
-            print(f"| {name} | {contestant} | {shown}{note} | {seconds / ours:,.1f} x | {memory} |", flush=True)
+            print_row(name, contestant, shown + note, f"{seconds / ours:,.1f} x", memory)
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--operations", nargs="+", choices=["iou", "nms", "roi-align"], help="default: all")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: the CPU, and a GPU if there is one")
@@ -277,7 +251,7 @@ def main() -> None:
     if arguments.memory_of:
         name, contestant = arguments.memory_of
         OPERATIONS[name].contestants[contestant](*OPERATIONS[name].prepare(arguments.device))
-        print(own_peak(arguments.device))
+        print(peak_bytes(arguments.device) / 2**30)
         return
     wanted = tuple(arguments.operations or ["iou", "nms", "roi-align"])
     names = [name for name in OPERATIONS if name.startswith(wanted)]

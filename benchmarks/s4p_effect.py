@@ -11,15 +11,15 @@ Every method starts from the same weights, sees the same labelled images and mak
 stands behind `--` goes to examples/pretrain_s4p.py. Runs that are complete already are not repeated.
 """
 
-import argparse
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
+from measuring import EXAMPLES, argument_parser, parse_with_options, print_head, print_row, spread
 from s5_hf.training.run_folder import read_log
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "pretrain_s4p.py"
+SCRIPT = EXAMPLES / "pretrain_s4p.py"
 
 
 def final_scores(folder: Path) -> dict[str, float] | None:
@@ -40,24 +40,13 @@ def run(recipe: Path, method: str, seed: int, folder: Path, options: list[str]) 
     return final_scores(folder)
 
 
-def spread(values: list[float | None], digits: int) -> str:
-    """Mean and standard deviation of a sample."""
-    known = [value for value in values if value is not None and value == value]
-    if not known:
-        return "-"
-    deviation = statistics.stdev(known) if len(known) > 1 else 0.0
-    return f"{statistics.mean(known):.{digits}f} ± {deviation:.{digits}f}"
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--methods", nargs="+", default=["supervised", "fixmatch", "unimatch_v2"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output-dir", type=Path, default=Path("runs/s4p_effect"))
-    words = sys.argv[1:]
-    split = words.index("--") if "--" in words else len(words)
-    arguments, options = parser.parse_args(words[:split]), words[split + 1 :]
+    arguments, options = parse_with_options(parser)
     found: dict[str, list[dict[str, float]]] = {method: [] for method in arguments.methods}
     for seed in arguments.seeds:
         for method in arguments.methods:
@@ -66,12 +55,10 @@ def main() -> None:
 
     classes = [key for key in found[arguments.methods[0]][0] if key.startswith("validation/iou/")]
     keys = ["validation/miou", *classes, "mask_ratio", "validation/confident_accuracy"]
-    print(f"| method | {' | '.join(key.removeprefix('validation/') for key in keys)} |")
-    print(f"|---|{'---|' * len(keys)}")
+    print_head("method", *(key.removeprefix("validation/") for key in keys))
     for method, scores in found.items():
         # mIoU and IoU are in percent, the others are shares.
-        cells = [spread([score[key] for score in scores], 1 if "iou" in key else 3) for key in keys]
-        print(f"| {method} | {' | '.join(cells)} |")
+        print_row(method, *(spread([score[key] for score in scores], 1 if "iou" in key else 3) for key in keys))
     print("\nmIoU of each seed, percent:")
     for method, scores in found.items():
         print(f"- {method}: {', '.join(format(score['validation/miou'], '.2f') for score in scores)}")

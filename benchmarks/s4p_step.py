@@ -15,7 +15,6 @@ process for all, so that it counts; with workers it overlaps with the device.
 
 import argparse
 import random
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageFilter
 
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+from measuring import argument_parser, make_segmenter, now, print_head, print_row, torch_in_words
 from s5_hf.modeling.upernet import UPerNetDecoder, resize_like
 from s5_hf.semi_supervised.batches import paste
 from s5_hf.semi_supervised.losses import consistency_loss, supervised_loss
@@ -51,14 +50,9 @@ class Clock:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        start = self._now()
+        start = now(self.device.type)
         yield
-        self.seconds[name] += self._now() - start
-
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter()
+        self.seconds[name] += now(self.device.type) - start
 
 
 class Bench:
@@ -68,9 +62,7 @@ class Bench:
         self.size, self.batch, self.device = arguments.image_size, arguments.batch_size, torch.device(arguments.device)
         self.precision = arguments.precision
         torch.manual_seed(0)
-        backbone = S5ViTConfig.from_size(arguments.size, image_size=self.size)
-        config = S5SegmentationConfig(backbone_config=backbone, tasks={"isaid": [f"c{i}" for i in range(CLASSES)]})
-        self.model = S5ForSemanticSegmentation(config).to(self.device).train()
+        self.model = make_segmenter(arguments.size, self.size).to(self.device).train()
         if arguments.compile:
             self.model.compile()
         self.optimizer = make_optimizer(self.model, 5e-5, 0.01)
@@ -207,7 +199,7 @@ def measure(steps: dict[str, Callable[[int], dict[str, float]]], repeats: int) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--size", default="b", help="ViT size: ti, s, b, l or h (default b)")
     parser.add_argument("--image-size", type=int, default=512)
     parser.add_argument("--batch-size", type=int, default=2, help="labelled, and as many unlabelled images")
@@ -226,17 +218,16 @@ def main() -> None:
 
     print(
         f"ViT-{arguments.size.upper()} + UPerNet, {arguments.image_size} px, batch {arguments.batch_size} + "
-        f"{arguments.batch_size}, {arguments.device}, mixed precision {arguments.precision}, torch "
-        f"{torch.__version__}, {torch.get_num_threads()} threads, median of {arguments.repeats}\n"
+        f"{arguments.batch_size}, {arguments.device}, mixed precision {arguments.precision}, "
+        f"{torch_in_words()}, median of {arguments.repeats}\n"
     )
     parts = list(turns["s5_hf"][0])
-    print(f"| step | images/s | speed / official | {' | '.join(f'{part}, s' for part in parts)} |")
-    print(f"|---|---|---|{'---|' * len(parts)}")
+    print_head("step", "images/s", "speed / official", *(f"{part}, s" for part in parts))
     seconds = {name: median(sum(turn.values()) for turn in found) for name, found in turns.items()}
     for name, found in turns.items():
         row = [f"{median(turn[part] for turn in found):.3f}" for part in parts]
         rate, ratio = 2 * arguments.batch_size / seconds[name], seconds["official"] / seconds[name]
-        print(f"| {name} | {rate:.3f} | {ratio:.2f} | {' | '.join(row)} |")
+        print_row(name, f"{rate:.3f}", f"{ratio:.2f}", *row)
     peak = peak_flops(bench.device)
     if peak:
         forward = forward_flops(bench.model, arguments.image_size)

@@ -17,8 +17,6 @@ repetition of a synthetic one.
 
 import argparse
 import json
-import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,9 +28,11 @@ import torch
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
+from measuring import argument_parser, in_own_process, peak_bytes, print_head, print_row, torch_in_words
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+from s5_hf.predictors import TorchSegmenter
 from s5_hf.predictors.normalization import normalize_pixels
-from s5_hf.scenes import TorchSegmenter, WindowSettings, segment_scene
+from s5_hf.scenes import WindowSettings, segment_scene
 from s5_hf.scenes.segmentation.scene_probabilities import scene_grid
 from s5_hf.scenes.window_grid import blending_weights
 from s5_hf.synthetic import synthetic_scene
@@ -168,17 +168,8 @@ def measure(arguments: argparse.Namespace) -> None:
     print(json.dumps({**row, "time_ratio": bare_spent[0] / spent[0], "processor_ratio": bare_spent[1] / spent[1]}))
 
 
-def peak_bytes(device: str) -> int:
-    """Of the allocator on a GPU, of this process otherwise."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated()
-    # Not getrusage: its peak includes the parent's, from which the process was forked.
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
-
-
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 5000, 10000, 20000])
     parser.add_argument("--whole-up-to", type=int, default=5000, help="largest scene for the baseline")
     parser.add_argument("--classes", type=int, default=7)
@@ -201,21 +192,17 @@ def parse_arguments() -> argparse.Namespace:
 
 def run_row(way: str, side: int, scene: Path) -> dict[str, float]:
     """`measure` in a process of its own, with the options of this one."""
-    command = [sys.executable, __file__, *sys.argv[1:], "--measure", way, "--side", str(side), "--scene", str(scene)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    return in_own_process([*sys.argv[1:], "--measure", way, "--side", str(side), "--scene", str(scene)])
 
 
 def print_table(arguments: argparse.Namespace, folder: Path) -> None:
     print(
         f"{arguments.classes} classes, ViT of width {arguments.hidden_size} and {arguments.layers} blocks, "
         f"windows of {WINDOW} px with overlap {arguments.overlap:g}, batches of {arguments.batch_size}, "
-        f"{arguments.device}, {arguments.precision}, torch {torch.__version__}, {torch.get_num_threads()} threads\n"
+        f"{arguments.device}, {arguments.precision}, {torch_in_words()}\n"
     )
-    print(
-        "| side, px | way | windows | s | s / megapixel | s / window | bare / way, time "
-        "| bare / way, processor time | peak, GB |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    measures = ("s", "s / megapixel", "s / window", "bare / way, time", "bare / way, processor time", "peak, GB")
+    print_head("side, px", "way", "windows", *measures)
     for side in arguments.sizes:
         scene = folder / f"scene_{side}.tif"
         if not scene.exists():
@@ -226,7 +213,7 @@ def print_table(arguments: argparse.Namespace, folder: Path) -> None:
             rounds = arguments.rounds if side <= LARGEST_REPEATED else 1
             rows = [run_row(way, side, scene) for _ in range(rounds)]
             row = {name: np.median([row[name] for row in rows]) for name in rows[0]}
-            cells = [
+            print_row(
                 f"{side:,}",
                 way,
                 f"{row['windows']:.0f}",
@@ -236,8 +223,7 @@ def print_table(arguments: argparse.Namespace, folder: Path) -> None:
                 f"{row['time_ratio']:.2f}",
                 f"{row['processor_ratio']:.2f}",
                 f"{row['peak'] / 1e9:.2f}",
-            ]
-            print(f"| {' | '.join(cells)} |", flush=True)
+            )
 
 
 def main() -> None:

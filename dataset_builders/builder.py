@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from datasets import Features
 from datasets.exceptions import DatasetGenerationError
 
 from .errors import CorruptImageError, LayoutError
-from .images import check_decodes
+from .images import decode
 from .options import require_whole_number
 from .registry import DatasetEntry, get_entry
 from .shard_files import find_shard_files
-from .shards import Sample, Shard
+from .shards import Record, Sample, SampleReader, Shard, file_shards
 from .storage import Storage, is_remote, join
 
 logger = logging.getLogger(__name__)
@@ -93,6 +93,10 @@ class Builder(datasets.GeneratorBasedBuilder):
         Raises:
             LayoutError: if the files have no known layout.
         """
+
+    def file_shards(self, records: Mapping[str, Sequence[Record]], reader: SampleReader) -> dict[str, list[Shard]]:
+        """Shards by split of samples whose records are known."""
+        return {split: file_shards(f"{self.DATASET} {split}", found, reader) for split, found in records.items()}
 
     def find_shards(self) -> dict[str, list[Shard]]:
         """Shards by split, from Parquet or tar files where there are any, else from single files."""
@@ -209,4 +213,4 @@ def _check_images(sample: Sample) -> None:
     for column in ("image", "mask", "pseudo_mask"):
         value = sample.get(column)
         if value is not None:
-            check_decodes(value["bytes"] or value["path"], f"{column} of {sample['id']}")
+            decode(value, f"{column} of {sample['id']}")

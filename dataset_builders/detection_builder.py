@@ -10,10 +10,10 @@ from datasets import Features
 from .annotations import OrientedObject, as_columns, parse_dota_text
 from .builder import Builder
 from .features import detection_features
-from .layouts import IMAGE, Layout, find_records
-from .samples import read_image_file
-from .shards import Record, Sample, Shard, file_shards
-from .storage import Storage, join
+from .layouts import IMAGE, Layout, always_train, find_records
+from .samples import ImageReader
+from .shards import Record, Sample, Shard
+from .storage import join
 from .text_files import read_text
 
 Parser = Callable[[str, str], list[OrientedObject]]
@@ -27,11 +27,6 @@ DOTA_TEXT_LAYOUT = Layout(
 )
 
 
-def always_train(groups: dict[str, str]) -> str:
-    """The split of files that no folder assigns to one."""
-    return "train"
-
-
 UNSPLIT_LAYOUT = Layout(
     description="images/NAME, labelTxt/NAME.txt, all in train",
     images=rf"images/(?P<name>[^/]+?){IMAGE}",
@@ -41,17 +36,15 @@ UNSPLIT_LAYOUT = Layout(
 
 
 @dataclass(frozen=True)
-class DetectionReader:
+class DetectionReader(ImageReader):
     """Reads (image, annotation, id) records; the annotation may be empty for splits without labels."""
 
-    storage: Storage
-    root: str
     parse: Parser
     labels: tuple[str, ...]
     ignored: tuple[str, ...] = ()
 
     def read(self, record: Record) -> Sample:
-        image = read_image_file(self.storage, join(self.root, record[0]))
+        image = self.image(record)
         objects = self.objects(record[1]) if record[1] else []
         columns = as_columns(objects, self.labels, self.ignored, join(self.root, record[1] or record[0]))
         return {"image": image.value, "objects": columns, "id": record[2]}
@@ -85,6 +78,4 @@ class DetectionBuilder(Builder):
         return DetectionReader(self.storage, root, self.PARSER, tuple(self.labels))
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
-        reader = self.reader(root)
-        _, records = find_records(self.layouts(), files, root, self.DATASET)
-        return {split: file_shards(f"{self.DATASET} {split}", pairs, reader) for split, pairs in records.items()}
+        return self.file_shards(find_records(self.layouts(), files, root, self.DATASET)[1], self.reader(root))

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from .annotations import parse_dior_xml
 from .detection_builder import DOTA_TEXT_LAYOUT, DetectionBuilder, DetectionReader, Parser, parse_dota_text
 from .errors import LayoutError
-from .layouts import find_records
-from .shards import Record, Shard, file_shards
+from .layouts import SPLIT_NAMES
+from .shards import Record, Shard
 from .storage import join
 from .text_files import read_text
 
@@ -18,7 +18,6 @@ DESCRIPTION = (
     "(or Annotations/obb/NAME.xml), "
     "ImageSets/Main/{train,val,trainval,test}.txt (or Main)"
 )
-SPLITS = ("train", "val", "trainval", "test")
 ANNOTATION_FOLDERS = ("Oriented Bounding Boxes", "Oriented_Bounding_Boxes", "obb", "Annotations")
 """Folders of annotations, the most telling first: `Annotations` itself may hold horizontal boxes."""
 
@@ -35,23 +34,20 @@ class DIORR(DetectionBuilder):
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
         lists = _by_stem(files, ".txt", ("Main",))
-        lists = {split: lists[split] for split in SPLITS if split in lists}
+        lists = {split: lists[split] for split in SPLIT_NAMES if split in lists}
         if lists:
-            reader = self.reader(root)
             images = _by_stem(files, ".jpg", ("JPEGImages", "JPEGImages-trainval", "JPEGImages-test"))
             labels = _by_stem(files, ".xml", ANNOTATION_FOLDERS)
-            return {
-                split: file_shards(f"{self.DATASET} {split}", self._records(root, path, images, labels), reader)
-                for split, path in lists.items()
-            }
-        if not DOTA_TEXT_LAYOUT.find(files):
+            records = {split: self._records(root, path, images, labels) for split, path in lists.items()}
+            return self.file_shards(records, self.reader(root))
+        found = DOTA_TEXT_LAYOUT.find(files)
+        if not found:
             raise LayoutError(
                 f"{root} has none of the known layouts of {self.DATASET}. Known:\n  - {DESCRIPTION}\n"
                 f"  - {DOTA_TEXT_LAYOUT.description}"
             )
         reader = DetectionReader(self.storage, root, parse_dota_text, self.labels)
-        _, records = find_records((DOTA_TEXT_LAYOUT,), files, root, self.DATASET)
-        return {split: file_shards(f"{self.DATASET} {split}", pairs, reader) for split, pairs in records.items()}
+        return self.file_shards(found, reader)
 
     def _records(self, root: str, list_path: str, images: dict[str, str], labels: dict[str, str]) -> list[Record]:
         location = join(root, list_path)

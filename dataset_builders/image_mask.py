@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .builder import BuilderConfig
 from .errors import LayoutError, SampleError
-from .layouts import COMMON_LAYOUTS, IMAGE, Layout
+from .layouts import COMMON_LAYOUTS, IMAGE, SPLIT_NAMES, Layout, always_train
 from .masks import MaskEncoding
 from .options import require_colours, require_mapping, require_names, require_whole_number, require_whole_numbers
 from .samples import sample_id
@@ -18,14 +18,6 @@ from .segmentation_builder import SegmentationBuilder
 from .shards import Record, Shard
 from .storage import join
 from .text_files import read_text
-
-SPLITS = ("train", "val", "trainval", "test")
-
-
-def always_train(groups: Mapping[str, str]) -> str:
-    """The split of files that no folder assigns to one."""
-    return "train"
-
 
 UNSPLIT_LAYOUT = Layout(
     description="images/NAME, masks/NAME (or labels/NAME), all in train",
@@ -99,7 +91,9 @@ class ImageMask(SegmentationBuilder):
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
         names = (
-            [self.config.csv] if self.config.csv else [f"{split}.csv" for split in SPLITS if f"{split}.csv" in files]
+            [self.config.csv]
+            if self.config.csv
+            else [f"{split}.csv" for split in SPLIT_NAMES if f"{split}.csv" in files]
         )
         if not names:
             return super().find_file_shards(root, files)
@@ -162,4 +156,4 @@ def _listed_path(written: str, available: set[str], place: str) -> str:
 
 def _split_of(csv_name: str) -> str:
     stem = csv_name.rpartition("/")[2].removesuffix(".csv")
-    return stem if stem in SPLITS else "train"
+    return stem if stem in SPLIT_NAMES else "train"

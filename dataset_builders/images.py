@@ -1,17 +1,20 @@
-"""Looking at image files without decoding them: size, colour mode, and whether they are complete."""
+"""Image files: their size, colour mode and completeness without decoding them, and decoding with named errors."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
 from .errors import CorruptImageError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+"""Of files that are taken for images, in lower case."""
+
 _TRAILER_BYTES = 4096
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND"
 _SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
@@ -37,7 +40,7 @@ def read_header(image: bytes | str, name: str) -> ImageHeader:
     """Header of an encoded image, given as bytes or as a local path; a file cut short is noticed for JPEG and PNG.
 
     Raises:
-        CorruptImageError: if it is no image or not complete. Damage in the middle shows only in `check_decodes`.
+        CorruptImageError: if it is no image or not complete. Damage in the middle shows only in `decode`.
     """
     with io.BytesIO(image) if isinstance(image, bytes) else Path(image).open("rb") as file:
         try:
@@ -66,15 +69,18 @@ def check_complete(image: bytes, name: str) -> None:
         raise CorruptImageError(f"{name}: the {image_format} image is cut short")
 
 
-def check_decodes(image: bytes | str, name: str) -> None:
-    """Decode an image in full and throw the pixels away.
+def decode(image: bytes | str | Mapping[str, Any], name: str) -> Image.Image:
+    """Decode an image in full, given as bytes, as a local path, or as an Image column holds it (`{"bytes", "path"}`).
 
     Raises:
-        CorruptImageError: if that fails.
+        CorruptImageError: if that fails; its cause is what Pillow says.
     """
+    if isinstance(image, Mapping):
+        image = image["path"] if image.get("bytes") is None else image["bytes"]
     try:
         with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
             opened.load()
+            return opened
     except DECODING_ERRORS as error:
         raise CorruptImageError(f"{name}: {error}") from error
 

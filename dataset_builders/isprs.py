@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 
 import numpy as np
-from PIL import Image
 
 from .builder import BuilderConfig
 from .errors import CorruptImageError, EncodingError
+from .images import decode
 from .labels import ISPRS_PALETTE
 from .masks import ONE_CHANNEL_MODES, MaskEncoding
 from .samples import read_image_file
@@ -126,8 +125,7 @@ def seen_values(storage: Storage, root: str, masks: Sequence[str]) -> SeenValues
             mask = read_image_file(storage, location)
             if mask.header.mode not in ONE_CHANNEL_MODES:
                 continue
-            with Image.open(io.BytesIO(mask.content) if isinstance(mask.content, bytes) else mask.content) as opened:
-                values = np.asarray(opened)
+            values = np.asarray(decode(mask.content, location))
         except (CorruptImageError, OSError):
             continue
         one_channel = one_channel or location

@@ -12,9 +12,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .errors import LayoutError
+from .images import EXTENSIONS
 from .shards import Record
 
-IMAGE = r"\.(?:png|jpg|jpeg|tif|tiff|bmp|webp)"
+IMAGE = rf"\.(?:{'|'.join(extension.removeprefix('.') for extension in EXTENSIONS)})"
+"""Expression for the extension of an image."""
+
+SPLIT_NAMES = ("train", "val", "trainval", "test")
 SPLIT = r"(?P<split>[Tt]rain|[Vv]al|[Tt]est)"
 """The name of a split as a folder."""
 
@@ -27,6 +31,11 @@ def joined_groups(groups: Mapping[str, str]) -> str:
 def split_by_folder(groups: Mapping[str, str]) -> str | None:
     """The split that the group `split` names, in lower case."""
     return groups["split"].lower()
+
+
+def always_train(groups: Mapping[str, str]) -> str:
+    """The split of files that no folder assigns to one."""
+    return "train"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from PIL import Image
 from .errors import SampleError
 from .label_colors import decode_colors
 
+_SHOWN_VALUES = 5
 ONE_CHANNEL_MODES = ("L", "P", "1", "I", "I;16", "I;16L", "I;16B")
 
 
@@ -35,12 +36,13 @@ class MaskEncoding:
         """Whether a mask of this Pillow mode already holds class ids and needs no decoding."""
         return self.value_map is None and mode in ("L", "P")
 
-    def class_ids(self, mask: Image.Image, name: str) -> np.ndarray:
+    def class_ids(self, mask: Image.Image, name: str, tolerance: int = 0) -> np.ndarray:
         """Class ids of a mask.
 
         Args:
             mask: the mask as opened by Pillow.
             name: where it came from, for errors.
+            tolerance: grey levels by which a channel may be off for a colour to count as that of the nearest class.
 
         Returns:
             uint8 [height, width].
@@ -51,7 +53,10 @@ class MaskEncoding:
         if mask.mode in ONE_CHANNEL_MODES:
             return self._from_values(np.asarray(mask), name)
         if self.colours and mask.mode in ("RGB", "RGBA"):
-            return self._from_colours(np.asarray(mask.convert("RGB")), name)
+            try:
+                return decode_colors(np.asarray(mask.convert("RGB")), self.colours, tolerance)
+            except ValueError as error:
+                raise SampleError(f"{name}: {error}") from error
         expected = "one channel or RGB" if self.colours else "one channel"
         raise SampleError(f"{name}: a mask of Pillow mode {mask.mode!r}, expected {expected}")
 
@@ -64,15 +69,14 @@ class MaskEncoding:
         table[list(self.value_map)] = list(self.value_map.values())
         ids = table[_to_uint8(values, name)]
         if (ids < 0).any():
-            unknown = np.unique(values[ids < 0])[:5].tolist()
-            raise SampleError(f"{name}: mask values {unknown} stand for no class, expected {sorted(self.value_map)}")
+            unknown, counts = (
+                found[:_SHOWN_VALUES].tolist() for found in np.unique(values[ids < 0], return_counts=True)
+            )
+            seen = ", ".join(f"{value} in {count} pixels" for value, count in zip(unknown, counts, strict=True))
+            raise SampleError(
+                f"{name}: mask values {unknown} stand for no class, expected {sorted(self.value_map)}; there is {seen}"
+            )
         return ids.astype(np.uint8)
-
-    def _from_colours(self, pixels: np.ndarray, name: str) -> np.ndarray:
-        try:
-            return decode_colors(pixels, self.colours)
-        except ValueError as error:
-            raise SampleError(f"{name}: {error}") from error
 
 
 def encode_mask(class_ids: np.ndarray) -> bytes:

@@ -6,7 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["OpenFiles"]
+from .storage import Storage
+
+__all__ = ["OpenFiles", "kept_open"]
 
 
 class Closable(Protocol):
@@ -44,3 +46,11 @@ class OpenFiles(Generic[Opened]):
         """Close all files."""
         while self._files:
             self._files.popitem()[1].close()
+
+
+_SHARDS: OpenFiles = OpenFiles(8)
+
+
+def kept_open(storage: Storage, location: str, open_file: Callable[[], Opened]) -> Opened:
+    """The shard at a location, opened if it is not or was written anew since."""
+    return _SHARDS.get((storage, location, storage.stamp(location)), open_file)

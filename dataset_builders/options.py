@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from numbers import Integral
 
-__all__ = ["require_colours", "require_mapping", "require_names", "require_whole_number", "require_whole_numbers"]
+__all__ = [
+    "require_colours",
+    "require_mapping",
+    "require_names",
+    "require_splits",
+    "require_whole_number",
+    "require_whole_numbers",
+]
 
 
 def require_names(option: str, value: object) -> None:
@@ -14,6 +21,12 @@ def require_names(option: str, value: object) -> None:
         raise ValueError(f'{option} must be a list of names, such as {option}=["land", "water"], got {value!r}')
     if len(set(value)) != len(value):
         raise ValueError(f"{option} holds a name twice: {list(value)}")
+
+
+def require_splits(option: str, value: Sequence[str], known: Sequence[str]) -> None:
+    """Raise a ValueError unless all splits in `value` are known."""
+    if unknown := sorted(set(value) - set(known)):
+        raise ValueError(f"{option} names the split {unknown[0]!r}; known: {', '.join(known)}")
 
 
 def require_whole_numbers(option: str, value: object) -> None:

@@ -6,19 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from .credentials import without_credentials
 from .errors import DamagedShardError, ShardReadError
-from .open_files import OpenFiles
+from .open_files import kept_open
 from .samples import check_encoded
-from .shards import Block, Sample
+from .shards import Block, Sample, require_rows
 from .storage import RangeFile, Storage, is_remote
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,7 @@ class ParquetBlock:
     def load(self) -> Sequence[Sample]:
         with _errors_of(self.name):
             table = _read_row_group(_open(self.shard.storage, self.shard.location), self.index)
-        if table.num_rows != self.num_rows:
-            raise DamagedShardError(f"{self.name}: {table.num_rows} rows, expected {self.num_rows}")
+        require_rows(self, table.num_rows, "rows")
         with _errors_of(self.name):
             return ParquetRows(table, self)
 
@@ -130,27 +127,20 @@ def _errors_of(name: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _OpenParquet:
-    """An open file and what its reads go through, for remote ones."""
+    """An open file, and what its reads go through."""
 
     parquet: pq.ParquetFile
     source: BinaryIO | None
 
     def close(self) -> None:
-        self.parquet.close()
-        if self.source is not None:
-            self.source.close()
-
-
-_FILES: OpenFiles[_OpenParquet] = OpenFiles(8)
+        self.parquet.close(force=True)
 
 
 def _open(storage: Storage, location: str) -> _OpenParquet:
-    return _FILES.get((storage, location, storage.stamp(location)), lambda: _open_file(storage, location))
+    return kept_open(storage, location, lambda: _open_file(storage, location))
 
 
 def _open_file(storage: Storage, location: str) -> _OpenParquet:
-    import pyarrow.parquet as pq
-
     if not is_remote(location):
         # Not memory-mapped: pages of a map count as memory of the process, which would grow with the shard.
         return _OpenParquet(pq.ParquetFile(location, pre_buffer=False), None)

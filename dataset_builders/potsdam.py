@@ -1,53 +1,18 @@
 """ISPRS Potsdam: aerial RGB at 5 cm, five classes and clutter (id 5, ignored)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from .isprs import ISPRSBuilder, TileSplit
 from .layouts import COMMON_FOLDERS, COMMON_LAYOUTS, IMAGE, Layout, readable, two_folders
 
-TRAIN_TILES = (
-    "2_10",
-    "2_11",
-    "2_12",
-    "3_10",
-    "3_11",
-    "3_12",
-    "4_10",
-    "4_11",
-    "4_12",
-    "5_10",
-    "5_11",
-    "5_12",
-    "6_7",
-    "6_8",
-    "6_9",
-    "6_10",
-    "6_11",
-    "6_12",
-    "7_7",
-    "7_8",
-    "7_9",
-    "7_10",
-    "7_11",
-    "7_12",
-)
-VAL_TILES = (
-    "2_13",
-    "2_14",
-    "3_13",
-    "3_14",
-    "4_13",
-    "4_14",
-    "4_15",
-    "5_13",
-    "5_14",
-    "5_15",
-    "6_13",
-    "6_14",
-    "6_15",
-    "7_13",
-)
+
+def _tiles(columns_of_rows: Mapping[int, Sequence[int]]) -> tuple[str, ...]:
+    return tuple(f"{row}_{column}" for row, columns in columns_of_rows.items() for column in columns)
+
+
+TRAIN_TILES = _tiles({**dict.fromkeys((2, 3, 4, 5), (10, 11, 12)), **dict.fromkeys((6, 7), range(7, 13))})
+VAL_TILES = _tiles({**dict.fromkeys((2, 3), (13, 14)), **dict.fromkeys((4, 5, 6), (13, 14, 15)), 7: (13,)})
 
 PUBLISHER = Layout(
     description="2_Ortho_RGB/top_potsdam_T_RGB.tif, 5_Labels_all/top_potsdam_T_label.tif, split by tile",

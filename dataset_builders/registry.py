@@ -82,32 +82,32 @@ class DatasetEntry:
         title: the dataset's own name.
         task: `"segmentation"`, `"unlabelled"` or `"detection"`.
         builder: dotted path of the builder class, imported lazily by `builder_class`.
+        splits: names of the splits.
         labels: class names; the position is the class id in masks and in `objects["category"]`. Empty where the
             dataset has none or where the user gives them.
         palette: one RGB colour per class id. It is one longer than `labels` where the ignore index follows the last
             class and has a colour of its own (ISPRS clutter). `None` where there is none.
         ignore_index: mask value without a class, `None` where there are no masks.
         evaluation: how published numbers are obtained, `None` where nothing is evaluated.
-        splits: names of the splits.
-        configs: names of the configurations; the first is the default.
-        config_labels: class names of configurations whose classes differ from `labels`.
-        licence: licence of the data in a few words.
+        licence: licence of the data in a few words, empty for the user's own; likewise:
         citation: BibTeX.
         homepage: where the data comes from.
+        configs: names of the configurations; the first is the default.
+        config_labels: class names of configurations whose classes differ from `labels`.
     """
 
     name: str
     title: str
     task: Task
     builder: str
-    labels: tuple[str, ...]
-    palette: tuple[Colour, ...] | None
-    ignore_index: int | None
-    evaluation: EvaluationProtocol | None
     splits: tuple[str, ...]
-    licence: str
-    citation: str
-    homepage: str
+    labels: tuple[str, ...] = ()
+    palette: tuple[Colour, ...] | None = None
+    ignore_index: int | None = None
+    evaluation: EvaluationProtocol | None = None
+    licence: str = ""
+    citation: str = ""
+    homepage: str = ""
     configs: tuple[str, ...] = ("default",)
     config_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
@@ -153,7 +153,6 @@ _ENTRIES = (
         labels=ISAID_LABELS,  # of the pseudo-masks
         palette=ISAID_PALETTE,
         ignore_index=255,
-        evaluation=None,
         splits=("train",),
         licence="that of its sources (MillionAID, SAMRS, STAR)",
         citation=S5_CITATION,
@@ -243,8 +242,6 @@ _ENTRIES = (
         task="detection",
         builder=f"{__package__}.dior_r.DIORR",
         labels=DIOR_R_LABELS,
-        palette=None,
-        ignore_index=None,
         evaluation=EvaluationProtocol(
             metric="mAP",
             split="test",
@@ -266,8 +263,6 @@ _ENTRIES = (
         task="detection",
         builder=f"{__package__}.dota.DOTA",
         labels=DOTA_LABELS,
-        palette=None,
-        ignore_index=None,
         evaluation=EvaluationProtocol(
             metric="mAP",
             split="test",
@@ -290,10 +285,6 @@ _ENTRIES = (
         title="Million-AID",
         task="unlabelled",
         builder=f"{__package__}.million_aid.MillionAID",
-        labels=(),
-        palette=None,
-        ignore_index=None,
-        evaluation=None,
         splits=("train",),
         licence=_ACADEMIC,
         citation=MILLION_AID_CITATION,
@@ -304,10 +295,6 @@ _ENTRIES = (
         title="SAMRS",
         task="unlabelled",
         builder=f"{__package__}.samrs.SAMRS",
-        labels=(),
-        palette=None,
-        ignore_index=None,
-        evaluation=None,
         splits=("train",),
         licence=_ACADEMIC,
         citation=SAMRS_CITATION,
@@ -318,10 +305,6 @@ _ENTRIES = (
         title="STAR",
         task="unlabelled",
         builder=f"{__package__}.star.STAR",
-        labels=(),
-        palette=None,
-        ignore_index=None,
-        evaluation=None,
         splits=("train",),
         licence="CC BY-NC-SA 4.0",
         citation=STAR_CITATION,
@@ -332,28 +315,17 @@ _ENTRIES = (
         title="Your own images and masks",
         task="segmentation",
         builder=f"{__package__}.image_mask.ImageMask",
-        labels=(),
-        palette=None,
         ignore_index=255,
         evaluation=EvaluationProtocol(metric="mIoU"),
         splits=("train", "val", "test"),
-        licence="",
-        citation="",
-        homepage="",
     ),
     DatasetEntry(
         name="s5-oriented",
         title="Your own images with oriented boxes",
         task="detection",
         builder=f"{__package__}.oriented.Oriented",
-        labels=(),
-        palette=None,
-        ignore_index=None,
         evaluation=EvaluationProtocol(metric="mAP", intersection_threshold=0.5, average_precision="area"),
         splits=("train", "val", "test"),
-        licence="",
-        citation="",
-        homepage="",
     ),
 )
 

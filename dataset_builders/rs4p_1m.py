@@ -10,7 +10,7 @@ from datasets import Features
 from .builder import Builder, BuilderConfig
 from .errors import LayoutError
 from .features import curated_features
-from .layouts import IMAGE, Layout, find_records
+from .layouts import IMAGE, Layout, always_train, find_records
 from .samples import CuratedReader
 from .shards import Shard, file_shards
 from .split_lists import list_shards
@@ -22,7 +22,7 @@ LAYOUTS = (
         description="images/NAME and, where there are pseudo-masks, masks/NAME.png",
         images=rf"images/(?P<name>.+?){IMAGE}",
         labels=rf"masks/(?P<name>.+?){IMAGE}",
-        split_of=lambda groups: "train",
+        split_of=always_train,
         without_labels=("train",),
     ),
 )

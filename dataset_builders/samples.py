@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from PIL import Image
-
 from .errors import CorruptImageError, SampleError
-from .images import DECODING_ERRORS, ImageHeader, check_complete, read_header
+from .images import ImageHeader, check_complete, decode, read_header
 from .masks import MaskEncoding, encode_mask
 from .shards import Record, Sample
 from .storage import Storage, is_remote, join
@@ -83,43 +80,60 @@ def read_mask_value(mask: ImageFile, encoding: MaskEncoding) -> dict:
     """What the Image feature takes for a mask: the file itself where it holds class ids, else a new PNG."""
     if encoding.keeps(mask.header.mode):
         return mask.value
-    try:
-        with Image.open(io.BytesIO(mask.content) if isinstance(mask.content, bytes) else mask.content) as opened:
-            opened.load()
-    except DECODING_ERRORS as error:
-        raise CorruptImageError(f"{mask.location}: {error}") from error
-    return {"bytes": encode_mask(encoding.class_ids(opened, mask.location)), "path": None}
+    decoded = decode(mask.content, mask.location)
+    return {"bytes": encode_mask(encoding.class_ids(decoded, mask.location)), "path": None}
 
 
 @dataclass(frozen=True)
-class SegmentationReader:
-    """Reads (image, mask, id) records; the mask may be empty for splits without labels, the id may be left out."""
+class ImageReader:
+    """Base of the readers of records whose first path is that of an image.
+
+    Attributes:
+        storage: how files are read.
+        root: the data directory, which paths are relative to.
+    """
 
     storage: Storage
     root: str
+
+    def image(self, record: Record) -> ImageFile:
+        """The image of a record."""
+        return read_image_file(self.storage, join(self.root, record[0]))
+
+    def mask(self, record: Record, image: ImageFile) -> ImageFile | None:
+        """The mask of a record, as large as its image; `None` where the record names none."""
+        if len(record) < 2 or not record[1]:
+            return None
+        mask = read_image_file(self.storage, join(self.root, record[1]))
+        check_sizes(image.header, mask.header, image.location)
+        return mask
+
+
+@dataclass(frozen=True)
+class SegmentationReader(ImageReader):
+    """Reads (image, mask, id) records; the mask may be empty for splits without labels, the id may be left out."""
+
     encoding: MaskEncoding
 
     def read(self, record: Record) -> Sample:
-        image = read_image_file(self.storage, join(self.root, record[0]))
-        sample = {"image": image.value, "mask": None, "id": record[2] if len(record) > 2 else sample_id(record[0])}
-        if record[1]:
-            mask = read_image_file(self.storage, join(self.root, record[1]))
-            check_sizes(image.header, mask.header, image.location)
-            sample["mask"] = read_mask_value(mask, self.encoding)
-        return sample
+        image = self.image(record)
+        mask = self.mask(record, image)
+        return {
+            "image": image.value,
+            "mask": None if mask is None else read_mask_value(mask, self.encoding),
+            "id": record[2] if len(record) > 2 else sample_id(record[0]),
+        }
 
 
 @dataclass(frozen=True)
-class UnlabelledReader:
+class UnlabelledReader(ImageReader):
     """Reads (image,) records. `source` is the first folder of the path, or `default_source` without one."""
 
-    storage: Storage
-    root: str
     default_source: str
 
     def read(self, record: Record) -> Sample:
-        image = read_image_file(self.storage, join(self.root, record[0]))
-        return {"image": image.value, "id": sample_id(record[0]), "source": self.source_of(record[0])}
+        source = self.source_of(record[0])
+        return {"image": self.image(record).value, "id": sample_id(record[0]), "source": source}
 
     def source_of(self, path: str) -> str:
         folders = [part for part in PurePosixPath(path).parts[:-1] if part not in ("images", "image", "train", ".")]
@@ -127,25 +141,19 @@ class UnlabelledReader:
 
 
 @dataclass(frozen=True)
-class CuratedReader:
+class CuratedReader(ImageReader):
     """Reads (image,) and (image, pseudo-mask) records of RS4P-1M."""
 
-    storage: Storage
-    root: str
     default_source: str
 
     def read(self, record: Record) -> Sample:
-        image = read_image_file(self.storage, join(self.root, record[0]))
-        sample = {
+        image = self.image(record)
+        mask = self.mask(record, image)
+        return {
             "image": image.value,
             "id": sample_id(record[0]),
             "source": self.default_source,
-            "pseudo_mask": None,
+            "pseudo_mask": None if mask is None else mask.value,
             "entropy": None,
             "cluster": None,
         }
-        if len(record) > 1 and record[1]:
-            mask = read_image_file(self.storage, join(self.root, record[1]))
-            check_sizes(image.header, mask.header, image.location)
-            sample["pseudo_mask"] = mask.value
-        return sample

@@ -10,16 +10,14 @@ from datasets import Features
 
 from .builder import Builder
 from .features import segmentation_features
-from .layouts import COMMON_LAYOUTS, Layout, find_records
+from .layouts import COMMON_LAYOUTS, SPLIT_NAMES, Layout, find_records
 from .masks import MaskEncoding
 from .samples import SegmentationReader
-from .shards import Record, Shard, file_shards
+from .shards import Record, Shard
 from .split_lists import list_shards
 from .storage import join
 
 logger = logging.getLogger(__name__)
-
-SPLIT_NAMES = ("train", "val", "trainval", "test")
 
 
 class SegmentationBuilder(Builder):
@@ -72,12 +70,12 @@ class SegmentationBuilder(Builder):
     ) -> dict[str, list[Shard]]:
         """Shards of (image, mask, id) records by split."""
         reader = self.reader(root, files, [record[1] for pairs in records.values() for record in pairs])
-        return {split: file_shards(f"{self.DATASET} {split}", pairs, reader) for split, pairs in records.items()}
+        return self.file_shards(records, reader)
 
     def _listed_shards(self, root: str, files: Sequence[str], lists: dict[str, str]) -> dict[str, list[Shard]]:
         """Shards of the samples that split lists name."""
         unread = SegmentationReader(self.storage, root, MaskEncoding())
         found = {split: list_shards(self.storage, join(root, name), unread) for split, name in lists.items()}
-        masks = [record[1] for shards in found.values() for shard in shards for record in shard.records()]
+        masks = [record[1] for shards in found.values() for shard in shards for record in shard.records]
         reader = self.reader(root, files, masks)
         return {split: [replace(shard, reader=reader) for shard in shards] for split, shards in found.items()}

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
 from datasets import Features
 
 from .errors import DamagedShardError, ShardReadError
 from .parquet_shards import ParquetShard
+from .shard_format import COLUMN_NAMES, INDEX_FILE, PARQUET, TAR, is_shard, missing_numbers, parse_index, split_of
 from .shards import Shard
-from .storage import INDEX_FILE, Storage, is_remote, join, read_index
+from .storage import Storage, is_remote, join
 from .tar_shards import TarShard, TarSpan
 
-_SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test", "trainval": "trainval"}
-_NUMBERED = re.compile(r"(?P<begin>.+)-(?P<number>\d+)-of-(?P<total>\d+)(?:-[0-9a-f]+)?(?P<suffix>\.parquet|\.tar)$")
 _MOST_NAMES = 5
-_ALIASES = {
-    "mask": ("mask", "label", "annotation"),
-    "pseudo_mask": ("pseudo_mask", "mask", "label"),
-    "image": ("image", "jpg", "png"),
-    "id": ("id", "__key__"),
-}
 
 
 def find_shard_files(
@@ -44,7 +35,7 @@ def find_shard_files(
         named = [(split, location, location) for split, paths in files.items() for location in paths]
         index = {}
     else:
-        names = [name for name in files if name.endswith((".parquet", ".tar"))]
+        names = [name for name in files if is_shard(name)]
         index = _read_index(storage, root) if names else {}
         _require_complete(storage, root, names, index)
         named = [(index.get(name, {}).get("split") or split_of(name), name, join(root, name)) for name in names]
@@ -55,19 +46,11 @@ def find_shard_files(
     return found
 
 
-def split_of(name: str) -> str:
-    """The split that a shard's name tells: a folder of its name, or the beginning of the file's; else `train`."""
-    path = PurePosixPath(name)
-    first_word = re.split(r"[^a-z]", path.stem.lower(), maxsplit=1)[0]
-    words = [first_word, *(part.lower() for part in reversed(path.parts[:-1]))]
-    return next((_SPLITS[word] for word in words if word in _SPLITS), "train")
-
-
 def _shard(location: str, facts: dict, storage: Storage, columns: Features, source: str) -> Shard:
-    if location.endswith(".tar"):
+    if location.endswith(TAR):
         return TarShard(location, source, storage, tuple(TarSpan(*span) for span in facts.get("spans", ())))
-    if location.endswith(".parquet"):
-        aliases = tuple((column, _ALIASES.get(column, (column,))) for column in columns)
+    if location.endswith(PARQUET):
+        aliases = tuple((column, COLUMN_NAMES.get(column, (column,))) for column in columns)
         return ParquetShard(location, aliases, storage, tuple(facts.get("rows", ())))
     raise ShardReadError(f"{location} is neither a .parquet nor a .tar file")
 
@@ -76,7 +59,7 @@ def _read_index(storage: Storage, root: str) -> dict[str, dict]:
     location = join(root, INDEX_FILE)
     if not storage.exists(location):
         return {}
-    return {shard["file"]: shard for shard in read_index(storage, location)["shards"]}
+    return {shard["file"]: shard for shard in parse_index(storage.read(location), location)["shards"]}
 
 
 def _require_complete(storage: Storage, root: str, names: Sequence[str], index: Mapping[str, dict]) -> None:
@@ -94,26 +77,11 @@ def _require_complete(storage: Storage, root: str, names: Sequence[str], index: 
                     f"{join(root, name)} has {size} bytes, {INDEX_FILE} says {facts['bytes']}: the file is damaged, "
                     "or the index is older (write it anew)"
                 )
-    _require_all_numbers(root, names)
-
-
-def _require_all_numbers(root: str, names: Sequence[str]) -> None:
-    """Raise a DamagedShardError if of the names `train-00000-of-00003.parquet` and so on not all are there."""
-    numbers: dict[tuple[str, str, str], set[int]] = {}
-    for name in names:
-        found = _NUMBERED.match(name)
-        if found:
-            numbers.setdefault((found["begin"], found["total"], found["suffix"]), set()).add(int(found["number"]))
-    for (begin, total, suffix), present in numbers.items():
-        expected = set(range(int(total)))
-        if int(total) in present:  # counted from 1
-            expected = set(range(1, int(total) + 1))
-        missing = [f"{begin}-{number:0{len(total)}d}-of-{total}{suffix}" for number in sorted(expected - present)]
-        if missing:
-            raise DamagedShardError(
-                f"{root} holds {len(present)} of {int(total)} shards {begin}-*-of-{total}{suffix}, missing: "
-                f"{_listed(missing)}. To load those that are there, name them with data_files=[...]"
-            )
+    for series, (present, total, missing) in missing_numbers(names).items():
+        raise DamagedShardError(
+            f"{root} holds {present} of {total} shards {series}, missing: {_listed(missing)}. To load those that are "
+            "there, name them with data_files=[...]"
+        )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from .errors import DamagedShardError
+from .shard_format import FILES_PER_BLOCK
+
 Record = tuple[str, ...]
 Sample = dict
-
-FILES_PER_BLOCK = 64
 
 
 class Block(Protocol):
@@ -51,6 +52,12 @@ class SampleReader(Protocol):
     def read(self, record: Record) -> Sample: ...
 
 
+def require_rows(block: Block, found: int, what: str = "samples") -> None:
+    """Raise a DamagedShardError unless a block has as many rows as its shard or the index said."""
+    if found != block.num_rows:
+        raise DamagedShardError(f"{block.name}: {found} {what}, expected {block.num_rows}")
+
+
 class LazyRows(Sequence):
     """Samples that are read from their own files when they are indexed."""
 
@@ -64,18 +71,17 @@ class LazyRows(Sequence):
         return self._reader.read(self._records[row])
 
 
-@dataclass(frozen=True)
-class FileShard:
-    """Samples in files of their own, named one by one. It is its own only block."""
+class SingleFiles:
+    """Base of shards whose samples lie in files of their own. Such a shard is its own only block.
 
-    name: str
-    records: tuple[Record, ...]
+    Attributes:
+        records: the paths of each sample.
+        reader: what reads them.
+    """
+
+    records: Sequence[Record]
     reader: SampleReader
-    random_access: bool = True
-
-    @property
-    def num_rows(self) -> int:
-        return len(self.records)
+    random_access = True
 
     def load(self) -> Sequence[Sample]:
         return LazyRows(self.records, self.reader)
@@ -85,6 +91,19 @@ class FileShard:
 
     def stream(self) -> Iterator[Sequence[Sample]]:
         yield self.load()
+
+
+@dataclass(frozen=True)
+class FileShard(SingleFiles):
+    """Samples in files of their own, named one by one."""
+
+    name: str
+    records: tuple[Record, ...]
+    reader: SampleReader
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.records)
 
 
 def file_shards(name: str, records: Sequence[Record], reader: SampleReader) -> list[FileShard]:

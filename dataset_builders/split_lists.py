@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from .errors import SampleError
-from .shards import FILES_PER_BLOCK, Block, LazyRows, Record, Sample, SampleReader
+from .shard_format import FILES_PER_BLOCK
+from .shards import Record, SampleReader, SingleFiles
 from .storage import Storage
 
 _OPEN_LISTS = 64
 
 
 @dataclass(frozen=True)
-class ListShard:
+class ListShard(SingleFiles):
     """Samples in files of their own, named by a run of lines of a split list, which stays on disk until needed.
 
     Attributes:
@@ -39,25 +39,16 @@ class ListShard:
     columns: tuple[int, ...]
     storage: Storage
     reader: SampleReader
-    random_access: bool = True
 
     @property
     def name(self) -> str:
         return f"{self.location}:{self.first_line}"
 
-    def load(self) -> Sequence[Sample]:
-        return LazyRows(self.records(), self.reader)
-
-    def records(self) -> Sequence[Record]:
+    @property
+    def records(self) -> tuple[Record, ...]:
         """The paths on its lines."""
         span = self.start, self.stop, self.first_line
         return _records(self.storage, self.location, span, self.columns, os.getpid())
-
-    def blocks(self) -> Sequence[Block]:
-        return [self]
-
-    def stream(self) -> Iterator[Sequence[Sample]]:
-        yield self.load()
 
 
 def list_shards(

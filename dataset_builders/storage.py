@@ -2,40 +2,43 @@
 
 A location is a string: a local path or a URL. Remote reads ask for byte ranges, are checked for their length and are
 tried again when the connection breaks or stalls.
+
+What fsspec does here: it finds and reads all file systems but two, lists folders of http servers, and its buffered
+file with the read-ahead cache serves remote files (`RangeFile`). What it lacks, as of version 2026.9:
+
+- Its http file system is as fast, but tries nothing again and knows no slowest pace: it waits for a server that
+  trickles until the limit of the whole request, 5 minutes, which also ends large transfers over slow lines. Where a
+  server ignores ranges, `cat_file(url, 0, 10)` returns the whole file; a broken connection raises an error of aiohttp
+  that is not an OSError; and the size of a file takes a HEAD request, which signed URLs refuse. So `http_files` makes
+  the requests.
+- Whole-file caches (`filecache`, `simplecache`) download a shard before its first sample; streams read a shard's
+  blocks once per epoch and must not fill the disk. `blockcache` fetches blocks of one size, a row group takes several.
+- Its local file system looks up the status of each file that it lists; archives of a million images only need names.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import logging
 import os
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 from urllib.parse import quote, unquote
 
-from .credentials import without_credentials
-from .errors import DamagedShardError, ShardReadError
-from .pace import Pace
+import fsspec
+from fsspec.spec import AbstractBufferedFile
 
-if TYPE_CHECKING:
-    import requests
+from . import http_files
+from .credentials import without_credentials
+from .errors import ShardReadError
+from .shard_format import INDEX_FILE, parse_index
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-INDEX_FILE = "index.json"
-"""Lists the files or shards of a folder, for servers that list no folders. Written by `shard_index.write_index`."""
-
-_TIMEOUT_SECONDS = 30
 _READ_AHEAD_BYTES = 1 << 20
-_connections = threading.local()
 
 
 def is_remote(location: str) -> bool:
@@ -55,30 +58,6 @@ def join(root: str, *parts: str) -> str:
     if is_remote(root):
         return "/".join([root.rstrip("/"), *(part.strip("/") for part in parts)])
     return str(Path(root, *parts))
-
-
-def read_index(storage: Storage, location: str) -> dict[str, list]:
-    """The index of a folder at `location`: `files`, a list of names, and `shards`, a list of objects with `file`.
-
-    Raises:
-        DamagedShardError: if it is something else, such as the page of a server that answers everything.
-    """
-    content = storage.read(location)
-    try:
-        index = {"files": [], "shards": [], **json.loads(content)}
-        if not all(isinstance(name, str) for name in index["files"]):
-            raise TypeError("files must be names")
-        for shard in index["shards"]:
-            numbers = [*shard.get("rows", ()), *(number for span in shard.get("spans", ()) for number in span)]
-            if not isinstance(shard["file"], str) or not all(isinstance(number, int) for number in numbers):
-                raise TypeError(f"not a shard: {str(shard)[:100]}")
-            if any(len(span) != 3 for span in shard.get("spans", ())):
-                raise ValueError(f"spans are not start, stop and samples: {str(shard)[:100]}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedShardError(
-            f"{location} is not an index of files and shards ({error}); it begins with {content[:40]!r}"
-        ) from error
-    return index
 
 
 @dataclass(frozen=True)
@@ -111,7 +90,7 @@ class Storage:
         if not is_remote(location):
             return Path(location).stat().st_size if Path(location).is_file() else None
         if is_http(location):
-            return self._probe(location)[0]
+            return self._retry(location, lambda: http_files.probe(location))[0]
         file_system, path = self._file_system(location)
         return file_system.size(path) if file_system.isfile(path) else None
 
@@ -120,7 +99,7 @@ class Storage:
         if not is_remote(location):
             return Path(location).read_bytes()
         if is_http(location):
-            return self._retry(location, lambda: self._get_whole(location))
+            return self._retry(location, lambda: http_files.get_whole(location))
         file_system, path = self._file_system(location)
         return self._retry(location, lambda: file_system.cat_file(path))
 
@@ -131,14 +110,14 @@ class Storage:
                 file.seek(start)
                 return file.read(stop - start)
         if is_http(location):
-            return self._retry(location, lambda: self._get_range(location, start, stop))
+            return self._retry(location, lambda: http_files.get_range(location, start, stop))
         file_system, path = self._file_system(location)
 
         def fetch() -> bytes:
             # Without its cache the file fetches the range alone, not some megabytes more.
             with file_system.open(path, "rb", cache_type="none") as file:
                 file.seek(start)
-                return _of_length(file.read(stop - start), stop - start)
+                return http_files.of_length(file.read(stop - start), stop - start)
 
         return self._retry(location, fetch)
 
@@ -154,11 +133,11 @@ class Storage:
         if not is_remote(location):
             return Path(location).open("rb")
         if is_http(location):
-            size, has_ranges = self._probe(location)
+            size, has_ranges = self._retry(location, lambda: http_files.probe(location))
             if not has_ranges:
                 shown = without_credentials(location)
                 logger.warning("%s: the server sends no byte ranges, so the whole file is downloaded", shown)
-                return self._retry(location, lambda: self._download(location))
+                return self._retry(location, lambda: http_files.download(location))
             return RangeFile(self, location, size)
         file_system, path = self._file_system(location)
         return RangeFile(self, location, file_system.size(path))
@@ -184,10 +163,8 @@ class Storage:
     def _list_http(self, root: str) -> list[str]:
         index = join(root, INDEX_FILE)
         if self.exists(index):
-            content = read_index(self, index)
+            content = parse_index(self.read(index), index)
             return sorted([*content["files"], *(shard["file"] for shard in content["shards"])])
-        import fsspec
-
         file_system = fsspec.filesystem("http")
         prefix = root.rstrip("/") + "/"
         try:
@@ -200,8 +177,6 @@ class Storage:
         return names
 
     def _file_system(self, location: str) -> tuple:
-        import fsspec
-
         options = {"token": self.token} if self.token and location.startswith("hf://") else {}
         return fsspec.core.url_to_fs(location, **options)
 
@@ -222,88 +197,26 @@ class Storage:
                 wait *= 2
         raise AssertionError("unreachable: the loop returns or raises")
 
-    def _probe(self, location: str) -> tuple[int, bool]:
-        """Size of a file on an http server (-1 where it does not tell) and whether it serves byte ranges."""
 
-        def probe() -> tuple[int, bool]:
-            with _http_get(location, headers={"Range": "bytes=0-0"}) as response:
-                if response.status_code == 206:
-                    return int(response.headers["Content-Range"].rpartition("/")[2]), True
-                return int(response.headers.get("Content-Length", -1)), False
-
-        return self._retry(location, probe)
-
-    def _get_whole(self, location: str) -> bytes:
-        with _http_get(location, headers={}) as response:
-            content = b"".join(_chunks(response))
-            return _of_length(content, int(response.headers.get("Content-Length", len(content))))
-
-    def _get_range(self, location: str, start: int, stop: int) -> bytes:
-        with _http_get(location, headers={"Range": f"bytes={start}-{stop - 1}"}) as response:
-            if response.status_code != 206:
-                raise ShardReadError(f"{location}: the server stopped sending byte ranges")
-            return _of_length(b"".join(_chunks(response)), stop - start)
-
-    def _download(self, location: str) -> BinaryIO:
-        file = tempfile.TemporaryFile(prefix="s5-shard-")  # noqa: SIM115 - it is handed to the caller
-        try:
-            with _http_get(location, headers={}) as response:
-                file.writelines(_chunks(response))
-                expected = int(response.headers.get("Content-Length", file.tell()))
-            if file.tell() != expected:
-                raise OSError(f"{file.tell()} of {expected} bytes arrived")
-        except BaseException:
-            file.close()
-            raise
-        file.seek(0)
-        return file
-
-
-class RangeFile(io.RawIOBase):
-    """A remote file as a read-only, seekable file object that fetches byte ranges through a `Storage`."""
+class RangeFile(AbstractBufferedFile):
+    """A remote file as a seekable file object with fsspec's read-ahead cache, filled through a `Storage`."""
 
     def __init__(self, storage: Storage, location: str, size: int) -> None:
-        super().__init__()
-        self._storage, self._location, self._size = storage, location, size
-        self._position = self._start = 0
-        self._buffer = b""
+        super().__init__(None, location, block_size=_READ_AHEAD_BYTES, size=size)
+        self._storage = storage
 
     def prefetch(self, start: int, stop: int) -> None:
         """Fetch bytes `start` to `stop` in one request, for the reads that follow."""
-        self._start, self._buffer = start, self._storage.read_range(self._location, start, min(stop, self._size))
+        stop = min(stop, self.size)
+        self.cache.cache = self._fetch_range(start, stop)
+        self.cache.start, self.cache.end = start, stop
 
     def forget(self) -> None:
         """Let go of what was fetched ahead."""
-        self._start, self._buffer = 0, b""
+        self.cache.start, self.cache.end, self.cache.cache = 0, 0, b""
 
-    def readall(self) -> bytes:
-        return self.read(self._size - self._position)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, target: memoryview) -> int:
-        count = max(0, min(len(target), self._size - self._position))
-        if count == 0:
-            return 0
-        begin = self._position - self._start
-        if not (begin >= 0 and begin + count <= len(self._buffer)):
-            self.prefetch(self._position, self._position + max(count, _READ_AHEAD_BYTES))
-            begin = 0
-        target[:count] = self._buffer[begin : begin + count]
-        self._position += count
-        return count
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        return self._storage.read_range(self.path, start, end)
 
 
 def _list_local(root: str) -> list[str]:
@@ -317,49 +230,3 @@ def _list_local(root: str) -> list[str]:
         prefix = "" if relative == "." else f"{relative}/"
         found += [prefix + name for name in names if not name.startswith(".")]
     return sorted(found)
-
-
-def _of_length(content: bytes, expected: int) -> bytes:
-    if len(content) != expected:
-        raise OSError(f"{len(content)} of {expected} bytes arrived")
-    return content
-
-
-def _session() -> requests.Session:
-    """One connection pool per thread and process: a pool must not cross a fork."""
-    import requests
-
-    if getattr(_connections, "process", None) != os.getpid():
-        _connections.process, _connections.session = os.getpid(), requests.Session()
-    return _connections.session
-
-
-@contextmanager
-def _http_get(location: str, headers: dict[str, str]) -> Iterator[requests.Response]:
-    """A GET whose body is not read yet.
-
-    `Accept-Encoding: identity` keeps byte counts those of the file.
-    """
-    response = _session().get(
-        location, headers={"Accept-Encoding": "identity", **headers}, stream=True, timeout=_TIMEOUT_SECONDS
-    )
-    with response:
-        if response.status_code in (404, 410):
-            raise FileNotFoundError(
-                f"{without_credentials(location)} does not exist (http status {response.status_code})"
-            )
-        response.raise_for_status()
-        yield response
-
-
-def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """The body as it arrives; an OSError where the connection breaks or hardly brings anything."""
-    from urllib3.exceptions import HTTPError
-
-    pace = Pace()
-    try:
-        while chunk := response.raw.read1(_READ_AHEAD_BYTES, decode_content=True):
-            pace.add(len(chunk))
-            yield chunk
-    except HTTPError as error:
-        raise OSError(str(error)) from error

@@ -1,9 +1,4 @@
-"""WebDataset tar shards: the files of a sample stand side by side and share the name up to the first dot.
-
-`0001.jpg`, `0001.mask.png` and `0001.json` make one sample. The image is the first file with an image's extension, the
-pseudo-mask is `mask.png`, `pseudo_mask.png`, `seg.png`, `label.png`, or plain `png` beside an image in another format.
-The JSON may hold `id`, `source`, `entropy` and `cluster`.
-"""
+"""WebDataset tar shards, whose format `shard_format` describes: runs of samples, read with one request each."""
 
 from __future__ import annotations
 
@@ -15,15 +10,14 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from .errors import CorruptImageError, DamagedShardError, SampleError
-from .open_files import OpenFiles
+from .open_files import kept_open
 from .samples import check_encoded
-from .shards import FILES_PER_BLOCK, Block, Sample
+from .shard_format import FACTS_MEMBER, FILES_PER_BLOCK, IMAGE_MEMBERS, MASK_MEMBERS, member_name
+from .shards import Block, Sample, require_rows
 from .storage import RangeFile, Storage, is_remote
 
 Members = dict[str, bytes]
 
-_IMAGE_EXTENSIONS = ("jpg", "jpeg", "webp", "tif", "tiff", "image.jpg", "image.png", "png")
-_MASK_EXTENSIONS = ("pseudo_mask.png", "mask.png", "seg.png", "label.png", "png")
 _PLAIN_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _BROKEN_HEADER = (tarfile.TarError, ValueError)
 
@@ -32,8 +26,6 @@ _TAR_BLOCK = 512
 _MOST_PADDING = 1 << 20
 _LARGEST_MEMBER = 1 << 32
 _LONGEST_HEADER = 1 << 20
-
-_REMOTE_FILES: OpenFiles[BinaryIO] = OpenFiles(8)
 
 
 @dataclass(frozen=True)
@@ -69,7 +61,7 @@ class TarShard:
         if not is_remote(self.location):
             return self.storage.read_range(self.location, start, stop)
         # Kept open, as it may have been downloaded whole.
-        file = _REMOTE_FILES.get((self.storage, self.location), lambda: self.storage.open(self.location))
+        file = kept_open(self.storage, self.location, lambda: self.storage.open(self.location))
         if isinstance(file, RangeFile):
             file.prefetch(start, stop)
         file.seek(start)
@@ -118,8 +110,7 @@ class TarBlock:
             raise DamagedShardError(f"{self.name}: the file ends at byte {start + len(content)}")
         file = io.BytesIO(content)
         samples = list(_samples(file, _span_members(file, self.shard.location, start), self.shard.location))
-        if len(samples) != self.num_rows:
-            raise DamagedShardError(f"{self.name}: {len(samples)} samples, expected {self.num_rows}")
+        require_rows(self, len(samples))
         return TarRows(samples, self.shard)
 
 
@@ -135,10 +126,10 @@ class TarRows(Sequence):
     def __getitem__(self, row: int) -> Sample:
         key, members = self._samples[row]
         name = f"{key} in {self._shard.location}"
-        image = next((extension for extension in _IMAGE_EXTENSIONS if extension in members), None)
+        image = next((extension for extension in IMAGE_MEMBERS if extension in members), None)
         if image is None:
             raise CorruptImageError(f"{name}: no image among its files {sorted(members)}")
-        mask = next((extension for extension in _MASK_EXTENSIONS if extension in members and extension != image), None)
+        mask = next((extension for extension in MASK_MEMBERS if extension in members and extension != image), None)
         stem = key.rpartition("/")[2]
         image_value = {"bytes": members[image], "path": f"{stem}.{image}"}
         mask_value = None if mask is None else {"bytes": members[mask], "path": f"{stem}.{mask}"}
@@ -161,7 +152,7 @@ def find_spans(storage: Storage, location: str) -> tuple[TarSpan, ...]:
     last_key = None
     with storage.open(location) as file:
         for member in _all_members(file, location):
-            key, _ = split_name(member.name)
+            key, _ = member_name(member.name)
             if key != last_key and rows == FILES_PER_BLOCK:
                 spans.append(TarSpan(start, member.offset, rows))
                 start, rows = member.offset, 0
@@ -173,19 +164,12 @@ def find_spans(storage: Storage, location: str) -> tuple[TarSpan, ...]:
     return tuple(spans)
 
 
-def split_name(name: str) -> tuple[str, str]:
-    """Key and extension of a member: the name parted at the first dot after the last slash, extension lower-case."""
-    folder, slash, file_name = name.removeprefix("./").rpartition("/")
-    stem, _, extension = file_name.partition(".")
-    return folder + slash + stem, extension.lower()
-
-
 def _samples(file: BinaryIO, members: Iterator[tarfile.TarInfo], name: str) -> Iterator[tuple[str, Members]]:
     """Key and files of each sample of a tar file, out of its members."""
     last_key: str | None = None
     files: Members = {}
     for member in members:
-        key, extension = split_name(member.name)
+        key, extension = member_name(member.name)
         if key != last_key and last_key is not None:
             yield last_key, files
             files = {}
@@ -289,10 +273,10 @@ def _members(file: BinaryIO, name: str, start: int) -> Generator[tarfile.TarInfo
 
 
 def _facts(members: Members, name: str) -> dict:
-    if "json" not in members:
+    if FACTS_MEMBER not in members:
         return {}
     try:
-        facts = json.loads(members["json"])
+        facts = json.loads(members[FACTS_MEMBER])
     except ValueError as error:
         raise SampleError(f"{name}: its JSON does not parse: {error}") from error
     if not isinstance(facts, dict):

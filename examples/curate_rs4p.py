@@ -14,19 +14,19 @@ import argparse
 from accelerate import Accelerator
 
 import s5_hf  # noqa: F401 - makes the networks and the datasets known
-from s5_hf.curation.recipe import read_recipe
-from s5_hf.curation.run import run_recipe
+from s5_hf.curation.recipe import read_curation_recipe
+from s5_hf.curation.run import run_curation
 from s5_hf.scripts import run_script
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", help="a YAML file, see examples/recipes")
-    recipe = read_recipe(parser.parse_args().recipe)
+    recipe = read_curation_recipe(parser.parse_args().recipe)
 
     accelerator = Accelerator()
     accelerator.print(f"curating {recipe.select.target} patches on {accelerator.num_processes} processes")
-    report = run_recipe(recipe, accelerator)
+    report = run_curation(recipe, accelerator)
     accelerator.print(f"dataset: {recipe.output}/dataset\nreport:  {report}")
     accelerator.end_training()
 

@@ -6,7 +6,7 @@ address: what holds in mathematics must hold here too, and where bits are promis
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 
 import torch
@@ -16,6 +16,7 @@ from s5_hf.modeling.aligned_weights import ALIGNMENT
 from s5_hf.modeling.pretrained_model import S5PreTrainedModel
 
 VARIABLE = "S5_HF_SHIFT_WEIGHTS"
+FOR_GOOD = ExitStack()  # held here: a context manager that nobody holds is left at once
 
 
 def shifted(data: torch.Tensor, turn: int) -> torch.Tensor:
@@ -56,4 +57,4 @@ def shifted_parameters(seed: int) -> Iterator[None]:
 def shift_if_asked() -> None:
     """Shift for good where the environment says so; the processes of a launcher differ from one another."""
     if os.environ.get(VARIABLE):
-        shifted_parameters(int(os.environ[VARIABLE]) + int(os.environ.get("RANK", "0"))).__enter__()
+        FOR_GOOD.enter_context(shifted_parameters(int(os.environ[VARIABLE]) + int(os.environ.get("RANK", "0"))))

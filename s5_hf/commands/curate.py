@@ -1,56 +1,118 @@
 """`s5-hf curate`: score, cluster, select and export patches for pre-training, step by step or by a recipe."""
 
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from ..curation.sources import ImageList
+
 app = typer.Typer(name="curate", help="Select reliable and diverse patches for pre-training.", no_args_is_help=True)
 
-Folders = Annotated[
-    list[str] | None, typer.Option("--folder", help="A folder of images, as path or name=path (repeatable).")
+PatchSize = Annotated[int, typer.Option(help="Side of a patch in pixels; 0 takes every image as a whole.")]
+Stride = Annotated[int | None, typer.Option(help="Pixels between patches; by default the patch size.")]
+Edges = Annotated[
+    str, typer.Option(help="At an image's border, shift the last patch inwards or drop it: shift or drop.")
 ]
-Dataset = Annotated[str | None, typer.Option(help="Instead of folders: a name for `load_dataset`.")]
-DataDir = Annotated[str | None, typer.Option(help="Where the dataset's files are.")]
-Split = Annotated[str, typer.Option(help="Split of the dataset.")]
-Options = Annotated[
-    list[str] | None, typer.Option("--option", help="Option of the dataset as name=value (repeatable).")
-]
+
+
+def named_images(
+    folder: Annotated[
+        list[str] | None, typer.Option(help="A folder of images, as PATH or NAME=PATH; can be repeated.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="A name for `load_dataset`, in place of folders.")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Where the files of the dataset are.")] = None,
+    split: Annotated[str, typer.Option(help="Split of the dataset.")] = "train",
+    option: Annotated[
+        list[str] | None, typer.Option(help="An option of the dataset, as NAME=VALUE; can be repeated.")
+    ] = None,
+) -> ImageList:
+    """The images that the options of a command name.
+
+    Raises:
+        typer.BadParameter: if both folders and a dataset are given, or neither.
+    """
+    from ..curation.sources import ImageSource, open_images
+    from .datasets import builder_options
+
+    if bool(folder) == bool(dataset):
+        raise typer.BadParameter("give either --folder or --dataset")
+    if dataset:
+        extra = builder_options(option or [])
+        return open_images(ImageSource(dataset=dataset, data_dir=data_dir, split=split, options=extra))
+    named = [entry.rpartition("=") for entry in folder]
+    return open_images([ImageSource(folder=path, name=name or None) for name, _, path in named])
+
+
+def takes_images(command: Callable[..., None]) -> Callable[..., None]:
+    """Put the options of `named_images` in the place of a command's parameter `images`."""
+    names = {**globals(), "ImageList": object}
+    hints = typing.get_type_hints(named_images, names, include_extras=True)
+    hints |= typing.get_type_hints(command, names, include_extras=True)
+    options = inspect.signature(named_images).parameters
+    parameters = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        parameters += options.values() if name == "images" else [parameter]
+
+    @wraps(command)
+    def with_options(**values: object) -> None:
+        command(images=named_images(**{name: values.pop(name) for name in options}), **values)
+
+    with_options.__signature__ = inspect.Signature(
+        [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
+            for parameter in parameters
+        ]
+    )
+    with_options.__annotations__ = {parameter.name: hints[parameter.name] for parameter in parameters}
+    return with_options
 
 
 @app.command("score")
+@takes_images
 def score_command(
-    model: Annotated[str, typer.Argument(help="Segmenter: a folder, a Hub repository or a known name.")],
+    model: Annotated[str, typer.Argument(help="The segmenter: a folder, a Hub repository or a known name.")],
     output: Annotated[Path, typer.Argument(help="Folder for the scores.")],
-    folder: Folders = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    split: Split = "train",
-    option: Options = None,
-    task: Annotated[str | None, typer.Option(help="Of a model with several tasks.")] = None,
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    patch_size: Annotated[int, typer.Option(help="Side of a patch in pixels; 0 takes images as a whole.")] = 512,
-    stride: Annotated[int | None, typer.Option(help="Pixels between patches; the patch size if not given.")] = None,
-    edges: Annotated[str, typer.Option(help="At the border: shift the last patch or drop it.")] = "shift",
+    images: ImageList,
+    task: Annotated[str | None, typer.Option(help="Which task of a model with several.")] = None,
+    precision: Annotated[str, typer.Option(help="Precision of the forward pass: fp32 or bf16.")] = "fp32",
+    patch_size: PatchSize = 512,
+    stride: Stride = None,
+    edges: Edges = "shift",
     batch_size: Annotated[int, typer.Option(help="Patches per forward pass.")] = 16,
-    part_size: Annotated[int, typer.Option(help="Images per finished file.")] = 1024,
-    background: Annotated[str, typer.Option(help="Class without entropy: a name, auto or none.")] = "auto",
+    part_size: Annotated[int, typer.Option(help="Images per file; a stopped run loses at most one file.")] = 1024,
+    background: Annotated[
+        str, typer.Option(help="The class to leave out of the entropy: a name, auto or none.")
+    ] = "auto",
     pseudo_masks: Annotated[bool, typer.Option(help="Keep the predicted classes for the export.")] = True,
-    nodata: Annotated[int | None, typer.Option(help="Pixels with this value in all channels do not count.")] = None,
-    skip_corrupt: Annotated[bool, typer.Option(help="Note images that cannot be read or scored, and go on.")] = False,
+    nodata: Annotated[
+        int | None, typer.Option(help="Ignore pixels with this value in all channels, such as 0 for black margins.")
+    ] = None,
+    skip_corrupt: Annotated[
+        bool, typer.Option(help="Note images that cannot be read or scored, and continue with the others.")
+    ] = False,
 ) -> None:
-    """Score all patches of an archive, or of the labelled images. Goes on where it was after a stop.
+    """Score every patch of an archive, or of the labelled images, by the entropy of a segmenter's predictions.
+
+    Repeat the command after a stop and it resumes. Score both sets of images:
 
         s5-hf curate score my-segmenter work/labelled --dataset s5-image-mask --data-dir my-tiles
 
         s5-hf curate score my-segmenter work/scores --folder archive
 
-    On many GPUs: `accelerate launch examples/curate_rs4p.py RECIPE.yaml`.
+    On several GPUs: `accelerate launch examples/curate_rs4p.py RECIPE.yaml`.
     """
     from accelerate import Accelerator
 
-    from s5_hf.curation.score import ScoreSettings, score
-    from s5_hf.predictors.feature_segmenter import Segmenter
+    from ..curation import ScoreSettings, score_images
+    from ..predictors.feature_segmenter import Segmenter
 
     settings = ScoreSettings(
         patch_size=patch_size or None,
@@ -63,10 +125,9 @@ def score_command(
         nodata=nodata,
         corrupt_images="skip" if skip_corrupt else "raise",
     )
-    images = _images(folder, dataset, data_dir, split, option)
     accelerator = Accelerator()
     segmenter = Segmenter.from_pretrained(model, task, precision, accelerator.device)
-    scores = score(segmenter, images, output, settings, accelerator)
+    scores = score_images(segmenter, images, output, settings, accelerator)
     typer.echo(f"{scores.num_patches:,} patches of {len(images):,} images scored: {output}")
 
 
@@ -74,26 +135,26 @@ def score_command(
 def cluster_command(
     labelled: Annotated[Path, typer.Argument(help="Scores of the labelled images.")],
     output: Annotated[Path, typer.Argument(help="File for the prototypes (.safetensors).")],
-    clusters: Annotated[int, typer.Option(help="M, the number of clusters.")] = 16,
+    clusters: Annotated[int, typer.Option(help="Number of clusters, M in the paper.")] = 16,
     compare: Annotated[
-        list[int] | None, typer.Option(help="Another number to report inertia and silhouette for (repeatable).")
+        list[int] | None,
+        typer.Option(help="Another number of clusters to report inertia and silhouette for; can be repeated."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of K-Means.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of K-Means.")] = 0,
     ignore_missing_classes: Annotated[bool, typer.Option(help="Accept classes that no label shows.")] = False,
 ) -> None:
-    """Cluster the labelled images' features into prototypes.
+    """Cluster the features of the labelled images into prototypes of what should be selected.
 
     s5-hf curate cluster work/labelled work/prototypes.safetensors --clusters 16 --compare 8 --compare 32
     """
     from rich.console import Console
     from rich.table import Table
 
-    from s5_hf.curation.cluster import ClusterSettings, cluster
-    from s5_hf.curation.score_table import ScoreFolder
+    from ..curation import ClusterSettings, ScoreFolder, make_prototypes
 
     missing = "ignore" if ignore_missing_classes else "raise"
     settings = ClusterSettings(clusters, tuple(compare or ()), seed, missing_classes=missing)
-    prototypes = cluster(ScoreFolder.open(labelled), output, settings)
+    prototypes = make_prototypes(ScoreFolder.open(labelled), output, settings)
     if prototypes.compared:
         table = Table("clusters", "inertia", "silhouette")
         for count in prototypes.compared:
@@ -106,35 +167,47 @@ def cluster_command(
 def select_command(
     scores: Annotated[Path, typer.Argument(help="Scores of the candidates.")],
     output: Annotated[Path, typer.Argument(help="Folder for the selection.")],
-    target: Annotated[int, typer.Option(help="Patches to select.")],
-    prototypes: Annotated[Path | None, typer.Option(help="From `s5-hf curate cluster`.")] = None,
+    target: Annotated[int, typer.Option(help="Number of patches to select.")],
+    prototypes: Annotated[
+        Path | None, typer.Option(help="Prototypes from `s5-hf curate cluster`, for a strategy with diversity.")
+    ] = None,
     strategy: Annotated[
-        str, typer.Option(help="random, entropy, diversity or entropy+diversity.")
+        str, typer.Option(help="What to select by: random, entropy, diversity or entropy+diversity.")
     ] = "entropy+diversity",
-    seed: Annotated[int, typer.Option(help="Of the random strategies.")] = 0,
-    background: Annotated[str, typer.Option(help="In the entropy: excluded, renormalised or included.")] = "excluded",
-    unfilled: Annotated[str, typer.Option(help="What clusters cannot fill: leave or hand_on.")] = "leave",
-    maximum_entropy: Annotated[float | None, typer.Option(help="Nats.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random strategies.")] = 0,
+    background: Annotated[
+        str, typer.Option(help="Background in the entropy: excluded, renormalised or included.")
+    ] = "excluded",
+    unfilled: Annotated[
+        str, typer.Option(help="Quota that a cluster cannot fill: leave it, or hand_on to other clusters.")
+    ] = "leave",
+    maximum_entropy: Annotated[float | None, typer.Option(help="Largest entropy in nats.")] = None,
     maximum_background: Annotated[float | None, typer.Option(help="Largest share of background, 0 to 1.")] = None,
-    minimum_similarity: Annotated[float | None, typer.Option(help="Smallest cosine to the nearest prototype.")] = None,
-    minimum_contrast: Annotated[float, typer.Option(help="Against blank patches; 0 switches it off.")] = 2.0,
-    minimum_coherence: Annotated[float, typer.Option(help="Against noise; -1 switches it off.")] = 0.15,
-    duplicates: Annotated[str, typer.Option(help="perceptual, features or keep.")] = "perceptual",
+    minimum_similarity: Annotated[
+        float | None, typer.Option(help="Smallest cosine similarity to the nearest prototype.")
+    ] = None,
+    minimum_contrast: Annotated[
+        float, typer.Option(help="Smallest contrast, against blank patches; 0 switches it off.")
+    ] = 2.0,
+    minimum_coherence: Annotated[
+        float, typer.Option(help="Smallest coherence, against noise; -1 switches it off.")
+    ] = 0.15,
+    duplicates: Annotated[
+        str, typer.Option(help="How to find near-duplicates: perceptual, features, or keep them.")
+    ] = "perceptual",
     duplicate_distance: Annotated[int, typer.Option(help="Bits of 64 that near-duplicates may differ in.")] = 2,
-    exclude_ids: Annotated[Path | None, typer.Option(help="Text file with one id per line.")] = None,
-    exclude_hashes: Annotated[Path | None, typer.Option(help="Text file from `s5-hf curate hash`.")] = None,
+    exclude_ids: Annotated[Path | None, typer.Option(help="Text file of ids to exclude, one per line.")] = None,
+    exclude_hashes: Annotated[
+        Path | None, typer.Option(help="Text file of images to exclude, from `s5-hf curate hash`.")
+    ] = None,
 ) -> None:
-    """Select patches of low entropy, each cluster up to its quota.
+    """Select the patches of lowest entropy, each cluster up to its quota.
 
     s5-hf curate select work/scores work/selection --target 100000 --prototypes work/prototypes.safetensors
     """
-    from s5_hf.curation.exclusion import read_hashes, read_ids
-    from s5_hf.curation.prototypes import Prototypes
-    from s5_hf.curation.score_table import ScoreFolder
-    from s5_hf.curation.select import select
-    from s5_hf.curation.selection import SelectSettings
+    from ..curation import Prototypes, ScoreFolder, SelectionSettings, make_selection, read_hashes, read_ids
 
-    settings = SelectSettings(
+    settings = SelectionSettings(
         target=target,
         strategy=strategy,
         seed=seed,
@@ -148,7 +221,7 @@ def select_command(
         duplicates=duplicates,
         duplicate_distance=duplicate_distance,
     )
-    selection = select(
+    selection = make_selection(
         ScoreFolder.open(scores),
         output,
         settings,
@@ -163,79 +236,61 @@ def select_command(
 
 
 @app.command("export")
+@takes_images
 def export_command(
-    selection: Annotated[Path, typer.Argument(help="From `s5-hf curate select`.")],
-    scores: Annotated[Path, typer.Argument(help="The scores it was selected from.")],
-    output: Annotated[Path, typer.Argument(help="Folder for the dataset; the report goes beside it.")],
-    folder: Folders = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    split: Split = "train",
-    option: Options = None,
-    encoding: Annotated[str, typer.Option(help="Of cut patches: png, webp or jpeg.")] = "png",
-    title: Annotated[str, typer.Option(help="Heading of the dataset card.")] = "Curated patches",
+    selection: Annotated[Path, typer.Argument(help="The selection, from `s5-hf curate select`.")],
+    scores: Annotated[Path, typer.Argument(help="The scores that it was selected from.")],
+    output: Annotated[Path, typer.Argument(help="Folder for the dataset; the report is written beside it.")],
+    images: ImageList,
+    encoding: Annotated[str, typer.Option(help="File format of patches cut from images: png, webp or jpeg.")] = "png",
+    title: Annotated[str, typer.Option(help="Heading of the dataset card and the report.")] = "Curated patches",
 ) -> None:
-    """Write the selected patches as an RS4P dataset, and the report. Takes the sources that were scored.
+    """Write the selected patches as an RS4P dataset, with a report. Name the images that were scored.
 
     s5-hf curate export work/selection work/scores work/dataset --folder archive
     """
-    from s5_hf.curation.export import ExportSettings, export
-    from s5_hf.curation.report import write_report
-    from s5_hf.curation.score_table import ScoreFolder
-    from s5_hf.curation.select import SelectionFolder
+    from ..curation import (
+        DatasetSettings,
+        ScoreFolder,
+        SelectionFolder,
+        write_curated_dataset,
+        write_curation_report,
+    )
 
-    images = _images(folder, dataset, data_dir, split, option)
     chosen, scored = SelectionFolder.open(selection), ScoreFolder.open(scores)
-    export(chosen, scored, images, output, ExportSettings(encoding=encoding, title=title))
-    report = write_report(chosen, scored, images, output.with_name(f"{output.name}-report.html"), title)
+    write_curated_dataset(chosen, scored, images, output, DatasetSettings(encoding=encoding, title=title))
+    report = write_curation_report(chosen, scored, images, output.with_name(f"{output.name}-report.html"), title)
     typer.echo(f"dataset: {output}\nreport:  {report}")
 
 
 @app.command("hash")
+@takes_images
 def hash_command(
     output: Annotated[Path, typer.Argument(help="Text file for the hashes.")],
-    folder: Folders = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = None,
-    split: Split = "train",
-    option: Options = None,
-    patch_size: Annotated[int, typer.Option(help="As for the candidates; 0 takes images as a whole.")] = 512,
-    stride: Annotated[int | None, typer.Option(help="As for the candidates.")] = None,
-    edges: Annotated[str, typer.Option(help="As for the candidates.")] = "shift",
+    images: ImageList,
+    patch_size: PatchSize = 512,
+    stride: Stride = None,
+    edges: Edges = "shift",
 ) -> None:
-    """Hash evaluation images, so that `select --exclude-hashes` keeps them out.
+    """Hash evaluation images, so that `select --exclude-hashes` keeps them out. Cut them as the candidates are cut.
 
     s5-hf curate hash work/evaluation.txt --folder benchmark/val/images
     """
-    from s5_hf.curation.exclusion import hash_images, write_hashes
+    from ..curation import hash_images, write_hashes
 
-    hashes = hash_images(_images(folder, dataset, data_dir, split, option), patch_size or None, stride, edges)
+    hashes = hash_images(images, patch_size or None, stride, edges)
     write_hashes(hashes, output)
     typer.echo(f"{len(hashes):,} hashes: {output}")
 
 
 @app.command("run")
-def run_command(recipe: Annotated[Path, typer.Argument(help="A YAML file, see examples/recipes.")]) -> None:
-    """Do all steps of a recipe and write the report as one HTML page. Goes on where it was after a stop.
+def run_command(
+    recipe: Annotated[Path, typer.Argument(help="A YAML file with the settings of all steps, see examples/recipes.")],
+) -> None:
+    """Do all steps of a recipe and write the report, one HTML page. Repeat the command after a stop and it resumes.
 
     s5-hf curate run examples/recipes/curate_tiny.yaml
     """
-    from s5_hf.curation.recipe import read_recipe
-    from s5_hf.curation.run import run_recipe
+    from ..curation import read_curation_recipe, run_curation
 
-    typer.echo(f"report: {run_recipe(read_recipe(recipe))}")
-
-
-def _images(
-    folders: list[str] | None, dataset: str | None, data_dir: str | None, split: str, options: list[str] | None
-):
-    from s5_hf.commands.datasets import builder_options
-    from s5_hf.curation.sources import ImageSource, open_images
-
-    if bool(folders) == bool(dataset):
-        raise typer.BadParameter("give either --folder or --dataset")
-    if dataset:
-        extra = builder_options(options or [])
-        return open_images(ImageSource(dataset=dataset, data_dir=data_dir, split=split, options=extra))
-    named = [entry.rpartition("=") for entry in folders]
-    return open_images([ImageSource(folder=path, name=name or None) for name, _, path in named])
+    typer.echo(f"report: {run_curation(read_curation_recipe(recipe))}")

@@ -138,8 +138,7 @@ def inspect_command(
 
         s5-hf inspect s5-image-mask --data-dir mine --option 'classes=["land", "building", "road"]'
     """
-    from s5_hf.data.contact_sheet import draw_sheet
-    from s5_hf.data.inspection import inspect_folder, open_folder
+    from s5_hf.data import draw_sheet, inspect_folder, open_folder
     from s5_hf.files.atomic import atomic_file
 
     folder = open_folder(dataset, data_dir, config, split, builder_options(option or []))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .option_values import numbers, words
+from .option_values import Precision, numbers, words
 
 
 def register(app: typer.Typer) -> None:
@@ -14,31 +14,53 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate_command(
-    model: Annotated[str, typer.Argument(help="A folder, a Hub repository or a known name.")],
-    dataset: Annotated[str, typer.Option(help="Name in the registry, see `s5-hf datasets`.")],
-    data_dir: Annotated[str, typer.Option(help="Folder, hf:// path or http(s) URL with its files.")],
-    split: Annotated[str | None, typer.Option(help="That of the published numbers if not given.")] = None,
-    task: Annotated[str | None, typer.Option(help="Of a model with several; by default the dataset's name.")] = None,
+    model: Annotated[str, typer.Argument(help="Model to evaluate: a folder, a Hub repository or a known name.")],
+    dataset: Annotated[str, typer.Option(help="Dataset to evaluate on, one of those that `s5-hf datasets` lists.")],
+    data_dir: Annotated[str, typer.Option(help="Folder, hf:// path or http(s) URL with the files of the dataset.")],
+    split: Annotated[
+        str | None, typer.Option(help="Split of the dataset; by default the one of the published numbers.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Task of a model that has several; by default the one named as the dataset.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("evaluation"),
-    protocol: Annotated[str, typer.Option(help="published, official, original, resize or sliding.")] = "published",
+    protocol: Annotated[
+        str, typer.Option(help="How images are predicted: published, official, original, resize or sliding.")
+    ] = "published",
     resize: Annotated[int | None, typer.Option(min=1, help="Resize images to this side in pixels, and back.")] = None,
     window: Annotated[int | None, typer.Option(min=1, help="Side of the sliding window in pixels.")] = None,
-    stride: Annotated[int | None, typer.Option(min=1, help="Pixels between windows; half a window.")] = None,
-    flips: Annotated[
-        str | None, typer.Option(help="Views to average over: none,horizontal,vertical,both or some of them.")
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Pixels from one window to the next; by default half a window (detection: a window less 200/1024).",
+        ),
     ] = None,
-    scales: Annotated[str | None, typer.Option(help="Scales to average over, such as 0.75,1,1.25.")] = None,
-    left_out: Annotated[list[str] | None, typer.Option(help="A class that means leave out (repeatable).")] = None,
+    flips: Annotated[
+        str | None,
+        typer.Option(help="Mirrored views to combine: any of none, horizontal, vertical, both, with commas."),
+    ] = None,
+    scales: Annotated[
+        str | None, typer.Option(help="Image scales to predict and average, such as 0.75,1,1.25.")
+    ] = None,
+    left_out: Annotated[
+        list[str] | None, typer.Option(help="Class that is left out of the means (repeatable).")
+    ] = None,
     leave_out_absent: Annotated[
-        bool, typer.Option("--leave-out-absent", help="Means leave out classes that no mask of the split shows.")
+        bool,
+        typer.Option("--leave-out-absent", help="Leave classes that no mask of the split shows out of the means."),
     ] = False,
     class_maps: Annotated[
-        Path | None, typer.Option(help="Folder for the predictions as PNG, such as the LoveDA server takes.")
+        Path | None, typer.Option(help="Folder for the predictions as PNG files, as the LoveDA server takes them.")
     ] = None,
     detections: Annotated[
-        Path | None, typer.Option(help="Folder for DOTA's Task 1 result files of a detector, for its server.")
+        Path | None,
+        typer.Option(help="Folder for the objects of a detector as DOTA's Task 1 files, as its server takes them."),
     ] = None,
-    by_position: Annotated[bool, typer.Option("--by-position", help="Class names need not agree.")] = False,
+    by_position: Annotated[
+        bool,
+        typer.Option("--by-position", help="Accept other class names than those of the dataset, in the same order."),
+    ] = False,
     apply_class_map: Annotated[
         bool | None,
         typer.Option(
@@ -46,17 +68,19 @@ def evaluate_command(
             help="Translate masks by the model's class map; by default on the dataset it was trained on.",
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images of one size per forward pass.")] = 1,
-    num_workers: Annotated[int, typer.Option(min=0, help="Processes that read images.")] = 0,
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
-    boundary: Annotated[bool, typer.Option(help="Boundary IoU, too.")] = True,
+    batch_size: Annotated[int, typer.Option(min=1, help="Number of images of one size per forward pass.")] = 1,
+    num_workers: Annotated[int, typer.Option(min=0, help="Number of processes that read images.")] = 0,
+    precision: Precision = "fp32",
+    boundary: Annotated[bool, typer.Option(help="Also compute Boundary IoU.")] = True,
     option: Annotated[
-        list[str] | None, typer.Option(help="Option of the builder as name=value (repeatable), value in JSON or text.")
+        list[str] | None,
+        typer.Option(help="Option of the dataset as name=value (repeatable); the value is JSON or text."),
     ] = None,
 ) -> None:
-    """Evaluate a model as published, or otherwise; writes JSON, Markdown and a picture.
+    """Evaluate a model on a dataset, as its published numbers were obtained or otherwise.
 
-    The picture shows the confusion matrix of a segmenter, precision over recall of a detector.
+    The report is a JSON file, a Markdown file and a picture: the confusion matrix of a segmenter, or precision over
+    recall of a detector.
 
         s5-hf evaluate s5-vit-b-moe --dataset s5-potsdam --data-dir data/potsdam
 
@@ -68,7 +92,7 @@ def evaluate_command(
 
         s5-hf evaluate s5-vit-b-moe-det --dataset s5-dota --data-dir DOTA --split test --detections submission
 
-    On many processes: `accelerate launch examples/evaluate_segmentation.py`, or `examples/evaluate_detection.py`.
+    To use many processes: `accelerate launch examples/evaluate_segmentation.py`, or `examples/evaluate_detection.py`.
     """
     from rich.console import Console
     from rich.markdown import Markdown

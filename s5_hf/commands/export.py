@@ -7,10 +7,10 @@ import typer
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="Segmenter: a folder, a Hub repository or a known name.")],
-    output: Annotated[Path, typer.Argument(help="File to write: .onnx, or .pt2 for torch-export.")],
-    file_format: Annotated[str, typer.Option("--format", help="onnx or torch-export.")] = "onnx",
-    task: Annotated[str | None, typer.Option(help="Of a model with several tasks.")] = None,
+    model: Annotated[str, typer.Argument(help="Segmenter to export: a folder, a Hub repository or a known name.")],
+    output: Annotated[Path, typer.Argument(help="File to write, ending in .onnx, or in .pt2 for torch-export.")],
+    file_format: Annotated[str, typer.Option("--format", help="Format of the file: onnx or torch-export.")] = "onnx",
+    task: Annotated[str | None, typer.Option(help="Task to export, for a model that has several.")] = None,
 ) -> None:
     """Write the dense model of one task as one file for other programs, and compare it with the model.
 

@@ -8,33 +8,51 @@ import typer
 
 if TYPE_CHECKING:
     from ..imaging.rasters import Scaling
+    from ..scenes.reading import SceneReading
 
+Task = Annotated[str | None, typer.Option(help="Task to use, for a model that has several.")]
+Flips = Annotated[
+    str,
+    typer.Option(help="Mirrored views to predict and combine: any of none, horizontal, vertical, both, with commas."),
+]
+Scales = Annotated[str, typer.Option(help="Image scales to predict and average, such as 0.75,1,1.25.")]
+Precision = Annotated[str, typer.Option(help="Number format of the network: fp32, or bf16 (faster on GPUs).")]
 Bands = Annotated[
-    str | None, typer.Option(metavar="R,G,B", help="Bands for red, green and blue, from 1, such as 4,3,2.")
+    str | None, typer.Option(metavar="R,G,B", help="Bands for red, green and blue, counted from 1, such as 4,3,2.")
 ]
 Percentiles = Annotated[
     str | None,
     typer.Option(
-        metavar="LOW,HIGH", help="Of each band, to black and white, where values are not 8-bit; 2,98 if not given."
+        metavar="LOW,HIGH",
+        help="Percentiles of each band that become black and white, if values are not 8-bit; 2,98 if not given.",
     ),
 ]
 ValueRange = Annotated[
     str | None,
-    typer.Option(metavar="LOW,HIGH", help="Fixed values to black and white, such as 0,3000; in place of percentiles."),
+    typer.Option(
+        metavar="LOW,HIGH", help="Values that become black and white, such as 0,3000, instead of percentiles."
+    ),
+]
+Nodata = Annotated[
+    float | None, typer.Option(help="Value of pixels without data; by default the one stored in the file.")
 ]
 MaximumPixels = Annotated[
     int | None,
-    typer.Option(min=1, help="Of a PNG, JPEG or the like, which is decoded as a whole; 1,000,000,000 if not given."),
+    typer.Option(min=1, help="Largest PNG, JPEG or similar file to decode, in pixels; 1,000,000,000 if not given."),
 ]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Resume interrupted scenes and leave finished ones as they are.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 
 
 def words(text: str) -> list[str]:
-    """The parts of a list with commas."""
+    """The parts of a list separated by commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def numbers(text: str, option: str) -> list[float]:
-    """The numbers of a list with commas.
+    """The numbers of a list separated by commas.
 
     Raises:
         typer.BadParameter: one of them is not a number.
@@ -46,15 +64,15 @@ def numbers(text: str, option: str) -> list[float]:
 
 
 def integers(text: str, option: str) -> list[int]:
-    """The whole numbers of a list with commas.
+    """The whole numbers of a list separated by commas.
 
     Raises:
-        typer.BadParameter: one of them is none.
+        typer.BadParameter: one of them is not a whole number.
     """
     try:
         return [int(word) for word in words(text)]
     except ValueError as error:
-        raise typer.BadParameter(f"{option} takes whole numbers with commas between them, got {text!r}") from error
+        raise typer.BadParameter(f"{option} takes whole numbers separated by commas, got {text!r}") from error
 
 
 def pair(text: str, option: str) -> tuple[float, float]:
@@ -103,3 +121,16 @@ def scaling_of(percentiles: str | None, value_range: str | None) -> Scaling | No
         Scaling.percentiles if percentiles is None else pair(percentiles, "--percentiles"),
         None if value_range is None else pair(value_range, "--value-range"),
     )
+
+
+def scene_reading(
+    bands: str | None,
+    percentiles: str | None,
+    value_range: str | None,
+    nodata: float | None,
+    maximum_pixels: int | None,
+) -> SceneReading:
+    """How scenes are read, from the options of these names; raises as `band_numbers` and `scaling_of`."""
+    from ..scenes.reading import SceneReading
+
+    return SceneReading(band_numbers(bands), scaling_of(percentiles, value_range), nodata, maximum_pixels)

@@ -7,12 +7,18 @@ import typer
 
 from .option_values import (
     Bands,
+    Flips,
     MaximumPixels,
+    Nodata,
+    Overwrite,
     Percentiles,
+    Precision,
+    Resume,
+    Scales,
+    Task,
     ValueRange,
-    band_numbers,
     numbers,
-    scaling_of,
+    scene_reading,
     words,
 )
 
@@ -21,51 +27,59 @@ def predict(
     model: Annotated[
         str, typer.Argument(help="Segmenter: a folder, a Hub repository, a known name, or an .onnx file.")
     ],
-    scenes: Annotated[list[str], typer.Argument(help="Scenes: files, URLs, folders, patterns such as 'data/*.tif'.")],
-    output: Annotated[Path, typer.Argument(help="A folder; or for a single scene a file, .tif or .png.")],
-    task: Annotated[str | None, typer.Option(help="Of a model with several tasks.")] = None,
+    scenes: Annotated[
+        list[str], typer.Argument(help="Scenes to map: files, URLs, folders, or patterns such as 'data/*.tif'.")
+    ],
+    output: Annotated[Path, typer.Argument(help="Folder for the maps; for a single scene also a .tif or .png file.")],
+    task: Task = None,
     window: Annotated[int, typer.Option(help="Side of a window in pixels, a multiple of 16.")] = 512,
-    overlap: Annotated[float, typer.Option(help="Share of a window that the next one covers again.")] = 0.25,
-    blending: Annotated[str, typer.Option(help="cosine, gaussian or flat.")] = "cosine",
-    batch_size: Annotated[int, typer.Option(help="Windows per forward pass.")] = 4,
-    flips: Annotated[
-        str, typer.Option(help="Flips to average over: none,horizontal,vertical,both or some of them.")
-    ] = "none",
-    scales: Annotated[str, typer.Option(help="Scales to average over, such as 0.75,1,1.25.")] = "1",
+    overlap: Annotated[float, typer.Option(help="Share of a window that the next one covers again, 0 to 0.9.")] = 0.25,
+    blending: Annotated[
+        str, typer.Option(help="How overlapping windows are weighted: cosine, gaussian or flat.")
+    ] = "cosine",
+    batch_size: Annotated[int, typer.Option(help="Number of windows per forward pass.")] = 4,
+    flips: Flips = "none",
+    scales: Scales = "1",
     bands: Bands = None,
     percentiles: Percentiles = None,
     value_range: ValueRange = None,
-    nodata: Annotated[float | None, typer.Option(help="Value of pixels without data; by default the file's.")] = None,
+    nodata: Nodata = None,
     maximum_pixels: MaximumPixels = None,
     device: Annotated[
-        list[str] | None, typer.Option(help="Such as cuda:1 or cpu (repeatable); by default the first GPU.")
+        list[str] | None, typer.Option(help="Device, such as cuda:1 or cpu (repeatable); by default the first GPU.")
     ] = None,
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    precision: Precision = "fp32",
     compile_model: Annotated[bool, typer.Option("--compile", help="Run the network through torch.compile.")] = False,
-    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also a map per class, 0..254.")] = False,
-    entropy: Annotated[bool, typer.Option("--entropy", help="Also a map of the entropy, 0..254.")] = False,
-    overlay: Annotated[bool, typer.Option("--overlay", help="Also a picture, reduced for big scenes.")] = False,
-    areas: Annotated[bool, typer.Option("--areas", help="Also the areas of the classes as CSV.")] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also write the probability of each class, as 0 to 254.")
+    ] = False,
+    entropy: Annotated[bool, typer.Option("--entropy", help="Also write a map of the entropy, as 0 to 254.")] = False,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also write a picture of scene and classes, reduced for big scenes.")
+    ] = False,
+    areas: Annotated[bool, typer.Option("--areas", help="Also write the areas of the classes as CSV.")] = False,
     polygons: Annotated[
-        str | None, typer.Option(help="Also polygons: a file .geojson or .gpkg, or the suffix alone.")
+        str | None,
+        typer.Option(help="Also write polygons: the name of a .geojson or .gpkg file, or the suffix alone."),
     ] = None,
     classes: Annotated[str | None, typer.Option(help="Classes that become polygons, such as roof,road.")] = None,
-    minimum_area: Annotated[float, typer.Option(help="Of a polygon, in m² (pixels without CRS).")] = 0.0,
+    minimum_area: Annotated[
+        float, typer.Option(help="Smallest area of a polygon, in m² (in pixels if the scene has no CRS).")
+    ] = 0.0,
     simplify: Annotated[
-        float | None, typer.Option(help="How far an outline may move, in units of the map; one pixel if not given.")
+        float | None,
+        typer.Option(help="How far the outline of a polygon may move, in units of the map; one pixel if not given."),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with interrupted scenes; leave finished ones.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace maps that are there already.")] = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
 ) -> None:
-    """Segment whole scenes of any size into georeferenced maps; memory does not grow with their height.
+    """Segment whole scenes of any size into georeferenced maps. Memory does not grow with their height.
 
     - `s5-hf predict my-segmenter city.tif maps --task loveda --overlay --polygons .geojson`
     - `s5-hf predict my-segmenter 'scenes/*.tif' maps --flips none,horizontal --resume`
     - `s5-hf predict my-segmenter https://server/cog.tif map.tif --bands 4,3,2 --value-range 0,3000`
 
-    On several GPUs, a share of the scenes on each: `accelerate launch -m s5_hf.cli predict ...`.
+    To share the scenes among several GPUs: `accelerate launch -m s5_hf.cli predict ...`.
     """
     from ..scenes import MapProducts, WindowSettings, find_scenes, segment_scenes
 
@@ -92,10 +106,7 @@ def predict(
             minimum_area=minimum_area,
             simplify=simplify,
         ),
-        bands=band_numbers(bands),
-        scaling=scaling_of(percentiles, value_range),
-        nodata=nodata,
-        maximum_pixels=maximum_pixels,
+        reading=scene_reading(bands, percentiles, value_range, nodata, maximum_pixels),
         devices=device,
         precision=precision,
         compile_model=compile_model,

@@ -10,25 +10,29 @@ from .option_values import Bands, MaximumPixels, band_numbers
 
 def view(
     result: Annotated[
-        Path, typer.Argument(help="Class map from `s5-hf predict`, or any GeoTIFF or PNG of class ids.")
+        Path, typer.Argument(help="Class map to show: from `s5-hf predict`, or any GeoTIFF or PNG of class ids.")
     ],
-    output: Annotated[Path | None, typer.Option(help="Page to write; by default beside the class map.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Page to write, an .html file; by default beside the class map.")
+    ] = None,
     image: Annotated[
-        str | None, typer.Option(help="The scene; by default the one the class map was made from.")
+        str | None, typer.Option(help="Image of the scene; by default the one that the class map was made from.")
     ] = None,
     bands: Bands = None,
     max_size: Annotated[int, typer.Option(help="Longer side of the embedded pictures in pixels.")] = 4096,
-    title: Annotated[str | None, typer.Option(help="Heading; by default the name of the class map.")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Heading of the page; by default the name of the class map.")
+    ] = None,
     maximum_pixels: MaximumPixels = None,
 ) -> None:
-    """Write one HTML file that shows image and prediction with a divider between them, legend and areas.
+    """Write a page that shows an image and its class map with a divider between them, a legend and areas.
 
-    The page needs no network and no server: open it, or send it to somebody.
+    The page is one HTML file that needs no network and no server: open it in a browser, or send it to somebody.
 
     - `s5-hf view city_classes.tif`
     - `s5-hf view classes.png --image city.jpg --output city.html`
     """
-    from ..scenes.viewer.write import write_viewer
+    from ..scenes.viewer import write_viewer
 
     report = write_viewer(result, output, image, band_numbers(bands), max_size, title, maximum_pixels)
     shown = "in full" if report.factor == 1 else f"reduced {report.factor} times"

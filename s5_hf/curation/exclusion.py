@@ -12,7 +12,7 @@ import pyarrow as pa
 from tqdm.auto import tqdm
 
 from ..dataset_builders.errors import SampleError
-from ..files.atomic import atomic_file
+from ..files.atomic import write_text
 from .patches import cut_patches
 from .sources import ImageList
 
@@ -57,15 +57,14 @@ def hash_images(
 
 def write_hashes(hashes: np.ndarray, path: str | Path) -> None:
     """Write a text file with 16 hexadecimal digits per line."""
-    with atomic_file(path) as temporary:
-        temporary.write_text("".join(f"{value:016x}\n" for value in hashes.tolist()), encoding="utf-8")
+    write_text(path, "".join(f"{value:016x}\n" for value in hashes.tolist()))
 
 
 def read_hashes(path: str | Path) -> np.ndarray:
     """Read what `write_hashes` wrote, as uint64.
 
     Raises:
-        ValueError: naming the first line that is no hash.
+        ValueError: naming the first line that is not a hash.
     """
     lines = _lines(path)
     for number, line in enumerate(lines, start=1):

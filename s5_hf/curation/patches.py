@@ -1,9 +1,8 @@
-"""Patches of images: decoding, cutting, measuring. Pure functions from a raw sample to arrays."""
+"""Patches of images: decoding, cutting and measuring raw samples, and reading the pixels of scored patches again."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,14 +10,16 @@ import numpy as np
 from PIL import Image
 
 from ..dataset_builders.errors import CorruptImageError
-from ..dataset_builders.images import DECODING_ERRORS
+from ..dataset_builders.images import decode
+from ..imaging.decoded_pixels import has_8_bits
 from ..imaging.windows import Window, row_windows
 from .content import PatchContent, measure_content
 
 if TYPE_CHECKING:
     from ..dataset_builders.shards import Sample
+    from .sources import ImageList
 
-__all__ = ["EDGES", "Patch", "cut_patches", "decode_image", "patch_windows"]
+__all__ = ["EDGES", "Patch", "PatchReader", "cut_patches", "decode_image", "patch_windows"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def cut_patches(
         CorruptImageError: if the image or the mask does not decode, or has no 8 bits per channel.
     """
     pixels = np.asarray(decode_image(sample["image"], sample["id"]))
-    mask = None if sample.get("mask") is None else np.asarray(_open(sample["mask"], f"mask of {sample['id']}"))
+    mask = sample.get("mask")
+    if mask is not None:
+        mask = np.asarray(mask if isinstance(mask, Image.Image) else decode(mask, f"mask of {sample['id']}"))
     height, width = pixels.shape[:2]
     for window in patch_windows(width, height, size, stride, edges):
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
@@ -114,21 +117,50 @@ def decode_image(image: dict | Image.Image, name: str) -> Image.Image:
     Raises:
         CorruptImageError: if it does not decode, or has no 8 bits per channel.
     """
-    opened = _open(image, name)
-    if opened.mode.startswith(("I", "F")):
+    decoded = image if isinstance(image, Image.Image) else decode(image, name)
+    if not has_8_bits(decoded):
         raise CorruptImageError(
-            f"{name}: the image has the mode {opened.mode!r}, expected 8 bits per channel; s5-hf prepare converts it"
+            f"{name}: the image has the mode {decoded.mode!r}, expected 8 bits per channel; s5-hf prepare converts it"
         )
-    return opened.convert("RGB")
+    return decoded.convert("RGB")
 
 
-def _open(image: dict | Image.Image, name: str) -> Image.Image:
-    if isinstance(image, Image.Image):
-        return image
-    content = image.get("bytes")
-    try:
-        with Image.open(image["path"] if content is None else io.BytesIO(content)) as opened:
-            opened.load()
-            return opened
-    except DECODING_ERRORS as error:
-        raise CorruptImageError(f"{name}: {error}") from error
+class PatchReader:
+    """Reads patches by the number of their image and their window; asked in ascending order, it decodes each once."""
+
+    def __init__(self, images: ImageList) -> None:
+        self._images = images
+        self._number = -1
+        self._sample: dict = {}
+        self._decoded: Image.Image | None = None
+
+    def patch(self, row: Mapping[str, object]) -> Image.Image:
+        """The patch of a row of scores (`image`, `left`, `top`, `width`, `height`) as RGB.
+
+        Raises:
+            ValueError: if the image is no longer as large as it was when it was scored.
+        """
+        image, window = self._image(row), _window(row)
+        return image if (window.width, window.height) == image.size else image.crop(window)
+
+    def encoded(self, row: Mapping[str, object]) -> dict | None:
+        """The image's own `{"bytes", "path"}` where the patch is the whole image, else `None`."""
+        image, window = self._image(row), _window(row)
+        return self._sample["image"] if (window.width, window.height) == image.size else None
+
+    def _image(self, row: Mapping[str, object]) -> Image.Image:
+        number, window = row["image"], _window(row)
+        if number != self._number or self._decoded is None:
+            self._sample = self._images[number]
+            self._decoded = decode_image(self._sample["image"], self._sample["id"])
+            self._number = number
+        if window.right > self._decoded.width or window.bottom > self._decoded.height:
+            raise ValueError(
+                f"{row['id']} was scored at {window}, but the image has {self._decoded.width} x "
+                f"{self._decoded.height} pixels now: the sources have changed since, score them again"
+            )
+        return self._decoded
+
+
+def _window(row: Mapping[str, object]) -> Window:
+    return Window(row["left"], row["top"], row["left"] + row["width"], row["top"] + row["height"])

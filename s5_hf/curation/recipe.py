@@ -23,18 +23,18 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 from ..files.yaml_files import read_yaml
-from .cluster import ClusterSettings
-from .export import ExportSettings
-from .score import ScoreSettings
-from .selection import SelectSettings
+from .curated_dataset import DatasetSettings
+from .prototypes import ClusterSettings
+from .score_part import ScoreSettings
+from .selection import SelectionSettings
 from .sources import ImageSource
 
-__all__ = ["Recipe", "read_recipe", "settings_from"]
+__all__ = ["CurationRecipe", "read_curation_recipe", "settings_from"]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """All that `run_recipe` needs. Relative paths count from the current folder.
+class CurationRecipe:
+    """All that `run_curation` needs. Relative paths count from the current folder.
 
     Attributes:
         output: folder for everything; it then holds `labelled-scores`, `scores`, `prototypes.safetensors`,
@@ -60,15 +60,15 @@ class Recipe:
     exclude_hashes: str | None = None
     score: ScoreSettings = field(default_factory=lambda: ScoreSettings(pseudo_masks=True))
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
-    select: SelectSettings = field(default_factory=SelectSettings)
-    export: ExportSettings = field(default_factory=ExportSettings)
+    select: SelectionSettings = field(default_factory=SelectionSettings)
+    export: DatasetSettings = field(default_factory=DatasetSettings)
 
 
-_SECTIONS = {"cluster": ClusterSettings, "select": SelectSettings, "export": ExportSettings}
+_SECTIONS = {"cluster": ClusterSettings, "select": SelectionSettings, "export": DatasetSettings}
 _SOURCES = ("labelled", "candidates", "exclude_images")
 
 
-def read_recipe(path: str | Path) -> Recipe:
+def read_curation_recipe(path: str | Path) -> CurationRecipe:
     """Read a recipe.
 
     Raises:
@@ -112,7 +112,7 @@ def settings_from(kind: type, values: object, place: str) -> object:
     return kind(**values)
 
 
-def _recipe(content: object) -> Recipe:
+def _recipe(content: object) -> CurationRecipe:
     if not isinstance(content, Mapping):
         raise ValueError(f"a recipe is a mapping of names to values, got {type(content).__name__}")
     values = dict(content)
@@ -129,7 +129,7 @@ def _recipe(content: object) -> Recipe:
             values[name] = tuple(
                 settings_from(ImageSource, entry, f"{name}[{index}]") for index, entry in enumerate(entries)
             )
-    return settings_from(Recipe, values, "the recipe")
+    return settings_from(CurationRecipe, values, "the recipe")
 
 
 def _fits(value: object, hint: object) -> bool:

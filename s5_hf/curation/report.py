@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from html import escape
@@ -13,39 +12,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, ImageOps
 
-from ..files.atomic import atomic_file
-from ..imaging.drawing import overlay_mask
+from ..files.atomic import write_text
 from ..imaging.palettes import default_palette
-from ..pages.charts import bar_pairs, histogram_pair
-from .export import check_same_images
-from .patch_reader import PatchReader
+from ..pages import bar_pairs, class_legend, figure, histogram_pair, inline_image, overlay, page, picture_grid, table
+from .curated_dataset import check_same_images
+from .patches import PatchReader
 from .score_table import ScoreFolder
-from .select import SelectionFolder
 from .selection import REASONS
+from .selection_folder import SelectionFolder
 from .sources import ImageList
 
-__all__ = ["write_report"]
+__all__ = ["write_curation_report"]
 
 _THUMBNAIL = 160
 _SHEET, _CLUSTER_SHEET = 18, 12
 _MOST_CLUSTERS = 64
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem;
-  color: #222; background: #fff }
-h1 { margin-bottom: .2rem } h2 { margin-top: 2.4rem; border-bottom: 1px solid #ddd } h3 { margin-bottom: .4rem }
-table { border-collapse: collapse } td, th { padding: .15rem .9rem .15rem 0; text-align: left }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
-svg { max-width: 100%; height: auto } svg text { font: 12px system-ui, sans-serif; fill: currentColor }
-.sheet { display: flex; flex-wrap: wrap; gap: 8px } figure { margin: 0; width: 160px }
-figure img { display: block; width: 160px; height: auto; border-radius: 3px; outline: 1px solid #ddd }
-figcaption { font-size: 11px; line-height: 1.3; overflow-wrap: anywhere; color: #555 }
-.key { margin-right: 1.2rem }
-.key i { display: inline-block; width: .9em; height: .9em; margin-right: .4em; border-radius: 2px }
-.note { color: #666; max-width: 46rem }
-"""
 
 
-def write_report(
+def write_curation_report(
     selection: SelectionFolder,
     scores: ScoreFolder,
     images: ImageList,
@@ -79,13 +63,7 @@ def write_report(
         _chosen_pictures(selection.chosen(), pictures, scores.labels),
         _left_out_pictures(selection.left_out(), pictures),
     ]
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-        f"<h1>{escape(title)}</h1>{''.join(sections)}</body></html>"
-    )
-    with atomic_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, page(title, "".join(sections)))
     return Path(path)
 
 
@@ -101,7 +79,7 @@ def _overview(summary: dict) -> str:
         f"<p><b>{counts['chosen']:,}</b> of {total:,} candidates were chosen ({patches}, "
         f"{scores['num_images']:,} images).</p>"
         f'<p class="note">Settings: {escape(facts)}. Segmenter: {escape(scores["fingerprint"])}, '
-        f"{escape(scores['precision'])}.</p>{_table(('candidates', 'patches', 'share'), rows)}"
+        f"{escape(scores['precision'])}.</p>{table(('candidates', 'patches', 'share'), rows)}"
     )
 
 
@@ -131,7 +109,7 @@ def _cluster_section(summary: dict) -> str:
     compared = summary["compared_cluster_counts"]
     if compared:
         rows = [(str(c["num_clusters"]), f"{c['inertia']:,.2f}", f"{c['silhouette']:.3f}") for c in compared]
-        section += "<h3>Other numbers of clusters</h3>" + _table(("clusters", "inertia", "silhouette"), rows)
+        section += "<h3>Other numbers of clusters</h3>" + table(("clusters", "inertia", "silhouette"), rows)
     return section
 
 
@@ -147,14 +125,16 @@ def _class_section(summary: dict) -> str:
 def _source_section(chosen: pa.Table) -> str:
     counts = chosen["source"].value_counts().to_pylist()
     rows = sorted(((entry["values"] or "", entry["counts"]) for entry in counts), key=lambda row: (-row[1], row[0]))
-    table = _table(("source", "chosen", "share"), [(name, f"{n:,}", f"{n / len(chosen):.1%}") for name, n in rows])
-    return f"<h2>Where the chosen come from</h2>{table}"
+    cells = [(name, f"{count:,}", f"{count / len(chosen):.1%}") for name, count in rows]
+    return "<h2>Where the chosen come from</h2>" + table(("source", "chosen", "share"), cells)
 
 
 def _chosen_pictures(chosen: pa.Table, pictures: _Pictures, labels: Sequence[str]) -> str:
     ordered = chosen.sort_by([("entropy", "ascending"), ("id", "ascending")])
     section = (
-        "<h2>Lowest entropy of the chosen</h2>" + _class_legend(labels) + pictures.sheet(ordered.slice(0, _SHEET))
+        "<h2>Lowest entropy of the chosen</h2>"
+        + class_legend(labels, default_palette(len(labels)))
+        + pictures.sheet(ordered.slice(0, _SHEET))
     )
     highest = ordered.slice(max(0, len(ordered) - _SHEET))
     section += "<h2>Highest entropy of the chosen</h2>" + pictures.sheet(highest)
@@ -197,41 +177,17 @@ class _Pictures:
             overlays = self._scores.take(rows["row"].to_numpy(), ["pseudo_mask"])["pseudo_mask"].to_pylist()
         in_order = sorted(range(len(entries)), key=lambda index: entries[index]["image"])
         figures = {index: self._figure(entries[index], overlays[index]) for index in in_order}
-        return f'<div class="sheet">{"".join(figures[index] for index in range(len(entries)))}</div>'
+        return picture_grid([figures[index] for index in range(len(entries))], width=_THUMBNAIL)
 
     def _figure(self, row: dict, mask: bytes | None) -> str:
         entropy = row["entropy"]
-        facts = row.get("problem") or ("" if entropy is None else f"{entropy:.4f} nats")
-        caption = f"{escape(row['id'])}<br>{escape(facts)}"
+        caption = (row["id"], row.get("problem") or ("" if entropy is None else f"{entropy:.4f} nats"))
         if not row["width"]:  # it could not be read
-            return f"<figure><figcaption>{caption}</figcaption></figure>"
+            return figure([], caption)
         patch = self._reader.patch(row)
-        pictures = [_thumbnail(patch)]
-        if mask is not None:
-            classes = np.asarray(Image.open(io.BytesIO(mask)))
-            pictures.append(_thumbnail(overlay_mask(patch, classes, self._palette, alpha=0.6)))
-        return f"<figure>{''.join(pictures)}<figcaption>{caption}</figcaption></figure>"
+        shown = [patch] if mask is None else [patch, overlay(patch, _class_ids(mask), self._palette)]
+        return figure([inline_image(ImageOps.contain(image, (_THUMBNAIL, _THUMBNAIL))) for image in shown], caption)
 
 
-def _class_legend(labels: Sequence[str]) -> str:
-    colours = default_palette(len(labels))
-    keys = [
-        f'<span class="key"><i style="background:rgb{colour}"></i>{escape(label)}</span>'
-        for label, colour in zip(labels, colours, strict=True)
-    ]
-    return f'<p class="legend">{"".join(keys)}</p>'
-
-
-def _thumbnail(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    ImageOps.contain(picture, (_THUMBNAIL, _THUMBNAIL)).save(buffer, format="JPEG", quality=82)
-    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def line(cells: Sequence[str], tag: str) -> str:
-        first, *others = (escape(cell) for cell in cells)
-        numbers = "".join(f'<{tag} class="n">{cell}</{tag}>' for cell in others)
-        return f"<tr><{tag}>{first}</{tag}>{numbers}</tr>"
-
-    return f"<table>{line(headings, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
+def _class_ids(mask: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(mask)))

@@ -9,23 +9,23 @@ import pyarrow as pa
 from accelerate import Accelerator
 
 from ..predictors.feature_segmenter import Segmenter
-from .cluster import cluster
+from .curated_dataset import write_curated_dataset
 from .exclusion import hash_images, read_hashes, read_ids
-from .export import export
-from .recipe import Recipe
-from .report import write_report
-from .score import score
+from .prototypes import make_prototypes
+from .recipe import CurationRecipe
+from .report import write_curation_report
 from .score_table import ScoreFolder
-from .select import SelectionFolder, select
+from .scoring import score_images
+from .selection_folder import make_selection
 from .sources import ImageList, open_images
 
-__all__ = ["run_recipe", "score_recipe"]
+__all__ = ["run_curation", "score_recipe"]
 
 
-def run_recipe(recipe: Recipe, accelerator: Accelerator | None = None) -> Path | None:
+def run_curation(recipe: CurationRecipe, accelerator: Accelerator | None = None) -> Path | None:
     """Do all four steps and write the report.
 
-    Every process of the accelerator scores; the main one does the rest. After a stop, the same call goes on.
+    Every process of the accelerator scores; the main one does the rest. After a stop, the same call resumes.
 
     Returns:
         The report's path on the main process, `None` on the others.
@@ -38,8 +38,8 @@ def run_recipe(recipe: Recipe, accelerator: Accelerator | None = None) -> Path |
     labelled, scores, images = score_recipe(recipe, accelerator)
     if not accelerator.is_main_process:
         return None
-    prototypes = cluster(labelled, output / "prototypes.safetensors", recipe.cluster)
-    selection = select(
+    prototypes = make_prototypes(labelled, output / "prototypes.safetensors", recipe.cluster)
+    selection = make_selection(
         scores,
         output / "selection",
         recipe.select,
@@ -47,11 +47,11 @@ def run_recipe(recipe: Recipe, accelerator: Accelerator | None = None) -> Path |
         excluded_ids=_excluded_ids(recipe),
         excluded_hashes=_excluded_hashes(recipe),
     )
-    export(selection, scores, images, output / "dataset", recipe.export)
-    return _report(selection, scores, images, output)
+    write_curated_dataset(selection, scores, images, output / "dataset", recipe.export)
+    return write_curation_report(selection, scores, images, output / "report.html", f"Curation: {output.name}")
 
 
-def score_recipe(recipe: Recipe, accelerator: Accelerator) -> tuple[ScoreFolder, ScoreFolder, ImageList]:
+def score_recipe(recipe: CurationRecipe, accelerator: Accelerator) -> tuple[ScoreFolder, ScoreFolder, ImageList]:
     """Score the labelled images and the candidates of a recipe, on all processes.
 
     Returns:
@@ -60,16 +60,16 @@ def score_recipe(recipe: Recipe, accelerator: Accelerator) -> tuple[ScoreFolder,
     output = Path(recipe.output)
     labelled_images, images = open_images(recipe.labelled), open_images(recipe.candidates)
     segmenter = Segmenter.from_pretrained(recipe.model, recipe.task, recipe.precision, accelerator.device)
-    labelled = score(segmenter, labelled_images, output / "labelled-scores", recipe.score, accelerator)
-    scores = score(segmenter, images, output / "scores", recipe.score, accelerator)
+    labelled = score_images(segmenter, labelled_images, output / "labelled-scores", recipe.score, accelerator)
+    scores = score_images(segmenter, images, output / "scores", recipe.score, accelerator)
     return labelled, scores, images
 
 
-def _excluded_ids(recipe: Recipe) -> pa.Array | None:
+def _excluded_ids(recipe: CurationRecipe) -> pa.Array | None:
     return None if recipe.exclude_ids is None else read_ids(recipe.exclude_ids)
 
 
-def _excluded_hashes(recipe: Recipe) -> np.ndarray | None:
+def _excluded_hashes(recipe: CurationRecipe) -> np.ndarray | None:
     hashes = []
     if recipe.exclude_hashes is not None:
         hashes.append(read_hashes(recipe.exclude_hashes))
@@ -77,7 +77,3 @@ def _excluded_hashes(recipe: Recipe) -> np.ndarray | None:
         images = open_images(recipe.exclude_images)
         hashes.append(hash_images(images, recipe.score.patch_size, recipe.score.stride, recipe.score.edges))
     return np.concatenate(hashes) if hashes else None
-
-
-def _report(selection: SelectionFolder, scores: ScoreFolder, images: ImageList, output: Path) -> Path:
-    return write_report(selection, scores, images, output / "report.html", f"Curation: {output.name}")

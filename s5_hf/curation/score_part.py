@@ -14,19 +14,66 @@ import torch
 from PIL import Image
 
 from ..dataset_builders.errors import CorruptImageError, SampleError
-from ..predictors.feature_segmenter import Segmenter
+from ..predictors.feature_segmenter import Segmenter, background_index
 from ..predictors.image_probabilities import NonFiniteOutputError
 from .entropy import PatchStatistics, patch_statistics
-from .patches import Patch, cut_patches
+from .patches import EDGES, Patch, cut_patches
 from .sources import ImageList
 
-__all__ = ["PartScorer"]
+__all__ = ["PartScorer", "ScoreSettings"]
 
 logger = logging.getLogger(__name__)
 
 _PENDING_BATCHES = 8
 _NOT_FINITE = "the logits are not finite"
 _NO_DATA = "all pixels are no data"
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """How patches are cut and scored.
+
+    Attributes:
+        patch_size: side of a patch in pixels; larger images are cut, smaller ones taken as they are. `None` takes
+            every image as a whole.
+        stride: pixels between patches, by default `patch_size`.
+        edges: where patches do not end at an image's border, `"shift"` moves the last one inwards, over others;
+            `"drop"` leaves the rest of the image out.
+        batch_size: patches per forward pass.
+        part_size: images per part. A stopped run loses at most the part that each process was in.
+        background: class left out of the entropy: its name or id, `None` for none, `"auto"` for the class called
+            "background" if the model has one.
+        pseudo_masks: whether to keep the predicted classes, as PNG, for `export`.
+        nodata: pixels with this value in all channels do not count (black margins: 0).
+        corrupt_images: those that cannot be read, or for which the model gives NaN: `"raise"`, or `"skip"` to note
+            them in the scores and continue.
+        threads: that decode images, per process.
+    """
+
+    patch_size: int | None = 512
+    stride: int | None = None
+    edges: str = "shift"
+    batch_size: int = 16
+    part_size: int = 1024
+    background: str | int | None = "auto"
+    pseudo_masks: bool = False
+    nodata: int | None = None
+    corrupt_images: str = "raise"
+    threads: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("patch_size", "stride", "batch_size", "part_size", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.stride is not None and (self.patch_size is None or self.stride > self.patch_size):
+            raise ValueError(f"stride {self.stride} must not exceed patch_size {self.patch_size}")
+        if self.edges not in EDGES:
+            raise ValueError(f"edges must be one of {', '.join(EDGES)}, got {self.edges!r}")
+        if self.nodata is not None and not 0 <= self.nodata <= 255:
+            raise ValueError(f"nodata must lie in 0..255, got {self.nodata}")
+        if self.corrupt_images not in ("raise", "skip"):
+            raise ValueError(f"corrupt_images must be raise or skip, got {self.corrupt_images!r}")
 
 
 @dataclass
@@ -36,29 +83,14 @@ class PartScorer:
     Attributes:
         segmenter: the model.
         images: the list that ranges refer to.
+        settings: how patches are cut and scored.
         pool: threads that decode images and encode masks.
-        lookahead: images that are decoded ahead of the model.
-        patch_size, stride, edges: as `patch_windows` takes them.
-        batch_size: patches per forward pass; only patches of one size share a batch.
-        background: class id that entropy leaves out.
-        pseudo_masks: whether rows hold the predicted classes as PNG.
-        nodata: pixels with this value in all channels do not count.
-        skip_corrupt: whether an image that cannot be read, or for which the model gives NaN, becomes a row with a
-            `problem`, or raises.
     """
 
     segmenter: Segmenter
     images: ImageList
+    settings: ScoreSettings
     pool: ThreadPoolExecutor
-    lookahead: int
-    patch_size: int | None
-    stride: int | None
-    edges: str
-    batch_size: int
-    background: int | None
-    pseudo_masks: bool
-    nodata: int | None
-    skip_corrupt: bool
     _rows: dict[int, dict] = field(default_factory=dict)
     _in_flight: deque = field(default_factory=deque)
 
@@ -66,11 +98,12 @@ class PartScorer:
         """The rows of all patches of the images `start` to `stop`, in order.
 
         Raises:
-            CorruptImageError: for an image that cannot be read, unless `skip_corrupt`.
-            NonFiniteOutputError: for a patch for which the model gives NaN or infinity, unless `skip_corrupt`.
+            CorruptImageError: for an image that cannot be read, unless `corrupt_images="skip"`.
+            NonFiniteOutputError: for a patch for which the model gives NaN or infinity, unless it is skipped.
         """
         self._rows.clear()
         self._in_flight.clear()
+        batch_size = self.settings.batch_size
         waiting: dict[tuple[int, ...], list[tuple[int, Patch]]] = {}
         number_waiting = handed_out = 0
         for position, item in enumerate(self._patches(start, stop)):
@@ -80,7 +113,7 @@ class PartScorer:
                 group = waiting.setdefault(item.pixels.shape, [])
                 group.append((position, item))
                 number_waiting += 1
-                if len(group) == self.batch_size or number_waiting == _PENDING_BATCHES * self.batch_size:
+                if len(group) == batch_size or number_waiting == _PENDING_BATCHES * batch_size:
                     fullest = max(waiting, key=lambda shape: len(waiting[shape]))
                     number_waiting -= len(waiting[fullest])
                     self._launch(waiting.pop(fullest))
@@ -96,13 +129,14 @@ class PartScorer:
 
     def _patches(self, start: int, stop: int) -> Iterator[Patch | dict]:
         """Patches in order, a row with its problem for what cannot be read."""
+        ahead = max(2 * self.settings.threads, 4)
         decoding: deque[tuple[int, Future | SampleError]] = deque()
         try:
             for number, sample in enumerate(self.images.read(start, stop), start=start):
                 broken = isinstance(sample, SampleError)
                 work = sample if broken else self.pool.submit(self._cut, sample, number)
                 decoding.append((number, work))
-                if len(decoding) > self.lookahead:
+                if len(decoding) > ahead:
                     yield from self._decoded(*decoding.popleft())
             while decoding:
                 yield from self._decoded(*decoding.popleft())
@@ -112,8 +146,9 @@ class PartScorer:
                     work.cancel()
 
     def _cut(self, sample: dict, number: int) -> list[Patch] | tuple[dict, CorruptImageError]:
+        settings = self.settings
         try:
-            return list(cut_patches(sample, number, self.patch_size, self.stride, self.edges))
+            return list(cut_patches(sample, number, settings.patch_size, settings.stride, settings.edges))
         except CorruptImageError as error:
             return sample, error
 
@@ -123,7 +158,7 @@ class PartScorer:
             yield from result
             return
         sample, error = ({"id": f"unreadable:{number}", "source": None}, result) if work is result else result
-        if not self.skip_corrupt:
+        if self.settings.corrupt_images == "raise":
             raise error
         logger.warning("skipped: %s", error)
         yield {**_placement(sample["id"], sample["source"], number, 0, 0, 0, 0), "problem": str(error)}
@@ -133,10 +168,11 @@ class PartScorer:
         pixels = np.stack([patch.pixels for _, patch in group])
         prediction = self.segmenter(pixels)
         valid = None
-        if self.nodata is not None:
-            valid = torch.from_numpy((pixels != self.nodata).any(axis=3)).to(prediction.logits.device)
+        if self.settings.nodata is not None:
+            valid = torch.from_numpy((pixels != self.settings.nodata).any(axis=3)).to(prediction.logits.device)
         with torch.inference_mode():
-            statistics = patch_statistics(prediction.logits, self.background, valid)
+            background = background_index(self.segmenter.labels, self.settings.background)
+            statistics = patch_statistics(prediction.logits, background, valid)
         # The pixels themselves are no longer needed, and an image's patches would hold it in memory.
         group = [(position, _described(patch)) for position, patch in group]
         self._in_flight.append((group, statistics, prediction.features))
@@ -159,11 +195,11 @@ class PartScorer:
         columns = {name: values.cpu().numpy() for name, values in on_host.items()}
         finite = (statistics.finite & torch.isfinite(features).all(dim=1)).tolist()
         valid_pixels = statistics.valid_pixels.tolist()
-        classes = statistics.classes.to(torch.uint8).cpu().numpy() if self.pseudo_masks else None
+        classes = statistics.classes.to(torch.uint8).cpu().numpy() if self.settings.pseudo_masks else None
         for index, (position, row) in enumerate(group):
             problem = None if finite[index] else _NOT_FINITE
             problem = _NO_DATA if valid_pixels[index] == 0 else problem
-            if problem == _NOT_FINITE and not self.skip_corrupt:
+            if problem == _NOT_FINITE and self.settings.corrupt_images == "raise":
                 raise NonFiniteOutputError(f"the patch at row {row['top']}, column {row['left']} of {row['id']!r}")
             if problem is not None:
                 logger.warning("%s is left out: %s", row["id"], problem)

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .step_folder import first_difference, read_facts
+
 __all__ = ["ENTROPY_COLUMNS", "ScoreFolder", "feature_matrix", "part_name", "score_schema"]
 
 SETTINGS_FILE = "scores.json"
@@ -79,13 +81,11 @@ class ScoreFolder:
         """Open a folder that `score` has finished.
 
         Raises:
-            FileNotFoundError: if it is no such folder, or parts are missing.
+            FileNotFoundError: if it is not such a folder, or parts are missing.
             ValueError: if a part was made with other settings.
         """
         path = Path(path)
-        if not (path / SETTINGS_FILE).is_file():
-            raise FileNotFoundError(f"{path} holds no scores (no {SETTINGS_FILE}): run s5-hf curate score first")
-        metadata = json.loads((path / SETTINGS_FILE).read_text(encoding="utf-8"))
+        metadata = read_facts(path / SETTINGS_FILE, "scores", "score")
         parts = tuple(path / part_name(part) for part in range(metadata["num_parts"]))
         missing = [part.name for part in parts if not part.is_file()]
         if missing:
@@ -144,7 +144,7 @@ def read_part_metadata(part: Path) -> dict:
     """What a part says about how it was made.
 
     Raises:
-        ValueError: if it is no part of a score.
+        ValueError: if it is not a part of scores.
     """
     metadata = (pq.read_schema(part).metadata or {}).get(METADATA_KEY)
     if metadata is None or not re.fullmatch(r"part-\d{6}\.parquet", part.name):
@@ -154,9 +154,8 @@ def read_part_metadata(part: Path) -> dict:
 
 def _check_part(part: Path, expected: dict) -> None:
     found = read_part_metadata(part)
-    different = sorted(key for key in expected if found.get(key) != expected[key])
-    if different:
-        key = different[0]
+    key = first_difference(found, expected)
+    if key is not None:
         raise ValueError(
             f"{part} was made with other settings: {key} is {found.get(key)!r}, {SETTINGS_FILE} says {expected[key]!r}"
         )

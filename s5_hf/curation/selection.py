@@ -10,11 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .duplicates import first_of_near_duplicates, near_any
-from .quotas import hand_on_unfilled, largest_remainder
 from .score_table import ENTROPY_COLUMNS
-from .walk import random_order, take_by_quota, walk_order
+from .walk import hand_on_unfilled, largest_remainder, random_order, take_by_quota, walk_order
 
-__all__ = ["REASONS", "STRATEGIES", "Candidates", "Selection", "SelectSettings", "select_patches"]
+__all__ = ["REASONS", "STRATEGIES", "Candidates", "Selection", "SelectionSettings", "select_patches"]
 
 STRATEGIES = ("random", "entropy", "diversity", "entropy+diversity")
 REASONS = (
@@ -33,7 +32,7 @@ REASONS = (
 
 
 @dataclass(frozen=True)
-class SelectSettings:
+class SelectionSettings:
     """Whom to select, and how.
 
     The limits on contrast and coherence are additions to the paper's method: a segmenter can be very sure about a
@@ -147,7 +146,7 @@ class Selection:
 
 def select_patches(
     candidates: Candidates,
-    settings: SelectSettings,
+    settings: SelectionSettings,
     labelled_counts: np.ndarray | None = None,
     excluded_ids: pa.Array | None = None,
     excluded_hashes: np.ndarray | None = None,
@@ -195,7 +194,7 @@ def select_patches(
 
 def _filtered(
     candidates: Candidates,
-    settings: SelectSettings,
+    settings: SelectionSettings,
     excluded_ids: pa.Array | None,
     excluded_hashes: np.ndarray | None,
 ) -> np.ndarray:
@@ -225,7 +224,7 @@ def _filtered(
     return reasons
 
 
-def _order(candidates: Candidates, settings: SelectSettings, rows: np.ndarray) -> np.ndarray:
+def _order(candidates: Candidates, settings: SelectionSettings, rows: np.ndarray) -> np.ndarray:
     """The usable rows in the order of the walk."""
     everyone = len(rows) == len(candidates)
     ids = candidates.ids if everyone else candidates.ids.take(pa.array(rows))

@@ -1,1 +1,15 @@
 """Writing datasets as shards, and looking through them before training."""
+
+from ..lazy_face import lazy_face
+
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "contact_sheet": ("draw_sheet",),
+        "inspection": (
+            *("DatasetFolder", "InspectionReport", "Problem", "SplitReport"),
+            *("inspect_folder", "open_folder"),
+        ),
+        "sharding": ("write_index", "write_parquet_shards"),
+    },
+)

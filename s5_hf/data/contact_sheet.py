@@ -5,13 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image, ImageOps
 
-from s5_hf.dataset_builders.errors import SampleError
-from s5_hf.dataset_builders.images import DECODING_ERRORS
-from s5_hf.dataset_builders.shards import Sample, Shard
-
+from ..dataset_builders.errors import SampleError
+from ..dataset_builders.images import decode
+from ..dataset_builders.shards import Sample, Shard
 from ..imaging.drawing import add_legend, contact_sheet, draw_oriented_boxes, overlay_mask
 from ..imaging.palettes import Palette, default_palette
-from .inspection import DatasetFolder, decode
+from .inspection import DatasetFolder
 
 __all__ = ["draw_sheet"]
 
@@ -90,21 +89,21 @@ def _readable(shard: Shard, shares: Sequence[float]) -> Iterator[Sample]:
                 sample = rows[row]
                 for column in ("image", "mask", "pseudo_mask"):
                     if sample.get(column) is not None:
-                        decode(sample[column])
-            except (SampleError, *DECODING_ERRORS):
+                        decode(sample[column], sample["id"])
+            except SampleError:
                 continue
             yield sample
             break
 
 
 def _draw(sample: Sample, folder: DatasetFolder, palette: Palette) -> list[Image.Image]:
-    image = decode(sample["image"]).convert("RGB")
+    image = decode(sample["image"], sample["id"]).convert("RGB")
     if "objects" in sample:
         return [_draw_boxes(image, sample["objects"], palette)]
     tiles = [image]
     for column in ("mask", "pseudo_mask"):
         if sample.get(column) is not None:
-            mask = np.asarray(decode(sample[column]))
+            mask = np.asarray(decode(sample[column], sample["id"]))
             bare = [index for index, label in enumerate(folder.labels) if label in _BARE_LABELS]
             known = np.where((mask < len(palette)) & ~np.isin(mask, bare), mask, folder.ignore_index)
             tiles.append(overlay_mask(image, known, palette, ignore_index=folder.ignore_index))

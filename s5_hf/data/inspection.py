@@ -1,28 +1,26 @@
 """Looking through a dataset before training on it: counts, sizes, class shares, and every file that is wrong."""
 
-import io
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from s5_hf.dataset_builders.errors import SampleError
-from s5_hf.dataset_builders.images import DECODING_ERRORS
-from s5_hf.dataset_builders.masks import ONE_CHANNEL_MODES
-from s5_hf.dataset_builders.registry import DatasetEntry, get_entry
-from s5_hf.dataset_builders.shards import Sample, Shard
-from s5_hf.files.worker_pool import worker_pool
-from s5_hf.imaging.polygon_clipping import inside_shares
-from s5_hf.imaging.windows import Window
+from ..dataset_builders.errors import CorruptImageError, SampleError
+from ..dataset_builders.images import decode
+from ..dataset_builders.masks import ONE_CHANNEL_MODES
+from ..dataset_builders.registry import DatasetEntry, get_entry
+from ..dataset_builders.shards import Sample, Shard
+from ..files.processes import worker_pool
+from ..imaging.decoded_pixels import has_8_bits
+from ..imaging.polygon_clipping import inside_shares
+from ..imaging.windows import Window
 
-__all__ = ["DatasetFolder", "InspectionReport", "Problem", "SplitReport", "decode", "inspect_folder", "open_folder"]
+__all__ = ["DatasetFolder", "InspectionReport", "Problem", "SplitReport", "inspect_folder", "open_folder"]
 
 BOX_INSIDE_SHARE = 0.7
 """A box of which less lies on its image counts as outside. Patches of DOTA keep boxes down to this share."""
@@ -233,13 +231,13 @@ class _ShardCheck:
 
     def _check(self, sample: Sample, report: SplitReport) -> Iterator[Problem]:
         try:
-            image = decode(sample["image"])
-        except DECODING_ERRORS as error:
-            yield Problem("unreadable", report.split, sample["id"], f"its image cannot be decoded: {error}")
+            image = decode(sample["image"], sample["id"])
+        except CorruptImageError as error:
+            yield Problem("unreadable", report.split, sample["id"], f"its image cannot be decoded: {error.__cause__}")
             return
         report.samples += 1
         report.sizes[image.size] += 1
-        if image.mode.startswith("I") or image.mode == "F":
+        if not has_8_bits(image):
             expected = "expected 8 bits per channel; training and evaluation refuse it, so scale it to 0..255"
             yield Problem("image values", report.split, sample["id"], f"image of mode {image.mode!r}, {expected}")
         for column in ("mask", "pseudo_mask"):
@@ -252,9 +250,10 @@ class _ShardCheck:
         self, sample: Sample, column: str, size: tuple[int, int], report: SplitReport
     ) -> Iterator[Problem]:
         try:
-            mask = decode(sample[column])
-        except DECODING_ERRORS as error:
-            yield Problem("unreadable", report.split, sample["id"], f"its {column} cannot be decoded: {error}")
+            mask = decode(sample[column], sample["id"])
+        except CorruptImageError as error:
+            message = f"its {column} cannot be decoded: {error.__cause__}"
+            yield Problem("unreadable", report.split, sample["id"], message)
             return
         if mask.size != size:
             yield Problem("sample", report.split, sample["id"], f"image of {size}, {column} of {mask.size} px")
@@ -307,15 +306,3 @@ def _rows_of(shard: Shard, split: str, problems: list[Problem]) -> Iterator[Samp
                     problems.append(Problem("unreadable", split, shard.name, str(error)))
     except (OSError, SampleError) as error:
         problems.append(Problem("unreadable", split, shard.name, str(error)))
-
-
-def decode(value: Mapping[str, Any]) -> Image.Image:
-    """Decode what an Image column holds, `{"bytes", "path"}`; a DOTA image may be of any size.
-
-    Raises:
-        OSError, SyntaxError, ValueError, EOFError: it cannot be decoded.
-    """
-    source = io.BytesIO(value["bytes"]) if value["bytes"] is not None else Path(value["path"])
-    with Image.open(source) as image:
-        image.load()
-        return image

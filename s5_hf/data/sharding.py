@@ -3,9 +3,8 @@
     dataset = load_dataset("s5-image-mask", data_dir="my-tiles", split="train", streaming=True, classes=[...])
     write_parquet_shards(dataset, "my-shards")
 
-Encoded images go into the shards byte for byte. A folder holds `data/SPLIT-00000.parquet` and so on, `README.md` (the
-dataset card with the features) and `index.json` (rows of every row group, so that an epoch's order is known without a
-look into each shard).
+Encoded images go into the shards byte for byte. The format is that of `dataset_builders.shard_format`: its index tells
+the order of an epoch without a look into each shard. A dataset card, `README.md`, lies beside the shards.
 """
 
 from __future__ import annotations
@@ -28,15 +27,22 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from tqdm import tqdm
 
 from ..dataset_builders.parquet_shards import row_group_sizes
-from ..dataset_builders.shard_files import split_of
-from ..dataset_builders.storage import INDEX_FILE, Storage
+from ..dataset_builders.shard_format import (
+    INDEX_FILE,
+    MAX_ROW_GROUP_ROWS,
+    PARQUET,
+    ROW_GROUP_BYTES,
+    SHARD_BYTES,
+    index_text,
+    is_shard,
+    shard_name,
+    split_of,
+)
+from ..dataset_builders.storage import Storage
 from ..dataset_builders.tar_shards import find_spans
 from ..files.atomic import atomic_file, remove_leftovers
-from ..files.folder_lock import folder_lock
+from ..files.locks import folder_lock
 
-SHARD_BYTES = 500_000_000
-ROW_GROUP_BYTES = 16_000_000
-_MAX_ROW_GROUP_ROWS = 1024
 _CARD = "README.md"
 
 
@@ -70,7 +76,7 @@ def write_parquet_shards(
 ) -> list[Path]:
     """Write a split as Parquet shards, an index and a dataset card.
 
-    An interrupted call goes on after the last finished shard when it is repeated with the same arguments.
+    An interrupted call resumes after the last finished shard when it is repeated with the same arguments.
 
     Args:
         dataset: a dataset, or an iterable of samples in one fixed order (then `features` is needed).
@@ -123,13 +129,15 @@ def _write_split(
     rows_done = sum(sum(shard.rows) for shard in done)
     total = len(dataset) if hasattr(dataset, "__len__") else None
     with tqdm(total=total, initial=rows_done, desc=f"writing {split}", unit="sample") as bar:
-        for rows in _shard_writers(samples, features, folder, split, len(done), shard_bytes, row_group_bytes, bar):
-            done.append(rows)
+        groups = _row_groups(samples, features, row_group_bytes)
+        for group in groups:
+            name = shard_name(split, len(done))
+            done.append(_write_shard(group, groups, features, folder, name, split, shard_bytes, bar))
             _write_atomically(progress_file, json.dumps([asdict(shard) for shard in done]))
     if not done:
         raise ValueError(f"the dataset holds no samples, nothing was written to {folder}")
     _write_card(folder, [*index, *done], features, title)
-    _write_index(folder, [asdict(shard) for shard in [*index, *done]])
+    _write_atomically(folder / INDEX_FILE, index_text([asdict(shard) for shard in [*index, *done]]))
     progress_file.unlink()
     return [folder / shard.file for shard in done]
 
@@ -148,15 +156,15 @@ def write_index(folder: str | os.PathLike[str]) -> Path:
     if not files:
         raise FileNotFoundError(f"{folder} holds no files")
     shards = []
-    for name in tqdm([name for name in files if name.endswith((".parquet", ".tar"))], desc="indexing", unit="shard"):
+    for name in tqdm([name for name in files if is_shard(name)], desc="indexing", unit="shard"):
         location = str(folder / name)
         entry = {"file": name, "split": split_of(name), "bytes": (folder / name).stat().st_size}
-        if name.endswith(".parquet"):
+        if name.endswith(PARQUET):
             entry["rows"] = list(row_group_sizes(storage, location))
         else:
             entry["spans"] = [[span.start, span.stop, span.num_rows] for span in find_spans(storage, location)]
         shards.append(entry)
-    _write_index(folder, shards, [] if shards else files)
+    _write_atomically(folder / INDEX_FILE, index_text(shards, [] if shards else files))
     return folder / INDEX_FILE
 
 
@@ -183,25 +191,6 @@ def _embedded(image: dict) -> dict:
     }
 
 
-def _shard_writers(
-    samples: Iterator[dict],
-    features: Features,
-    folder: Path,
-    split: str,
-    first: int,
-    shard_bytes: int,
-    row_group_bytes: int,
-    bar: tqdm,
-) -> Iterator[WrittenShard]:
-    """Write shard after shard until the samples end."""
-    groups = _row_groups(samples, features, row_group_bytes)
-    number = first
-    for group in groups:
-        name = f"data/{split}-{number:05d}.parquet"
-        yield _write_shard(group, groups, features, folder, name, split, shard_bytes, bar)
-        number += 1
-
-
 def _row_groups(samples: Iterator[dict], features: Features, row_group_bytes: int) -> Iterator[tuple[list[dict], int]]:
     """Runs of samples and the bytes of their images."""
     images = [name for name, feature in features.items() if isinstance(feature, Image)]
@@ -210,7 +199,7 @@ def _row_groups(samples: Iterator[dict], features: Features, row_group_bytes: in
     for sample in samples:
         rows.append(sample)
         size += sum(len(sample[name]["bytes"]) for name in images if sample[name] is not None)
-        if size >= row_group_bytes or len(rows) == _MAX_ROW_GROUP_ROWS:
+        if size >= row_group_bytes or len(rows) == MAX_ROW_GROUP_ROWS:
             yield rows, size
             rows, size = [], 0
     if rows:
@@ -279,11 +268,6 @@ def _read_index(folder: Path) -> list[WrittenShard]:
         return [WrittenShard(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))["shards"]]
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} was not written by write_parquet_shards: {error}") from error
-
-
-def _write_index(folder: Path, shards: list[dict], files: Iterable[str] = ()) -> None:
-    content = {"version": 1, "files": list(files), "shards": shards}
-    _write_atomically(folder / INDEX_FILE, json.dumps(content, indent=1))
 
 
 def _write_card(folder: Path, shards: list[WrittenShard], features: Features, title: str) -> None:

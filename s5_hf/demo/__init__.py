@@ -1,6 +1,7 @@
-"""The demonstration behind `s5-hf demo`: the whole way of S5 in miniature, on made-up scenes."""
+"""The demonstration behind `s5-hf demo`: the whole of S5 in miniature, on made-up scenes."""
 
-from .run import DemoStopped, run_demo
-from .settings import DemoSettings
+from ..lazy_face import lazy_face
 
-__all__ = ["DemoSettings", "DemoStopped", "run_demo"]
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__, {"run": ("DemoStopped", "run_demo"), "settings": ("DemoSettings",)}
+)

@@ -1,6 +1,7 @@
 """Running a command inside this process: the same code as from a shell, without importing torch anew every time."""
 
 import os
+import pkgutil
 import runpy
 import sys
 import warnings
@@ -11,7 +12,8 @@ import typer
 
 __all__ = ["CommandStopped", "find_examples", "run_command"]
 
-
+PROGRAM = "s5_hf.cli:app"
+"""`s5-hf`, named as in the package's entry points: the demonstration runs the program as it runs the examples."""
 PACKAGE = Path(__file__).parents[1]
 FIRST_SCRIPT = "make_synthetic_data.py"
 
@@ -80,11 +82,14 @@ def run_command(words: Sequence[str], examples: Path) -> None:
 
 
 def run_command_line(arguments: Sequence[str]) -> None:
-    """What the program `s5-hf` does, with errors passed on."""
-    from ..cli import app
+    """What the program `s5-hf` does, with errors passed on.
 
+    It is looked up by its name when the first command runs: the program has the demonstration among its commands, so
+    the demonstration imports nothing of the program.
+    """
+    program = pkgutil.resolve_name(PROGRAM)
     # Without its standalone mode typer returns the status of an exit, such as 130 for Ctrl-C.
-    check_status(app(list(arguments), standalone_mode=False) or 0, ["s5-hf", *arguments])
+    check_status(program(list(arguments), standalone_mode=False) or 0, ["s5-hf", *arguments])
 
 
 def check_status(status: int, words: Sequence[str]) -> None:
@@ -96,7 +101,7 @@ def check_status(status: int, words: Sequence[str]) -> None:
 
 
 def quiet_libraries() -> None:
-    """No bars but those of this package."""
+    """Show no progress bars except those of this package."""
     import datasets
     from transformers.utils.logging import disable_progress_bar
 

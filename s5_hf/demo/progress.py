@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..files.atomic import atomic_file
-from ..files.folder_lock import LOCK_FILE
+from ..files.atomic import write_text
+from ..files.locks import LOCK_FILE
 from ..version import __version__
 from .folders import DemoFolders
 from .settings import DemoSettings
@@ -23,11 +23,11 @@ class Progress:
         settings: its sizes.
 
     Raises:
-        FileExistsError: if the output folder holds something else than a demonstration, or would have to be cleared
+        FileExistsError: if the output folder holds something other than a demonstration, or would have to be cleared
             and holds files that the demonstration did not make. Nothing is removed then.
 
     Attributes:
-        changes: why the demonstration starts anew, in words; empty if it goes on or is new.
+        changes: why the demonstration starts anew, in words; empty if it resumes or is new.
     """
 
     def __init__(self, folders: DemoFolders, settings: DemoSettings) -> None:
@@ -92,8 +92,7 @@ class Progress:
         """Write the record: after each step, and when the demonstration is stopped inside one."""
         files = sorted({*self._files(), self._folders.progress.name})
         content = {"settings": self._wanted, "finished": self.seconds, "files": files}
-        with atomic_file(self._folders.progress) as temporary:
-            temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        write_text(self._folders.progress, json.dumps(content, indent=2))
 
 
 def read_record(file: Path) -> dict[str, Any]:

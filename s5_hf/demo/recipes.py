@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from ..files.atomic import atomic_file
+from ..files.atomic import write_text
 from ..synthetic import SCENE_LABELS
 from .folders import DemoFolders
 from .settings import DemoSettings
@@ -24,8 +24,7 @@ def write_recipes(settings: DemoSettings, folders: DemoFolders) -> list[Path]:
         "fine_tuning": fine_tuning_recipe(settings, folders),
     }
     for name, content in recipes.items():
-        with atomic_file(folders.recipe(name)) as temporary:
-            temporary.write_text(yaml.safe_dump(content, sort_keys=False, width=110), encoding="utf-8")
+        write_text(folders.recipe(name), yaml.safe_dump(content, sort_keys=False, width=110))
     return [folders.recipe(name) for name in recipes]
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
 from ..modeling import S5ForSemanticSegmentation
-from ..pages.curves import Points
+from ..pages import Points
 from ..training.run_folder import read_log
 from .folders import DemoFolders
 from .recipes import CITY, ROADS, TASK_LABELS

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..files.folder_lock import folder_lock
+from ..files.locks import folder_lock
 from .chain import chain
 from .commands import CommandStopped, find_examples, quiet_libraries, run_command
 from .folders import DemoFolders
@@ -16,14 +16,14 @@ __all__ = ["DemoStopped", "run_demo"]
 
 
 class DemoStopped(Exception):
-    """Ctrl-C or SIGTERM stopped the demonstration between or inside steps; the same call goes on.
+    """Ctrl-C or SIGTERM stopped the demonstration between or inside steps; the same call resumes it.
 
     Attributes:
         status: exit status for the command line.
     """
 
     def __init__(self, status: int) -> None:
-        super().__init__("the demonstration was stopped; the same command goes on where it was")
+        super().__init__("the demonstration was stopped; the same command resumes it")
         self.status = status
 
 
@@ -31,7 +31,7 @@ def run_demo(output: str | Path, settings: DemoSettings | None = None, report: C
     """Run the whole chain of S5 on made-up scenes: every step is a command that a user could type.
 
     Args:
-        output: folder for everything. A demonstration that was stopped goes on; one of other settings is replaced.
+        output: folder for everything. A demonstration that was stopped resumes; one with other settings is replaced.
         settings: sizes.
         report: takes what the user should know, a line at a time.
 
@@ -40,8 +40,9 @@ def run_demo(output: str | Path, settings: DemoSettings | None = None, report: C
 
     Raises:
         DemoStopped: on Ctrl-C or SIGTERM.
-        FileExistsError: if the folder holds something else. The demonstration removes only what it has made.
-        BlockingIOError: if another run has the folder.
+        FileExistsError: if the folder holds something other than a demonstration. Only what a demonstration
+            has made is ever removed.
+        BlockingIOError: if another run uses the folder.
         FileNotFoundError: if the example scripts are not there.
     """
     settings, folders, examples = settings or DemoSettings(), DemoFolders(Path(output)), find_examples()

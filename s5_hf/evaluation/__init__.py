@@ -1,18 +1,14 @@
 """Evaluation: how published numbers are obtained, on any number of processes, with a report."""
 
-from .detection.protocol import DETECTION_PROTOCOLS, DetectionProtocol, choose_detection_protocol
-from .run import EvaluationSettings, run_evaluation
-from .segmentation.loop import LoopSettings
-from .segmentation.protocol import PROTOCOLS, Protocol, choose_protocol
+from ..lazy_face import lazy_face
 
-__all__ = [
-    "DETECTION_PROTOCOLS",
-    "DetectionProtocol",
-    "EvaluationSettings",
-    "LoopSettings",
-    "PROTOCOLS",
-    "Protocol",
-    "choose_detection_protocol",
-    "choose_protocol",
-    "run_evaluation",
-]
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "detection.protocol": ("DETECTION_PROTOCOLS", "DetectionProtocol", "choose_detection_protocol"),
+        "loop": ("LoopSettings",),
+        "report": ("EvaluationResults",),
+        "run": ("EvaluationSettings", "run_evaluation"),
+        "segmentation.protocol": ("PROTOCOLS", "SegmentationProtocol", "choose_protocol"),
+    },
+)

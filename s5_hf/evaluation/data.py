@@ -70,8 +70,8 @@ class EvaluationImages:
         """Decode a sample.
 
         Raises:
-            ValueError: if the image is not of 8 bits, or its mask has another size or holds a value that is no class;
-                names value and file.
+            ValueError: if the image is not of 8 bits, or its mask has another size or holds a value that is not a
+                class; names value and file.
         """
         sample = self.data.samples[index]
         name = str(sample.get("id", index))
@@ -188,7 +188,7 @@ def check_classes(model_labels: Sequence[str], data: EvaluationData, by_position
         return
     hint = ""
     if len(model_labels) == len(data.labels):
-        hint = " If only the names differ, compare by position (--by-position)."
+        hint = " If only the names differ, compare classes by position (--by-position)."
     raise ValueError(
         f"the model and {data.entry.name} have other classes.{hint}\n"
         f"  model   ({len(model_labels)}): {', '.join(model_labels)}\n"

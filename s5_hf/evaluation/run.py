@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from accelerate import Accelerator
 from transformers import AutoConfig, PretrainedConfig
@@ -19,38 +19,23 @@ from ..predictors.torch_detector import load_detector
 from ..predictors.torch_segmenter import load_segmenters
 from ..scenes.detection.patch_merging import are_patches
 from ..training.segmentation.class_map import ClassMap
-from .data import check_classes, load_evaluation_data
+from .data import EvaluationData, check_classes, load_evaluation_data
 from .detection.loop import has_objects, judge_detections, result_names
 from .detection.protocol import choose_detection_protocol
 from .detection.report import DetectionResults
-from .segmentation.loop import LoopSettings, count_segmentation
+from .loop import LoopSettings
+from .report import EvaluationResults
+from .segmentation.loop import count_segmentation
 from .segmentation.protocol import choose_protocol
 from .segmentation.report import SegmentationResults
 
 __all__ = [
-    "EvaluationResults",
     "EvaluationSettings",
     "evaluate_detector",
     "evaluate_segmenter",
     "model_kind",
     "run_evaluation",
 ]
-
-
-class EvaluationResults(Protocol):
-    """What every kind of evaluation gives."""
-
-    def headline(self) -> str:
-        """The one number, for people."""
-        ...
-
-    def as_markdown(self) -> str:
-        """The report for people."""
-        ...
-
-    def write(self, folder: str | Path) -> None:
-        """Write the report."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -65,10 +50,10 @@ class EvaluationSettings:
         task: of a model with several tasks; if left out, the one called as the dataset without `s5-`.
         output: folder for the report, `None` to write none.
         protocol: a name of `PROTOCOLS`, for detection of `DETECTION_PROTOCOLS`.
-        protocol_changes: attributes of [`protocol.Protocol`], for detection of [`DetectionProtocol`], that are to be
-            different.
+        protocol_changes: attributes of [`SegmentationProtocol`], or for detection of [`DetectionProtocol`], that
+            differ from the protocol.
         left_out: classes that means leave out; those of the published numbers if left out. Not for detection.
-        leave_out_absent: whether means leave out classes that no mask of the split shows, too. Not for detection,
+        leave_out_absent: whether means also leave out classes that no mask of the split shows. Not for detection,
             where they always do.
         by_position: whether class names of model and dataset may differ.
         apply_class_map: whether masks hold what the model's class map translates to its classes. By default they do
@@ -118,7 +103,7 @@ def model_kind(config: PretrainedConfig) -> str:
     """What a model does: `"segmentation"` or `"detection"`.
 
     Raises:
-        ValueError: if it is nothing that can be evaluated.
+        ValueError: if it cannot be evaluated.
     """
     if type(config) in MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING:
         return "segmentation"
@@ -139,21 +124,10 @@ def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -
         require_absent(Path(settings.loop.class_maps))
     config = AutoConfig.from_pretrained(settings.model)
     tasks = getattr(config, "tasks", {})
-    same_name = settings.dataset.removeprefix("s5-")
-    task = same_name if settings.task is None and len(tasks) > 1 and same_name in tasks else settings.task
+    task = dataset_task(tasks, settings)
     (segmenter,) = load_segmenters(settings.model, task, (accelerator.device,), settings.precision)
     labels = [segmenter.id2label[index] for index in range(segmenter.num_labels)]
-    with accelerator.main_process_first():  # it prepares the data, the others find it prepared
-        data = load_evaluation_data(
-            settings.dataset,
-            settings.split,
-            settings.data_dir,
-            labels,
-            settings.options,
-            settings.left_out,
-            class_map=model_class_map(config, task, settings),
-        )
-    check_classes(labels, data, settings.by_position)
+    data = _load_data(settings, accelerator, labels, "segmentation", model_class_map(config, task, settings))
     counts = count_segmentation(segmenter, data, protocol, accelerator, settings.loop)
     return SegmentationResults(
         model=settings.model,
@@ -200,13 +174,9 @@ def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) ->
         require_absent(Path(loop.detections))
     if settings.apply_class_map:
         raise ValueError("apply_class_map is for segmentation: a detector has none")
-    task = detection_task(AutoConfig.from_pretrained(settings.model).tasks, settings)
+    task = dataset_task(AutoConfig.from_pretrained(settings.model).tasks, settings)
     detector = load_detector(settings.model, task, accelerator.device, settings.precision)
-    with accelerator.main_process_first():  # it prepares the data, the others find it prepared
-        data = load_evaluation_data(
-            settings.dataset, settings.split, settings.data_dir, detector.labels, settings.options, task="detection"
-        )
-    check_classes(detector.labels, data, settings.by_position)
+    data = _load_data(settings, accelerator, detector.labels, "detection")
     ids = list(map(str, data.samples["id"]))
     names = result_names(ids) if loop.detections is not None else {name: name.rpartition("/")[2] for name in ids}
     metric = judge_detections(detector, data, protocol, accelerator, loop)
@@ -224,13 +194,28 @@ def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) ->
     )
 
 
-def detection_task(tasks: Mapping[str, Sequence[str]], settings: EvaluationSettings) -> str | None:
+def dataset_task(tasks: Mapping[str, Sequence[str]], settings: EvaluationSettings) -> str | None:
     """The task asked for, or that of the dataset's name, such as `dior` for `s5-dior-r`, where there are several."""
     if settings.task is not None or len(tasks) == 1:
         return settings.task
     same_name = settings.dataset.removeprefix("s5-")
     official = [name for name, dataset in DETECTION_TASKS.items() if dataset == settings.dataset]
     return next((name for name in (same_name, *official) if name in tasks), None)
+
+
+def _load_data(
+    settings: EvaluationSettings,
+    accelerator: Accelerator,
+    labels: Sequence[str],
+    task: str,
+    class_map: ClassMap | None = None,
+) -> EvaluationData:
+    """The data of the settings, whose classes are those of the model."""
+    source, options = (settings.dataset, settings.split, settings.data_dir), (settings.options, settings.left_out)
+    with accelerator.main_process_first():  # it prepares the data, the others find it prepared
+        data = load_evaluation_data(*source, labels, *options, task, class_map)
+    check_classes(labels, data, settings.by_position)
+    return data
 
 
 _EVALUATIONS: dict[str, Callable[[EvaluationSettings, Accelerator], EvaluationResults]] = {

@@ -1,7 +1,8 @@
 """Trained segmenters as files that other programs run: ONNX, and programs of torch.export."""
 
-from ..predictors.onnx_segmenter import OnnxSegmenter
-from .exporter import FORMATS, ExportReport, export_model
-from .metadata import ExportMetadata
+from ..lazy_face import lazy_face
 
-__all__ = ["FORMATS", "ExportMetadata", "ExportReport", "OnnxSegmenter", "export_model"]
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {"exporter": ("FORMATS", "ExportReport", "export_model"), "metadata": ("ExportMetadata",)},
+)

@@ -11,8 +11,8 @@ from transformers import AutoConfig, AutoImageProcessor
 from ..conversion.model_check import load_checked, require_finite_weights
 from ..files.atomic import temporary_folder
 from ..hub.model_folder import require_model_folder
+from ..hub.normalization import processor_normalization
 from ..modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
-from ..predictors.normalization import processor_normalization
 from .metadata import ExportMetadata
 from .onnx_file import open_onnx, require_onnx, write_onnx
 from .program_file import open_program, write_program
@@ -59,7 +59,7 @@ def export_model(
     The file holds the dense model of one task in float32: `pixel_values` `(batch, channels, height, width)` to
     `logits` `(batch, labels, height, width)`. Any batch; any height and width that are multiples of the patch size
     (torch-export: three patches or more). It is run on several shapes and compared with the model before it gets
-    its name; nothing is left behind if it differs.
+    its name, and removed if it differs.
 
     Args:
         model: the segmenter, or a name or folder of one.

@@ -70,7 +70,7 @@ def open_session(path: str | Path, providers: Sequence[str] | None = None) -> "o
     Raises:
         FileNotFoundError: if there is no such file.
         ImportError: if onnxruntime is missing.
-        ValueError: if it is no ONNX file.
+        ValueError: if it is not an ONNX file.
     """
     path = Path(path)
     if not path.is_file():
@@ -83,7 +83,7 @@ def open_session(path: str | Path, providers: Sequence[str] | None = None) -> "o
     try:
         return onnxruntime.InferenceSession(str(path), providers=chosen)
     except (Fail, InvalidGraph, InvalidProtobuf) as error:
-        raise ValueError(f"{path} is no ONNX file that can be run: {error}") from error
+        raise ValueError(f"{path} is not an ONNX file that can be run: {error}") from error
 
 
 def open_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:

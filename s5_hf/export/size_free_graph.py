@@ -24,7 +24,7 @@ class SizeFreeGraph(nn.Module):
         dense: a segmenter with one task and no experts (see `merge_experts`). It is copied.
 
     Raises:
-        ValueError: if the model has several tasks, experts, or a backbone that is no S5 ViT.
+        ValueError: if the model has several tasks, experts, or a backbone that is not an S5 ViT.
     """
 
     def __init__(self, dense: S5ForSemanticSegmentation) -> None:

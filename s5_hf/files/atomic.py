@@ -14,7 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["SUFFIX", "atomic_file", "atomic_folder", "remove_leftovers", "require_absent", "temporary_folder"]
+__all__ = [
+    "SUFFIX",
+    "atomic_file",
+    "atomic_folder",
+    "remove_leftovers",
+    "require_absent",
+    "temporary_folder",
+    "write_text",
+]
 
 SUFFIX = ".partial"
 """The end of all temporary names, which begin with a dot."""
@@ -25,7 +33,7 @@ _LONGEST_NAME = 140
 
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; when the block ends well it is renamed to `path`, otherwise removed.
+    """Give a temporary path beside `path`: renamed to `path` when the block ends without an error, else removed.
 
     Args:
         path: the file to write, replaced if it exists. Its folder is made. Where it is a symbolic link, the file that
@@ -49,9 +57,15 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all; see `atomic_file`."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Give an empty temporary folder beside `path`; when the block ends well it takes the name `path`.
+    """Give an empty temporary folder beside `path`; when the block ends without an error it takes the name `path`.
 
     Args:
         path: the folder to make. Where it is a symbolic link to an empty folder or to nothing, the folder is made
@@ -84,7 +98,7 @@ def temporary_folder(path: str | Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files and folders that killed runs left in a folder. Only for who has the folder's lock."""
+    """Remove temporary files and folders that killed runs left. Only for the run that holds the folder's lock."""
     for path in folder.glob(f".*{SUFFIX}"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -93,7 +107,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def require_absent(path: Path) -> None:
-    """Raise a FileExistsError if `path` is taken by anything but an empty folder."""
+    """Raise a FileExistsError if `path` is taken by anything except an empty folder."""
     if path.is_dir() and not any(path.iterdir()):
         return
     if path.exists():
@@ -101,7 +115,7 @@ def require_absent(path: Path) -> None:
 
 
 def _temporary_name(path: Path) -> Path:
-    """A random name beside `path` that no file system finds too long."""
+    """A random name beside `path` that is short enough for every file system."""
     end = f".{secrets.token_hex(8)}{SUFFIX}"
     begin = os.fsencode(f".{path.name}")[: _LONGEST_NAME - len(end)].decode("utf-8", errors="ignore")
     return path.with_name(begin + end)

@@ -1,1 +1,19 @@
-"""What several rooms do with pictures: windows, value scaling, palettes, drawing."""
+"""What several rooms do with pictures: reading and scaling them, windows, palettes, drawing."""
+
+from ..lazy_face import lazy_face
+
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "decoded_pixels": ("MAXIMUM_PIXELS", "has_8_bits", "image_pixels", "require_decodable"),
+        "drawing": (
+            *("add_legend", "colorize_mask", "contact_sheet", "draw_oriented_boxes", "legend"),
+            *("oriented_box_corners", "overlay_mask", "side_by_side"),
+        ),
+        "palettes": ("IGNORE_COLOR", "Color", "Palette", "default_palette"),
+        "polygon_clipping": ("clip_polygon", "inside_shares", "polygon_area"),
+        "rasters": ("PADDING_RGB", "Raster", "open_raster", "pad_to", "pillow_reads", "unlimited_pixels"),
+        "value_scaling": ("ByteScaling", "Scaling"),
+        "windows": ("Window", "column_windows", "quarters", "row_windows", "window_starts"),
+    },
+)

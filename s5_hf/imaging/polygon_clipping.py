@@ -1,10 +1,10 @@
-"""How much of a polygon lies inside a window: what decides whether a patch keeps a box."""
+"""The part of a polygon that lies inside a window or inside another polygon."""
 
 import numpy as np
 
 from .windows import Window
 
-__all__ = ["clip_polygon", "inside_shares", "polygon_area"]
+__all__ = ["clip_convex", "clip_polygon", "inside_shares", "polygon_area"]
 
 
 def polygon_area(polygon: np.ndarray) -> float:
@@ -27,22 +27,38 @@ def clip_polygon(polygon: np.ndarray, window: Window) -> np.ndarray:
         (1, window.top, True),
         (1, window.bottom, False),
     ):
-        polygon = _cut_at(polygon, axis, border, 1.0 if keeps_above else -1.0)
+        sign = 1.0 if keeps_above else -1.0
+        polygon = _cut(polygon, sign * (polygon[:, axis] - border))
         if len(polygon) == 0:
             break
     return polygon
 
 
-def _cut_at(polygon: np.ndarray, axis: int, border: float, sign: float) -> np.ndarray:
-    """Keep the points whose signed distance to the border is not negative, and the crossings of the edges."""
-    distances = sign * (polygon[:, axis] - border)
+def clip_convex(polygon: np.ndarray, clip: np.ndarray) -> np.ndarray:
+    """The part of a polygon `(n, 2)` inside a convex one `(m, 2)`, `(k, 2)`, by cutting it at every edge in turn.
+
+    Both may run clockwise or counter-clockwise.
+    """
+    x, y = clip[:, 0], clip[:, 1]
+    turn = np.sign(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
+    for start, end in zip(clip, np.roll(clip, -1, axis=0), strict=True):
+        if len(polygon) == 0:
+            break
+        edge = end - start
+        # Positive on the inner side of the edge.
+        polygon = _cut(polygon, turn * (edge[0] * (polygon[:, 1] - start[1]) - edge[1] * (polygon[:, 0] - start[0])))
+    return polygon
+
+
+def _cut(polygon: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    """The points whose signed distance to a line is not negative, and the crossings of the edges with the line."""
     kept: list[np.ndarray] = []
     for index, (point, distance) in enumerate(zip(polygon, distances, strict=True)):
-        following, next_distance = polygon[(index + 1) % len(polygon)], distances[(index + 1) % len(polygon)]
+        following = (index + 1) % len(polygon)
         if distance >= 0:
             kept.append(point)
-        if (distance >= 0) != (next_distance >= 0):
-            kept.append(point + (following - point) * (distance / (distance - next_distance)))
+        if (distance >= 0) != (distances[following] >= 0):
+            kept.append(point + (polygon[following] - point) * (distance / (distance - distances[following])))
     return np.array(kept).reshape(-1, 2)
 
 

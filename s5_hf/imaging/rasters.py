@@ -7,46 +7,26 @@ GeoTIFF that Pillow does not know) goes through rasterio, the `geo` extra, and i
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ..dataset_builders.credentials import without_credentials
+from .value_scaling import ByteScaling, Scaling
 from .windows import Window
 
 if TYPE_CHECKING:
     import rasterio
 
-__all__ = ["PADDING_RGB", "Scaling", "open_raster", "pad_to", "pillow_reads", "unlimited_pixels"]
+__all__ = ["PADDING_RGB", "Scaling", "open_dataset", "open_raster", "pad_to", "pillow_reads", "unlimited_pixels"]
 
 PADDING_RGB = (124, 116, 104)
 """What fills a patch beyond the image: the mean colour, as the official DOTA patches have it."""
 
 # Percentiles of a large raster are taken from a reduced copy of at most this many pixels a side.
 _STATISTICS_SIDE = 2048
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """How values that are not 8-bit become 8-bit: a linear map, clipped, of a range to 0..255.
-
-    Attributes:
-        percentiles: lower and upper percentile, in 0..100, of each band of the whole image; the range when `values`
-            is not given.
-        values: a fixed range (low, high), the same for all bands and images. Also applied to 8-bit images.
-    """
-
-    percentiles: tuple[float, float] = (2.0, 98.0)
-    values: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        low, high = self.percentiles
-        if not 0 <= low < high <= 100:
-            raise ValueError(f"Percentiles must be two rising numbers in 0..100, got {low:g} and {high:g}.")
-        if self.values is not None and not self.values[0] < self.values[1]:
-            raise ValueError(f"A value range must rise, got {self.values[0]:g} and {self.values[1]:g}.")
 
 
 class Raster(Protocol):
@@ -92,15 +72,29 @@ def open_raster(
         with unlimited_pixels(), Image.open(path) as image:
             yield _PillowRaster(image, path)
         return
-    rasterio = _import_rasterio(path)
+    _import_rasterio(path)
+    with open_dataset(path) as dataset:
+        yield _RasterioRaster(dataset, path, scaling, bands)
+
+
+@contextmanager
+def open_dataset(source: str | Path) -> "Iterator[rasterio.DatasetReader]":
+    """Open a file or URL with rasterio, which must be installed; a file without coordinates gives no warning.
+
+    Raises:
+        OSError: it cannot be read as an image; the message holds no credentials of the URL.
+    """
+    import rasterio
+    import rasterio.errors
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            dataset = rasterio.open(path)
+            dataset = rasterio.open(source)
     except rasterio.errors.RasterioIOError as error:
-        raise OSError(f"{path} cannot be read as an image: {error}") from error
+        raise OSError(without_credentials(f"{source} cannot be read as an image: {error}")) from None
     with dataset:
-        yield _RasterioRaster(dataset, path, scaling, bands)
+        yield dataset
 
 
 def pad_to(pixels: np.ndarray, width: int, height: int, fill: int | tuple[int, int, int]) -> np.ndarray:
@@ -188,25 +182,20 @@ class _RasterioRaster:
             chosen = ", ".join(map(str, bands))
             raise ValueError(f"{path} has bands 1 to {dataset.count}, three are needed, asked for {chosen}")
         self._bands = bands
-        self._low, self._high = self._value_ranges(scaling)
+        self._scaling = self._byte_scaling(scaling)
 
-    def _value_ranges(self, scaling: Scaling) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Low and high value of each band, `(3, 1, 1)`; None where values are 8-bit already."""
+    def _byte_scaling(self, scaling: Scaling) -> ByteScaling | None:
+        """How values become bytes; None where they are 8-bit already."""
+        kinds = {self._dataset.dtypes[band - 1] for band in self._bands}
+        kind = kinds.pop() if len(kinds) == 1 else "float64"
         if scaling.values is not None:
-            low, high = (np.full((3, 1, 1), value, dtype=np.float64) for value in scaling.values)
-            return low, high
-        if all(self._dataset.dtypes[band - 1] == "uint8" for band in self._bands):
-            return None, None
+            return ByteScaling.fixed(scaling.values, 3, kind)
+        if kind == "uint8":
+            return None
         ratio = max(1.0, max(self.width, self.height) / _STATISTICS_SIDE)
         shape = (3, max(1, round(self.height / ratio)), max(1, round(self.width / ratio)))
         pixels = self._read(out_shape=shape, masked=True).astype(np.float64)
-        values = np.ma.masked_invalid(pixels).reshape(3, -1)
-        ranges = np.zeros((2, 3, 1, 1))
-        for band in range(3):
-            valid = values[band].compressed()
-            if valid.size:
-                ranges[:, band, 0, 0] = np.percentile(valid, scaling.percentiles)
-        return ranges[0], ranges[1]
+        return ByteScaling.of_sample(np.ma.masked_invalid(pixels).reshape(3, -1), scaling, kind)
 
     def _read(self, **options) -> np.ndarray:
         import rasterio.errors
@@ -223,8 +212,5 @@ class _RasterioRaster:
         if not part.width or not part.height:
             return np.zeros((part.height, part.width, 3), dtype=np.uint8)
         pixels = self._read(window=RasterioWindow(part.left, part.top, part.width, part.height))
-        if self._low is not None and self._high is not None:
-            span = np.maximum(self._high - self._low, np.finfo(np.float64).tiny)
-            scaled = np.nan_to_num((pixels.astype(np.float64) - self._low) / span, nan=0.0)
-            pixels = np.rint(np.clip(scaled, 0.0, 1.0) * 255).astype(np.uint8)
+        pixels = pixels if self._scaling is None else self._scaling.to_bytes(pixels)
         return np.ascontiguousarray(pixels.transpose(1, 2, 0))

@@ -1,10 +1,31 @@
 """Values of any type to bytes, channel by channel: what 16-bit and float imagery goes through before the network."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from .rasters import Scaling
+__all__ = ["ByteScaling", "Scaling"]
 
-__all__ = ["ByteScaling"]
+
+@dataclass(frozen=True)
+class Scaling:
+    """How values that are not 8-bit become 8-bit: a linear map, clipped, of a range to 0..255.
+
+    Attributes:
+        percentiles: lower and upper percentile, in 0..100, of each band of the whole image; the range when `values`
+            is not given.
+        values: a fixed range (low, high), the same for all bands and images. Also applied to 8-bit images.
+    """
+
+    percentiles: tuple[float, float] = (2.0, 98.0)
+    values: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"Percentiles must be two rising numbers in 0..100, got {low:g} and {high:g}.")
+        if self.values is not None and not self.values[0] < self.values[1]:
+            raise ValueError(f"A value range must rise, got {self.values[0]:g} and {self.values[1]:g}.")
 
 
 class ByteScaling:

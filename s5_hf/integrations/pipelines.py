@@ -14,6 +14,7 @@ from transformers import ImageSegmentationPipeline, ObjectDetectionPipeline, Pip
 
 from ..modeling import S5DetectionConfig, S5SegmentationConfig
 from ..modeling.oriented_boxes import oriented_boxes_to_horizontal
+from ..predictors.tasks import choose_task
 
 # What transformers itself calls the one kind of segmentation there is here.
 SEMANTIC = "semantic"
@@ -25,18 +26,8 @@ def is_of_type(model: Any, model_type: str) -> bool:
 
 
 def chosen_task(config: PretrainedConfig, task: str | None) -> str:
-    """The task a call is for.
-
-    Raises:
-        ValueError: if the model has several and none is given, or it does not have this one.
-    """
-    names = list(config.tasks)
-    if task is None and len(names) == 1:
-        return names[0]
-    if task not in names:
-        problem = "the model has several tasks" if task is None else f"the model has no task {task!r}"
-        raise ValueError(f"{problem}: give subtask=..., one of {', '.join(names)}")
-    return task
+    """The task a call is for; raises as `choose_task`."""
+    return choose_task(config.tasks, task, option="subtask=...")
 
 
 def task_parameters(subtask: str | None, task: str | None) -> dict[str, str]:

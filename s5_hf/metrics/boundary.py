@@ -13,16 +13,15 @@ of the class. Intersections and unions are summed over all images before they ar
 import math
 
 import torch
-from accelerate import Accelerator
 from torch.nn import functional
 
-from .confusion_matrix import ClassIds, as_class_ids
+from .confusion_matrix import ClassCounts, ClassIds, as_class_ids
 from .segmentation_scores import mean_over_classes
 
 __all__ = ["BoundaryCounts", "boundary_pixels"]
 
 
-class BoundaryCounts:
+class BoundaryCounts(ClassCounts):
     """Counts from which the Boundary IoU of each class follows; they add up over images and processes.
 
     Pixels that the reference ignores are treated as those beyond the border of the image: they belong to no class,
@@ -48,12 +47,10 @@ class BoundaryCounts:
         distance_ratio: float = 0.02,
         device: torch.device | str | None = None,
     ) -> None:
-        if num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1, got {num_classes}")
+        super().__init__(num_classes, 3, ignore_index, device)
         if not distance_ratio > 0:
             raise ValueError(f"distance_ratio must be above 0, got {distance_ratio}")
-        self.num_classes, self.ignore_index, self.distance_ratio = num_classes, ignore_index, distance_ratio
-        self.counts = torch.zeros(3, num_classes, dtype=torch.int64, device=device)
+        self.distance_ratio = distance_ratio
 
     def update(self, predictions: ClassIds, references: ClassIds) -> None:
         """Count the boundaries of one image.
@@ -64,7 +61,7 @@ class BoundaryCounts:
 
         Raises:
             TypeError: if one of them does not hold integers.
-            ValueError: if shapes differ or are not two-dimensional, or a value is no class.
+            ValueError: if shapes differ or are not two-dimensional, or a value is not a class.
         """
         predicted = as_class_ids(predictions, "predictions", self.counts.device)
         labels = as_class_ids(references, "references", self.counts.device)
@@ -85,17 +82,6 @@ class BoundaryCounts:
             if chosen.numel() and (chosen.min() < 0 or chosen.max() >= self.num_classes):
                 raise ValueError(f"found the class id {chosen.max()}, expected 0..{self.num_classes - 1}")
             self.counts[row] += torch.bincount(chosen, minlength=self.num_classes)
-
-    def reduce(self, accelerator: Accelerator) -> "BoundaryCounts":
-        """New counts, the sum over all processes, the same in each; these keep their own."""
-        total = BoundaryCounts(self.num_classes, self.ignore_index, self.distance_ratio, self.counts.device)
-        summed = accelerator.reduce(self.counts.clone().to(accelerator.device), "sum")
-        total.counts = summed.to(self.counts.device)
-        return total
-
-    def reset(self) -> None:
-        """Set all counts to 0."""
-        self.counts.zero_()
 
     def per_class(self) -> torch.Tensor:
         """Boundary IoU of each class, float64 `(C,)` in 0..1; NaN for a class without any boundary."""

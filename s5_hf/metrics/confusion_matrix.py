@@ -1,6 +1,8 @@
-"""The one confusion matrix that all segmentation scores come from."""
+"""Counts of classes that add up, and the one confusion matrix that all segmentation scores come from."""
 
+import copy
 from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,12 +16,48 @@ from .segmentation_scores import (
     overall_accuracy,
 )
 
-__all__ = ["ConfusionMatrix", "as_class_ids"]
+__all__ = ["ClassCounts", "ConfusionMatrix", "as_class_ids"]
 
 ClassIds = torch.Tensor | np.ndarray
+Counts = TypeVar("Counts", bound="ClassCounts")
 
 
-class ConfusionMatrix:
+class ClassCounts:
+    """Counts per class that add up over images and processes.
+
+    Args:
+        num_classes: C, at least 1.
+        rows: of the counts.
+        ignore_index: reference value that is not counted; `None` for none.
+        device: where counts are kept.
+
+    Attributes:
+        counts: int64 `(rows, C)`.
+
+    Raises:
+        ValueError: if `num_classes` is below 1.
+    """
+
+    def __init__(
+        self, num_classes: int, rows: int, ignore_index: int | None, device: torch.device | str | None
+    ) -> None:
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, got {num_classes}")
+        self.num_classes, self.ignore_index = num_classes, ignore_index
+        self.counts = torch.zeros(rows, num_classes, dtype=torch.int64, device=device)
+
+    def reduce(self: Counts, accelerator: Accelerator) -> Counts:
+        """New counts, the sum over all processes, the same in each; these keep their own."""
+        total = copy.copy(self)
+        total.counts = accelerator.reduce(self.counts.clone().to(accelerator.device), "sum").to(self.counts.device)
+        return total
+
+    def reset(self) -> None:
+        """Set all counts to 0."""
+        self.counts.zero_()
+
+
+class ConfusionMatrix(ClassCounts):
     """Counts how often each class was predicted as each class.
 
     Counts of several images, and of several processes, add up; scores are taken once, at the end. So they depend
@@ -40,13 +78,9 @@ class ConfusionMatrix:
     def __init__(
         self, num_classes: int, ignore_index: int | None = 255, device: torch.device | str | None = None
     ) -> None:
-        if num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1, got {num_classes}")
         if ignore_index is not None and 0 <= ignore_index < num_classes:
             raise ValueError(f"ignore_index {ignore_index} is the id of a class: there are {num_classes} classes")
-        self.num_classes = num_classes
-        self.ignore_index = ignore_index
-        self.counts = torch.zeros(num_classes, num_classes, dtype=torch.int64, device=device)
+        super().__init__(num_classes, num_classes, ignore_index, device)
 
     def update(self, predictions: ClassIds, references: ClassIds) -> None:
         """Count pixels.
@@ -57,7 +91,7 @@ class ConfusionMatrix:
 
         Raises:
             TypeError: if one of them does not hold integers.
-            ValueError: if shapes differ or a value is no class.
+            ValueError: if shapes differ or a value is not a class.
         """
         predicted = as_class_ids(predictions, "predictions", self.counts.device)
         labels = as_class_ids(references, "references", self.counts.device)
@@ -82,17 +116,6 @@ class ConfusionMatrix:
         if other.num_classes != self.num_classes:
             raise ValueError(f"a matrix of {other.num_classes} classes cannot be added to {self.num_classes} classes")
         self.counts += other.counts.to(self.counts.device)
-
-    def reduce(self, accelerator: Accelerator) -> "ConfusionMatrix":
-        """A new matrix with the counts of all processes, the same in each; this one keeps its own."""
-        total = ConfusionMatrix(self.num_classes, self.ignore_index, self.counts.device)
-        summed = accelerator.reduce(self.counts.clone().to(accelerator.device), "sum")
-        total.counts = summed.to(self.counts.device)
-        return total
-
-    def reset(self) -> None:
-        """Set all counts to 0."""
-        self.counts.zero_()
 
     def mean_iou(self, left_out: Iterable[int] = ()) -> float:
         """mIoU, in 0..1: the mean of the classes' intersection over union. `left_out`: ids that the mean skips."""
@@ -124,7 +147,7 @@ def as_class_ids(values: ClassIds, name: str, device: torch.device) -> torch.Ten
     """Class ids as int64 on the device.
 
     Raises:
-        TypeError: if they are no integers.
+        TypeError: if they are not integers.
     """
     tensor = values if isinstance(values, torch.Tensor) else torch.from_numpy(np.array(values))
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:

@@ -78,12 +78,12 @@ class _JudgedImage:
 class OrientedAveragePrecision(evaluate.Metric):
     """Average precision of oriented boxes, per class and in the mean.
 
-    Each image is judged when it is added, and only the verdicts are kept. The verdicts of several processes are put
-    together by `state` and `merge`; the result does not depend on how the images were divided.
+    Each image is judged when it is added, and only the verdicts are kept. Those of several processes are combined
+    by `state` and `merge`; the result does not depend on how the images were divided.
 
     Args:
         labels: class names in the order of their ids.
-        iou_thresholds: at these a detection must reach a reference; 0.5, 0.55 .. 0.95 unless told.
+        iou_thresholds: at these a detection must reach a reference; 0.5, 0.55 .. 0.95 by default.
         official_recalls: compare the recalls of the 11 points in floating point, as the official release and the
             numbers published for DIOR-R do; see `eleven_point_average_precision`.
         settings: as of `evaluate.Metric`.
@@ -134,7 +134,7 @@ class OrientedAveragePrecision(evaluate.Metric):
         return len(self._images)
 
     def add_image(self, image_id: str, predictions: Detections, references: Detections) -> None:
-        """Judge the detections of one image; an image whose id is known already is passed over.
+        """Judge the detections of one image; an image whose id is already known is skipped.
 
         Args:
             image_id: name of the image.
@@ -142,8 +142,8 @@ class OrientedAveragePrecision(evaluate.Metric):
             references: boxes [M, 5], labels [M] and, optional, difficult [M].
 
         Raises:
-            ValueError: a part is missing or of another length, or a box, a score or a label is none. Names the image
-                and the index.
+            ValueError: a part is missing or of another length, or a box, a score or a label is invalid. Names the
+                image and the index.
         """
         image_id = str(image_id)
         if image_id not in self._images:
@@ -174,13 +174,13 @@ class OrientedAveragePrecision(evaluate.Metric):
             self.add(prediction=prediction, reference=reference, image_id=image_id)
 
     def state(self) -> dict[str, object]:
-        """All that was added, to be sent to another process (it can be pickled)."""
+        """Everything that was added, to be sent to another process (it can be pickled)."""
         if self._unnamed:
             raise ValueError(f"{self._unnamed} images were added without an id; to be merged, images need ids")
         return {"labels": self.labels, "iou_thresholds": self.iou_thresholds, "images": dict(self._images)}
 
     def merge(self, states: Iterable[Mapping[str, object]]) -> None:
-        """Take over what metrics of other processes were given; images that are known already are passed over.
+        """Take over what metrics of other processes were given; images that are already known are skipped.
 
         Raises:
             ValueError: a state of a metric with other labels or thresholds.

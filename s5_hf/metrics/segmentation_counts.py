@@ -1,5 +1,6 @@
 """All that is counted of a segmentation, with the names of its classes, and the scores that follow."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ class SegmentationCounts:
     Args:
         labels: class names in the order of their ids.
         ignore_index: reference value without a class; `None` for none.
-        left_out: names of classes that means leave out. They still compete for pixels.
+        left_out: names of classes excluded from the means. They still compete for pixels.
         boundary: whether to count boundaries, too.
         device: where counts are kept.
 
@@ -57,8 +58,7 @@ class SegmentationCounts:
 
     def reduce(self, accelerator: Accelerator) -> "SegmentationCounts":
         """New counts, the sum over all processes, the same in each."""
-        names = [self.labels[index] for index in self.left_out]
-        total = SegmentationCounts(self.labels, self.confusion.ignore_index, names, boundary=False)
+        total = copy.copy(self)
         total.confusion = self.confusion.reduce(accelerator)
         total.boundary = None if self.boundary is None else self.boundary.reduce(accelerator)
         return total

@@ -13,7 +13,7 @@ def default_device() -> str:
 
 
 def usable_device(name: str | torch.device) -> torch.device:
-    """A device on which a number was stored and read back.
+    """A device that works: a number was stored there and read back.
 
     Raises:
         ValueError: there is no such device on this machine; the message lists those there are.

@@ -15,7 +15,8 @@ from transformers import AutoModelForSemanticSegmentation, PreTrainedModel
 from ..modeling import S5ForSemanticSegmentation
 from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from .normalization import channels_first, normalize_pixels
-from .torch_segmenter import TorchSegmenter, load_network, logits_at_size, model_fingerprint
+from .torch_network import load_network, model_fingerprint
+from .torch_segmenter import TorchSegmenter, logits_at_size
 
 __all__ = ["Prediction", "Segmenter", "background_index"]
 
@@ -34,7 +35,7 @@ class Prediction:
 
 
 class Segmenter(TorchSegmenter):
-    """A [`TorchSegmenter`] that gives features of its images, too.
+    """A [`TorchSegmenter`] that also gives features of its images.
 
     Features come from the last feature map of an S5 model's backbone, from `hidden_states[-1]` of other models.
 
@@ -53,7 +54,7 @@ class Segmenter(TorchSegmenter):
     ) -> None:
         super().__init__(model, task, image_mean, image_std, device, precision)
         self.is_s5 = isinstance(model, S5ForSemanticSegmentation)
-        self.labels = list(self.id2label.values())
+        self.labels = list(self.labels)
 
     @classmethod
     def from_pretrained(
@@ -83,7 +84,7 @@ class Segmenter(TorchSegmenter):
         return Prediction(logits_at_size(logits, pixel_values.shape[2:]), features)
 
     def feature_size(self, side: int) -> int:
-        """Length of a feature; for models of other packages found out on a blank patch of that side."""
+        """Length of a feature; for models of other packages measured on a blank patch with that side."""
         if self.is_s5:
             return self.model.backbone.channels[-1]
         return self(np.zeros((1, side, side, len(self.image_mean)), dtype=np.uint8)).features.shape[1]

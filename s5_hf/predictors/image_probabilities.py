@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from .interfaces import SceneSegmenter
 from .normalization import normalize_pixels
-from .segmenter import SceneSegmenter
 from .test_time_augmentation import predict_probabilities
 
 __all__ = ["NonFiniteOutputError", "finite_images", "image_probabilities", "require_finite"]

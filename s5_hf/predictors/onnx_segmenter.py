@@ -8,13 +8,13 @@ import torch
 
 from ..export.metadata import ExportMetadata
 from ..export.onnx_file import INPUT, OUTPUT, open_session
-from .normalization import require_normalization
+from ..hub.normalization import require_normalization
 
 __all__ = ["OnnxSegmenter"]
 
 
 class OnnxSegmenter:
-    """An exported segmenter with what `segment_scene` asks of one (`s5_hf.predictors.segmenter`).
+    """An exported segmenter with what `segment_scene` asks of one (`s5_hf.predictors.interfaces`).
 
     Args:
         path: a file written by `s5-hf export --format onnx`.
@@ -29,7 +29,7 @@ class OnnxSegmenter:
     Raises:
         FileNotFoundError: if there is no such file.
         ImportError: if onnxruntime is missing.
-        ValueError: if it is no ONNX file, not one of this package, or has a normalisation that divides by 0.
+        ValueError: if it is not an ONNX file of this package, or has a normalisation that divides by 0.
     """
 
     def __init__(self, path: str | Path, providers: Sequence[str] | None = None) -> None:
@@ -50,7 +50,7 @@ class OnnxSegmenter:
         """Logits float32 `(batch, num_labels, height, width)` of normalised images `(batch, channels, height, width)`.
 
         Raises:
-            ValueError: if height or width is no multiple of the model's patch size.
+            ValueError: if height or width is not a multiple of the model's patch size.
         """
         multiple = self.metadata.size_multiple
         if pixel_values.shape[2] % multiple or pixel_values.shape[3] % multiple:

@@ -1,5 +1,7 @@
 """From publishers' raw tiles to the official crops: `prepare` and what it is made of."""
 
-from .preparation import PreparationSummary, prepare
+from ..lazy_face import lazy_face
 
-__all__ = ["PreparationSummary", "prepare"]
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__, {"preparation": ("OPTIONS", "PREPARED_DATASETS", "PreparationSummary", "prepare")}
+)

@@ -3,23 +3,22 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ..dataset_builders.options import require_splits, require_whole_number
 from ..imaging.polygon_clipping import inside_shares
-from ..imaging.rasters import Scaling, open_raster
+from ..imaging.rasters import open_raster
 from ..imaging.windows import column_windows
 from .dota_text import DotaBoxes, format_boxes, read_boxes
 from .manifest import CutTile, RawTile
-from .options import check_overlap, check_splits
-from .runner import FoundTiles
+from .runner import FoundTiles, TileCutter
 from .sources import image_files, only_one, split_of
 from .writing import save_image
 
-__all__ = ["DotaRecipe"]
+__all__ = ["DotaCutter"]
 
 _LOOKED_FOR = (
     "images in a subfolder such as train/images, labels of the same name in train/labelTxt-{config}, train/labelTxt "
@@ -30,7 +29,7 @@ _VERSION = re.compile(r"v(\d)\.?(\d)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class DotaRecipe:
+class DotaCutter(TileCutter):
     """Cut DOTA. A patch of image P0000 is `{split}/images/P0000__1024__<left>___<top>.png`, its boxes in `labelTxt`.
 
     Windows slide by 824 px, the last one is shifted back to end at the border, a smaller image is padded with the
@@ -44,9 +43,9 @@ class DotaRecipe:
         kept_share: share of a box's area that must be inside a patch.
         drop_empty: splits in which patches without boxes are left out.
         patch_size: side of a patch in pixels.
-        scaling, bands: as in the ISPRS recipe.
     """
 
+    SETTINGS = ("dataset", "config", "patch_size", "overlap", "kept_share", "drop_empty", "bands")
     labels: Mapping[str, tuple[str, ...]]
     config: str = "v2.0"
     dataset: str = "s5-dota"
@@ -54,18 +53,12 @@ class DotaRecipe:
     overlap: int = 200
     kept_share: float = 0.7
     drop_empty: tuple[str, ...] = ()
-    scaling: Scaling = field(default_factory=Scaling)
-    bands: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.config not in self.labels:
             raise ValueError(f"{self.dataset} has no configuration {self.config!r}; known: {', '.join(self.labels)}.")
-        check_overlap(self.dataset, self.overlap, self.patch_size)
-        check_splits(self.dataset, "drop_empty", self.drop_empty, ("train", "val"))
-
-    def settings(self) -> dict[str, Any]:
-        names = ("dataset", "config", "patch_size", "overlap", "kept_share", "drop_empty", "bands")
-        return {**{name: getattr(self, name) for name in names}, "scaling": asdict(self.scaling)}
+        require_whole_number(f"{self.dataset}: overlap in pixels", self.overlap, 0, self.patch_size - 1)
+        require_splits(f"{self.dataset}: drop_empty", self.drop_empty, ("train", "val"))
 
     def find_tiles(self, raw: Path) -> FoundTiles:
         images: dict[tuple[str, str], list[Path]] = defaultdict(list)

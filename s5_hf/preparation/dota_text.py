@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from s5_hf.dataset_builders.annotations import parse_dota_text
-
+from ..dataset_builders.annotations import parse_dota_text
 from ..imaging.windows import Window
 
 __all__ = ["DotaBoxes", "format_boxes", "read_boxes"]

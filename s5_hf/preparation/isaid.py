@@ -2,20 +2,19 @@
 
 import re
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..imaging.rasters import Scaling, open_raster
+from ..dataset_builders.options import require_splits, require_whole_number
+from ..imaging.rasters import open_raster
 from ..imaging.windows import column_windows, quarters
 from .labels import Colors, read_label
 from .manifest import CutTile, RawTile
-from .options import check_overlap, check_splits
-from .runner import FoundTiles
+from .runner import FoundTiles, TileCutter
 from .sources import image_files, only_one, split_of
 from .writing import check_label_size, save_image, save_label
 
-__all__ = ["IsaidRecipe"]
+__all__ = ["IsaidCutter"]
 
 _IMAGE = re.compile(r"(?P<tile>P\d{4})\.(?:png|jpg|tif|tiff)", re.IGNORECASE)
 _LABEL = re.compile(r"(?P<tile>P\d{4})_instance_color_RGB\.png", re.IGNORECASE)
@@ -23,7 +22,7 @@ _LOOKED_FOR = "P0000.png and P0000_instance_color_RGB.png (and so on) in any sub
 
 
 @dataclass(frozen=True)
-class IsaidRecipe:
+class IsaidCutter(TileCutter):
     """Cut iSAID. Crop k of tile n of image P0000 is `{train,val}/images/P0000_000n_crop_k.png`, its ids in `masks`.
 
     The release has 38,936 train crops (9,734 tiles) and 21,188 val crops (5,297 tiles). 5,297 is the number of 1024 px
@@ -35,9 +34,11 @@ class IsaidRecipe:
         colors: the class id of each label colour.
         overlap: pixels that neighbouring tiles share.
         keep_empty: splits in which tiles without any object stay.
-        tile_size, color_tolerance, scaling, bands: as in the ISPRS recipe.
+        tile_size: side of a tile in pixels.
+        color_tolerance: grey levels by which a label colour may be off.
     """
 
+    SETTINGS = ("dataset", "tile_size", "overlap", "keep_empty", "color_tolerance", "bands")
     colors: Colors
     dataset: str = "s5-isaid"
     ignore_index: int = 255
@@ -45,16 +46,10 @@ class IsaidRecipe:
     overlap: int = 200
     keep_empty: tuple[str, ...] = ("val",)
     color_tolerance: int = 0
-    scaling: Scaling = field(default_factory=Scaling)
-    bands: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
-        check_overlap(self.dataset, self.overlap, self.tile_size)
-        check_splits(self.dataset, "keep_empty", self.keep_empty, ("train", "val"))
-
-    def settings(self) -> dict[str, Any]:
-        names = ("dataset", "tile_size", "overlap", "keep_empty", "color_tolerance", "bands")
-        return {**{name: getattr(self, name) for name in names}, "scaling": asdict(self.scaling)}
+        require_whole_number(f"{self.dataset}: overlap in pixels", self.overlap, 0, self.tile_size - 1)
+        require_splits(f"{self.dataset}: keep_empty", self.keep_empty, ("train", "val"))
 
     def find_tiles(self, raw: Path) -> FoundTiles:
         images: dict[tuple[str, str], list[Path]] = defaultdict(list)

@@ -3,27 +3,25 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from s5_hf.dataset_builders import isprs, potsdam, vaihingen
-
-from ..imaging.rasters import Scaling, open_raster
+from ..dataset_builders import isprs, potsdam, vaihingen
+from ..imaging.rasters import open_raster
 from ..imaging.windows import row_windows
 from .labels import Colors, read_label
 from .manifest import CutTile, RawTile
-from .runner import FoundTiles
+from .runner import FoundTiles, TileCutter
 from .sources import image_files, only_one
 from .writing import check_label_size, save_image, save_label
 
-__all__ = ["IsprsRecipe", "potsdam_recipe", "vaihingen_recipe"]
+__all__ = ["IsprsCutter", "potsdam_cutter", "vaihingen_cutter"]
 
 _LABEL_FOLDER = re.compile(r"label|ground_?truth|gts|annotation|mask|ann_dir", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class IsprsRecipe:
+class IsprsCutter(TileCutter):
     """Cut ISPRS tiles: train crops overlap by half (stride 256), val crops do not (stride 512).
 
     Written as `{train,val}/images/<tile>_<left>_<top>_<right>_<bottom>.png`, the ids under the same name in `masks`:
@@ -43,10 +41,9 @@ class IsprsRecipe:
         crop_size: side of a crop in pixels.
         strides: pixels between crops, per split.
         color_tolerance: grey levels by which a label colour may be off.
-        scaling: how images that are not 8-bit become so.
-        bands: bands, counted from 1, that become red, green and blue.
     """
 
+    SETTINGS = ("dataset", "imagery", "crop_size", "color_tolerance", "bands", "strides")
     dataset: str
     colors: Colors
     splits: Mapping[str, tuple[str, ...]]
@@ -58,20 +55,10 @@ class IsprsRecipe:
     crop_size: int = 512
     strides: Mapping[str, int] = field(default_factory=lambda: {"train": 256, "val": 512})
     color_tolerance: int = 0
-    scaling: Scaling = field(default_factory=Scaling)
-    bands: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         if (self.imagery is None) == ("IMAGERY" in self.image_name):
             raise ValueError(f"{self.dataset} has a single version of its images, not {self.imagery!r}.")
-
-    def settings(self) -> dict[str, Any]:
-        names = ("dataset", "imagery", "crop_size", "color_tolerance", "bands")
-        return {
-            **{name: getattr(self, name) for name in names},
-            "strides": dict(self.strides),
-            "scaling": asdict(self.scaling),
-        }
 
     def find_tiles(self, raw: Path) -> FoundTiles:
         images: dict[str, list[Path]] = defaultdict(list)
@@ -139,9 +126,9 @@ class IsprsRecipe:
         return CutTile(files=(*labels, *images), crops=len(images))
 
 
-def potsdam_recipe() -> IsprsRecipe:
+def potsdam_cutter() -> IsprsCutter:
     """Potsdam: `top_potsdam_2_10_RGB.tif` or its IRRG or RGBIR twin, with `top_potsdam_2_10_label.tif`."""
-    return IsprsRecipe(
+    return IsprsCutter(
         dataset="s5-potsdam",
         colors=isprs.RELEASE_ENCODING.colours,
         splits={"train": potsdam.TRAIN_TILES, "val": potsdam.VAL_TILES},
@@ -152,11 +139,11 @@ def potsdam_recipe() -> IsprsRecipe:
     )
 
 
-def vaihingen_recipe() -> IsprsRecipe:
+def vaihingen_cutter() -> IsprsCutter:
     """Vaihingen: `top_mosaic_09cm_area1.tif`, once in a folder of images and once in a folder of labels."""
     areas = {"train": vaihingen.TRAIN_AREAS, "val": vaihingen.VAL_AREAS}
     name = r"top_mosaic_09cm_(?P<tile>area\d+)\.(?:tif|tiff|png)"
-    return IsprsRecipe(
+    return IsprsCutter(
         dataset="s5-vaihingen",
         colors=isprs.RELEASE_ENCODING.colours,
         splits={split: tuple(f"area{area}" for area in numbers) for split, numbers in areas.items()},

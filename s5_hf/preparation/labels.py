@@ -1,17 +1,16 @@
-"""Label images to class ids: colours become ids, and a colour that no class has is an error that names it."""
+"""Publishers' label images as class ids."""
 
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from s5_hf.dataset_builders.label_colors import Colors, decode_colors
-
+from ..dataset_builders.errors import CorruptImageError, SampleError
+from ..dataset_builders.images import decode
+from ..dataset_builders.label_colors import Colors
+from ..dataset_builders.masks import MaskEncoding
 from ..imaging.rasters import unlimited_pixels
 
 __all__ = ["Colors", "read_label"]
-
-_SHOWN_IDS = 5
 
 
 def read_label(path: Path, colors: Colors, tolerance: int = 0) -> np.ndarray:
@@ -30,24 +29,14 @@ def read_label(path: Path, colors: Colors, tolerance: int = 0) -> np.ndarray:
         ValueError: colours or ids that no class has: names the file, the colours and how many pixels have them.
     """
     try:
-        with unlimited_pixels(), Image.open(path) as image:
-            if image.mode == "L":
-                return _checked_ids(np.asarray(image), path, colors)
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError) as error:
-        raise OSError(f"{path} cannot be read as a label image: {error}") from error
+        with unlimited_pixels():
+            label = decode(str(path), str(path))
+    except CorruptImageError as error:
+        raise OSError(f"{path} cannot be read as a label image: {error.__cause__}") from error
+    encoding = MaskEncoding({class_id: class_id for class_id in colors.values()}, colors)
+    if label.mode == "L":
+        return encoding.class_ids(label, str(path))
     try:
-        return decode_colors(pixels, colors, tolerance)
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: {error} A tolerance (--color-tolerance) accepts colours that are slightly off."
-        ) from error
-
-
-def _checked_ids(ids: np.ndarray, path: Path, colors: Colors) -> np.ndarray:
-    known = sorted(set(colors.values()))
-    values, counts = np.unique(ids, return_counts=True)
-    wrong = [f"{value} in {count} pixels" for value, count in zip(values, counts, strict=True) if value not in known]
-    if wrong:
-        raise ValueError(f"{path}: label ids outside {known[0]}..{known[-1]}: {', '.join(wrong[:_SHOWN_IDS])}.")
-    return ids
+        return encoding.class_ids(label.convert("RGB"), str(path), tolerance)
+    except SampleError as error:
+        raise ValueError(f"{error} A tolerance (--color-tolerance) accepts colours that are slightly off.") from error

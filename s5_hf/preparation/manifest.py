@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from s5_hf.files.atomic import atomic_file
+from ..files.atomic import atomic_file
 
 __all__ = ["MANIFEST_NAME", "CutTile", "Manifest", "RawTile"]
 

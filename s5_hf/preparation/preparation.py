@@ -7,33 +7,32 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from s5_hf.dataset_builders.registry import DatasetEntry, get_entry
-
-from .dota import DotaRecipe
-from .isaid import IsaidRecipe
-from .isprs import potsdam_recipe, vaihingen_recipe
-from .runner import Recipe, TileFailure, cut_tiles
-from .unlabelled import UnlabelledRecipe
+from ..dataset_builders.registry import DatasetEntry, get_entry
+from .dota import DotaCutter
+from .isaid import IsaidCutter
+from .isprs import potsdam_cutter, vaihingen_cutter
+from .runner import TileCutter, TileFailure, cut_tiles
+from .unlabelled import UnlabelledCutter
 
 __all__ = ["OPTIONS", "PREPARED_DATASETS", "PreparationSummary", "SplitCount", "prepare"]
 
-_RECIPES: Mapping[str, Callable[[DatasetEntry], Recipe]] = {
-    "s5-potsdam": lambda entry: potsdam_recipe(),
-    "s5-vaihingen": lambda entry: vaihingen_recipe(),
-    "s5-isaid": lambda entry: IsaidRecipe(dict(zip(entry.palette or (), range(len(entry.labels)), strict=True))),
-    "s5-dota": lambda entry: DotaRecipe({config: entry.labels_of(config) for config in entry.configs}),
-    "s5-million-aid": lambda entry: UnlabelledRecipe(entry.name),
-    "s5-samrs": lambda entry: UnlabelledRecipe(entry.name),
-    "s5-star": lambda entry: UnlabelledRecipe(entry.name),
+_CUTTERS: Mapping[str, Callable[[DatasetEntry], TileCutter]] = {
+    "s5-potsdam": lambda entry: potsdam_cutter(),
+    "s5-vaihingen": lambda entry: vaihingen_cutter(),
+    "s5-isaid": lambda entry: IsaidCutter(dict(zip(entry.palette or (), range(len(entry.labels)), strict=True))),
+    "s5-dota": lambda entry: DotaCutter({config: entry.labels_of(config) for config in entry.configs}),
+    "s5-million-aid": lambda entry: UnlabelledCutter(entry.name),
+    "s5-samrs": lambda entry: UnlabelledCutter(entry.name),
+    "s5-star": lambda entry: UnlabelledCutter(entry.name),
 }
-PREPARED_DATASETS = tuple(_RECIPES)
+PREPARED_DATASETS = tuple(_CUTTERS)
 """Datasets whose raw files must be cut. The others are read as their publishers give them."""
 
 OPTIONS = (
     *("config", "imagery", "overlap", "keep_empty", "drop_empty"),
     *("color_tolerance", "patch_size", "scaling", "bands"),
 )
-"""What may be set; each dataset takes those that its recipe has."""
+"""What may be set; each dataset takes those that its cutter has."""
 
 _SHOWN_FAILURES = 20
 
@@ -85,23 +84,23 @@ def prepare(
         raw: folder that holds the publisher's files, unpacked in any subfolders.
         out: folder for the crops, afterwards the `data_dir` of `load_dataset`.
         workers: processes; as many as the machine has cores if not given.
-        options: those of `OPTIONS` that the dataset's recipe has. See the recipes for their meaning.
+        options: those of `OPTIONS` that the dataset's cutter has. See the cutters for their meaning.
 
     Raises:
         KeyError: the registry has no such dataset.
         FileNotFoundError: no tiles below `raw` (says what was looked for), or a tile without label.
-        ValueError: the dataset needs no preparation, `out` lies in `raw`, an option that its recipe does not have,
+        ValueError: the dataset needs no preparation, `out` lies in `raw`, an option that its cutter does not have,
             another earlier setting in `out`, or tiles that could not be cut (names each; the others are finished).
         RuntimeError: a worker process died.
     """
     entry = get_entry(dataset)
-    recipe = _recipe(entry, options)
+    cutter = _cutter(entry, options)
     if workers is not None and workers < 1:
         raise ValueError(f"At least 1 worker is needed, got {workers}.")
     if Path(out).resolve().is_relative_to(Path(raw).resolve()):
         raise ValueError(f"The output folder {out} lies in the folder of the raw files, {raw}. Give another one.")
-    found = recipe.find_tiles(Path(raw))
-    cut, failures, skipped = cut_tiles(recipe, found.tiles, Path(out), workers or os.cpu_count() or 1)
+    found = cutter.find_tiles(Path(raw))
+    cut, failures, skipped = cut_tiles(cutter, found.tiles, Path(out), workers or os.cpu_count() or 1)
     if failures:
         raise ValueError(_failures_message(failures, len(found.tiles)))
     counts: dict[str, Counter[str]] = {}
@@ -114,17 +113,17 @@ def prepare(
     return PreparationSummary(entry.name, splits, skipped, found.notes)
 
 
-def _recipe(entry: DatasetEntry, options: Mapping[str, Any]) -> Recipe:
-    if entry.name not in _RECIPES:
+def _cutter(entry: DatasetEntry, options: Mapping[str, Any]) -> TileCutter:
+    if entry.name not in _CUTTERS:
         raise ValueError(
             f"{entry.name} needs no preparation: give the folder that its publisher distributes as data_dir. "
             f"Datasets that are cut: {', '.join(PREPARED_DATASETS)}."
         )
-    recipe = _RECIPES[entry.name](entry)
-    known = {field.name for field in fields(recipe)} & set(OPTIONS)
+    cutter = _CUTTERS[entry.name](entry)
+    known = {field.name for field in fields(cutter)} & set(OPTIONS)
     if unknown := sorted(options.keys() - known):
         raise ValueError(f"{entry.name} takes no option {unknown[0]!r}; it takes {', '.join(sorted(known))}.")
-    return replace(recipe, **options)
+    return replace(cutter, **options)
 
 
 def _failures_message(failures: list[TileFailure], total: int) -> str:

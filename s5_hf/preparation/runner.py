@@ -1,23 +1,24 @@
-"""Cut many tiles in parallel, each once: a tile's files appear when they are complete, and a stopped run goes on."""
+"""Cut many tiles in parallel, each once: a tile's files appear when they are complete, and a stopped run resumes."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from tqdm import tqdm
 
-from s5_hf.files.atomic import remove_leftovers, temporary_folder
-from s5_hf.files.folder_lock import LOCK_FILE, folder_lock
-from s5_hf.files.worker_pool import worker_pool
-
+from ..files.atomic import remove_leftovers, temporary_folder
+from ..files.locks import LOCK_FILE, folder_lock
+from ..files.processes import worker_pool
+from ..imaging.value_scaling import Scaling
 from .manifest import MANIFEST_NAME, CutTile, Manifest, RawTile
 
-__all__ = ["FoundTiles", "Recipe", "TileFailure", "cut_tiles"]
+__all__ = ["FoundTiles", "TileCutter", "TileFailure", "cut_tiles"]
 
 # Tiles handed to the pool ahead of time, per worker: keeps workers busy and a million tiles out of memory.
 _TILES_AHEAD = 2
@@ -36,24 +37,35 @@ class FoundTiles:
     notes: tuple[str, ...] = ()
 
 
-class Recipe(Protocol):
-    """How the tiles of one dataset are found and cut. Recipes travel to worker processes, so they are plain data."""
+@dataclass(frozen=True, kw_only=True)
+class TileCutter(ABC):
+    """How the tiles of one dataset are found and cut. Cutters travel to worker processes, so they are plain data.
+
+    Attributes:
+        SETTINGS: the fields, besides `scaling`, that decide what the crops are.
+        scaling: how images that are not 8-bit become so.
+        bands: bands, counted from 1, that become red, green and blue.
+    """
+
+    SETTINGS: ClassVar[tuple[str, ...]]
+    scaling: Scaling = field(default_factory=Scaling)
+    bands: tuple[int, int, int] | None = None
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides what the crops are, as JSON values."""
-        ...
+        return {**{name: getattr(self, name) for name in self.SETTINGS}, "scaling": asdict(self.scaling)}
 
+    @abstractmethod
     def find_tiles(self, raw: Path) -> FoundTiles:
         """The tiles below `raw`.
 
         Raises:
             FileNotFoundError: there are none (names what was looked for), or a tile has no label.
         """
-        ...
 
+    @abstractmethod
     def cut(self, tile: RawTile, folder: Path) -> CutTile:
         """Write the crops of one tile below `folder`, labels before the images they belong to in `files`."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ class _Outcome:
 
 
 def cut_tiles(
-    recipe: Recipe, tiles: Sequence[RawTile], out: Path, workers: int
+    cutter: TileCutter, tiles: Sequence[RawTile], out: Path, workers: int
 ) -> tuple[dict[RawTile, CutTile], list[TileFailure], int]:
     """Cut all tiles that are not finished yet.
 
@@ -89,14 +101,14 @@ def cut_tiles(
         BlockingIOError: another run prepares the same folder.
     """
     with folder_lock(out):
-        manifest = Manifest(out, recipe.settings())
+        manifest = Manifest(out, cutter.settings())
         remove_leftovers(out)
         with temporary_folder(out / "crops") as partial:
-            return _cut_unfinished(recipe, tiles, out, partial, workers, manifest)
+            return _cut_unfinished(cutter, tiles, out, partial, workers, manifest)
 
 
 def _cut_unfinished(
-    recipe: Recipe, tiles: Sequence[RawTile], out: Path, partial: Path, workers: int, manifest: Manifest
+    cutter: TileCutter, tiles: Sequence[RawTile], out: Path, partial: Path, workers: int, manifest: Manifest
 ) -> tuple[dict[RawTile, CutTile], list[TileFailure], int]:
     present = _files_below(out)
     finished = {tile: cut for tile in tiles if (cut := manifest.finished(tile, present)) is not None}
@@ -108,7 +120,7 @@ def _cut_unfinished(
 
     failures: list[TileFailure] = []
     with tqdm(total=len(tiles), initial=skipped, unit="tile", desc="preparing") as progress:
-        for outcome in _outcomes(recipe, waiting, out, partial, workers):
+        for outcome in _outcomes(cutter, waiting, out, partial, workers):
             if outcome.cut is None:
                 failures.append(TileFailure(outcome.tile, outcome.message))
             else:
@@ -127,21 +139,21 @@ def _files_below(out: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def _outcomes(recipe: Recipe, tiles: list[RawTile], out: Path, partial: Path, workers: int) -> Iterator[_Outcome]:
+def _outcomes(cutter: TileCutter, tiles: list[RawTile], out: Path, partial: Path, workers: int) -> Iterator[_Outcome]:
     workers = min(workers, len(tiles))
     if workers <= 1:
         for tile in tiles:
-            yield _cut_tile(recipe, tile, out, partial)
+            yield _cut_tile(cutter, tile, out, partial)
         return
     with worker_pool(workers) as pool:
         coming = iter(tiles)
         running = {
-            pool.submit(_cut_tile, recipe, tile, out, partial) for tile in islice(coming, workers * _TILES_AHEAD)
+            pool.submit(_cut_tile, cutter, tile, out, partial) for tile in islice(coming, workers * _TILES_AHEAD)
         }
         try:
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(_cut_tile, recipe, tile, out, partial) for tile in islice(coming, len(done))}
+                running |= {pool.submit(_cut_tile, cutter, tile, out, partial) for tile in islice(coming, len(done))}
                 yield from (_result(future) for future in done)
         except KeyboardInterrupt:
             yield from _finish_running(running)
@@ -160,17 +172,17 @@ def _result(future: Future[_Outcome]) -> _Outcome:
 
 def _finish_running(running: set[Future[_Outcome]]) -> Iterator[_Outcome]:
     """Give up the tiles that wait, and hand on those in work when they are done."""
-    tqdm.write("Stopping: tiles in work are being finished; the same command goes on from there.")
+    tqdm.write("Stopping: tiles in work are being finished; the same command resumes from there.")
     started = [future for future in running if not future.cancel()]
     yield from (_result(future) for future in started)
 
 
-def _cut_tile(recipe: Recipe, tile: RawTile, out: Path, partial: Path) -> _Outcome:
+def _cut_tile(cutter: TileCutter, tile: RawTile, out: Path, partial: Path) -> _Outcome:
     """Cut one tile into a folder of its own, then move its files into place. Runs in a worker process."""
     sources = tile.sources()
     try:
         with temporary_folder(partial / "tile") as folder:
-            cut = recipe.cut(tile, folder)
+            cut = cutter.cut(tile, folder)
             for file in cut.files:
                 target = out / file
                 target.parent.mkdir(parents=True, exist_ok=True)

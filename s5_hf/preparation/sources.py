@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["IMAGE_SUFFIXES", "image_files", "only_one", "split_of"]
+from ..dataset_builders.images import is_image
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+__all__ = ["image_files", "only_one", "split_of"]
 
 _SPLIT = re.compile(r"(?:^|[^a-z])(train|val|test)(?:ing|idation)?(?:$|[^a-z])")
 
@@ -20,7 +20,7 @@ def image_files(raw: Path) -> Iterator[Path]:
     if not raw.is_dir():
         raise FileNotFoundError(f"{raw} is not a folder. Give the folder that holds the publisher's files.")
     for path in sorted(raw.rglob("*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file():
+        if is_image(path.name) and not path.name.startswith(".") and path.is_file():
             yield path
 
 

@@ -1,26 +1,25 @@
 """Archives without labels (MillionAID, SAMRS, STAR): images of any size, cut into patches for curation."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from s5_hf.dataset_builders.registry import get_entry
-
-from ..imaging.rasters import Scaling, open_raster
+from ..dataset_builders.images import EXTENSIONS
+from ..dataset_builders.registry import get_entry
+from ..imaging.rasters import open_raster
 from ..imaging.windows import Window, row_windows
 from .manifest import CutTile, RawTile
-from .runner import FoundTiles
-from .sources import IMAGE_SUFFIXES, image_files
+from .runner import FoundTiles, TileCutter
+from .sources import image_files
 
-__all__ = ["UnlabelledRecipe"]
+__all__ = ["UnlabelledCutter"]
 
 _JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
-class UnlabelledRecipe:
+class UnlabelledCutter(TileCutter):
     """Cut every image into patches that do not overlap, except for the last in a row or column, which is shifted back.
 
     Written as JPEG files of quality 95, with the folders of the archive kept: `<folder>/<image>_<left>_<top>.jpg`.
@@ -29,17 +28,11 @@ class UnlabelledRecipe:
     Attributes:
         dataset: the dataset's name.
         patch_size: side of a patch in pixels.
-        scaling, bands: as in the ISPRS recipe.
     """
 
+    SETTINGS = ("dataset", "patch_size", "bands")
     dataset: str
     patch_size: int = 512
-    scaling: Scaling = field(default_factory=Scaling)
-    bands: tuple[int, int, int] | None = None
-
-    def settings(self) -> dict[str, Any]:
-        names = ("dataset", "patch_size", "bands")
-        return {**{name: getattr(self, name) for name in names}, "scaling": asdict(self.scaling)}
 
     def find_tiles(self, raw: Path) -> FoundTiles:
         is_label = get_entry(self.dataset).builder_class().is_label
@@ -55,7 +48,7 @@ class UnlabelledRecipe:
             names.add(name)
             tiles.append(RawTile(name, "train", path))
         if not tiles:
-            suffixes = ", ".join(f"*{suffix}" for suffix in sorted(IMAGE_SUFFIXES))
+            suffixes = ", ".join(f"*{suffix}" for suffix in sorted(EXTENSIONS))
             raise FileNotFoundError(
                 f"No images of {self.dataset} below {raw}. Looked for {suffixes} in any subfolder."
             )

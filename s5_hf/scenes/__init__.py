@@ -1,23 +1,20 @@
-"""Inference: windows over scenes of any size, test-time augmentation, and maps of whole scenes in bounded memory."""
+"""Scenes of any size: overlapping windows, maps and objects of whole scenes, in bounded memory."""
 
-from ..predictors.image_probabilities import NonFiniteOutputError
-from ..predictors.segmenter import SceneSegmenter
-from ..predictors.torch_segmenter import TorchSegmenter, load_segmenters
-from .segmentation.many_scenes import find_scenes, segment_scenes
-from .segmentation.scene_probabilities import WindowSettings
-from .segmentation.scene_result import MapProducts, SceneFiles, SceneResult
-from .segmentation.single_scene import segment_scene
+from ..lazy_face import lazy_face
 
-__all__ = [
-    "MapProducts",
-    "NonFiniteOutputError",
-    "SceneFiles",
-    "SceneResult",
-    "SceneSegmenter",
-    "TorchSegmenter",
-    "WindowSettings",
-    "find_scenes",
-    "load_segmenters",
-    "segment_scene",
-    "segment_scenes",
-]
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "many_scenes": ("find_scenes",),
+        "reading": ("SceneReading",),
+        "segmentation": (
+            "MapProducts",
+            "SceneFiles",
+            "SceneResult",
+            "WindowSettings",
+            "segment_scene",
+            "segment_scenes",
+        ),
+        "source": ("SceneSource", "open_scene"),
+    },
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..dataset_builders.credentials import without_credentials
-from ..imaging.rasters import Scaling
+from ..imaging.rasters import Scaling, open_dataset
 from ..imaging.value_scaling import ByteScaling
 from ..imaging.windows import window_starts
-from .source import default_bands, is_remote, require_bands
+from .reading import SceneReading, default_bands, require_bands
+from .scene_names import is_remote
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -40,46 +40,24 @@ _STALL_OPTIONS = {
 
 
 @contextmanager
-def open_with_rasterio(
-    source: str | Path,
-    num_channels: int,
-    bands: Sequence[int] | None,
-    scaling: Scaling,
-    nodata: float | None,
-) -> Iterator[RasterioScene]:
+def open_with_rasterio(source: str | Path, num_channels: int, reading: SceneReading) -> Iterator[RasterioScene]:
     """Open a scene; arguments and errors as `open_scene`."""
     import rasterio
-    import rasterio.errors
 
     # GDAL keeps up to 5 % of the machine's memory as a cache; a row of tiles is all that reading rows needs.
     # A local VRT may point to a server, so that the limits of time always hold.
     options = {name: value for name, value in _STALL_OPTIONS.items() if name not in os.environ}
     options |= _REMOTE_OPTIONS if is_remote(source) else {}
-    with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE, **options):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-                dataset = rasterio.open(source)
-        except rasterio.errors.RasterioIOError as error:
-            raise OSError(without_credentials(f"{source} cannot be read as an image: {error}")) from None
-        with dataset:
-            row_of_tiles = dataset.block_shapes[0][0] * dataset.width * sum(_bytes(kind) for kind in dataset.dtypes)
-            with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE + row_of_tiles):
-                yield RasterioScene(dataset, source, num_channels, bands, scaling, nodata)
+    with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE, **options), open_dataset(source) as dataset:
+        row_of_tiles = dataset.block_shapes[0][0] * dataset.width * sum(_bytes(kind) for kind in dataset.dtypes)
+        with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE + row_of_tiles):
+            yield RasterioScene(dataset, source, num_channels, reading)
 
 
 class RasterioScene:
     """Any image that GDAL reads; see `SceneSource`."""
 
-    def __init__(
-        self,
-        dataset: DatasetReader,
-        source: str | Path,
-        num_channels: int,
-        bands: Sequence[int] | None,
-        scaling: Scaling,
-        nodata: float | None,
-    ) -> None:
+    def __init__(self, dataset: DatasetReader, source: str | Path, num_channels: int, reading: SceneReading) -> None:
         self.name = without_credentials(str(source))
         self.width, self.height = dataset.width, dataset.height
         self.crs = dataset.crs
@@ -88,14 +66,14 @@ class RasterioScene:
         if dataset.crs is None:
             self.notes.append(f"{source} has no CRS: the result has none either, and areas are given in pixels only")
         self._dataset = dataset
-        self.bands = list(self._default_bands(num_channels) if bands is None else bands)
+        self.bands = list(self._default_bands(num_channels) if reading.bands is None else reading.bands)
         require_bands(self.bands, num_channels, dataset.count, self.name, describe_bands(dataset))
         self._require_real()
-        self._nodata = dataset.nodatavals[self.bands[0] - 1] if nodata is None else nodata
+        self._nodata = dataset.nodatavals[self.bands[0] - 1] if reading.nodata is None else reading.nodata
         # A mask of the file's own (alpha band, mask file) counts unless the user names a value.
-        self._has_mask = nodata is None and self._has_own_mask()
+        self._has_mask = reading.nodata is None and self._has_own_mask()
         self._require_readable()
-        self._scaling = self._byte_scaling(scaling)
+        self._scaling = self._byte_scaling(reading.scaling or Scaling())
         ranges = [] if self._scaling is None else [self._scaling.low.tolist(), self._scaling.high.tolist()]
         self.fingerprint = f"{_identity(source)} {self.bands} {ranges} {self._nodata}"
 
@@ -133,7 +111,7 @@ class RasterioScene:
             )
 
     def _has_own_mask(self) -> bool:
-        """Whether the file says which pixels hold data, by a mask or by a transparency that is no channel itself."""
+        """Whether the file says which pixels hold data, by a mask or by transparency that is not a channel itself."""
         flags = {flag.name for flag in self._dataset.mask_flag_enums[self.bands[0] - 1]}
         if "alpha" not in flags:
             return "per_dataset" in flags

@@ -8,10 +8,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from .segmentation.class_maps import ClassMap
+from .class_maps import ClassMap
 from .source import SceneSource
 
-__all__ = ["NO_CLASS", "reduce_class_map", "reduce_scene", "reduction_factor"]
+__all__ = ["MAX_OVERLAY_SIDE", "NO_CLASS", "reduce_class_map", "reduce_scene", "reduction_factor"]
+
+MAX_OVERLAY_SIDE = 2048
+"""Pixels of the longer side of an overlay, without its legend."""
 
 NO_CLASS = -1
 """Where a reduced class map holds no data."""

@@ -1,29 +1,32 @@
-"""Scenes to read from: GeoTIFF and all that rasterio opens, or plain images with Pillow alone.
+"""Scenes to read from: all that rasterio opens, plain images with Pillow alone, and pictures in memory.
 
 A scene gives its rows from top to bottom as bytes, and says which of its pixels hold data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..imaging.decoded_pixels import MAXIMUM_PIXELS, require_decodable
-from ..imaging.rasters import Scaling, pillow_reads, unlimited_pixels
+from ..imaging.rasters import pillow_reads, unlimited_pixels
 from ..imaging.value_scaling import ByteScaling
+from .reading import SceneReading, default_bands, require_bands
+from .scene_names import is_remote
 
 if TYPE_CHECKING:
     from affine import Affine
     from rasterio.crs import CRS
 
-__all__ = ["SceneSource", "has_rasterio", "is_remote", "open_scene", "scene_stem"]
+__all__ = ["ArrayScene", "SceneSource", "has_rasterio", "open_scene"]
 
 # Tags of GeoTIFF: pixel scale, tie points, keys.
 _GEOTIFF_TAGS = (33550, 33922, 34735)
@@ -68,10 +71,7 @@ class SceneSource(Protocol):
 def open_scene(
     source: str | Path,
     num_channels: int = 3,
-    bands: Sequence[int] | None = None,
-    scaling: Scaling | None = None,
-    nodata: float | None = None,
-    maximum_pixels: int | None = None,
+    reading: SceneReading | None = None,
 ) -> Iterator[SceneSource]:
     """Open a scene.
 
@@ -81,13 +81,7 @@ def open_scene(
     Args:
         source: a path, a URL (http, https: by byte ranges, for COGs) or a name that GDAL knows (`/vsizip/...`).
         num_channels: of the network.
-        bands: which bands, counted from 1, become the channels. By default red, green and blue as the file tells
-            them, or all bands if there are as many as channels; a single band is repeated. A band that marks
-            transparency (alpha) says which pixels hold data, unless it is one of the channels.
-        scaling: how other value types become 8-bit; percentiles 2 and 98 of a sample if not given.
-        nodata: pixels with this value in all bands hold no data; by default what the file says.
-        maximum_pixels: of an image that is decoded as a whole, against files that claim to be huge;
-            `MAXIMUM_PIXELS` if left out.
+        reading: bands, scaling and what holds no data.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -96,13 +90,13 @@ def open_scene(
         ValueError: the bands do not fit the network (the message lists the bands), their values are complex numbers,
             or an image is too large to be decoded as a whole.
     """
-    scaling = scaling or Scaling()
+    reading = reading or SceneReading()
     if not is_remote(source) and not Path(source).is_file():
-        raise FileNotFoundError(f"{source} is no file; expected an image, a URL or a name that GDAL knows")
+        raise FileNotFoundError(f"{source} is not a file; expected an image, a URL or a name that GDAL knows")
     if _is_for_pillow(source):
-        limit = MAXIMUM_PIXELS if maximum_pixels is None else maximum_pixels
+        limit = MAXIMUM_PIXELS if reading.maximum_pixels is None else reading.maximum_pixels
         with unlimited_pixels(), _open_with_pillow(Path(source), limit) as image:
-            yield PillowScene(image, Path(source), num_channels, bands, scaling, nodata)
+            yield PillowScene(image, Path(source), num_channels, reading)
         return
     if not has_rasterio():
         raise ImportError(
@@ -111,48 +105,13 @@ def open_scene(
         )
     from .rasterio_source import open_with_rasterio
 
-    with open_with_rasterio(source, num_channels, bands, scaling, nodata) as scene:
+    with open_with_rasterio(source, num_channels, reading) as scene:
         yield scene
 
 
 def has_rasterio() -> bool:
     """Whether rasterio, the extra `geo`, is installed."""
     return find_spec("rasterio") is not None
-
-
-def is_remote(source: str | Path) -> bool:
-    """Whether a scene is a URL or one of GDAL's virtual files."""
-    return isinstance(source, str) and (source.startswith("/vsi") or "://" in source)
-
-
-def scene_stem(source: str | Path) -> str:
-    """The name of a scene without folder and suffix."""
-    return PurePosixPath(urlsplit(str(source)).path).stem if is_remote(source) else Path(source).stem
-
-
-def default_bands(colors: Sequence[int], count: int, num_channels: int) -> Sequence[int]:
-    """The bands that become the channels where nobody says: the colours, a single one repeated, or all bands.
-
-    Args:
-        colors: numbers of the bands that do not mark transparency, from 1.
-        count: of all bands.
-        num_channels: of the network.
-    """
-    if len(colors) == 1:
-        return [*colors] * num_channels
-    return range(1, count + 1) if len(colors) < count == num_channels else colors
-
-
-def require_bands(bands: Sequence[int], num_channels: int, count: int, name: str, described: str) -> None:
-    """Raise a ValueError unless there is a band for every channel and the scene has it."""
-    if len(bands) == num_channels and all(1 <= band <= count for band in bands):
-        return
-    chosen = ", ".join(map(str, bands)) or "none"
-    raise ValueError(
-        f"the network takes {num_channels} channels, and of {name} the bands {chosen} were chosen. "
-        f"It has: {described}. Choose {num_channels} of them with bands=(...) or --bands, such as --bands "
-        f"{','.join(str(min(index + 1, count)) for index in range(num_channels))}"
-    )
 
 
 class PillowScene:
@@ -162,15 +121,7 @@ class PillowScene:
     many channels with it as the network takes.
     """
 
-    def __init__(
-        self,
-        image: Image.Image,
-        path: Path,
-        num_channels: int,
-        bands: Sequence[int] | None,
-        scaling: Scaling,
-        nodata: float | None,
-    ) -> None:
+    def __init__(self, image: Image.Image, path: Path, num_channels: int, reading: SceneReading) -> None:
         self.name = str(path)
         self.width, self.height = image.size
         self.crs = self.transform = None
@@ -181,13 +132,14 @@ class PillowScene:
         names = self._image.getbands()
         described = ", ".join(f"{index} ({name})" for index, name in enumerate(names, start=1))
         colors = [index for index, name in enumerate(names, start=1) if name != "A"]
-        self.bands = list(default_bands(colors, len(names), num_channels) if bands is None else bands)
+        self.bands = list(default_bands(colors, len(names), num_channels) if reading.bands is None else reading.bands)
         require_bands(self.bands, num_channels, len(names), self.name, described)
         self._has_mask = "A" in names and len(names) not in self.bands
-        self._nodata = nodata
-        self._scaling = ByteScaling.fixed(scaling.values, num_channels, np.uint8) if scaling.values else None
+        self._nodata = reading.nodata
+        values = None if reading.scaling is None else reading.scaling.values
+        self._scaling = ByteScaling.fixed(values, num_channels, np.uint8) if values else None
         stat = path.stat()
-        self.fingerprint = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {self.bands} {scaling.values} {nodata}"
+        self.fingerprint = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {self.bands} {values} {self._nodata}"
 
     def read_rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
         rows = np.asarray(self._image.crop((0, top, self.width, bottom)))
@@ -239,3 +191,32 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+class ArrayScene:
+    """Pixels uint8 `(height, width, channels)`, all with data; see `SceneSource`.
+
+    Raises:
+        ValueError: another type or shape.
+    """
+
+    def __init__(self, pixels: np.ndarray, name: str = "image") -> None:
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.size == 0:
+            raise ValueError(
+                f"{name}: expected pixels uint8 (height, width, channels), got {pixels.dtype} {pixels.shape}"
+            )
+        self._pixels = pixels
+        self.name = name
+        self.height, self.width = pixels.shape[:2]
+        self.bands = list(range(1, pixels.shape[2] + 1))
+        self.crs = self.transform = None
+        self.notes: list[str] = []
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all pixels."""
+        digest = hashlib.blake2b(np.ascontiguousarray(self._pixels), digest_size=16).hexdigest()
+        return f"{self._pixels.shape} {digest}"
+
+    def read_rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
+        return np.ascontiguousarray(self._pixels[top:bottom].transpose(2, 0, 1)), None

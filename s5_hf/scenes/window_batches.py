@@ -38,7 +38,7 @@ class WindowBatch:
     Attributes:
         indices: of the windows in their grid, rising.
         pixels: uint8 `(windows, channels, window height, window width)`.
-        last: index of the window up to which the grid is dealt with: windows after `indices[-1]` hold no data.
+        last: index of the window up to which the grid is done: windows after `indices[-1]` hold no data.
     """
 
     indices: list[int] = field(default_factory=list)

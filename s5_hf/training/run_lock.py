@@ -8,7 +8,7 @@ from pathlib import Path
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
-from ..files.folder_lock import folder_lock
+from ..files.locks import folder_lock
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Many scenes, and `s5-hf predict`."""
 
-import importlib
 import json
 
 import numpy as np
@@ -46,7 +45,7 @@ def test_files_folders_and_patterns_are_scenes(tmp_path):
     assert find_scenes([str(tmp_path / "a" / "*.png"), tmp_path / "a"]) == [names[1], names[0], names[2]]
     assert find_scenes([str(tmp_path / "b" / "**" / "*.png")]) == [str(tmp_path / "b" / "deep" / "4.png")]
     assert find_scenes(["https://server/x.tif"]) == ["https://server/x.tif"]
-    with pytest.raises(FileNotFoundError, match=r"empty is no scene: expected"):
+    with pytest.raises(FileNotFoundError, match=r"empty is not a scene: expected"):
         find_scenes([tmp_path / "empty"])
 
 
@@ -66,9 +65,9 @@ def test_processes_share_the_scenes(tmp_path, monkeypatch):
             def wait_for_everyone(self):
                 pass
 
-        module = importlib.import_module("s5_hf.scenes.segmentation.many_scenes")
-        monkeypatch.setattr(module, "PartialState", State)
-        monkeypatch.setattr(module, "load_segmenters", lambda *arguments: [PixelSegmenter()])
+        monkeypatch.setattr("s5_hf.scenes.many_scenes.PartialState", State)
+        loading = "s5_hf.scenes.segmentation.many_scenes.load_segmenters"
+        monkeypatch.setattr(loading, lambda *arguments: [PixelSegmenter()])
         results = segment_scenes("model", scenes, tmp_path / "out", report=silent)
         done.append([result.files.classes.stem for result in results])
     assert done == [["a", "c"], ["b"]]

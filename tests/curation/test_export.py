@@ -19,40 +19,44 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
-from s5_hf.curation.export import ExportSettings, export
-from s5_hf.curation.recipe import read_recipe
-from s5_hf.curation.report import write_report
-from s5_hf.curation.score import ScoreSettings, score
-from s5_hf.curation.select import select
-from s5_hf.curation.selection import SelectSettings
+from s5_hf.curation import ScoreSettings, score_images
+from s5_hf.curation.curated_dataset import DatasetSettings, write_curated_dataset
+from s5_hf.curation.recipe import read_curation_recipe
+from s5_hf.curation.report import write_curation_report
+from s5_hf.curation.selection import SelectionSettings
+from s5_hf.curation.selection_folder import make_selection
 from s5_hf.curation.sources import ImageSource, open_images
 
 ROOT = Path(__file__).resolve().parents[2]
-ALL = SelectSettings(target=21, strategy="entropy", minimum_contrast=None, minimum_coherence=None, duplicates="keep")
+ALL = SelectionSettings(
+    target=21, strategy="entropy", minimum_contrast=None, minimum_coherence=None, duplicates="keep"
+)
 
 SCRIPT = """
 import sys
-from s5_hf.curation.export import ExportSettings, export
+from s5_hf.curation.curated_dataset import DatasetSettings, write_curated_dataset
 from s5_hf.curation.score_table import ScoreFolder
-from s5_hf.curation.select import SelectionFolder
+from s5_hf.curation.selection_folder import SelectionFolder
 from s5_hf.curation.sources import ImageSource, open_images
 
 selection, scores, archive, output = sys.argv[1:]
 images = open_images(ImageSource(folder=archive))
-settings = ExportSettings(shard_bytes=15_000)
-export(SelectionFolder.open(selection), ScoreFolder.open(scores), images, output, settings)
+settings = DatasetSettings(shard_bytes=15_000)
+write_curated_dataset(SelectionFolder.open(selection), ScoreFolder.open(scores), images, output, settings)
 """
 
 
 @pytest.fixture(scope="module")
 def scores(segmenter, archive, tmp_path_factory):
     settings = ScoreSettings(patch_size=64, part_size=5, background="soil", batch_size=4, pseudo_masks=True)
-    return score(segmenter, open_images(ImageSource(folder=str(archive))), tmp_path_factory.mktemp("s"), settings)
+    return score_images(
+        segmenter, open_images(ImageSource(folder=str(archive))), tmp_path_factory.mktemp("s"), settings
+    )
 
 
 @pytest.fixture(scope="module")
 def selection(scores, tmp_path_factory):
-    return select(scores, tmp_path_factory.mktemp("selection"), ALL)
+    return make_selection(scores, tmp_path_factory.mktemp("selection"), ALL)
 
 
 def contents(folder):
@@ -62,7 +66,7 @@ def contents(folder):
 
 
 def test_dataset_holds_what_was_selected(selection, scores, images, archive, tmp_path):
-    folder = export(selection, scores, images, tmp_path / "dataset", ExportSettings(title="Mine"))
+    folder = write_curated_dataset(selection, scores, images, tmp_path / "dataset", DatasetSettings(title="Mine"))
     samples = list(load_dataset("rs4p-1m", data_dir=str(folder), split="train", streaming=True))
     facts = {row["id"]: row for row in selection.chosen().to_pylist()}
     assert [sample["id"] for sample in samples] == [row["id"] for row in selection.chosen().sort_by("row").to_pylist()]
@@ -83,7 +87,9 @@ def test_dataset_holds_what_was_selected(selection, scores, images, archive, tmp
 
 def test_whole_images_keep_their_bytes_and_cut_ones_are_encoded_as_asked(selection, scores, images, archive, tmp_path):
     for encoding, magic in (("png", b"\x89PNG"), ("jpeg", b"\xff\xd8"), ("webp", b"RIFF")):
-        folder = export(selection, scores, images, tmp_path / encoding, ExportSettings(encoding=encoding))
+        folder = write_curated_dataset(
+            selection, scores, images, tmp_path / encoding, DatasetSettings(encoding=encoding)
+        )
         raw = load_dataset(str(folder), split="train").with_format("arrow")[:].to_pylist()
         for row in raw:
             if "@" in row["id"]:
@@ -99,26 +105,26 @@ def test_whole_images_keep_their_bytes_and_cut_ones_are_encoded_as_asked(selecti
 
 
 def test_a_finished_export_is_left_alone_and_another_is_refused(selection, scores, images, tmp_path):
-    folder = export(selection, scores, images, tmp_path / "dataset")
+    folder = write_curated_dataset(selection, scores, images, tmp_path / "dataset")
     before = contents(folder)
-    export(selection, scores, images, folder)
+    write_curated_dataset(selection, scores, images, folder)
     assert contents(folder) == before
-    other = select(scores, tmp_path / "other", SelectSettings(**{**vars(ALL), "target": 5}))
-    with pytest.raises(ValueError, match="holds another export: its digest is"):
-        export(other, scores, images, folder)
+    other = make_selection(scores, tmp_path / "other", SelectionSettings(**{**vars(ALL), "target": 5}))
+    with pytest.raises(ValueError, match="holds another export: its digest was"):
+        write_curated_dataset(other, scores, images, folder)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep", encoding="utf-8")
     with pytest.raises(ValueError, match="is not empty"):
-        export(selection, scores, images, tmp_path / "mine")
+        write_curated_dataset(selection, scores, images, tmp_path / "mine")
 
 
 def test_what_does_not_belong_together(selection, scores, segmenter, archive, images, tmp_path):
     fewer = open_images(ImageSource(folder=str(archive / "north")))
     with pytest.raises(ValueError, match="scores of 12 images, the sources have 6"):
-        export(selection, scores, fewer, tmp_path / "a")
-    other = score(segmenter, images, tmp_path / "scores", ScoreSettings(patch_size=32))
+        write_curated_dataset(selection, scores, fewer, tmp_path / "a")
+    other = score_images(segmenter, images, tmp_path / "scores", ScoreSettings(patch_size=32))
     with pytest.raises(ValueError, match="was not selected from the scores"):
-        export(selection, other, images, tmp_path / "b")
+        write_curated_dataset(selection, other, images, tmp_path / "b")
     assert not (tmp_path / "a").exists()
     assert not (tmp_path / "b").exists()
 
@@ -136,8 +142,10 @@ def test_killed_and_run_again_equals_uninterrupted(selection, scores, images, ar
             assert time.monotonic() < deadline
             time.sleep(0.0005)
         process.send_signal(signal.SIGKILL)
-    export(selection, scores, images, output, ExportSettings(shard_bytes=15_000))
-    whole = export(selection, scores, images, tmp_path / "whole", ExportSettings(shard_bytes=15_000, title="killed"))
+    write_curated_dataset(selection, scores, images, output, DatasetSettings(shard_bytes=15_000))
+    whole = write_curated_dataset(
+        selection, scores, images, tmp_path / "whole", DatasetSettings(shard_bytes=15_000, title="killed")
+    )
     assert len(list((whole / "data").iterdir())) > 5
     theirs, ours = contents(output), contents(whole)
     for files in (theirs, ours):
@@ -146,7 +154,7 @@ def test_killed_and_run_again_equals_uninterrupted(selection, scores, images, ar
 
 
 def test_report_holds_its_pictures(selection, scores, images, tmp_path):
-    path = write_report(selection, scores, images, tmp_path / "report.html", "Mine & yours")
+    path = write_curation_report(selection, scores, images, tmp_path / "report.html", "Mine & yours")
     page = path.read_text(encoding="utf-8")
     assert "<title>Mine &amp; yours</title>" in page
     assert "http" not in page.replace("http-equiv", "")
@@ -238,7 +246,7 @@ def test_example_runs_its_recipe(recipe):
 
 
 def test_the_tiny_recipe_is_well_formed():
-    recipe = read_recipe(ROOT / "examples" / "recipes" / "curate_tiny.yaml")
+    recipe = read_curation_recipe(ROOT / "examples" / "recipes" / "curate_tiny.yaml")
     assert recipe.select.target == 40
     assert recipe.score.pseudo_masks
     assert recipe.candidates == (ImageSource(folder="tiny/archive/images", name="archive"),)
@@ -261,7 +269,7 @@ def test_bad_recipes_are_named(recipe, change, message):
     content = {**yaml.safe_load(recipe.read_text(encoding="utf-8")), **change}
     recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
     with pytest.raises(ValueError, match=f"recipe.yaml: .*{message}"):
-        read_recipe(recipe)
+        read_curation_recipe(recipe)
 
 
 def test_recipes_that_are_no_recipes(recipe):
@@ -269,10 +277,10 @@ def test_recipes_that_are_no_recipes(recipe):
     del content["model"]
     recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
     with pytest.raises(ValueError, match="the recipe lacks model"):
-        read_recipe(recipe)
+        read_curation_recipe(recipe)
     recipe.write_text("[a, b", encoding="utf-8")
     with pytest.raises(ValueError, match="not valid YAML"):
-        read_recipe(recipe)
+        read_curation_recipe(recipe)
     recipe.write_text("- a", encoding="utf-8")
     with pytest.raises(ValueError, match="a recipe is a mapping of names to values, got list"):
-        read_recipe(recipe)
+        read_curation_recipe(recipe)

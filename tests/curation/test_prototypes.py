@@ -6,9 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from s5_hf.curation.cluster import ClusterSettings, cluster
-from s5_hf.curation.prototypes import Prototypes, assign, cluster_features, compare_cluster_counts
-from s5_hf.curation.score import ScoreSettings, score
+from s5_hf.curation import ScoreSettings, score_images
+from s5_hf.curation.prototypes import (
+    ClusterSettings,
+    Prototypes,
+    assign,
+    cluster_features,
+    compare_cluster_counts,
+    make_prototypes,
+)
 from s5_hf.curation.sources import ImageSource, open_images
 
 
@@ -107,11 +113,13 @@ def test_refuses():
 @pytest.fixture(scope="module")
 def labelled(segmenter, labelled_tiles, tmp_path_factory):
     source = ImageSource(dataset="s5-image-mask", data_dir=str(labelled_tiles), options={"classes": ["a", "b", "c"]})
-    return score(segmenter, open_images(source), tmp_path_factory.mktemp("labelled"), ScoreSettings(patch_size=64))
+    return score_images(
+        segmenter, open_images(source), tmp_path_factory.mktemp("labelled"), ScoreSettings(patch_size=64)
+    )
 
 
 def test_cluster_step(labelled, segmenter, tmp_path):
-    prototypes = cluster(labelled, tmp_path / "p.safetensors", ClusterSettings(num_clusters=3, compare=[2, 4]))
+    prototypes = make_prototypes(labelled, tmp_path / "p.safetensors", ClusterSettings(num_clusters=3, compare=[2, 4]))
     assert prototypes.counts.sum() == 16
     assert prototypes.fingerprint == segmenter.fingerprint
     assert len(Prototypes.load(tmp_path / "p.safetensors").compared) == 2
@@ -123,8 +131,8 @@ def test_a_class_without_labelled_pixels_is_an_error(segmenter, labelled_tiles, 
         data_dir=str(labelled_tiles),
         options={"classes": ["a", "b", "c"], "value_map": {"0": 0, "1": 1, "2": 0}},
     )
-    scores = score(segmenter, open_images(source), tmp_path / "scores", ScoreSettings(patch_size=64))
+    scores = score_images(segmenter, open_images(source), tmp_path / "scores", ScoreSettings(patch_size=64))
     with pytest.raises(ValueError, match="shows the class water"):
-        cluster(scores, tmp_path / "p.safetensors", ClusterSettings(num_clusters=2))
+        make_prototypes(scores, tmp_path / "p.safetensors", ClusterSettings(num_clusters=2))
     assert not (tmp_path / "p.safetensors").exists()
-    cluster(scores, tmp_path / "p.safetensors", ClusterSettings(num_clusters=2, missing_classes="ignore"))
+    make_prototypes(scores, tmp_path / "p.safetensors", ClusterSettings(num_clusters=2, missing_classes="ignore"))

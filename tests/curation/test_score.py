@@ -14,13 +14,13 @@ import pytest
 import torch
 from PIL import Image
 
+from s5_hf.curation import ScoreSettings, score_images
 from s5_hf.curation.content import measure_content
 from s5_hf.curation.entropy import patch_statistics
-from s5_hf.curation.score import ScoreSettings, score
 from s5_hf.curation.score_table import ScoreFolder
 from s5_hf.curation.sources import ImageSource, open_images
 from s5_hf.dataset_builders.errors import CorruptImageError
-from s5_hf.files.folder_lock import folder_lock
+from s5_hf.files.locks import folder_lock
 from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from s5_hf.predictors.feature_segmenter import Prediction, Segmenter
 from s5_hf.predictors.image_probabilities import NonFiniteOutputError
@@ -33,7 +33,7 @@ FLOATS = ("entropy", "entropy_renormalised", "entropy_with_background", "confide
 
 SCRIPT = """
 import sys
-from s5_hf.curation.score import ScoreSettings, score
+from s5_hf.curation import ScoreSettings, score_images
 from s5_hf.predictors.feature_segmenter import Prediction, Segmenter
 from s5_hf.curation.sources import ImageSource, open_images
 from tests.shifted_weights import shift_if_asked
@@ -41,7 +41,7 @@ from tests.shifted_weights import shift_if_asked
 shift_if_asked()
 model, archive, output = sys.argv[1:]
 settings = ScoreSettings(patch_size=64, batch_size=4, part_size=2, background="soil", pseudo_masks=True, threads=1)
-score(Segmenter.from_pretrained(model), open_images(ImageSource(folder=archive)), output, settings)
+score_images(Segmenter.from_pretrained(model), open_images(ImageSource(folder=archive)), output, settings)
 """
 
 
@@ -57,7 +57,7 @@ def contents(folder):
 @pytest.fixture(scope="module")
 def scored(segmenter, archive, tmp_path_factory) -> ScoreFolder:
     images = open_images(ImageSource(folder=str(archive)))
-    return score(segmenter, images, tmp_path_factory.mktemp("scores"), SETTINGS)
+    return score_images(segmenter, images, tmp_path_factory.mktemp("scores"), SETTINGS)
 
 
 def test_rows_are_the_patches_in_order(scored, images):
@@ -104,7 +104,7 @@ def test_values_are_those_of_the_functions(scored, segmenter, archive):
 
 def test_batch_size_changes_nothing_but_rounding(scored, segmenter, images, tmp_path):
     settings = ScoreSettings(patch_size=64, batch_size=1, part_size=12, background=0, threads=1)
-    other = score(segmenter, images, tmp_path / "scores", settings)
+    other = score_images(segmenter, images, tmp_path / "scores", settings)
     columns = ["id", "class_counts", "hash", *FLOATS, "feature"]
     tables = [folder.take(np.arange(21), columns) for folder in (scored, other)]
     assert tables[0]["id"] == tables[1]["id"]
@@ -115,12 +115,12 @@ def test_batch_size_changes_nothing_but_rounding(scored, segmenter, images, tmp_
 
 
 def test_a_finished_part_is_never_redone(segmenter, images, tmp_path):
-    score(segmenter, images, tmp_path, SETTINGS)
+    score_images(segmenter, images, tmp_path, SETTINGS)
     before = contents(tmp_path)
     times = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     (tmp_path / "part-000001.parquet").unlink()
     (tmp_path / ".part-000001.parquet.abc.partial").write_bytes(b"left by a killed run")
-    score(segmenter, images, tmp_path, SETTINGS)
+    score_images(segmenter, images, tmp_path, SETTINGS)
     assert contents(tmp_path) == before
     for name, changed in times.items():
         assert (tmp_path / name).stat().st_mtime_ns == changed or name == "part-000001.parquet"
@@ -182,9 +182,9 @@ def test_a_second_run_on_the_same_folder_is_refused_by_name(segmenter, images, t
         in_work = output / ".part-000000.parquet.0123456789abcdef.partial"
         in_work.write_bytes(b"of the first run")
         with pytest.raises(BlockingIOError, match="scores is in use by another run"):
-            score(segmenter, images, output, SETTINGS)
+            score_images(segmenter, images, output, SETTINGS)
         assert in_work.read_bytes() == b"of the first run"
-    score(segmenter, images, output, SETTINGS)  # the first was killed
+    score_images(segmenter, images, output, SETTINGS)  # the first was killed
     assert [path.name for path in output.iterdir() if path.name.startswith(".")] == []
 
 
@@ -205,8 +205,8 @@ def test_nan_logits_stop_scoring_and_are_noted_where_corrupt_images_are_skipped(
     segmenter = SpoiledSegmenter(micro_model(), IMAGENET_MEAN, IMAGENET_STD)
     images = open_images(ImageSource(folder=str(tmp_path)))
     with pytest.raises(NonFiniteOutputError, match=r"the patch at row 0, column 0 of 'spoiled' are not finite"):
-        score(segmenter, images, tmp_path / "refused", ScoreSettings(patch_size=32))
-    scores = score(segmenter, images, tmp_path / "scores", ScoreSettings(patch_size=32, corrupt_images="skip"))
+        score_images(segmenter, images, tmp_path / "refused", ScoreSettings(patch_size=32))
+    scores = score_images(segmenter, images, tmp_path / "scores", ScoreSettings(patch_size=32, corrupt_images="skip"))
     rows = scores.take(np.array([0, 1]), ["id", "entropy", "problem", "feature"]).to_pylist()
     assert rows[0]["problem"] is None
     assert rows[1] == {"id": "spoiled", "entropy": None, "problem": "the logits are not finite", "feature": None}
@@ -219,7 +219,7 @@ def test_no_data_pixels_do_not_count(segmenter, tmp_path):
     Image.fromarray(half).save(tmp_path / "half.png")
     Image.fromarray(np.zeros_like(half)).save(tmp_path / "none.png")
     images = open_images(ImageSource(folder=str(tmp_path)))
-    scores = score(segmenter, images, tmp_path / "scores", ScoreSettings(patch_size=32, nodata=0))
+    scores = score_images(segmenter, images, tmp_path / "scores", ScoreSettings(patch_size=32, nodata=0))
     rows = scores.take(np.array([0, 1]), ["class_counts", "problem", "entropy"]).to_pylist()
     assert sum(rows[0]["class_counts"]) == 32 * 16
     logits = segmenter(half[None]).logits[..., :16]
@@ -236,10 +236,10 @@ def test_broken_images_stop_or_are_noted(segmenter, archive, tmp_path):
     (tmp_path / "whole.png").write_bytes(content)
     images = open_images(ImageSource(folder=str(tmp_path)))
     with pytest.raises(CorruptImageError, match="short"):
-        score(segmenter, images, tmp_path / "scores", ScoreSettings(patch_size=64))
+        score_images(segmenter, images, tmp_path / "scores", ScoreSettings(patch_size=64))
     assert not list((tmp_path / "scores").glob("*.parquet"))
     settings = ScoreSettings(patch_size=64, corrupt_images="skip")
-    scores = score(segmenter, images, tmp_path / "scores", settings)
+    scores = score_images(segmenter, images, tmp_path / "scores", settings)
     rows = scores.take(np.arange(3), ["id", "problem"]).to_pylist()
     assert [row["id"] for row in rows] == ["unreadable:0", "torn", "whole"]
     assert [row["problem"] is None for row in rows] == [False, False, True]
@@ -247,16 +247,16 @@ def test_broken_images_stop_or_are_noted(segmenter, archive, tmp_path):
 
 def test_other_settings_are_refused(scored, segmenter, images):
     with pytest.raises(ValueError, match="patch_size was 64, now it is 32"):
-        score(segmenter, images, scored.path, ScoreSettings(patch_size=32, part_size=5, background="soil"))
+        score_images(segmenter, images, scored.path, ScoreSettings(patch_size=32, part_size=5, background="soil"))
     other = Segmenter(micro_model(seed=3), IMAGENET_MEAN, IMAGENET_STD)
     with pytest.raises(ValueError, match=f"fingerprint was '{segmenter.fingerprint}'"):
-        score(other, images, scored.path, SETTINGS)
+        score_images(other, images, scored.path, SETTINGS)
 
 
 def test_unfinished_folders_do_not_open(segmenter, images, tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no scores"):
         ScoreFolder.open(tmp_path)
-    score(segmenter, images, tmp_path, SETTINGS)
+    score_images(segmenter, images, tmp_path, SETTINGS)
     (tmp_path / "part-000002.parquet").unlink()
     with pytest.raises(FileNotFoundError, match="1 of 3 parts are missing, first part-000002"):
         ScoreFolder.open(tmp_path)

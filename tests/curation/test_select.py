@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s5_hf.curation.cluster import ClusterSettings, cluster
+from s5_hf.curation import ScoreSettings, score_images
 from s5_hf.curation.exclusion import hash_images, read_hashes, write_hashes
-from s5_hf.curation.prototypes import Prototypes
-from s5_hf.curation.quotas import largest_remainder
-from s5_hf.curation.score import ScoreSettings, score
-from s5_hf.curation.select import SelectionFolder, read_candidates, select
-from s5_hf.curation.selection import REASONS, Candidates, SelectSettings, select_patches
+from s5_hf.curation.prototypes import ClusterSettings, Prototypes, make_prototypes
+from s5_hf.curation.selection import REASONS, Candidates, SelectionSettings, select_patches
+from s5_hf.curation.selection_folder import SelectionFolder, make_selection, read_candidates
 from s5_hf.curation.sources import ImageSource, open_images
+from s5_hf.curation.walk import largest_remainder
 
 
 def candidates(rows, order=None) -> Candidates:
@@ -76,7 +75,7 @@ def test_equals_the_loop_whatever_the_order(rows, target, distance, seed):
     rows = [{**row, "id": f"{index:02d}"} for index, row in enumerate(rows)]
     weights = np.array([3, 2, 2])
     banned = ["01", "05"]
-    options = SelectSettings(target=target, maximum_entropy=0.6, duplicate_distance=distance)
+    options = SelectionSettings(target=target, maximum_entropy=0.6, duplicate_distance=distance)
     limits = {"contrast": 2.0, "entropy": 0.6, "ids": banned, "distance": distance}
     expected, usable = select_by_hand(rows, target, weights, limits)
     order = np.random.default_rng(seed).permutation(len(rows))
@@ -107,7 +106,7 @@ def test_strategies():
     table = candidates(rows)
     by_entropy = sorted(rows, key=lambda row: row["entropy"])
     found = {
-        name: select_patches(table, SelectSettings(target=10, strategy=name), weights)
+        name: select_patches(table, SelectionSettings(target=10, strategy=name), weights)
         for name in ("random", "entropy", "diversity", "entropy+diversity")
     }
     assert chosen_ids(table, found["entropy"]) == [row["id"] for row in by_entropy[:10]]
@@ -115,16 +114,16 @@ def test_strategies():
     expected = [row["id"] for c in (0, 1) for row in [r for r in by_entropy if r["cluster"] == c][:5]]
     assert sorted(chosen_ids(table, found["entropy+diversity"])) == sorted(expected)
     assert len({tuple(chosen_ids(table, one)) for one in found.values()}) == 4
-    again = select_patches(table, SelectSettings(target=10, strategy="random", seed=1), weights)
+    again = select_patches(table, SelectionSettings(target=10, strategy="random", seed=1), weights)
     assert chosen_ids(table, again) != chosen_ids(table, found["random"])
 
 
 def test_unfilled_quotas_are_left_or_handed_on():
     rows = [{**row, "cluster": 0 if index < 3 else 1} for index, row in enumerate(many(20))]
     table, weights = candidates(rows), np.array([1, 1])
-    left = select_patches(table, SelectSettings(target=10), weights)
+    left = select_patches(table, SelectionSettings(target=10), weights)
     assert (left.quotas.tolist(), left.filled.tolist()) == ([5, 5], [3, 5])
-    handed = select_patches(table, SelectSettings(target=10, unfilled="hand_on"), weights)
+    handed = select_patches(table, SelectionSettings(target=10, unfilled="hand_on"), weights)
     assert (handed.quotas.tolist(), handed.filled.tolist()) == ([5, 5], [3, 7])
 
 
@@ -141,7 +140,7 @@ def test_unfilled_quotas_are_left_or_handed_on():
 )
 def test_each_limit_has_its_reason(column, value, setting, reason):
     rows = [{"id": "a"}, {"id": "b", column: value}, {"id": "c"}]
-    found = select_patches(candidates(rows), SelectSettings(target=2, **setting), np.array([1]))
+    found = select_patches(candidates(rows), SelectionSettings(target=2, **setting), np.array([1]))
     assert REASONS[found.reasons[1]] == reason
     assert sorted(found.rows.tolist()) == [0, 2]
 
@@ -149,44 +148,48 @@ def test_each_limit_has_its_reason(column, value, setting, reason):
 def test_excluded_hashes():
     rows = [{"id": "a", "hash": 0b111}, {"id": "b", "hash": 7 << 60}]
     found = select_patches(
-        candidates(rows), SelectSettings(target=1), np.array([1]), excluded_hashes=np.array([0b1], dtype=np.uint64)
+        candidates(rows), SelectionSettings(target=1), np.array([1]), excluded_hashes=np.array([0b1], dtype=np.uint64)
     )
     assert (found.rows.tolist(), REASONS[found.reasons[0]]) == ([1], "excluded")
 
 
 def test_refuses():
     with pytest.raises(ValueError, match="1 of 2 ids appear more than once, such as 'a'"):
-        select_patches(candidates([{"id": "a"}, {"id": "a"}]), SelectSettings(target=1), np.array([1]))
+        select_patches(candidates([{"id": "a"}, {"id": "a"}]), SelectionSettings(target=1), np.array([1]))
     with pytest.raises(ValueError, match="there are no candidates"):
-        select_patches(candidates([]), SelectSettings(target=1), np.array([1]))
+        select_patches(candidates([]), SelectionSettings(target=1), np.array([1]))
     with pytest.raises(ValueError, match=r"3 patches are wanted, but only 1 of 2 .*low contrast: 1"):
-        select_patches(candidates([{"id": "a"}, {"id": "b", "contrast": 0}]), SelectSettings(target=3), np.array([1]))
+        select_patches(
+            candidates([{"id": "a"}, {"id": "b", "contrast": 0}]), SelectionSettings(target=3), np.array([1])
+        )
     with pytest.raises(ValueError, match="needs prototypes"):
-        select_patches(candidates([{"id": "a"}]), SelectSettings(target=1))
+        select_patches(candidates([{"id": "a"}]), SelectionSettings(target=1))
     for name in ("strategy", "background", "unfilled", "duplicates"):
         with pytest.raises(ValueError, match=f"{name} must be one of .*, got 'other'"):
-            SelectSettings(**{name: "other"})
+            SelectionSettings(**{name: "other"})
 
 
 @pytest.fixture(scope="module")
 def scores(segmenter, archive, tmp_path_factory):
     settings = ScoreSettings(patch_size=64, part_size=5, background="soil", batch_size=4)
-    return score(segmenter, open_images(ImageSource(folder=str(archive))), tmp_path_factory.mktemp("s"), settings)
+    return score_images(
+        segmenter, open_images(ImageSource(folder=str(archive))), tmp_path_factory.mktemp("s"), settings
+    )
 
 
 @pytest.fixture(scope="module")
 def prototypes(scores, tmp_path_factory) -> Prototypes:
-    return cluster(scores, tmp_path_factory.mktemp("p") / "p.safetensors", ClusterSettings(num_clusters=3))
+    return make_prototypes(scores, tmp_path_factory.mktemp("p") / "p.safetensors", ClusterSettings(num_clusters=3))
 
 
 LOOSE = {"minimum_contrast": None, "minimum_coherence": None, "duplicates": "keep"}
 
 
 def test_select_step(scores, prototypes, tmp_path):
-    selection = select(scores, tmp_path, SelectSettings(target=8, **LOOSE), prototypes)
+    selection = make_selection(scores, tmp_path, SelectionSettings(target=8, **LOOSE), prototypes)
     chosen = selection.chosen()
-    table, _ = read_candidates(scores, SelectSettings(**LOOSE), prototypes)
-    expected = select_patches(table, SelectSettings(target=8, **LOOSE), prototypes.counts)
+    table, _ = read_candidates(scores, SelectionSettings(**LOOSE), prototypes)
+    expected = select_patches(table, SelectionSettings(target=8, **LOOSE), prototypes.counts)
     assert chosen["id"].to_pylist() == chosen_ids(table, expected)
     assert chosen["entropy"].to_pylist() == sorted(chosen["entropy"].to_pylist())
     assert selection.summary["quotas"] == largest_remainder(8, prototypes.counts).tolist()
@@ -201,15 +204,15 @@ def test_select_step(scores, prototypes, tmp_path):
 def test_kinds_of_entropy(scores, prototypes):
     columns = {"excluded": "entropy", "renormalised": "entropy_renormalised", "included": "entropy_with_background"}
     for kind, column in columns.items():
-        table, _ = read_candidates(scores, SelectSettings(background=kind), None)
+        table, _ = read_candidates(scores, SelectionSettings(background=kind), None)
         assert np.array_equal(table.entropy, scores.take(np.arange(21), [column])[column].to_numpy())
 
 
 def test_similar_features_are_duplicates(segmenter, archive, tmp_path):
     sources = [ImageSource(folder=str(archive), name=name) for name in ("a", "b")]
-    scores = score(segmenter, open_images(sources), tmp_path / "scores", ScoreSettings(patch_size=64))
-    options = SelectSettings(target=1, strategy="entropy", duplicates="features", duplicate_distance=0)
-    selection = select(scores, tmp_path / "selection", options)
+    scores = score_images(segmenter, open_images(sources), tmp_path / "scores", ScoreSettings(patch_size=64))
+    options = SelectionSettings(target=1, strategy="entropy", duplicates="features", duplicate_distance=0)
+    selection = make_selection(scores, tmp_path / "selection", options)
     assert selection.summary["counts"]["near-duplicate"] >= 21
     assert selection.chosen()["id"][0].as_py().startswith("a/")
     assert selection.chosen()["cluster"].to_pylist() == [None]
@@ -218,19 +221,21 @@ def test_similar_features_are_duplicates(segmenter, archive, tmp_path):
 def test_of_near_duplicates_that_of_the_source_named_first_stays():
     rows = [{"id": "trusted/scene", "entropy": 0.4, "hash": 12}, {"id": "copies/scene", "entropy": 0.1, "hash": 13}]
     table = candidates(rows)
-    found = select_patches(table, SelectSettings(target=1, strategy="entropy"))
+    found = select_patches(table, SelectionSettings(target=1, strategy="entropy"))
     assert chosen_ids(table, found) == ["trusted/scene"]
     assert found.counts["near-duplicate"] == 1
     table = candidates(rows, np.array([1, 0]))
-    assert chosen_ids(table, select_patches(table, SelectSettings(target=1, strategy="entropy"))) == ["trusted/scene"]
+    assert chosen_ids(table, select_patches(table, SelectionSettings(target=1, strategy="entropy"))) == [
+        "trusted/scene"
+    ]
 
 
 def test_evaluation_images_are_kept_out(scores, prototypes, archive, images, tmp_path):
     hashes = hash_images(open_images(ImageSource(folder=str(archive / "north"))), 64)
     write_hashes(hashes, tmp_path / "hashes.txt")
     assert np.array_equal(read_hashes(tmp_path / "hashes.txt"), hashes)
-    options = SelectSettings(target=5, strategy="entropy", **LOOSE)
-    selection = select(scores, tmp_path / "selection", options, excluded_hashes=hashes)
+    options = SelectionSettings(target=5, strategy="entropy", **LOOSE)
+    selection = make_selection(scores, tmp_path / "selection", options, excluded_hashes=hashes)
     north = sum(1 for row in range(21) if scores.take(np.array([row]), ["source"])["source"][0].as_py() == "north")
     assert selection.summary["counts"]["excluded"] >= north
     assert set(selection.chosen()["source"].to_pylist()) == {"south"}
@@ -242,10 +247,10 @@ def test_evaluation_images_are_kept_out(scores, prototypes, archive, images, tmp
 def test_prototypes_of_another_model(scores, prototypes, tmp_path):
     other = Prototypes(prototypes.centres, prototypes.counts, "0" * 32)
     with pytest.raises(ValueError, match="the prototypes come from the model 0000"):
-        select(scores, tmp_path, SelectSettings(target=2), other)
+        make_selection(scores, tmp_path, SelectionSettings(target=2), other)
     narrow = Prototypes(prototypes.centres[:, :5], prototypes.counts, prototypes.fingerprint)
     with pytest.raises(ValueError, match=r"the prototypes have 5 channels, the scores in .* 32"):
-        select(scores, tmp_path, SelectSettings(target=2), narrow)
+        make_selection(scores, tmp_path, SelectionSettings(target=2), narrow)
     with pytest.raises(ValueError, match="run s5-hf curate cluster first"):
-        select(scores, tmp_path, SelectSettings(target=2))
+        make_selection(scores, tmp_path, SelectionSettings(target=2))
     assert not list(tmp_path.iterdir())

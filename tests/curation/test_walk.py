@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s5_hf.curation.duplicates import first_of_near_duplicates, near_any
-from s5_hf.curation.quotas import hand_on_unfilled, largest_remainder
-from s5_hf.curation.walk import random_order, take_by_quota, walk_order
+from s5_hf.curation.walk import hand_on_unfilled, largest_remainder, random_order, take_by_quota, walk_order
 
 WEIGHTS = st.lists(st.integers(0, 50), min_size=1, max_size=8).filter(any)
 

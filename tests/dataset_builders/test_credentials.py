@@ -11,7 +11,7 @@ from s5_hf.curation.sources import ImageSource
 from s5_hf.data.sharding import write_parquet_shards
 from s5_hf.dataset_builders.credentials import without_credentials
 from s5_hf.dataset_builders.storage import Storage
-from s5_hf.scenes.segmentation.scene_result import relative_source
+from s5_hf.scenes.scene_names import relative_source
 from s5_hf.scenes.source import has_rasterio, open_scene
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.run_folder import describe_environment, save_description

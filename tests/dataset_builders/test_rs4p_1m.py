@@ -9,7 +9,9 @@ from datasets import load_dataset
 
 from s5_hf.data.sharding import write_index, write_parquet_shards
 from s5_hf.dataset_builders.errors import LayoutError, SampleError, ShardReadError
+from s5_hf.dataset_builders.shards import SingleFiles
 from s5_hf.dataset_builders.storage import Storage
+from s5_hf.dataset_builders.streaming import blocks_of
 from tests.dataset_builders.encoded_images import encoded, numbered
 
 COLUMNS = ["image", "id", "source", "pseudo_mask", "entropy", "cluster"]
@@ -49,6 +51,13 @@ def tar_shards(write_tar, tmp_path):
                 members.append((f"x/{number:03d}.json", json.dumps(facts).encode()))
         write_tar(tmp_path / f"shards/rs4p-{shard:05d}.tar", members)
     return tmp_path / "shards"
+
+
+def test_samples_of_a_split_list_are_single_files_for_those_who_list_them(release):
+    folder, order = release
+    (block,) = blocks_of(load_dataset("rs4p-1m", data_dir=str(folder), split="train", streaming=True))
+    assert isinstance(block, SingleFiles)
+    assert block.records == tuple((f"images/{number:03d}.png", f"masks/{number:03d}.png") for number in order)
 
 
 def test_release_layout_follows_its_split_list(release):

@@ -9,7 +9,7 @@ from datasets import Features, Image, Value, load_dataset
 
 from s5_hf.data.sharding import write_index, write_parquet_shards
 from s5_hf.dataset_builders.features import unlabelled_features
-from s5_hf.files.folder_lock import folder_lock
+from s5_hf.files.locks import folder_lock
 from tests.dataset_builders.encoded_images import encoded, numbered
 
 FEATURES = Features({"image": Image(), "id": Value("string")})

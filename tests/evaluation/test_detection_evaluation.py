@@ -20,11 +20,11 @@ from s5_hf.cli import app
 from s5_hf.dataset_builders.registry import get_entry
 from s5_hf.evaluation import EvaluationSettings, LoopSettings, run_evaluation
 from s5_hf.evaluation.data import load_evaluation_data
-from s5_hf.evaluation.detection.curve_picture import draw_precision_recall
 from s5_hf.evaluation.detection.loop import judge_detections, result_names
 from s5_hf.evaluation.detection.protocol import DetectionProtocol, choose_detection_protocol
 from s5_hf.evaluation.detection.report import DetectionResults
-from s5_hf.evaluation.run import detection_task, model_kind
+from s5_hf.evaluation.pictures import draw_precision_recall
+from s5_hf.evaluation.run import dataset_task, model_kind
 from s5_hf.metrics.average_precision import PrecisionRecall
 from s5_hf.metrics.percent import in_percent
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ImageProcessor
@@ -229,8 +229,8 @@ def test_the_task_of_a_dataset():
         ("s5-dota", "x", "x"),
     ]
     for dataset, given, expected in names:
-        assert detection_task(tasks, EvaluationSettings("model", dataset, task=given)) == expected
-    assert detection_task({"vehicles": ["car"]}, EvaluationSettings("model", "s5-dota")) is None
+        assert dataset_task(tasks, EvaluationSettings("model", dataset, task=given)) == expected
+    assert dataset_task({"vehicles": ["car"]}, EvaluationSettings("model", "s5-dota")) is None
 
 
 def test_a_report_by_the_command_line(detector_folder, boats, tmp_path):
@@ -311,7 +311,7 @@ def test_the_picture_of_precision_and_recall():
     ("changes", "error", "message"),
     [
         ({"dataset": "s5-dota-r"}, KeyError, "unknown dataset 's5-dota-r'"),
-        ({"dataset": "s5-potsdam"}, ValueError, "s5-potsdam is no detection dataset that can be evaluated"),
+        ({"dataset": "s5-potsdam"}, ValueError, "s5-potsdam is not a detection dataset that can be evaluated"),
         ({"split": "dev"}, ValueError, 'Unknown split "dev"'),
         ({"data_dir": "/not/there"}, FileNotFoundError, "does not exist: .*there"),
         ({"protocol": "quick"}, ValueError, "unknown protocol 'quick' for detection. Known: published"),

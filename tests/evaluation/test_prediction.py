@@ -7,7 +7,7 @@ from torch.nn import functional
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from s5_hf.evaluation.segmentation.prediction import class_probabilities
-from s5_hf.evaluation.segmentation.protocol import Protocol
+from s5_hf.evaluation.segmentation.protocol import SegmentationProtocol
 from s5_hf.modeling.image_processing_s5 import resize_image
 from s5_hf.predictors.feature_segmenter import Segmenter
 from s5_hf.synthetic import synthetic_scene
@@ -28,7 +28,7 @@ def softmax(segmenter, images):
 
 
 def test_whole_images(segmenter, images):
-    found = class_probabilities(segmenter, images, Protocol(), "ab")
+    found = class_probabilities(segmenter, images, SegmentationProtocol(), "ab")
     torch.testing.assert_close(found, softmax(segmenter, images))
     assert found.shape == (2, 3, 48, 80)
 
@@ -36,11 +36,11 @@ def test_whole_images(segmenter, images):
 def test_resized_and_back(segmenter, images):
     smaller = np.stack([resize_image(image, {"height": 32, "width": 32}, 2) for image in images])
     expected = functional.interpolate(softmax(segmenter, smaller), size=(48, 80), mode="bilinear")
-    torch.testing.assert_close(class_probabilities(segmenter, images, Protocol(resize=32), "ab"), expected)
+    torch.testing.assert_close(class_probabilities(segmenter, images, SegmentationProtocol(resize=32), "ab"), expected)
 
 
 def test_flips_are_turned_back(segmenter, images):
-    protocol = Protocol(flips=("none", "horizontal"))
+    protocol = SegmentationProtocol(flips=("none", "horizontal"))
     mirrored = softmax(segmenter, np.ascontiguousarray(images[:, :, ::-1])).flip(3)
     expected = (softmax(segmenter, images) + mirrored) / 2
     torch.testing.assert_close(class_probabilities(segmenter, images, protocol, "ab"), expected)
@@ -49,7 +49,7 @@ def test_flips_are_turned_back(segmenter, images):
 @pytest.mark.parametrize(("repeat_border", "last"), [(False, 1), (True, 3)])
 def test_windows_are_averaged(segmenter, images, repeat_border, last):
     """48 x 80 pixels, windows of 32 every 16: rows start at 0 and 16, columns at 0, 16, 32 and 48."""
-    protocol = Protocol(window=32, stride=16, repeat_border=repeat_border)
+    protocol = SegmentationProtocol(window=32, stride=16, repeat_border=repeat_border)
     total, weights = torch.zeros(2, 3, 48, 80), torch.zeros(48, 80)
     for top, row_weight in ((0, 1), (16, last)):
         for left, column_weight in ((0, 1), (16, 1), (32, 1), (48, last)):
@@ -63,9 +63,11 @@ def test_windows_are_averaged(segmenter, images, repeat_border, last):
 
 
 def test_images_smaller_than_the_window_are_one_input(segmenter, images):
-    found = class_probabilities(segmenter, images, Protocol(window=512), "ab")
+    found = class_probabilities(segmenter, images, SegmentationProtocol(window=512), "ab")
     torch.testing.assert_close(found, softmax(segmenter, images))
-    narrow = class_probabilities(segmenter, images, Protocol(window=64, stride=64), "ab")  # 48 high, 80 wide
+    narrow = class_probabilities(
+        segmenter, images, SegmentationProtocol(window=64, stride=64), "ab"
+    )  # 48 high, 80 wide
     torch.testing.assert_close(narrow[..., :16], softmax(segmenter, np.ascontiguousarray(images[:, :, :64]))[..., :16])
 
 
@@ -75,6 +77,6 @@ def test_models_of_other_packages_that_predict_at_a_quarter_of_the_size(images):
     )
     torch.manual_seed(0)
     segmenter = Segmenter(SegformerForSemanticSegmentation(config), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-    found = class_probabilities(segmenter, images, Protocol(), "ab")
+    found = class_probabilities(segmenter, images, SegmentationProtocol(), "ab")
     assert found.shape == (2, 4, 48, 80)
     torch.testing.assert_close(found, softmax(segmenter, images))

@@ -3,7 +3,7 @@
 import pytest
 
 from s5_hf.dataset_builders.registry import REGISTRY, get_entry
-from s5_hf.evaluation.segmentation.protocol import ALL_FLIPS, PROTOCOLS, Protocol, choose_protocol
+from s5_hf.evaluation.segmentation.protocol import ALL_FLIPS, PROTOCOLS, SegmentationProtocol, choose_protocol
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_windows_of_the_official_code():
     assert published.window_weights(1024) == {0: 1, 256: 1, 512: 1}
     assert official.window_weights(1024) == {0: 1, 256: 1, 512: 3}
     assert official.window_weights(512) == official.window_weights(300) == {0: 1}
-    assert Protocol(window=512, stride=512).window_weights(1100) == {0: 1, 512: 1, 588: 1}
+    assert SegmentationProtocol(window=512, stride=512).window_weights(1100) == {0: 1, 512: 1, 588: 1}
     assert not choose_protocol(get_entry("s5-isaid"), "official").repeat_border
 
 
@@ -57,15 +57,17 @@ def test_a_report_can_say_it_in_a_line():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match=r"unknown protocol 'fast'. Known: published: as .*; sliding: windows"):
+    with pytest.raises(
+        ValueError, match=r"unknown protocol 'fast' for segmentation. Known: published: as .*; sliding: windows"
+    ):
         choose_protocol(get_entry("s5-isaid"), "fast")
-    with pytest.raises(ValueError, match=r"s5-dota is no segmentation dataset .* task is detection"):
+    with pytest.raises(ValueError, match=r"s5-dota is not a segmentation dataset .* task is detection"):
         choose_protocol(get_entry("s5-dota"))
     with pytest.raises(ValueError, match="stride 100 needs a window"):
         choose_protocol(get_entry("s5-isaid"), stride=100)
     with pytest.raises(ValueError, match=r"stride must be in 1..64, the side of the window, got 65"):
-        Protocol(window=64, stride=65)
+        SegmentationProtocol(window=64, stride=65)
     with pytest.raises(ValueError, match="resize must be at least 1 pixel, got 0"):
-        Protocol(resize=0)
+        SegmentationProtocol(resize=0)
     with pytest.raises(ValueError, match="flips must be among none, horizontal"):
-        Protocol(flips=("sideways",))
+        SegmentationProtocol(flips=("sideways",))

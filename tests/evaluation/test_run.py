@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from s5_hf.cli import app
 from s5_hf.evaluation.data import check_classes, load_evaluation_data
+from s5_hf.evaluation.pictures import draw_confusion_matrix
 from s5_hf.evaluation.run import EvaluationSettings, model_kind, run_evaluation
-from s5_hf.evaluation.segmentation.confusion_picture import draw_confusion_matrix
 from s5_hf.metrics import ConfusionMatrix
 from tests.evaluation.conftest import LABELS
 
@@ -115,10 +115,10 @@ def test_other_classes_are_shown_side_by_side(model_folder, fields, accelerator)
     ("changes", "error", "message"),
     [
         ({"dataset": "s5-lovedo"}, KeyError, "unknown dataset 's5-lovedo'. Did you mean 's5-loveda'"),
-        ({"dataset": "s5-dior-r"}, ValueError, "s5-dior-r is no segmentation dataset that can be evaluated"),
+        ({"dataset": "s5-dior-r"}, ValueError, "s5-dior-r is not a segmentation dataset that can be evaluated"),
         ({"split": "dev"}, ValueError, 'Unknown split "dev". Should be one of'),
         ({"data_dir": "/not/there"}, FileNotFoundError, "does not exist: .*there"),
-        ({"protocol": "quick"}, ValueError, "unknown protocol 'quick'. Known: published"),
+        ({"protocol": "quick"}, ValueError, "unknown protocol 'quick' for segmentation. Known: published"),
         ({"protocol_changes": {"stride": 5}}, ValueError, "stride 5 needs a window"),
         ({"left_out": ("sky",)}, ValueError, "left_out names sky; the classes: soil, crop, water"),
         ({"precision": "fp8"}, ValueError, "precision must be one of fp32, bf16"),

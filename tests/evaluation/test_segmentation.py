@@ -15,10 +15,11 @@ import torch
 from PIL import Image
 
 from s5_hf.evaluation.data import EvaluationImages, load_evaluation_data
+from s5_hf.evaluation.loop import LoopSettings
 from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
-from s5_hf.evaluation.segmentation.class_maps import class_map_names
-from s5_hf.evaluation.segmentation.loop import LoopSettings, count_segmentation
-from s5_hf.evaluation.segmentation.protocol import Protocol
+from s5_hf.evaluation.segmentation.loop import count_segmentation
+from s5_hf.evaluation.segmentation.prediction_files import prediction_names
+from s5_hf.evaluation.segmentation.protocol import SegmentationProtocol
 from s5_hf.metrics import SegmentationCounts
 from s5_hf.predictors.feature_segmenter import Segmenter
 from s5_hf.predictors.image_probabilities import NonFiniteOutputError
@@ -62,7 +63,7 @@ class Process:
 
 
 def test_counts_are_those_of_the_images_one_by_one(segmenter, data, expected, accelerator):
-    counts = count_segmentation(segmenter, data, Protocol(), accelerator)
+    counts = count_segmentation(segmenter, data, SegmentationProtocol(), accelerator)
     assert torch.equal(counts.confusion.counts, expected.confusion.counts)
     assert torch.equal(counts.boundary.counts, expected.boundary.counts)
     ignored = 5 * 5 * 7
@@ -74,7 +75,9 @@ def test_counts_are_those_of_the_images_one_by_one(segmenter, data, expected, ac
 def test_every_image_counts_once_on_any_number_of_processes(segmenter, data, expected, processes, batch_size):
     settings = LoopSettings(batch_size=batch_size, boundary=False)
     parts = [
-        count_segmentation(segmenter, data, Protocol(), Process(index, processes), settings).confusion.counts
+        count_segmentation(
+            segmenter, data, SegmentationProtocol(), Process(index, processes), settings
+        ).confusion.counts
         for index in range(processes)
     ]
     assert torch.equal(sum(parts), expected.confusion.counts)
@@ -111,7 +114,7 @@ def test_class_maps_are_named_and_valued_as_the_loveda_server_wants(segmenter, f
         shutil.copy(fields / "val" / "images" / "0.png", folder / f"{name}.png")
     data = load_evaluation_data("s5-loveda", "test", str(tmp_path), ())
     settings = LoopSettings(class_maps=tmp_path / "submission")
-    counts = count_segmentation(segmenter, data, Protocol(), accelerator, settings)
+    counts = count_segmentation(segmenter, data, SegmentationProtocol(), accelerator, settings)
     assert counts.confusion.counts.sum() == 0
     assert sorted(path.name for path in settings.class_maps.iterdir()) == ["4191.png", "5167.png"]
     with Image.open(settings.class_maps / "4191.png") as written:
@@ -119,15 +122,15 @@ def test_class_maps_are_named_and_valued_as_the_loveda_server_wants(segmenter, f
         image = np.asarray(Image.open(fields / "val" / "images" / "0.png"))
         np.testing.assert_array_equal(np.asarray(written), segmenter(image[None]).logits[0].argmax(0))
     with pytest.raises(ValueError, match="the split 'test' of s5-loveda has no masks"):
-        count_segmentation(segmenter, data, Protocol(), accelerator)
+        count_segmentation(segmenter, data, SegmentationProtocol(), accelerator)
 
 
 def test_names_of_class_maps():
-    assert class_map_names(["Rural/0", "Urban/1"]) == ["0.png", "1.png"]
-    assert class_map_names(["a/0", "b/0"]) == ["a/0.png", "b/0.png"]
-    assert class_map_names(["a/X", "b/x"]) == ["a/X.png", "b/x.png"]
+    assert prediction_names(["Rural/0", "Urban/1"]) == ["0.png", "1.png"]
+    assert prediction_names(["a/0", "b/0"]) == ["a/0.png", "b/0.png"]
+    assert prediction_names(["a/X", "b/x"]) == ["a/X.png", "b/x.png"]
     with pytest.raises(ValueError, match="two samples have the id 'a/0', so their class maps would have one name"):
-        class_map_names(["a/0", "b/0", "a/0"])
+        prediction_names(["a/0", "b/0", "a/0"])
 
 
 def test_images_that_share_the_name_of_a_class_map_are_refused_before_anything_is_written(
@@ -158,7 +161,7 @@ def test_an_image_that_is_not_of_8_bits_is_named(segmenter, fields, accelerator,
     Image.fromarray(np.zeros((64, 64), dtype=dtype)).save(folder / "2.tif")
     data = load_evaluation_data("s5-image-mask", "val", str(tmp_path / "data"), LABELS)
     with pytest.raises(ValueError, match=r"2\.tif: the image has the mode '[FI].*', expected 8 bits per channel"):
-        count_segmentation(segmenter, data, Protocol(), accelerator)
+        count_segmentation(segmenter, data, SegmentationProtocol(), accelerator)
 
 
 def test_a_wrong_mask_value_is_named_with_its_file(segmenter, fields, accelerator, tmp_path):
@@ -170,7 +173,7 @@ def test_a_wrong_mask_value_is_named_with_its_file(segmenter, fields, accelerato
     wrong = load_evaluation_data("s5-image-mask", "val", str(tmp_path / "data"), LABELS)
     settings = LoopSettings(class_maps=tmp_path / "maps")
     with pytest.raises(ValueError, match=r"3\.png: the mask holds 9 in 4 pixels; expected 0..2 \(soil, crop, water\)"):
-        count_segmentation(segmenter, wrong, Protocol(), accelerator, settings)
+        count_segmentation(segmenter, wrong, SegmentationProtocol(), accelerator, settings)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]  # no half-written class maps
 
 
@@ -188,10 +191,10 @@ def test_outputs_that_are_not_finite_are_an_error_that_names_image_and_window(
     monkeypatch.setattr(segmenter, "predict", predict)
     first = replace(data, samples=data.samples.select([0]))
     with pytest.raises(NonFiniteOutputError, match="outputs for '0' are not finite"):
-        count_segmentation(segmenter, first, Protocol(), accelerator)
+        count_segmentation(segmenter, first, SegmentationProtocol(), accelerator)
     calls.clear()
     with pytest.raises(NonFiniteOutputError, match="for the window at row 0, column 32 of '0' are not finite"):
-        count_segmentation(segmenter, first, Protocol(window=32, stride=32), accelerator)
+        count_segmentation(segmenter, first, SegmentationProtocol(window=32, stride=32), accelerator)
 
 
 def test_bad_settings():

@@ -14,7 +14,7 @@ from transformers import SwinConfig
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
-from s5_hf.export import OnnxSegmenter, export_model
+from s5_hf.export import export_model
 from s5_hf.export import onnx_file as onnx_file_module
 from s5_hf.export.exporter import _READERS, _WRITERS, compare
 from s5_hf.export.metadata import ExportMetadata
@@ -22,8 +22,9 @@ from s5_hf.export.program_file import METADATA_FILE, open_program
 from s5_hf.export.size_free_graph import SizeFreeGraph, averaging_matrix
 from s5_hf.imaging.palettes import default_palette
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
+from s5_hf.predictors import OnnxSegmenter
+from s5_hf.predictors.interfaces import SceneSegmenter
 from s5_hf.predictors.normalization import normalize_pixels
-from s5_hf.predictors.segmenter import SceneSegmenter
 from s5_hf.scenes.segmentation.scene_probabilities import WindowSettings
 from s5_hf.scenes.segmentation.scene_result import MapProducts
 from s5_hf.scenes.segmentation.single_scene import segment_scene
@@ -148,7 +149,7 @@ def test_onnx_segmenter_refuses_other_files(tmp_path, onnx_file):
     with pytest.raises(FileNotFoundError, match=r"absent\.onnx"):
         OnnxSegmenter(tmp_path / "absent.onnx")
     (tmp_path / "text.onnx").write_text("no model", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"text\.onnx is no ONNX file"):
+    with pytest.raises(ValueError, match=r"text\.onnx is not an ONNX file"):
         OnnxSegmenter(tmp_path / "text.onnx")
     stranger = onnx.load(onnx_file)
     del stranger.metadata_props[:]

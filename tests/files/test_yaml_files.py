@@ -2,7 +2,7 @@
 
 import pytest
 
-from s5_hf.curation.recipe import read_recipe as read_curation_recipe
+from s5_hf.curation.recipe import read_curation_recipe
 from s5_hf.files.yaml_files import read_yaml
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.segmentation.recipe import SegmentationRecipe

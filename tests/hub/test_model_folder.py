@@ -10,8 +10,8 @@ from s5_hf.cli import app
 from s5_hf.evaluation import EvaluationSettings, run_evaluation
 from s5_hf.export import export_model
 from s5_hf.hub import require_model_folder, stage_for_hub
+from s5_hf.predictors import load_segmenters
 from s5_hf.predictors.feature_segmenter import Segmenter
-from s5_hf.scenes import load_segmenters
 
 
 @pytest.mark.parametrize(

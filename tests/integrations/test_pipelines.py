@@ -101,8 +101,8 @@ def test_segmentation_in_batches_gives_the_same(folders):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "the model has several tasks: give subtask=..., one of fields, roads"),
-        ({"subtask": "seas"}, "the model has no task 'seas': give subtask=..., one of fields, roads"),
+        ({}, "the model has several tasks, choose one with subtask=...: fields, roads"),
+        ({"subtask": "seas"}, "the model has no task 'seas'; its tasks: fields, roads"),
         ({"subtask": "fields", "task": "roads"}, "subtask is 'fields' and task 'roads'; give one of them"),
     ],
 )

@@ -7,7 +7,7 @@ from PIL import Image
 
 from s5_hf.curation.patches import decode_image
 from s5_hf.evaluation.segmentation.prediction import class_probabilities
-from s5_hf.evaluation.segmentation.protocol import Protocol
+from s5_hf.evaluation.segmentation.protocol import SegmentationProtocol
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor
 from s5_hf.modeling.image_processing_s5 import to_channels_last
 from s5_hf.predictors.feature_segmenter import Segmenter
@@ -53,7 +53,7 @@ def all_ways(folder, path):
         patch = np.asarray(decode_image(image, "image"))
     return {
         "predict": predicted(segmenter, path),
-        "evaluate": class_probabilities(segmenter, pixels[None], Protocol(), ["image"])[0],
+        "evaluate": class_probabilities(segmenter, pixels[None], SegmentationProtocol(), ["image"])[0],
         "curate": Segmenter.from_pretrained(folder)(patch[None]).logits.softmax(dim=1)[0],
     }
 

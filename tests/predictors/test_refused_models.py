@@ -13,13 +13,14 @@ from transformers import MobileViTImageProcessor
 
 from s5_hf.evaluation import EvaluationSettings, run_evaluation
 from s5_hf.export import export_model
+from s5_hf.hub.normalization import processor_normalization
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentation, S5ImageProcessor
+from s5_hf.predictors import TorchDetector, TorchSegmenter
 from s5_hf.predictors.devices import usable_device
 from s5_hf.predictors.feature_segmenter import Segmenter
 from s5_hf.predictors.image_probabilities import NonFiniteOutputError
-from s5_hf.predictors.normalization import processor_normalization
-from s5_hf.scenes import TorchSegmenter, WindowSettings, segment_scene, segment_scenes
-from s5_hf.scenes.detection import TorchDetector, detect_scene
+from s5_hf.scenes import WindowSettings, segment_scene, segment_scenes
+from s5_hf.scenes.detection import detect_scene
 from tests.conftest import micro_segmentation_config, randomise
 from tests.modeling.detection_models import micro_detection_config
 from tests.scenes.conftest import smooth_image

@@ -3,8 +3,8 @@
 import torch
 
 from s5_hf.modeling import S5ImageProcessor
+from s5_hf.predictors.interfaces import SceneSegmenter
 from s5_hf.predictors.normalization import normalize_pixels
-from s5_hf.predictors.segmenter import SceneSegmenter
 from tests.scenes.segmenters import PixelSegmenter
 
 

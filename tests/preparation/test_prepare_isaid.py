@@ -89,7 +89,7 @@ def test_missing_labels_and_tiles(tmp_path):
 
 
 def test_impossible_options(tmp_path):
-    with pytest.raises(ValueError, match="the overlap must be between 0 and 1023 px, got 1024"):
+    with pytest.raises(ValueError, match="overlap in pixels must be a whole number between 0 and 1023, got 1024"):
         prepare("s5-isaid", tmp_path, tmp_path, overlap=1024)
     with pytest.raises(ValueError, match="keep_empty names the split 'valid'; known: train, val"):
         prepare("s5-isaid", tmp_path, tmp_path, keep_empty=("valid",))

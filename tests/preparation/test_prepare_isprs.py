@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from s5_hf.preparation import prepare
-from s5_hf.preparation.isprs import potsdam_recipe, vaihingen_recipe
+from s5_hf.preparation.isprs import potsdam_cutter, vaihingen_cutter
 from tests.preparation.tiles import potsdam_tile, random_image, random_label, write_label
 
 
@@ -15,9 +15,9 @@ def crops_below(folder):
     return {path.name: np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))}
 
 
-@pytest.mark.parametrize(("recipe", "train", "val"), [(potsdam_recipe, 24, 14), (vaihingen_recipe, 16, 17)])
-def test_official_splits(recipe, train, val):
-    splits = recipe().splits
+@pytest.mark.parametrize(("cutter", "train", "val"), [(potsdam_cutter, 24, 14), (vaihingen_cutter, 16, 17)])
+def test_official_splits(cutter, train, val):
+    splits = cutter().splits
     assert (len(splits["train"]), len(splits["val"])) == (train, val)
     assert not set(splits["train"]) & set(splits["val"])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from s5_hf.files.folder_lock import folder_lock
+from s5_hf.files.locks import folder_lock
 from s5_hf.preparation import prepare
 from s5_hf.preparation.manifest import CutTile, RawTile
 from s5_hf.preparation.runner import FoundTiles, cut_tiles
@@ -70,7 +70,7 @@ def test_other_settings_in_one_folder_are_refused(tmp_path, raw):
 
 
 @dataclass(frozen=True)
-class StubbornRecipe:
+class StubbornCutter:
     """Writes one file per tile, and stops as Ctrl-C does at the tile named in `interrupted_at`."""
 
     interrupted_at: str = ""
@@ -94,10 +94,10 @@ def test_an_interrupt_keeps_the_finished_tiles_and_nothing_else(tmp_path):
     tiles = [RawTile(name, "train", source) for name in "abc"]
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        cut_tiles(StubbornRecipe("b"), tiles, out, workers=1)
+        cut_tiles(StubbornCutter("b"), tiles, out, workers=1)
     assert [path.name for path in out.glob("*.txt")] == ["a.txt"]
     assert hidden_files(out) == []
-    finished, failures, skipped = cut_tiles(StubbornRecipe(), tiles, out, workers=1)
+    finished, failures, skipped = cut_tiles(StubbornCutter(), tiles, out, workers=1)
     assert (len(finished), failures, skipped) == (3, [], 1)
     assert sorted(path.name for path in out.glob("*.txt")) == ["a.txt", "b.txt", "c.txt"]
     assert hidden_files(out) == []

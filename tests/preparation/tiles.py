@@ -1,4 +1,4 @@
-"""Small raw tiles in the publishers' naming, for the tests of the recipes."""
+"""Small raw tiles in the publishers' naming, for the tests of the cutters."""
 
 from pathlib import Path
 

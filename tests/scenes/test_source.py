@@ -6,12 +6,14 @@ from PIL import Image, PngImagePlugin
 
 from s5_hf.imaging.rasters import Scaling
 from s5_hf.scenes import source as scene_source
-from s5_hf.scenes.source import open_scene, scene_stem
+from s5_hf.scenes.reading import SceneReading
+from s5_hf.scenes.scene_names import scene_stem
+from s5_hf.scenes.source import open_scene
 from tests.scenes.conftest import smooth_image
 
 
-def read(path, **options):
-    with open_scene(path, **options) as scene:
+def read(path, num_channels=3, **reading):
+    with open_scene(path, num_channels, SceneReading(**reading)) as scene:
         return scene.read_rows(0, scene.height)
 
 
@@ -141,7 +143,9 @@ def test_the_sample_of_a_big_scene_is_bounded(write_geotiff, monkeypatch):
         return values
 
     monkeypatch.setattr(RasterioScene, "_read", counting)
-    with open_scene(write_geotiff("big.tif", values), scaling=Scaling(percentiles=(10, 90))) as scene:
+    with open_scene(
+        write_geotiff("big.tif", values), reading=SceneReading(scaling=Scaling(percentiles=(10, 90)))
+    ) as scene:
         assert sum(read_pixels) <= 64 * 256 * 256 + 1
         assert scene._scaling.low == pytest.approx([500] * 3, abs=10)
         assert scene._scaling.high == pytest.approx([4500] * 3, abs=10)
@@ -211,7 +215,7 @@ def test_files_that_are_cut_off_fail_when_opened(tmp_path, name):
 
 
 def test_what_is_no_scene_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"missing.tif is no file"):
+    with pytest.raises(FileNotFoundError, match=r"missing.tif is not a file"):
         read(tmp_path / "missing.tif")
     (tmp_path / "text.tif").write_text("no image", encoding="utf-8")
     with pytest.raises((OSError, ImportError), match=r"text.tif"):
@@ -241,7 +245,7 @@ def infrared_scene(write_geotiff, name="infrared.tif"):
 @pytest.mark.parametrize("bands", [(4, 3, 2), (3, 2, 4), (4, 4, 4)])
 def test_an_alpha_band_that_is_asked_for_as_data_is_no_mask(write_geotiff, bands):
     image, path = infrared_scene(write_geotiff)
-    with open_scene(path, bands=bands) as scene:
+    with open_scene(path, reading=SceneReading(bands=bands)) as scene:
         pixels, valid = scene.read_rows(0, 40)
         assert scene.notes == []
     assert valid is None
@@ -255,7 +259,7 @@ def test_an_alpha_band_that_is_not_asked_for_is_a_mask_and_says_so(write_geotiff
         (note,) = scene.notes
     assert "marks band 4 as transparency (alpha): pixels with 0 in it hold no data" in note
     assert np.array_equal(valid, image[3] > 0) and not pixels[:, :, :5].any()
-    with open_scene(path, nodata=float("nan")) as scene:
+    with open_scene(path, reading=SceneReading(nodata=float("nan"))) as scene:
         pixels, valid = scene.read_rows(0, 40)
     assert valid is None and np.array_equal(pixels, image[:3])
 
@@ -273,7 +277,10 @@ def test_pictures_beyond_the_limit_of_pixels_are_refused_before_they_are_decoded
     Image.fromarray(smooth_image(60, 70)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda image: pytest.fail("decoded"))
     message = r"bomb.png has 70 x 60 = 4,200 pixels, more than 4,199; .*--maximum-pixels 4200"
-    with pytest.raises(ValueError, match=message), open_scene(tmp_path / "bomb.png", maximum_pixels=4199):
+    with (
+        pytest.raises(ValueError, match=message),
+        open_scene(tmp_path / "bomb.png", reading=SceneReading(maximum_pixels=4199)),
+    ):
         pass
     monkeypatch.setattr("s5_hf.scenes.source.MAXIMUM_PIXELS", 4199)
     with pytest.raises(ValueError, match=message):
@@ -284,7 +291,7 @@ def test_pictures_up_to_the_limit_of_pixels_are_read_whatever_the_limit_of_pillo
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     image = smooth_image(60, 70)
     Image.fromarray(image).save(tmp_path / "large.png")
-    with open_scene(tmp_path / "large.png", maximum_pixels=4200) as scene:
+    with open_scene(tmp_path / "large.png", reading=SceneReading(maximum_pixels=4200)) as scene:
         assert np.array_equal(scene.read_rows(0, 60)[0], planes(image))
     assert Image.MAX_IMAGE_PIXELS == 10
 
@@ -308,7 +315,7 @@ def test_complex_numbers_are_refused_by_the_name_of_their_file(write_geotiff, dt
 def test_integers_and_floats_of_any_width_are_scaled(write_geotiff, dtype):
     ramp = np.linspace(0, 100, 40 * 50).reshape(1, 40, 50).astype(dtype)
     path = write_geotiff("ramp.tif", np.repeat(ramp, 3, axis=0))
-    with open_scene(path, scaling=Scaling(values=(0, 100))) as scene:
+    with open_scene(path, reading=SceneReading(scaling=Scaling(values=(0, 100)))) as scene:
         pixels, valid = scene.read_rows(0, 40)
     assert valid is None
     assert np.array_equal(pixels[0], np.rint(ramp[0].astype(np.float64) / 100 * 255).astype(np.uint8))

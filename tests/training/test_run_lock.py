@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from s5_hf.files import folder_lock as locks
-from s5_hf.files.folder_lock import LOCK_FILE, FolderInUseError, folder_lock
+from s5_hf.files import locks
+from s5_hf.files.locks import LOCK_FILE, FolderInUseError, folder_lock
 from s5_hf.training.run_lock import locked_folder
 from tests.training.finetuning import finetune
 from tests.training.pretraining import example, pretrain
@@ -17,7 +17,7 @@ from tests.training.test_pretraining import driver
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from s5_hf.files.folder_lock import folder_lock
+from s5_hf.files.locks import folder_lock
 with folder_lock(Path(sys.argv[1])):
     worker = os.fork() if hasattr(os, "fork") else None
     if worker == 0:

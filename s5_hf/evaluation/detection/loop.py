@@ -15,14 +15,14 @@ from accelerate.utils import gather_object
 from ...files.atomic import atomic_folder
 from ...modeling.detection_post_processing import scale_boxes
 from ...modeling.image_processing_s5 import resize_image
-from ...predictors.detector import Detections, SceneDetector
+from ...predictors.interfaces import Detections, SceneDetector
 from ...predictors.normalization import channels_first, normalize_pixels
-from ...scenes.array_source import ArrayScene
 from ...scenes.detection.dota_results import write_task1_results
 from ...scenes.detection.patch_merging import merge_patches
 from ...scenes.detection.tile_detection import detect_objects, detect_with_flips
+from ...scenes.source import ArrayScene
 from ..data import EvaluationData, read_pixels
-from ..segmentation.loop import LoopSettings, image_groups
+from ..loop import LoopSettings, image_groups
 from .protocol import DetectionProtocol
 
 if TYPE_CHECKING:

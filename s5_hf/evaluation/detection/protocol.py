@@ -5,10 +5,11 @@ numbers of a dataset need is in the registry.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ...dataset_builders.registry import DatasetEntry
 from ...scenes.detection.tile_detection import PUBLISHED_OVERLAP, TileSettings
+from ..protocols import EvaluationProtocol
 
 __all__ = ["DETECTION_PROTOCOLS", "DetectionProtocol", "choose_detection_protocol"]
 
@@ -21,20 +22,15 @@ DETECTION_PROTOCOLS = {
 }
 """Names of the protocols, and what they mean."""
 
-DEFAULT_SIDE = 1024
-
 
 @dataclass(frozen=True)
-class DetectionProtocol:
-    """How detections are made and judged.
+class DetectionProtocol(EvaluationProtocol):
+    """How detections are made and judged; images are resized so that their longer side fits.
 
     Args:
         name: one of `DETECTION_PROTOCOLS`.
-        resize: longer side in pixels to which images are resized first; boxes are resized back.
-        window: side of a tile in pixels; `None` makes the whole image one input. An image that is smaller is one
-            input of its own size.
-        stride: pixels from tile to tile, a window less the published overlap (200 of 1024) if left out.
-        flips: views whose objects are put together.
+        resize, window, stride, flips: as [`EvaluationProtocol`]. An image that is smaller than a window is one input
+            of its own size; the stride is a window less the published overlap (200 of 1024) if left out.
         threshold, iou_threshold, merge_iou_threshold, max_detections: see [`TileSettings`]; the published values.
         average_precision: which one is the result, at IoU 0.5: `"voc07"` (11 points) or `"area"`.
         official_recalls: compare the recalls of the 11 points as the official code does, see
@@ -42,14 +38,12 @@ class DetectionProtocol:
         difficult_counted: whether objects that are marked as difficult count; else they may be found but need not be.
 
     Raises:
-        ValueError: if a value is out of range, or `stride` is given without a window.
+        ValueError: as [`EvaluationProtocol`] and [`TileSettings`].
     """
 
-    name: str = "original"
-    resize: int | None = None
-    window: int | None = None
-    stride: int | None = None
-    flips: tuple[str, ...] = ("none",)
+    TASK: ClassVar[str] = "detection"
+    DEFAULT_SIDE: ClassVar[int] = 1024
+
     threshold: float = 0.05
     iou_threshold: float = 0.1
     merge_iou_threshold: float = 0.5
@@ -59,22 +53,17 @@ class DetectionProtocol:
     official_recalls: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("resize", "window"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1 pixel, got {value}")
-        if self.window is None and self.stride is not None:
-            raise ValueError(f"stride {self.stride} needs a window, which this protocol does not have")
-        if self.window is not None:
-            if self.stride is None:
-                object.__setattr__(self, "stride", TileSettings(self.window, PUBLISHED_OVERLAP).stride)
-            if not 1 <= self.stride <= self.window:
-                raise ValueError(f"stride must be in 1..{self.window}, the side of the window, got {self.stride}")
-        self.tiles(batch_size=1)
+        super().__post_init__()
+        self.tiles(batch_size=1)  # checks the other values
+
+    @staticmethod
+    def default_stride(window: int) -> int:
+        """A window less the published overlap."""
+        return TileSettings(window, PUBLISHED_OVERLAP).stride
 
     def tiles(self, batch_size: int) -> TileSettings:
         """The same for tiles; without a window, for whole images."""
-        window = self.window or DEFAULT_SIDE
+        window = self.window or self.DEFAULT_SIDE
         return TileSettings(
             tile=window,
             overlap=1 - (self.stride or window) / window,
@@ -114,22 +103,10 @@ def choose_detection_protocol(entry: DatasetEntry, name: str = "published", **ch
         ValueError: for an unknown name (lists the known), a dataset that is not evaluated so, or changes that do not
             fit.
     """
-    if name not in DETECTION_PROTOCOLS:
-        known = "; ".join(f"{known}: {meaning}" for known, meaning in DETECTION_PROTOCOLS.items())
-        raise ValueError(f"unknown protocol {name!r} for detection. Known: {known}")
-    published = entry.evaluation
-    if published is None or entry.task != "detection":
-        raise ValueError(f"{entry.name} is no detection dataset that can be evaluated: its task is {entry.task}")
-    chosen = {key: value for key, value in changes.items() if value is not None}
+    sizes = DetectionProtocol.sizes(entry, name, DETECTION_PROTOCOLS)
+    published, chosen = entry.evaluation, DetectionProtocol.given(changes)
     if "scales" in chosen:
         raise ValueError("scales are for segmentation; detection has resize, window, stride and flips")
-    sizes: dict[str, int | None] = {
-        "published": {"resize": published.resize, "window": published.window},
-        "official": {"resize": published.resize, "window": published.window},
-        "original": {},
-        "resize": {"resize": DEFAULT_SIDE},
-        "sliding": {"window": DEFAULT_SIDE},
-    }[name]
     protocol = DetectionProtocol(
         name,
         **sizes,
@@ -137,6 +114,4 @@ def choose_detection_protocol(entry: DatasetEntry, name: str = "published", **ch
         difficult_counted=published.difficult_counted,
         official_recalls=name == "official" and published.average_precision == "voc07",
     )
-    if "window" in chosen:
-        chosen.setdefault("stride", None)
     return replace(protocol, **chosen)

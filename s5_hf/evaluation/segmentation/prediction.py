@@ -8,16 +8,16 @@ from torch.nn import functional
 
 from ...modeling.image_processing_s5 import resize_image
 from ...predictors.image_probabilities import image_probabilities, require_finite
+from ...predictors.interfaces import SceneSegmenter
 from ...predictors.normalization import channels_first
-from ...predictors.segmenter import SceneSegmenter
-from .protocol import Protocol
+from .protocol import SegmentationProtocol
 
 __all__ = ["class_probabilities"]
 
 
 @torch.inference_mode()
 def class_probabilities(
-    segmenter: SceneSegmenter, images: np.ndarray, protocol: Protocol, names: Sequence[str]
+    segmenter: SceneSegmenter, images: np.ndarray, protocol: SegmentationProtocol, names: Sequence[str]
 ) -> torch.Tensor:
     """Probabilities of the classes in every pixel.
 
@@ -46,7 +46,7 @@ def class_probabilities(
 
 
 def _over_windows(
-    segmenter: SceneSegmenter, pixels: torch.Tensor, protocol: Protocol, names: Sequence[str]
+    segmenter: SceneSegmenter, pixels: torch.Tensor, protocol: SegmentationProtocol, names: Sequence[str]
 ) -> torch.Tensor:
     height, width = pixels.shape[2:]
     rows, columns = protocol.window_weights(height), protocol.window_weights(width)

@@ -1,4 +1,4 @@
-"""How an image becomes a prediction in an evaluation.
+"""How an image becomes a prediction in an evaluation of segmentation.
 
 Source: S5 (arXiv 2508.12409), section "Experiments", and the evaluation of its official code. What each dataset's
 published numbers need is in the registry; here it becomes sizes, windows and flips.
@@ -7,13 +7,14 @@ published numbers need is in the registry; here it becomes sizes, windows and fl
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from ...dataset_builders.registry import DatasetEntry
 from ...predictors.test_time_augmentation import check_augmentations
 from ...scenes.window_grid import window_starts
+from ..protocols import EvaluationProtocol
 
-__all__ = ["ALL_FLIPS", "PROTOCOLS", "Protocol", "choose_protocol"]
+__all__ = ["ALL_FLIPS", "PROTOCOLS", "SegmentationProtocol", "choose_protocol"]
 
 PROTOCOLS = {
     "published": "as the numbers of the dataset are published, by the registry",
@@ -27,51 +28,38 @@ PROTOCOLS = {
 ALL_FLIPS = ("none", "horizontal", "vertical", "both")
 """The sources say "flip augmentation" and no more; aerial images have no upright, so all four views are taken."""
 
-DEFAULT_SIDE = 512
-
 
 @dataclass(frozen=True)
-class Protocol:
-    """How predictions are made.
+class SegmentationProtocol(EvaluationProtocol):
+    """How probabilities of classes are predicted; images are resized (bilinear) to a square.
 
     Args:
-        name: for the report; one of `PROTOCOLS`, followed by ", changed" where settings differ from it.
-        resize: side in pixels of the square to which images are resized first (bilinear); probabilities are resized
-            back. `None` keeps their size.
-        window: side of the sliding window in pixels; `None` makes the whole image one input.
-        stride: pixels from window to window, half a window if left out.
-        flips: views whose probabilities are averaged, see [`predict_probabilities`].
+        name: one of `PROTOCOLS`, followed by ", changed" where settings differ from it.
+        resize, window, stride, flips: as [`EvaluationProtocol`]; the stride is half a window if left out, and the
+            probabilities of windows and flips are averaged, see [`predict_probabilities`].
         scales: likewise, factors of the input's size.
         repeat_border: give the last window along an axis the weight it has in the official code, which starts a
             window every `stride` pixels up to the border and shifts back those that reach beyond: 1024 pixels have
             windows at 0, 256, 512, 512 and 512.
 
     Raises:
-        ValueError: if a value is out of range, or `stride` or `repeat_border` is given without a window.
+        ValueError: as [`EvaluationProtocol`], or a scale is not positive.
     """
 
-    name: str = "original"
-    resize: int | None = None
-    window: int | None = None
-    stride: int | None = None
-    flips: Sequence[str] = ("none",)
+    TASK: ClassVar[str] = "segmentation"
+    DEFAULT_SIDE: ClassVar[int] = 512
+
     scales: Sequence[float] = (1.0,)
     repeat_border: bool = False
 
     def __post_init__(self) -> None:
         check_augmentations(self.flips, self.scales)
-        for name in ("resize", "window"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1 pixel, got {value}")
-        if self.window is None:
-            if self.stride is not None:
-                raise ValueError(f"stride {self.stride} needs a window, which this protocol does not have")
-            return
-        if self.stride is None:
-            object.__setattr__(self, "stride", max(1, self.window // 2))
-        if not 1 <= self.stride <= self.window:
-            raise ValueError(f"stride must be in 1..{self.window}, the side of the window, got {self.stride}")
+        super().__post_init__()
+
+    @staticmethod
+    def default_stride(window: int) -> int:
+        """Half a window."""
+        return max(1, window // 2)
 
     def window_weights(self, length: int) -> dict[int, int]:
         """Starts of the windows along an axis of `length` pixels, and how often each counts.
@@ -98,35 +86,22 @@ class Protocol:
         return "; ".join(parts)
 
 
-def choose_protocol(entry: DatasetEntry, name: str = "published", **changes: Any) -> Protocol:
+def choose_protocol(entry: DatasetEntry, name: str = "published", **changes: Any) -> SegmentationProtocol:
     """A protocol by name, for a dataset of the registry.
 
     Args:
         entry: the dataset.
         name: one of `PROTOCOLS`.
-        **changes: attributes of [`Protocol`] to set differently; `None` changes nothing.
+        **changes: attributes of [`SegmentationProtocol`] to set differently; `None` changes nothing.
 
     Raises:
         ValueError: for an unknown name (lists the known), a dataset that is not evaluated so, or changes that do not
             fit.
     """
-    if name not in PROTOCOLS:
-        known = "; ".join(f"{known}: {meaning}" for known, meaning in PROTOCOLS.items())
-        raise ValueError(f"unknown protocol {name!r}. Known: {known}")
-    published = entry.evaluation
-    if published is None or entry.task != "segmentation":
-        raise ValueError(f"{entry.name} is no segmentation dataset that can be evaluated: its task is {entry.task}")
-    protocol = Protocol(name)
-    if name in ("published", "official"):
-        flips = ALL_FLIPS if published.flip_augmentation else ("none",)
-        protocol = Protocol(name, published.resize, published.window, flips=flips)
-    if name == "resize":
-        protocol = Protocol(name, resize=DEFAULT_SIDE)
-    if name == "sliding":
-        protocol = Protocol(name, window=DEFAULT_SIDE)
-    chosen = {key: value for key, value in changes.items() if value is not None}
+    protocol = SegmentationProtocol(name, **SegmentationProtocol.sizes(entry, name, PROTOCOLS))
+    if name in ("published", "official") and entry.evaluation.flip_augmentation:
+        protocol = replace(protocol, flips=ALL_FLIPS)
+    chosen = SegmentationProtocol.given(changes)
     if chosen:
         chosen["name"] = f"{name}, changed"
-    if "window" in chosen:
-        chosen.setdefault("stride", max(1, chosen["window"] // 2))
     return replace(protocol, repeat_border=name == "official" and protocol.window is not None, **chosen)

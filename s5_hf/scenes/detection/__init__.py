@@ -1,22 +1,14 @@
-"""Oriented detection around the model: objects in scenes of any size, and result files."""
+"""Oriented objects in scenes of any size, and the files that hold them."""
 
-from ...predictors.detector import SceneDetector
-from ...predictors.torch_detector import TorchDetector
-from .dota_results import read_task1_results, write_task1_results
-from .many_scenes import detect_scenes
-from .scene_detections import SceneDetections, read_coco_detections
-from .single_scene import FORMATS, detect_scene
-from .tile_detection import TileSettings
+from ...lazy_face import lazy_face
 
-__all__ = [
-    "FORMATS",
-    "SceneDetections",
-    "SceneDetector",
-    "TileSettings",
-    "TorchDetector",
-    "detect_scene",
-    "detect_scenes",
-    "read_coco_detections",
-    "read_task1_results",
-    "write_task1_results",
-]
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "dota_results": ("read_task1_results", "write_task1_results"),
+        "many_scenes": ("detect_scenes",),
+        "scene_detections": ("SceneDetections", "read_coco_detections"),
+        "single_scene": ("FORMATS", "detect_scene"),
+        "tile_detection": ("TileSettings",),
+    },
+)

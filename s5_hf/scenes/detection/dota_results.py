@@ -30,7 +30,7 @@ def write_task1_results(
 
     Args:
         folder: where the files go; made if it is not there. Each file appears whole or not at all.
-        detections: per image name (the file name without its ending), boxes [N, 5], scores [N] and labels [N], ids.
+        detections: per image name (the file name without its suffix), boxes [N, 5], scores [N] and labels [N], ids.
         labels: class names in the order of their ids.
         decimals: digits of the corners after the point.
 
@@ -39,7 +39,7 @@ def write_task1_results(
 
     Raises:
         ValueError: a name of an image or a class that the format cannot hold, a class id without a name, parts of
-            different lengths, or a box that is none. Names the image and the index. Nothing is written then.
+            different lengths, or an invalid box. Names the image and the index. Nothing is written then.
     """
     for label in labels:
         if not label or any(character.isspace() or character in "/\\" for character in label):
@@ -56,7 +56,7 @@ def write_task1_results(
 
 def _add_lines(lines: list[list[str]], image_id: str, found: Detections, labels: Sequence[str], decimals: int) -> None:
     if not image_id or any(character.isspace() for character in image_id):
-        raise ValueError(f"image name {image_id!r}: a name without spaces is needed, they part the columns")
+        raise ValueError(f"image name {image_id!r}: a name without spaces is needed, as spaces separate the columns")
     boxes = torch.as_tensor(found["boxes"]).detach().cpu().double().reshape(-1, 5)
     scores, ids = (torch.as_tensor(found[part]).tolist() for part in ("scores", "labels"))
     if not len(boxes) == len(scores) == len(ids):
@@ -86,7 +86,7 @@ def read_task1_results(folder: str | Path, labels: Sequence[str]) -> dict[str, d
 
     Raises:
         FileNotFoundError: the file of a class is missing.
-        ValueError: a line that is no detection, or a file that is no UTF-8 text (names the file and the line).
+        ValueError: a line that is not a detection, or a file that is not UTF-8 text (names the file and the line).
     """
     rows: dict[str, list[tuple[float, int, list[float]]]] = defaultdict(list)
     for label, name in enumerate(labels):
@@ -96,7 +96,7 @@ def read_task1_results(folder: str | Path, labels: Sequence[str]) -> dict[str, d
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is no UTF-8 text: {error.reason}") from error
+            raise ValueError(f"{path} is not UTF-8 text: {error.reason}") from error
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 image_id, score, corners = _parse(line, f"{path}, line {number}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 
 from ...imaging.windows import Window
-from ...predictors.detector import Detections
+from ...predictors.interfaces import Detections
 from .tile_merging import merge_tiles
 
 __all__ = ["are_patches", "merge_patches"]

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from ...files.atomic import atomic_file
 from ...modeling.oriented_boxes import oriented_boxes_to_corners, oriented_boxes_to_horizontal
-from ...predictors.detector import Detections
-from ..segmentation.scene_result import relative_source
-from ..source import scene_stem
+from ...predictors.interfaces import Detections
+from ..scene_names import relative_source, scene_stem
 
 if TYPE_CHECKING:
     from affine import Affine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,17 +14,16 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from ...files.atomic import atomic_file
-from ...imaging.rasters import Scaling
 from ...modeling.image_processing_s5 import to_channels_last
-from ...predictors.detector import SceneDetector
+from ...predictors.interfaces import SceneDetector
 from ...predictors.torch_detector import load_detector
-from ..array_source import ArrayScene
-from ..product_paths import require_absent, require_distinct
-from ..source import SceneSource, open_scene, scene_stem
+from ..reading import SceneReading
+from ..scene_names import scene_stem
+from ..scene_run import finished_work_kept, model_name, require_absent, require_distinct
+from ..source import ArrayScene, SceneSource, open_scene
 from ..vector_files import require_vector_file
 from .dota_results import write_task1_results
-from .overlay import draw_detections
-from .polygons import write_detection_polygons
+from .products import draw_detections, write_detection_polygons
 from .scene_detections import MEMORY, SceneDetections, read_coco_detections, write_coco_detections
 from .tile_detection import TileSettings, detect_objects, tile_grid
 from .tile_journal import TileJournal
@@ -50,10 +49,7 @@ def detect_scene(
     task: str | None = None,
     settings: TileSettings | None = None,
     formats: Sequence[str] = ("json", "geojson", "overlay"),
-    bands: Sequence[int] | None = None,
-    scaling: Scaling | None = None,
-    nodata: float | None = None,
-    maximum_pixels: int | None = None,
+    reading: SceneReading | None = None,
     device: str | torch.device | None = None,
     precision: str = "fp32",
     resume: bool = False,
@@ -73,24 +69,24 @@ def detect_scene(
     Args:
         model: a folder, a Hub repository or a known name; a model; or a `SceneDetector`.
         image: a path, a URL or a name that GDAL knows (see `open_scene`), or a picture in memory, 0..255.
-        output: a folder for the files, which are called after the scene; None writes nothing.
+        output: a folder for the files, which are named after the scene; None writes nothing.
         task: of a model with several.
         settings: tiles, overlap, batches, flips and thresholds.
         formats: what to write, see `FORMATS`.
-        bands, scaling, nodata, maximum_pixels: how the scene is read; see `open_scene`. Not for pictures in memory.
+        reading: how the scene is read: bands, scaling, pixels without data. Not for pictures in memory.
         device: where the network runs; the first GPU if there is one.
         precision: `"fp32"` or `"bf16"`.
-        resume: go on with an interrupted run; the result is the same. A scene whose JSON file is there already is
-            left alone, and its objects are read from it.
-        overwrite: replace files that are there already.
+        resume: resume an interrupted run; the result is the same. A scene that has its JSON file already is left
+            alone, and its objects are read from that file.
+        overwrite: replace existing files.
         progress: whether to show a bar over the tiles.
         report: takes what the user should know, a line at a time.
 
     Raises:
-        FileExistsError: one of the files is there already, and neither `resume` nor `overwrite` is set.
+        FileExistsError: one of the files already exists, and neither `resume` nor `overwrite` is set.
         ImportError: a package of the extra `geo` is missing.
         OSError: a file cannot be read or written. Tiles that are finished are kept for `resume`.
-        ValueError: an option is out of range, the model is no detector or lacks the task, or the bands do not fit.
+        ValueError: an option is out of range, the model is not a detector or lacks the task, or the bands do not fit.
         NonFiniteOutputError: the outputs of the network are not finite; names the window.
     """
     settings = settings or TileSettings()
@@ -98,14 +94,14 @@ def detect_scene(
     name = str(image) if isinstance(image, (str, Path)) else MEMORY
     files = {} if output is None else detection_files(name, output, formats)
     if resume and files and files["json"].is_file():
-        report(f"{files['json']} is there already")
+        report(f"{files['json']} exists already")
         return read_coco_detections(files["json"])
     if files:
         require_distinct({name: files.values()})
         if not overwrite:
             require_new_results(files, output, formats, resume)
     detector = load_detector(model, task, device, precision)
-    with _open(image, len(detector.image_mean), bands, scaling, nodata, maximum_pixels) as scene:
+    with _open(image, len(detector.image_mean), reading) as scene:
         for note in scene.notes:
             report(note)
         journal = _open_journal(files["json"], scene, detector, settings, resume) if files else None
@@ -123,7 +119,7 @@ def detect_scene(
     if "dota" in formats:
         write_task1_results(Path(output) / "Task1", {found.stem: found.as_tensors()}, found.class_names)
     # Last, because it says that the scene is done.
-    write_coco_detections(found, files["json"], _model_name(model, detector), getattr(detector, "task", task))
+    write_coco_detections(found, files["json"], model_name(model, detector), getattr(detector, "task", task))
     journal.remove()
     return replace(found, notes=notes, files=files)
 
@@ -154,13 +150,13 @@ def check_formats(formats: Sequence[str]) -> None:
 
 
 def require_new_results(files: Mapping[str, Path], output: str | Path, formats: Sequence[str], resume: bool) -> None:
-    """Make sure that nothing is overwritten; a run that goes on may replace what it has left itself.
+    """Make sure that nothing is overwritten; a resumed run may replace what it has left itself.
 
     Args:
         files: of the scene, from `detection_files`.
         output: the folder, for DOTA's files.
         formats: what is written.
-        resume: whether to go on with an interrupted run.
+        resume: whether to resume an interrupted run.
 
     Raises:
         FileExistsError: one of the files exists already.
@@ -192,17 +188,14 @@ def _find(
 ) -> SceneDetections:
     tiles = len(tile_grid(scene.height, scene.width, settings))
     if journal is not None and journal.done:
-        report(f"going on behind tile {journal.done:,} of {tiles:,}")
-    try:
-        with tqdm(total=tiles, desc=scene_stem(scene.name), unit="tile", disable=not progress) as bar:
-            found = detect_objects(scene, detector, settings, lambda done: bar.update(done - bar.n), journal)
-    except BaseException:
-        if journal is not None and journal.path.exists():
-            report(f"{journal.path} holds the tiles that are finished: the same with resume goes on behind them")
-        raise
-    finally:
-        if journal is not None:
-            journal.close()
+        report(f"resuming after tile {journal.done:,} of {tiles:,}")
+    work = None if journal is None else journal.path
+    with (
+        finished_work_kept(work, "tiles", report),
+        nullcontext() if journal is None else closing(journal),
+        tqdm(total=tiles, desc=scene_stem(scene.name), unit="tile", disable=not progress) as bar,
+    ):
+        found = detect_objects(scene, detector, settings, lambda done: bar.update(done - bar.n), journal)
     return SceneDetections(
         name=scene.name,
         width=scene.width,
@@ -217,23 +210,12 @@ def _find(
 
 @contextmanager
 def _open(
-    image: str | Path | Image.Image | np.ndarray,
-    num_channels: int,
-    bands: Sequence[int] | None,
-    scaling: Scaling | None,
-    nodata: float | None,
-    maximum_pixels: int | None,
+    image: str | Path | Image.Image | np.ndarray, num_channels: int, reading: SceneReading | None
 ) -> Iterator[SceneSource]:
     if isinstance(image, (str, Path)):
-        with open_scene(image, num_channels, bands, scaling, nodata, maximum_pixels) as scene:
+        with open_scene(image, num_channels, reading) as scene:
             yield scene
         return
-    if any(option is not None for option in (bands, scaling, nodata, maximum_pixels)):
-        raise ValueError(
-            "bands, scaling, nodata and maximum_pixels say how a file is read; a picture in memory is taken as it is"
-        )
+    if reading is not None:
+        raise ValueError("reading says how a file is read; a picture in memory is taken as it is")
     yield ArrayScene(to_channels_last(image, num_channels), MEMORY)
-
-
-def _model_name(model: object, detector: SceneDetector) -> str:
-    return str(model) if isinstance(model, (str, Path)) else getattr(detector, "name", type(detector).__name__)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ...modeling.non_maximum_suppression import batched_rotated_nms
 from ...modeling.oriented_boxes import flip_boxes_horizontally, flip_boxes_vertically
-from ...predictors.detector import Detections, SceneDetector
 from ...predictors.image_probabilities import NonFiniteOutputError
+from ...predictors.interfaces import Detections, SceneDetector
 from ...predictors.normalization import normalize_pixels
 from ...predictors.test_time_augmentation import FLIPS, check_augmentations
 from ..source import SceneSource
@@ -37,8 +37,8 @@ class TileSettings:
         overlap: share of a tile that the next one covers again, 0 to below 1, rounded to whole pixels; objects up to
             about this length are whole in some tile.
         batch_size: tiles per forward pass.
-        flips: views of a tile whose objects are put together: none, horizontal, vertical, both.
-        threshold: least score, exclusive. The published 0.05 is for average precision; maps want more.
+        flips: views of a tile whose objects are combined: none, horizontal, vertical, both.
+        threshold: lowest score, exclusive. The published 0.05 is for average precision; maps want more.
         iou_threshold: of two objects of a class in one tile that overlap by more than this rotated IoU the better one
             stays.
         merge_iou_threshold: the same for objects of different tiles, see `merge_tiles`. The release merges its DOTA
@@ -93,15 +93,15 @@ def detect_objects(
 ) -> Detections:
     """The objects in a scene.
 
-    The memory used for pixels is that of the scene's width times the height of a tile. Tiles without data are passed
-    over.
+    The memory used for pixels is that of the scene's width times the height of a tile. Tiles without data are
+    skipped.
 
     Args:
         scene: the scene, read from top to bottom.
         detector: the network.
         settings: tiles and thresholds.
-        on_tiles: takes the number of tiles that are done, at first and after every batch.
-        journal: keeps what the tiles give; those it holds already are not looked at again.
+        on_tiles: takes the number of finished tiles, at the start and after every batch.
+        journal: keeps the objects of each tile; tiles it already holds are skipped.
 
     Returns:
         float64 boxes, float32 scores and labels on the CPU, best first.
@@ -135,7 +135,7 @@ def detect_with_flips(
 ) -> list[Detections]:
     """The objects in each of several images, from all views; on the CPU.
 
-    An object that several views show is there once, with the box and the score of the view that is surest.
+    An object found in several views is kept once, with the box and the score of the view with the highest score.
 
     Args:
         detector: the network.

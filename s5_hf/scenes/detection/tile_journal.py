@@ -1,4 +1,4 @@
-"""What the finished tiles of a scene gave, kept in a file, so that an interrupted run goes on behind them."""
+"""The objects of the finished tiles of a scene, kept in a file so that an interrupted run can resume after them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import IO
 
 import torch
 
-from ...predictors.detector import Detections
+from ...predictors.interfaces import Detections
 
 __all__ = ["TileJournal"]
 
@@ -16,12 +16,12 @@ __all__ = ["TileJournal"]
 class TileJournal:
     """A text file with a line for what decides the result, and a line per batch of tiles.
 
-    The file is made with the first batch. A line that was cut off, with the process, is passed over.
+    The file is made with the first batch. A line that was cut off when the process ended is skipped.
 
     Args:
         path: of the file.
-        fingerprint: of scene, detector and settings. A file with another one is of no use.
-        resume: whether to take over what a file holds; else it is replaced.
+        fingerprint: of scene, detector and settings. A file with another one is ignored.
+        resume: whether to continue an existing file; otherwise it is replaced.
     """
 
     def __init__(self, path: Path, fingerprint: str, resume: bool) -> None:
@@ -38,7 +38,7 @@ class TileJournal:
         """Keep a batch.
 
         Args:
-            done: number of the tile up to which (exclusive) the grid is dealt with.
+            done: number of the tile up to which (exclusive) the grid is done.
             tiles: the objects of tiles by their number; boxes float64, scores float32.
         """
         if self._file is None:

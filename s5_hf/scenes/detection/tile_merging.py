@@ -4,9 +4,9 @@ Where tiles overlap an object is found more than once, and where a tile ends ins
 tile shows a part of it, and the detector boxes that part. Its overlap (IoU) with the box of the whole object may be
 small, so plain non-maximum suppression would keep both. The rule here:
 
-1. A detection is *cut* if its hull comes within a margin of a border of its tile that is no border of the scene.
+1. A detection is *cut* if its hull comes within a margin of a border of its tile that is not a border of the scene.
 2. Two detections of one class from different tiles are the same object if their IoU exceeds the threshold of
-   non-maximum suppression. If one of them is cut they are the same object, too, if they agree on what both tiles show:
+   non-maximum suppression. If one of them is cut, they are also the same object if they agree on what both tiles show:
    the parts of the two boxes inside both tiles have an IoU above one half. So a cut ship and the whole one agree; a
    cut ship and the whole one beside it do not.
 3. Of the same object a whole detection stays before a cut one, and then the better score before the lower. The one
@@ -25,14 +25,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...imaging.polygon_clipping import clip_polygon, polygon_area
+from ...imaging.polygon_clipping import clip_convex, clip_polygon, polygon_area
 from ...imaging.windows import Window
 from ...modeling.hull_pairs import overlapping_hulls
 from ...modeling.oriented_boxes import oriented_boxes_to_corners, oriented_boxes_to_horizontal
 from ...modeling.rotated_iou import pairwise_overlaps
-from ...predictors.detector import Detections
+from ...predictors.interfaces import Detections
 from ..window_grid import WindowGrid
-from .convex_polygons import clip_convex
 
 _Partners = dict[int, list[int]]
 

@@ -1,1 +1,14 @@
 """Maps of whole scenes: windows blended into files of classes, areas and polygons."""
+
+from ...lazy_face import lazy_face
+
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "many_scenes": ("segment_scenes",),
+        "polygons": ("write_polygons",),
+        "scene_probabilities": ("WindowSettings",),
+        "scene_result": ("MapProducts", "SceneFiles", "SceneResult"),
+        "single_scene": ("segment_scene",),
+    },
+)

@@ -89,8 +89,8 @@ def pixel_areas(crs: CRS | None, transform: Affine | None, height: int) -> np.nd
     """Square metres of a pixel in each row, float64 `(height,)`.
 
     Projected coordinates: the area of a pixel in the units of the CRS, as metres; no allowance is made for the
-    distortion of the projection, but for Web Mercator, where it is 1 / cos^2 of the latitude. Geographic coordinates:
-    the exact area of the cell between two parallels on the ellipsoid.
+    distortion of the projection, except for Web Mercator, where it is 1 / cos^2 of the latitude. Geographic
+    coordinates: the exact area of the cell between two parallels on the ellipsoid.
 
     Args:
         crs, transform: of the scene; None where it has none.

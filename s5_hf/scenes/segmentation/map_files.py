@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,14 +16,23 @@ from PIL.PngImagePlugin import PngInfo
 
 from ...imaging.palettes import Palette
 from .class_rows import BYTE_SCALE, NO_DATA
-from .mapped_bytes import mapped_bytes
 
 if TYPE_CHECKING:
     from affine import Affine
     from rasterio.crs import CRS
     from rasterio.io import DatasetReader, DatasetWriter
 
-__all__ = ["BLOCK_SIDE", "GeoTiffMap", "MapFile", "MapLayout", "PngMap", "is_geotiff", "map_paths", "open_map"]
+__all__ = [
+    "BLOCK_SIDE",
+    "GeoTiffMap",
+    "MapFile",
+    "MapLayout",
+    "PngMap",
+    "is_geotiff",
+    "map_paths",
+    "mapped_bytes",
+    "open_map",
+]
 
 BLOCK_SIDE = 512
 """Side of the tiles of a GeoTIFF, and rows per block of writing."""
@@ -85,7 +95,7 @@ class GeoTiffMap:
     """A map as GeoTIFF, in tiles of 512 x 512, compressed, with overviews; needs rasterio.
 
     Args:
-        temporary: the file while it is made; goes on with the one that is there.
+        temporary: the file while it is made; an existing one is continued.
         final: the name that it is to get.
         layout: of the map.
     """
@@ -160,7 +170,7 @@ class PngMap:
     """A map as PNG with Pillow alone: one file for classes, one grey picture per band for values.
 
     Args:
-        temporary: a raw file that holds the pixels while they are made; goes on with the one that is there.
+        temporary: a raw file that holds the pixels while they are made; an existing one is continued.
         final: the name of the map; bands of values get their number and name added.
         layout: of the map.
     """
@@ -211,3 +221,26 @@ def _palette_bytes(palette: Palette) -> list[int]:
 
 def _file_name(label: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in label)
+
+
+def mapped_bytes(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """An array uint8 of that shape in a file; what an existing file holds is kept, a new one holds zeros.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    if not path.exists():
+        try:
+            _take_room(path, int(np.prod(shape)))
+        except OSError as error:
+            raise OSError(f"{path} cannot be written; is the disk full? {error}") from error
+    return np.memmap(path, dtype=np.uint8, mode="r+", shape=shape)
+
+
+def _take_room(path: Path, size: int) -> None:
+    """Make a file of that size; room is taken at once, as writing to a mapped file on a full disk ends the process."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from ..class_maps import ClassMap, open_class_map
 from ..vector_files import VectorWriter, require_vector_file, vector_file
-from .class_maps import ClassMap, open_class_map
 
 if TYPE_CHECKING:
     from shapely import Polygon
@@ -75,7 +75,7 @@ def write_polygons(
         FileNotFoundError: if there is no such class map.
         ImportError: if a package of the extra `geo` is missing.
         OSError: if a file cannot be read or written.
-        ValueError: for an unknown class (the message lists the known), a raster that is no class map, an unknown
+        ValueError: for an unknown class (the message lists the known), a raster that is not a class map, an unknown
             suffix, or a negative area or distance.
     """
     for name, value in (("minimum_area", minimum_area), ("simplify", simplify or 0.0)):

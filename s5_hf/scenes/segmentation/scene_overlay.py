@@ -8,21 +8,19 @@ from PIL import Image
 
 from ...imaging.drawing import add_legend, overlay_mask
 from ...imaging.palettes import Palette
+from ..reduction import MAX_OVERLAY_SIDE
 from ..window_batches import NewRows
 from .class_rows import NO_DATA
-from .mapped_bytes import mapped_bytes
+from .map_files import mapped_bytes
 
-__all__ = ["MAX_OVERLAY_SIDE", "SceneOverlay"]
-
-MAX_OVERLAY_SIDE = 2048
-"""Pixels of the longer side of an overlay, without its legend."""
+__all__ = ["SceneOverlay"]
 
 
 class SceneOverlay:
     """Every n-th row of a scene and of its classes, with the smallest n for which the picture is small enough.
 
     Args:
-        folder: where the rows are kept, so that an interrupted run goes on with them.
+        folder: where the rows are kept, so that a resumed run has them.
         height, width: of the scene.
     """
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ...predictors.image_probabilities import image_probabilities, require_finite
-from ...predictors.segmenter import SceneSegmenter
+from ...predictors.interfaces import SceneSegmenter
 from ...predictors.test_time_augmentation import SIZE_STEP
 from ..source import SceneSource
 from ..window_batches import NewRows, WindowBatch, prefetch, window_batches
@@ -83,12 +83,12 @@ class SceneProbabilities:
     """The blended class probabilities of a scene, from top to bottom: iterate over it, once.
 
     A scene's height does not matter to memory: the image under one row of windows and the sums of
-    [`RollingAccumulator`] are kept. Windows without any data are passed over. Outputs that are not finite raise a
+    [`RollingAccumulator`] are kept. Windows without any data are skipped. Outputs that are not finite raise a
     `NonFiniteOutputError` that names the window.
 
     Args:
         scene: to read from.
-        segmenters: of one model, each on its device; batches go round them in turn, and the sums are kept on the
+        segmenters: of one model, each on its device; they take batches in turn, and the sums are kept on the
             device of the first.
         settings: windows, augmentation, blending.
         first_row: rows above it are not given.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
@@ -11,7 +10,9 @@ from pathlib import Path
 
 from ...files.atomic import atomic_file
 from ...imaging.palettes import Palette
-from ..source import SceneSource, has_rasterio, is_remote
+from ..scene_names import relative_source, scene_stem
+from ..scene_run import require_absent
+from ..source import SceneSource, has_rasterio
 from .areas import ClassArea
 from .class_rows import NO_DATA
 from .map_files import is_geotiff, map_paths
@@ -70,12 +71,29 @@ class SceneFiles:
     polygons: Path | None = None
 
     @classmethod
+    def of_scene(cls, source: str | Path, output: str | Path, products: MapProducts) -> SceneFiles:
+        """The files of a scene; in a folder named after it, the map as GeoTIFF where rasterio is installed.
+
+        Args:
+            source: the scene.
+            output: the map, or a folder.
+            products: what is made besides the map.
+
+        Raises:
+            ImportError, ValueError: as `named`.
+        """
+        output = Path(output)
+        if output.is_dir() or not output.suffix:
+            output = output / f"{scene_stem(source)}.{'tif' if has_rasterio() else 'png'}"
+        return cls.named(output, products)
+
+    @classmethod
     def named(cls, output: Path, products: MapProducts) -> SceneFiles:
         """The files for a map of classes called `output`.
 
         Raises:
             ImportError: a GeoTIFF or polygons are asked for and the extra `geo` is not installed.
-            ValueError: the suffix is none of .tif, .tiff and .png.
+            ValueError: the suffix is not .tif, .tiff or .png.
         """
         if not is_geotiff(output) and output.suffix.lower() != ".png":
             raise ValueError(f"a map is written as .tif or .png, got {str(output)!r}")
@@ -111,6 +129,34 @@ class SceneFiles:
     def work(self) -> Path:
         """The folder that holds unfinished work."""
         return self.classes.with_name(f".{self.classes.name}.partial")
+
+    @property
+    def state(self) -> Path:
+        """The file among the unfinished work that says how far it got."""
+        return self.work / "state.json"
+
+    def is_finished(self) -> bool:
+        """Whether the scene has been segmented before."""
+        return self.classes.is_file() and self.sidecar.is_file() and not self.work.exists()
+
+    def require_new(self, resume: bool, labels: Sequence[str] = ()) -> None:
+        """Make sure that nothing is overwritten; a resumed run may replace what it has left itself.
+
+        Args:
+            resume: whether to resume an interrupted run.
+            labels: of the classes, once they are known.
+
+        Raises:
+            FileExistsError: a file exists already, or the work of an interrupted run that is not to be resumed.
+        """
+        if resume and (self.is_finished() or self.state.is_file()):
+            return
+        require_absent(self.paths(labels))
+        if self.state.is_file():
+            raise FileExistsError(
+                f"{self.work} holds the unfinished work of an earlier run; choose resume (--resume) to continue it or "
+                "overwrite (--overwrite) to start afresh"
+            )
 
 
 @dataclass(frozen=True)
@@ -158,13 +204,3 @@ def write_sidecar(
 def read_sidecar_areas(path: Path) -> list[ClassArea]:
     """The areas in the description of a map that is finished."""
     return [ClassArea(**area) for area in json.loads(path.read_text(encoding="utf-8"))["areas"]]
-
-
-def relative_source(source: str, folder: Path) -> str:
-    """The scene as seen from the folder of its map, so that both can be moved together."""
-    if is_remote(source):
-        return source
-    try:
-        return Path(os.path.relpath(source, folder)).as_posix()
-    except ValueError:  # another drive
-        return str(Path(source).resolve())

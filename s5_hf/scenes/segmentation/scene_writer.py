@@ -1,4 +1,4 @@
-"""Finished rows into the files of a scene, in a thread, so that an interrupted run can go on where it was."""
+"""Finished rows into the files of a scene, in a thread, so that an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -13,25 +13,18 @@ import numpy as np
 
 from ...files.atomic import atomic_file
 from ...imaging.palettes import Palette
+from ..scene_names import relative_source
 from ..source import SceneSource
 from ..window_batches import NewRows
 from .areas import AreaCounter, ClassArea, pixel_areas
 from .class_rows import ClassRows
 from .map_files import BLOCK_SIDE, MapFile, MapLayout, open_map
 from .scene_overlay import SceneOverlay
-from .scene_result import SceneFiles, relative_source
+from .scene_result import SceneFiles
 
-__all__ = ["SceneWriter", "has_unfinished_work"]
-
-STATE_FILE = "state.json"
-"""In the folder of unfinished work: how far its files go."""
+__all__ = ["SceneWriter"]
 
 _BLOCKS_IN_FLIGHT = 2
-
-
-def has_unfinished_work(files: SceneFiles) -> bool:
-    """Whether an interrupted run has left finished rows."""
-    return (files.work / STATE_FILE).is_file()
 
 
 class SceneWriter:
@@ -47,7 +40,7 @@ class SceneWriter:
         palette: a colour per class.
         task: of the model, for the tags.
         fingerprint: of everything that decides what the maps hold.
-        resume: go on with the folder of an earlier run, if there is one, instead of starting anew.
+        resume: continue with the folder of an earlier run, if there is one, instead of starting afresh.
 
     Attributes:
         rows_done: rows that are safe on the disk.
@@ -97,7 +90,7 @@ class SceneWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Blocks that are complete are written even so: the run goes on behind them.
+        # Blocks that are complete are written even so: a resumed run continues after them.
         self._thread.shutdown(wait=True)
         if kind is None or not self.rows_done:
             self._remove_folder()
@@ -180,7 +173,7 @@ class SceneWriter:
             "pixels": self._areas.pixels.tolist(),
             "square_metres": self._areas.square_metres.tolist(),
         }
-        with atomic_file(self.files.work / STATE_FILE) as temporary:
+        with atomic_file(self.files.state) as temporary:
             temporary.write_text(json.dumps(state), encoding="utf-8")
         self.rows_done = rows
 
@@ -216,14 +209,14 @@ class SceneWriter:
         }
 
     def _earlier_state(self) -> dict:
-        if not has_unfinished_work(self.files):
+        if not self.files.state.is_file():
             return {}
-        state = json.loads((self.files.work / STATE_FILE).read_text(encoding="utf-8"))
+        state = json.loads(self.files.state.read_text(encoding="utf-8"))
         earlier = state["fingerprint"]
         changed = [name for name, value in self._fingerprint.items() if earlier.get(name) != value]
         if changed:
             raise ValueError(
-                f"{self.files.work} holds unfinished work, but since then changed: {', '.join(changed)}. Start anew "
-                "with overwrite in place of resume, or go back to what it was"
+                f"{self.files.work} holds unfinished work, but since then changed: {', '.join(changed)}. Start "
+                "afresh with overwrite instead of resume, or go back to what it was"
             )
         return state

@@ -1,7 +1,7 @@
 """Maps of whole scenes: windows that overlap and blend, memory that does not grow with the scene's height.
 
 A scene is read from top to bottom, cut into windows, predicted in batches, blended in a band as high as one window,
-and written behind. `segment_scene` is the way through; the parts are in the files beside it.
+and written as soon as they are complete. `segment_scene` does it all; the parts are in the files beside it.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from ...imaging.palettes import default_palette
-from ...imaging.rasters import Scaling
-from ...predictors.segmenter import SceneSegmenter
+from ...predictors.interfaces import SceneSegmenter
 from ...predictors.test_time_augmentation import check_augmentations
 from ...predictors.torch_segmenter import load_segmenters
-from ..product_paths import require_absent, require_distinct
-from ..source import SceneSource, has_rasterio, open_scene, scene_stem
+from ..reading import SceneReading
+from ..scene_names import scene_stem
+from ..scene_run import finished_work_kept, model_name, require_distinct
+from ..source import SceneSource, open_scene
 from .areas import write_areas
 from .class_rows import NO_DATA, class_rows
 from .map_files import is_geotiff
 from .scene_probabilities import SceneProbabilities, WindowSettings
 from .scene_result import MapProducts, SceneFiles, SceneResult, read_sidecar_areas, write_sidecar
-from .scene_writer import SceneWriter, has_unfinished_work
+from .scene_writer import SceneWriter
 
 __all__ = ["segment_scene"]
 
@@ -38,10 +39,7 @@ def segment_scene(
     task: str | None = None,
     settings: WindowSettings | None = None,
     products: MapProducts | None = None,
-    bands: Sequence[int] | None = None,
-    scaling: Scaling | None = None,
-    nodata: float | None = None,
-    maximum_pixels: int | None = None,
+    reading: SceneReading | None = None,
     devices: Sequence[str | torch.device] | None = None,
     precision: str = "fp32",
     compile_model: bool = False,
@@ -61,39 +59,39 @@ def segment_scene(
         model: a folder, a Hub repository or a known name; an `.onnx` file; a model of transformers; or segmenters,
             see `load_segmenters`.
         source: a path, a URL or a name that GDAL knows; see `open_scene`.
-        output: `.tif` (georeferenced, needs rasterio) or `.png`; or a folder, where the map is called after the
+        output: `.tif` (georeferenced, needs rasterio) or `.png`; or a folder, where the map is named after the
             scene. 255 stands for no data.
         task: of a model with several.
         settings: windows, blending, batches, test-time augmentation.
         products: what to make besides the map.
-        bands, scaling, nodata, maximum_pixels: how the scene is read; see `open_scene`.
-        devices: where the network runs; batches go round them in turn.
+        reading: how the scene is read: bands, scaling, pixels without data.
+        devices: where the network runs; they take batches in turn.
         precision: `"fp32"` or `"bf16"`.
         compile_model: whether to run the network through `torch.compile`.
-        resume: go on with an interrupted run; the result is the same, pixel by pixel. A scene whose map is there
-            already is left alone.
-        overwrite: replace files that are there already, and forget an interrupted run.
+        resume: resume an interrupted run; the result is the same, pixel by pixel. A scene that has its map already
+            is left alone.
+        overwrite: replace existing files, and discard an interrupted run.
         progress: whether to show a bar over the rows.
         report: takes what the user should know, a line at a time.
 
     Raises:
-        FileExistsError: one of the files is there already, and neither `resume` nor `overwrite` is set.
+        FileExistsError: one of the files already exists, and neither `resume` nor `overwrite` is set.
         ImportError: a package of the extra `geo` is missing.
         NonFiniteOutputError: the outputs of the network are not finite; names the window.
         OSError: a file cannot be read or written. Rows that are finished are kept for `resume`.
         ValueError: an option is out of range, the model lacks the task, or the bands do not fit.
     """
-    settings, products = settings or WindowSettings(), products or MapProducts()
+    settings, products, reading = settings or WindowSettings(), products or MapProducts(), reading or SceneReading()
     check_augmentations(settings.flips, settings.scales)
-    files = SceneFiles.named(output_path(source, output), products)
+    files = SceneFiles.of_scene(source, output, products)
     require_distinct({source: files.paths()})
-    if resume and is_finished(files):
-        report(f"{files.classes} is there already")
+    if resume and files.is_finished():
+        report(f"{files.classes} exists already")
         if files.polygons is not None and not files.polygons.exists():
-            _write_polygons(files, products, maximum_pixels)
+            _write_polygons(files, products, reading.maximum_pixels)
         return SceneResult(files, read_sidecar_areas(files.sidecar))
     if not overwrite:
-        require_new(files, resume)
+        files.require_new(resume)
     segmenters = load_segmenters(model, task, devices, precision, compile_model)
     if segmenters[0].num_labels > NO_DATA:
         raise ValueError(f"a map holds at most {NO_DATA} classes, the model has {segmenters[0].num_labels}")
@@ -101,51 +99,17 @@ def segment_scene(
     labels = [segmenters[0].id2label[index] for index in range(segmenters[0].num_labels)]
     require_distinct({source: files.paths(labels)})
     if not overwrite:
-        require_new(files, resume, labels)
-    with open_scene(source, len(segmenters[0].image_mean), bands, scaling, nodata, maximum_pixels) as scene:
+        files.require_new(resume, labels)
+    with open_scene(source, len(segmenters[0].image_mean), reading) as scene:
         if scene.crs is not None and not is_geotiff(files.classes):
             scene.notes.append(f"{files.classes} carries no coordinates; a .tif would")
         for note in scene.notes:
             report(note)
         maps = _MapMaker(scene, segmenters, files, settings, products, progress, report)
-        result = maps.make(task, _model_name(model, segmenters[0]), resume)
+        result = maps.make(task, model_name(model, segmenters[0]), resume)
     if files.polygons is not None:
         _write_polygons(files, products, scene.width * scene.height)  # of a map that has just been made
     return result
-
-
-def output_path(source: str | Path, output: str | Path) -> Path:
-    """The map's file: `output`, or in a folder the scene's name, as GeoTIFF where rasterio is installed."""
-    output = Path(output)
-    if output.is_dir() or not output.suffix:
-        return output / f"{scene_stem(source)}.{'tif' if has_rasterio() else 'png'}"
-    return output
-
-
-def is_finished(files: SceneFiles) -> bool:
-    """Whether a scene has been done before."""
-    return files.classes.is_file() and files.sidecar.is_file() and not files.work.exists()
-
-
-def require_new(files: SceneFiles, resume: bool, labels: Sequence[str] = ()) -> None:
-    """Make sure that nothing is overwritten; a run that goes on may replace what it has left itself.
-
-    Args:
-        files: of the scene.
-        resume: whether to go on with an interrupted run.
-        labels: of the classes, once they are known.
-
-    Raises:
-        FileExistsError: a file exists already, or the work of an interrupted run that is not to go on.
-    """
-    if resume and (is_finished(files) or has_unfinished_work(files)):
-        return
-    require_absent(files.paths(labels))
-    if has_unfinished_work(files):
-        raise FileExistsError(
-            f"{files.work} holds the unfinished work of an earlier run; choose resume (--resume) to go on with it or "
-            "overwrite (--overwrite) to start anew"
-        )
 
 
 def _require_classes(classes: Sequence[str | int] | None, segmenter: SceneSegmenter) -> None:
@@ -172,24 +136,22 @@ class _MapMaker:
     report: Callable[[str], None]
 
     def make(self, task: str | None, model: str, resume: bool) -> SceneResult:
-        """All files but the polygons; `task` and `model` are for the description."""
+        """All files except the polygons; `task` and `model` are for the description."""
         scene, files, segmenter = self.scene, self.files, self.segmenters[0]
         id2label = {index: segmenter.id2label[index] for index in range(segmenter.num_labels)}
         palette = default_palette(len(id2label))
-        try:
-            with SceneWriter(files, scene, id2label, palette, task, self._fingerprint(), resume) as writer:
-                if writer.rows_done:
-                    self.report(f"going on behind row {writer.rows_done:,} of {scene.height:,}")
-                self._fill(writer)
-                areas = writer.finish()
-                write_sidecar(files, scene, areas, palette, task, model)
-                if files.areas is not None:
-                    write_areas(areas, files.areas)
-                writer.publish()
-        except BaseException:
-            if files.work.exists():
-                self.report(f"{files.work} holds the rows that are finished: the same with resume goes on behind them")
-            raise
+        with (
+            finished_work_kept(files.work, "rows", self.report),
+            SceneWriter(files, scene, id2label, palette, task, self._fingerprint(), resume) as writer,
+        ):
+            if writer.rows_done:
+                self.report(f"resuming after row {writer.rows_done:,} of {scene.height:,}")
+            self._fill(writer)
+            areas = writer.finish()
+            write_sidecar(files, scene, areas, palette, task, model)
+            if files.areas is not None:
+                write_areas(areas, files.areas)
+            writer.publish()
         return SceneResult(files, areas, scene.notes)
 
     def _fingerprint(self) -> dict[str, str]:
@@ -238,8 +200,3 @@ def _write_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: in
         simplify=products.simplify,
         maximum_pixels=maximum_pixels,
     )
-
-
-def _model_name(model: object, segmenter: SceneSegmenter) -> str:
-    """What the sidecar says about the model: its name, or what it is."""
-    return str(model) if isinstance(model, (str, Path)) else getattr(segmenter, "name", type(segmenter).__name__)

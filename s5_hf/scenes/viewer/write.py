@@ -12,10 +12,12 @@ import numpy as np
 from PIL import Image
 
 from ...files.atomic import atomic_file
+from ..class_maps import ClassMap, open_class_map
+from ..reading import SceneReading
 from ..reduction import NO_CLASS, reduce_class_map, reduce_scene, reduction_factor
+from ..scene_names import is_remote
 from ..segmentation.areas import ClassArea, pixel_areas
-from ..segmentation.class_maps import ClassMap, open_class_map
-from ..source import is_remote, open_scene
+from ..source import open_scene
 from .page import ViewerFacts, viewer_page
 
 __all__ = ["MAX_SIZE", "ViewerReport", "write_viewer"]
@@ -71,7 +73,7 @@ def write_viewer(
         FileNotFoundError: if the class map or the scene is not there.
         ImportError: if a file needs rasterio, which is not installed.
         OSError: if a file cannot be read or written.
-        ValueError: if it is no class map, the scene is unknown or has another size, or `max_size` is out of range.
+        ValueError: if it is not a class map, the scene is unknown or has another size, or `max_size` is out of range.
     """
     result = Path(result)
     if not _SIZES[0] <= max_size <= _SIZES[1]:
@@ -82,7 +84,8 @@ def write_viewer(
     with open_class_map(result, maximum_pixels) as class_map:
         scene_name = _scene_of(class_map, image)
         factor = reduction_factor(class_map.width, class_map.height, max_size)
-        with open_scene(scene_name, bands=bands or _bands_of(class_map), maximum_pixels=maximum_pixels) as scene:
+        reading = SceneReading(bands=bands or _bands_of(class_map), maximum_pixels=maximum_pixels)
+        with open_scene(scene_name, reading=reading) as scene:
             if (scene.width, scene.height) != (class_map.width, class_map.height):
                 raise ValueError(
                     f"the scene {scene_name} has {scene.width} x {scene.height} pixels, the class map {result} "

@@ -157,13 +157,13 @@ def image_bytes(embedded: int | None, path: str | None) -> int | None:
 
 def list_stream(dataset: IterableDataset) -> Iterator[Entry]:
     """Entries of a stream: its single files, or its shards with their rows and bytes. Nothing is downloaded."""
-    from ...dataset_builders.shards import FileShard
+    from ...dataset_builders.shards import SingleFiles
     from ...dataset_builders.storage import join
     from ...dataset_builders.streaming import blocks_of
 
     sizes: dict[str, int | None] = {}
     for block in blocks_of(dataset):
-        if isinstance(block, FileShard):
+        if isinstance(block, SingleFiles):
             for record in block.records:
                 paths = [path for path in record[:2] if path]
                 known = [image_bytes(None, join(block.reader.root, path)) for path in paths]

@@ -15,11 +15,11 @@ from s5_hf.evaluation.detection.protocol import DetectionProtocol
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentation, S5ImageProcessor, S5ViTModel
 from s5_hf.modeling.oriented_boxes import oriented_boxes_to_corners
 from s5_hf.modeling.rotated_iou import elementwise_rotated_iou
+from s5_hf.predictors import TorchDetector, load_detector
 from s5_hf.predictors.image_probabilities import NonFiniteOutputError
-from s5_hf.predictors.torch_detector import load_detector
+from s5_hf.scenes import SceneReading
 from s5_hf.scenes.detection import (
     TileSettings,
-    TorchDetector,
     detect_scene,
     detect_scenes,
     read_coco_detections,
@@ -253,15 +253,19 @@ def test_models_that_are_no_detectors(detector_folder, scenes, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"image": "nowhere.png"}, FileNotFoundError, "nowhere.png is no file"),
+        ({"image": "nowhere.png"}, FileNotFoundError, "nowhere.png is not a file"),
         ({"image": "cut.png"}, OSError, "cut.png cannot be read as an image"),
         ({"image": "notes.txt"}, OSError, "notes.txt"),
         ({"image": np.zeros((4, 4, 3))}, ValueError, r"expected pixels uint8 .* float64 \(4, 4, 3\)"),
-        ({"image": np.zeros((4, 4, 3), np.uint8), "nodata": 0}, ValueError, "a picture in memory is taken as it is"),
-        ({"bands": (1, 2)}, ValueError, "the network takes 3 channels"),
+        (
+            {"image": np.zeros((4, 4, 3), np.uint8), "reading": SceneReading(nodata=0)},
+            ValueError,
+            "a picture in memory is taken as it is",
+        ),
+        ({"reading": SceneReading(bands=(1, 2))}, ValueError, "the network takes 3 channels"),
         ({"formats": ("kml",)}, ValueError, "unknown format 'kml'. Known: json: "),
         ({"output": "a.png"}, NotADirectoryError, "a.png is a file; expected a folder"),
-        ({"task": "vehicles"}, ValueError, "options of networks; OracleDetector is none"),
+        ({"task": "vehicles"}, ValueError, "options of torch models; OracleDetector is not one"),
     ],
 )
 def test_bad_input(scenes, changes, error, message, monkeypatch):
@@ -320,19 +324,19 @@ def test_an_interrupted_scene_goes_on_behind_its_last_batch(tmp_path):
 
     stop()
     work = tmp_path / "out" / ".port.json.partial"
-    assert list((tmp_path / "out").iterdir()) == [work] and "goes on behind them" in notes[-1]
+    assert list((tmp_path / "out").iterdir()) == [work] and "continues after them" in notes[-1]
     work.write_text(work.read_text(encoding="utf-8") + '{"done": 1', encoding="utf-8")  # cut off with the process
 
     detector = OracleDetector(boxes, labels)
     found = detect_scene(detector, tmp_path / "port.png", report=notes.append, resume=True, **arguments)
-    assert notes[-1] == "going on behind tile 8 of 24"
+    assert notes[-1] == "resuming after tile 8 of 24"
     assert sum(shape[0] for shape in detector.batches) == 16
     assert match(found, boxes, labels) > 0.9999
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Task1", "port.json"]
     expected = detect_scene(OracleDetector(boxes, labels), tmp_path / "port.png", settings=settings, progress=False)
     assert torch.equal(found.boxes, expected.boxes) and torch.equal(found.scores, expected.scores)
     again = detect_scene(detector, tmp_path / "port.png", report=notes.append, resume=True, **arguments)
-    assert notes[-1].endswith("port.json is there already") and len(again) == len(found)
+    assert notes[-1].endswith("port.json exists already") and len(again) == len(found)
 
     # Other settings, or no wish to go on: from the start.
     for changes in ({"resume": True, "settings": TileSettings(tile=160, overlap=0.49)}, {}):

@@ -66,7 +66,7 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"class 'plane'.*Task1_plane.txt"):
         read_task1_results(tmp_path, ["plane"])
     (tmp_path / "Task1_plane.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"Task1_plane.txt is no UTF-8 text"):
+    with pytest.raises(ValueError, match=r"Task1_plane.txt is not UTF-8 text"):
         read_task1_results(tmp_path, ["plane"])
 
 

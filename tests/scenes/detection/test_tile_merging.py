@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from s5_hf.imaging.polygon_clipping import polygon_area
+from s5_hf.imaging.polygon_clipping import clip_convex, polygon_area
 from s5_hf.imaging.windows import Window
 from s5_hf.modeling.non_maximum_suppression import batched_rotated_nms
 from s5_hf.modeling.oriented_boxes import oriented_boxes_to_corners
 from s5_hf.modeling.rotated_iou import elementwise_rotated_iou, rotated_iou
 from s5_hf.scenes.detection import TileSettings, detect_scene
-from s5_hf.scenes.detection.convex_polygons import clip_convex
 from s5_hf.scenes.detection.tile_detection import tile_grid
 from s5_hf.scenes.detection.tile_merging import cut_by_tiles, merge_tiles, shared_view_iou
 from tests.scenes.detectors import OracleDetector, match, position_image, scattered_boxes

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from s5_hf.scenes.segmentation.class_maps import open_class_map, sidecar_path
+from s5_hf.scenes.class_maps import open_class_map, sidecar_path
 from s5_hf.scenes.segmentation.polygons import ground_area, trace_polygons, write_polygons
 
 rasterio = pytest.importorskip("rasterio", reason='polygons need "s5_hf[geo]"')
@@ -184,7 +184,7 @@ def test_bad_requests(tmp_path):
 
 def test_rasters_that_are_no_class_maps(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "picture.png")
-    with pytest.raises(ValueError, match=r"picture\.png is no class map: it is a RGB picture"):
+    with pytest.raises(ValueError, match=r"picture\.png is not a class map: it is a RGB picture"):
         write_polygons(tmp_path / "picture.png", tmp_path / "a.geojson")
     write_geotiff(tmp_path / "height.tif", np.ones((4, 4), dtype=np.float32))
     with pytest.raises(ValueError, match=r"1 band\(s\) of float32, expected one band of class ids"):
@@ -197,7 +197,7 @@ def test_rasters_that_are_no_class_maps(tmp_path):
         write_polygons(tmp_path / "text.tif", tmp_path / "a.geojson")
     damaged = write_png(tmp_path / "damaged.png", RING)
     sidecar_path(damaged).write_text("{", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"damaged\.json.*is no JSON"):
+    with pytest.raises(ValueError, match=r"damaged\.json.*is not JSON"):
         write_polygons(damaged, tmp_path / "a.geojson")
     assert not list(tmp_path.glob("*.geojson")) and not list(tmp_path.glob(".*"))
 

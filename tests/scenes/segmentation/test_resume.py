@@ -56,10 +56,10 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(tmp_path, scene, suff
     with pytest.raises(KeyboardInterrupt):
         run(Interrupted(batches), scene, output, lines)
     assert names(output.parent) == [f".map{suffix}.partial"]
-    assert "goes on behind them" in lines[-1]
+    assert "continues after them" in lines[-1]
     segmenter = NeighbourSegmenter()
     resumed = run(segmenter, scene, output, lines, resume=True)
-    assert lines[-1].startswith("going on behind row 512" if batches < 17 else "going on behind row 1,024")
+    assert lines[-1].startswith("resuming after row 512" if batches < 17 else "resuming after row 1,024")
     assert len(segmenter.batch_sizes) < 21 - (6 if batches < 17 else 13)
     assert names(output.parent) == names(tmp_path / "whole")
     for name in names(output.parent):
@@ -114,7 +114,7 @@ def test_a_finished_scene_is_left_alone(tmp_path, scene):
     before, lines = output.read_bytes(), []
     again = run(Interrupted(0), scene, output, lines, resume=True)
     assert again.areas == result.areas
-    assert lines == [f"{output} is there already"]
+    assert lines == [f"{output} exists already"]
     assert output.read_bytes() == before
 
 

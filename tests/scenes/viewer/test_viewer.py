@@ -15,8 +15,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
+from s5_hf.scenes.class_maps import sidecar_path
 from s5_hf.scenes.reduction import reduction_factor
-from s5_hf.scenes.segmentation.class_maps import sidecar_path
 from s5_hf.scenes.viewer.page import area_unit
 from s5_hf.scenes.viewer.write import write_viewer
 
@@ -151,7 +151,7 @@ def test_bad_requests(tmp_path):
         write_viewer(path, image=tmp_path / "other.png")
     with pytest.raises(FileNotFoundError, match=r"no class map .*absent\.tif"):
         write_viewer(tmp_path / "absent.tif")
-    with pytest.raises(ValueError, match=r"scene\.png is no class map: it is a RGB picture"):
+    with pytest.raises(ValueError, match=r"scene\.png is not a class map: it is a RGB picture"):
         write_viewer(tmp_path / "scene.png")
     with pytest.raises(ValueError, match="max_size must lie between 64 and 16384 pixels, got 10"):
         write_viewer(path, max_size=10)

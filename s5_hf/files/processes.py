@@ -13,7 +13,7 @@ __all__ = ["worker_pool"]
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of new processes that leave Ctrl-C to the process that started them.
 
-    When the block ends with an exception, work that has not begun is given up and the work in hand is waited for.
+    When the block ends with an exception, work that has not begun is dropped and running work is finished.
     """
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts)
     try:

@@ -85,7 +85,7 @@ def take(path: Path) -> BinaryIO:
                     "folder"
                 ) from error
             warnings.warn(
-                f"{path.parent} cannot be locked ({error}): see to it that only one run uses it", stacklevel=2
+                f"{path.parent} cannot be locked ({error}): make sure that only one run uses it", stacklevel=2
             )
             return file
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):

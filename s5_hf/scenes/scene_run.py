@@ -1,13 +1,12 @@
-"""Whether the files that a run is going to make may be made: asked before any work."""
+"""What segmenting a scene and detecting objects in one have in common: files, resuming, the name of the model."""
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from .source import is_remote
+from .scene_names import is_remote
 
-__all__ = ["require_absent", "require_distinct"]
+__all__ = ["finished_work_kept", "model_name", "require_absent", "require_distinct"]
 
 
 def require_absent(paths: Iterable[Path]) -> None:
@@ -45,3 +44,25 @@ def require_distinct(products: Mapping[str | Path, Iterable[Path]]) -> None:
             if place in makers:
                 raise ValueError(f"two results of {scene} would both become {path}; choose other names")
             makers[place] = scene
+
+
+@contextmanager
+def finished_work_kept(work: Path | None, what: str, report: Callable[[str], None]) -> Iterator[None]:
+    """Say, when the block fails, that the work finished so far is kept, and how to continue.
+
+    Args:
+        work: the file or folder that holds it; None if nothing is kept.
+        what: is finished, such as rows.
+        report: takes the line.
+    """
+    try:
+        yield
+    except BaseException:
+        if work is not None and work.exists():
+            report(f"{work} holds the finished {what}; the same call with resume continues after them")
+        raise
+
+
+def model_name(model: object, network: object) -> str:
+    """What a result says about the model that made it: its path or name, or else that of the network."""
+    return str(model) if isinstance(model, (str, Path)) else getattr(network, "name", type(network).__name__)

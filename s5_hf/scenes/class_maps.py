@@ -8,18 +8,18 @@ classes are called "class 0", "class 1" and so on.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from ...imaging.decoded_pixels import MAXIMUM_PIXELS, require_decodable
-from ...imaging.palettes import Color, default_palette
-from ...imaging.rasters import unlimited_pixels
+from ..imaging.decoded_pixels import MAXIMUM_PIXELS, require_decodable
+from ..imaging.palettes import Color, default_palette
+from ..imaging.rasters import open_dataset, unlimited_pixels
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -93,7 +93,7 @@ class ClassMap:
             wrong &= rows != self.nodata
         if wrong.any():
             raise ValueError(
-                f"{self.path} is no class map: it holds the value {rows[wrong][0]}, expected class ids from 0 to "
+                f"{self.path} is not a class map: it holds the value {rows[wrong][0]}, expected class ids from 0 to "
                 f"{LARGEST_CLASS}"
             )
         return rows
@@ -146,7 +146,11 @@ def open_class_map(path: str | Path, maximum_pixels: int | None = None) -> Itera
         with _PngReader(path, MAXIMUM_PIXELS if maximum_pixels is None else maximum_pixels) as png:
             yield ClassMap(path, png, sidecar)
     else:
-        with _open_with_rasterio(path) as dataset:
+        if find_spec("rasterio") is None:
+            raise ImportError(
+                f'{path} is not a PNG: reading it needs rasterio. Install it with: pip install "s5_hf[geo]"'
+            )
+        with open_dataset(path) as dataset:
             yield ClassMap(path, _RasterioReader(dataset, path), sidecar)
 
 
@@ -162,7 +166,7 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{file}, the description of {path.name}, is no JSON: {error}") from error
+        raise ValueError(f"{file}, the description of {path.name}, is not JSON: {error}") from error
     if not isinstance(content, dict) or not str(content.get("format", "")).startswith("s5_hf scene result"):
         return {}  # another program's file of the same name
     return content
@@ -202,7 +206,7 @@ class _PngReader:
         if self._image.mode not in ("1", "L", "P", "I", "I;16"):
             mode = self._image.mode
             self._image.close()
-            raise ValueError(f"{path} is no class map: it is a {mode} picture, expected one band of class ids")
+            raise ValueError(f"{path} is not a class map: it is a {mode} picture, expected one band of class ids")
         self.width, self.height = self._image.size
         text = self._image.info
         self.source = text.get("S5_SOURCE")
@@ -224,32 +228,13 @@ class _PngReader:
             raise OSError(f"{self._path} cannot be read as an image: {error}") from error
 
 
-@contextmanager
-def _open_with_rasterio(path: Path) -> Iterator[DatasetReader]:
-    try:
-        import rasterio
-        import rasterio.errors
-    except ImportError as error:
-        raise ImportError(
-            f'{path} is no PNG: reading it needs rasterio. Install it with: pip install "s5_hf[geo]"'
-        ) from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            dataset = rasterio.open(path)
-    except rasterio.errors.RasterioIOError as error:
-        raise OSError(f"{path} cannot be read as an image: {error}") from error
-    with dataset:
-        yield dataset
-
-
 class _RasterioReader:
     """A class map of one band that rasterio opens."""
 
     def __init__(self, dataset: DatasetReader, path: Path) -> None:
         if dataset.count != 1 or dataset.dtypes[0] not in _CLASS_DTYPES:
             raise ValueError(
-                f"{path} is no class map: it has {dataset.count} band(s) of {dataset.dtypes[0]}, expected one band "
+                f"{path} is not a class map: it has {dataset.count} band(s) of {dataset.dtypes[0]}, expected one band "
                 "of class ids"
             )
         self._dataset, self._path = dataset, path
@@ -288,4 +273,4 @@ def _parsed_labels(text: str | None, path: Path) -> dict[str, str]:
         labels = json.loads(text)
         return {str(int(key)): str(label) for key, label in labels.items()}
     except (AttributeError, ValueError) as error:
-        raise ValueError(f"the tag S5_ID2LABEL of {path} is no JSON object of class names: {error}") from error
+        raise ValueError(f"the tag S5_ID2LABEL of {path} is not a JSON object of class names: {error}") from error

@@ -12,17 +12,17 @@ from PIL import Image
 
 from ...files.atomic import atomic_folder
 
-__all__ = ["class_map_names", "open_class_maps", "write_class_map"]
+__all__ = ["open_prediction_folder", "prediction_names", "write_prediction"]
 
 
-def class_map_names(ids: Sequence[str]) -> list[str]:
-    """File names of the class maps of samples.
+def prediction_names(ids: Sequence[str]) -> list[str]:
+    """File names of the predictions for samples.
 
     The last part of the id with `.png`, which is what the LoveDA server expects (`4191.png`); whole ids, in
     subfolders, where two samples share it. Names that differ in case only count as one, as on Windows and macOS.
 
     Raises:
-        ValueError: if whole ids are shared, too, so that one map would take the place of another; names the first.
+        ValueError: if whole ids are shared as well, so that one file would replace another; names the first.
     """
     names = [f"{identifier.rpartition('/')[2]}.png" for identifier in ids]
     if _first_repeated(names) is None:
@@ -43,7 +43,7 @@ def _first_repeated(names: Sequence[str]) -> str | None:
 
 
 @contextmanager
-def open_class_maps(folder: str | Path, accelerator: Accelerator) -> Iterator[Path]:
+def open_prediction_folder(folder: str | Path, accelerator: Accelerator) -> Iterator[Path]:
     """A temporary folder that all processes write to; it takes its name when the block ends well in all of them.
 
     Raises:
@@ -58,7 +58,7 @@ def open_class_maps(folder: str | Path, accelerator: Accelerator) -> Iterator[Pa
         accelerator.wait_for_everyone()
 
 
-def write_class_map(path: Path, classes: np.ndarray) -> None:
+def write_prediction(path: Path, classes: np.ndarray) -> None:
     """Write class ids `(height, width)`, 0..255, as an 8-bit PNG with one channel."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(classes.astype(np.uint8)).save(path)

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from s5_hf.files.folder_lock import LOCK_FILE, folder_lock
+from s5_hf.files.locks import LOCK_FILE, folder_lock
 
 HOLD = """
 import sys, time
-from s5_hf.files.folder_lock import folder_lock
+from s5_hf.files.locks import folder_lock
 with folder_lock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)

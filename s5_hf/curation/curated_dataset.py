@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..data.sharding import ROW_GROUP_BYTES, SHARD_BYTES, write_parquet_shards
+from ..data.sharding import write_parquet_shards
 from ..dataset_builders.features import curated_features
-from ..dataset_builders.storage import INDEX_FILE
-from ..files.atomic import atomic_file
-from .patch_reader import PatchReader
+from ..dataset_builders.shard_format import INDEX_FILE, ROW_GROUP_BYTES, SHARD_BYTES
+from ..files.atomic import SUFFIX, write_text
+from .patches import PatchReader
 from .score_table import ScoreFolder
-from .select import SelectionFolder
+from .selection_folder import SelectionFolder
 from .sources import ImageList
+from .step_folder import claim_folder
 
-__all__ = ["ExportSettings", "check_same_images", "export"]
+__all__ = ["DatasetSettings", "check_same_images", "write_curated_dataset"]
 
 FACTS_FILE = "curation.json"
 _BLOCK_ROWS = 512
@@ -33,7 +33,7 @@ _ENCODINGS = {
 
 
 @dataclass(frozen=True)
-class ExportSettings:
+class DatasetSettings:
     """How the dataset is written.
 
     Attributes:
@@ -54,24 +54,24 @@ class ExportSettings:
             raise ValueError(f"shard_bytes must be at least 1, got {self.shard_bytes}")
 
 
-def export(
+def write_curated_dataset(
     selection: SelectionFolder,
     scores: ScoreFolder,
     images: ImageList,
     output: str | Path,
-    settings: ExportSettings | None = None,
+    settings: DatasetSettings | None = None,
 ) -> Path:
     """Write the selected patches so that `load_dataset("rs4p-1m", data_dir=output)` and plain `datasets` load them.
 
-    Samples come in the order of the archive. Repeating the call after a stop goes on after the last finished shard;
-    repeating it when all is done changes nothing.
+    Samples come in the order of the archive. Repeating the call after a stop resumes after the last finished
+    shard; repeating it when everything is done changes nothing.
 
     Args:
         selection: what was selected, from these scores.
         scores: with pseudo-masks if they are to be in the dataset.
         images: the sources that were scored.
         output: folder for the dataset.
-        settings: by default `ExportSettings()`.
+        settings: by default `DatasetSettings()`.
 
     Returns:
         The folder.
@@ -79,7 +79,7 @@ def export(
     Raises:
         ValueError: if selection, scores and images do not belong together, or the folder holds another selection.
     """
-    settings, output = settings or ExportSettings(), Path(output)
+    settings, output = settings or DatasetSettings(), Path(output)
     _check_same_scores(selection, scores)
     check_same_images(scores, images)
     facts = {
@@ -157,22 +157,11 @@ def _check_same_scores(selection: SelectionFolder, scores: ScoreFolder) -> None:
 
 
 def _claim_folder(output: Path, facts: dict[str, object]) -> None:
-    """Write what is being exported, or see that the folder was begun with the same."""
+    """Begin the folder, or check that it was begun with the same selection and settings."""
     file = output / FACTS_FILE
-    if file.is_file():
-        found = json.loads(file.read_text(encoding="utf-8"))
-        different = [key for key in facts if found.get(key) != facts[key]]
-        if different:
-            key = different[0]
-            raise ValueError(
-                f"{output} holds another export: its {key} is {found.get(key)!r}, now it is {facts[key]!r}. "
-                "Choose another folder or remove this one"
-            )
-        return
-    if output.is_dir() and any(path.suffix != ".partial" for path in output.iterdir()):
+    if not file.is_file() and output.is_dir() and any(path.suffix != SUFFIX for path in output.iterdir()):
         raise ValueError(f"{output} is not empty and holds no {FACTS_FILE}; choose another folder")
-    with atomic_file(file) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    claim_folder(file, facts, "another export")
 
 
 def _complete_card(card: Path, selection: SelectionFolder) -> None:
@@ -207,5 +196,4 @@ from datasets import load_dataset
 dataset = load_dataset("rs4p-1m", data_dir="path/to/this/folder", split="train", streaming=True)
 ```
 """
-    with atomic_file(card) as temporary:
-        temporary.write_text(text + section, encoding="utf-8")
+    write_text(card, text + section)

@@ -16,9 +16,10 @@ from tqdm.auto import tqdm
 from ..files.atomic import atomic_file
 from .prototypes import Prototypes, assign
 from .score_table import ENTROPY_COLUMNS, ScoreFolder, feature_matrix
-from .selection import REASONS, Candidates, Selection, SelectSettings, select_patches
+from .selection import REASONS, Candidates, Selection, SelectionSettings, select_patches
+from .step_folder import read_facts, write_facts
 
-__all__ = ["SelectionFolder", "read_candidates", "select"]
+__all__ = ["SelectionFolder", "make_selection", "read_candidates"]
 
 SUMMARY_FILE, CHOSEN_FILE, LEFT_OUT_FILE = "summary.json", "selection.parquet", "left_out.parquet"
 _PLACE = ("id", "source", "image", "left", "top", "width", "height")
@@ -44,12 +45,10 @@ class SelectionFolder:
         """Open a folder that `select` wrote.
 
         Raises:
-            FileNotFoundError: if it is none.
+            FileNotFoundError: if it is not one.
         """
         path = Path(path)
-        if not (path / SUMMARY_FILE).is_file():
-            raise FileNotFoundError(f"{path} holds no selection (no {SUMMARY_FILE}): run s5-hf curate select first")
-        return cls(path, json.loads((path / SUMMARY_FILE).read_text(encoding="utf-8")))
+        return cls(path, read_facts(path / SUMMARY_FILE, "selection", "select"))
 
     def chosen(self) -> pa.Table:
         """The chosen patches in the order of the walk: place, `row` in the scores, `entropy`, `cluster` and more."""
@@ -60,10 +59,10 @@ class SelectionFolder:
         return pq.read_table(self.path / LEFT_OUT_FILE)
 
 
-def select(
+def make_selection(
     scores: ScoreFolder,
     output: str | Path,
-    settings: SelectSettings,
+    settings: SelectionSettings,
     prototypes: Prototypes | None = None,
     excluded_ids: pa.Array | None = None,
     excluded_hashes: np.ndarray | None = None,
@@ -109,13 +108,12 @@ def select(
         pq.write_table(chosen, temporary, compression="zstd")
     with atomic_file(output / LEFT_OUT_FILE) as temporary:
         pq.write_table(left_out, temporary, compression="zstd")
-    with atomic_file(output / SUMMARY_FILE) as temporary:
-        temporary.write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    write_facts(output / SUMMARY_FILE, summary)
     return SelectionFolder.open(output)
 
 
 def read_candidates(
-    scores: ScoreFolder, settings: SelectSettings, prototypes: Prototypes | None
+    scores: ScoreFolder, settings: SelectionSettings, prototypes: Prototypes | None
 ) -> tuple[Candidates, np.ndarray]:
     """The columns that selection needs, and pixels by class over all candidates.
 
@@ -170,7 +168,7 @@ def read_candidates(
     return candidates, class_counts
 
 
-def _check_prototypes(scores: ScoreFolder, prototypes: Prototypes | None, settings: SelectSettings) -> None:
+def _check_prototypes(scores: ScoreFolder, prototypes: Prototypes | None, settings: SelectionSettings) -> None:
     if prototypes is None:
         if settings.uses_clusters:
             raise ValueError(f"the strategy {settings.strategy} needs prototypes: run s5-hf curate cluster first")
@@ -249,7 +247,7 @@ def _histogram(entropy: np.ndarray, chosen: np.ndarray) -> dict[str, list]:
 
 
 def _digest(chosen: pa.Table) -> str:
-    """Tells one selection from another: an export goes on only with its own."""
+    """Tells one selection from another: an export resumes only with its own."""
     digest = hashlib.blake2b(digest_size=16)
     for name in ("id", "entropy", "cluster"):
         digest.update(json.dumps(chosen[name].to_pylist()).encode())

@@ -1,0 +1,125 @@
+"""What every network of transformers needs before it predicts: task, normalisation, device and precision."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoImageProcessor, PreTrainedModel
+
+from ..conversion.model_check import load_checked, require_finite_weights
+from ..hub.model_folder import require_model_folder
+from ..hub.normalization import processor_normalization, require_normalization
+from ..modeling.aligned_weights import align_weights
+from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
+from .devices import usable_device
+from .tasks import has_tasks, task_labels
+
+__all__ = ["PRECISIONS", "TorchNetwork", "load_network", "model_fingerprint", "refuse_torch_options"]
+
+PRECISIONS = ("fp32", "bf16")
+
+
+class TorchNetwork:
+    """A model of transformers, ready to predict one task.
+
+    Args:
+        model: a mixture of experts is merged into the dense model of its task. The model is put into eval mode and
+            moved to the device.
+        task: of a model with several.
+        image_mean, image_std: of the image processor, on the scale 0..1.
+        device: where it runs.
+        precision: `"fp32"`, or `"bf16"` for autocast.
+        compile_model: whether to run it through `torch.compile`.
+
+    Attributes:
+        labels: class names of the task, in the order of their ids.
+        name: of the model, for descriptions.
+
+    Raises:
+        ValueError: the precision is unknown, the device is not there, the normalisation divides by 0, or the task is
+            missing or unknown.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        task: str | None = None,
+        image_mean: Sequence[float] = IMAGENET_MEAN,
+        image_std: Sequence[float] = IMAGENET_STD,
+        device: torch.device | str = "cpu",
+        precision: str = "fp32",
+        compile_model: bool = False,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        self.labels = task_labels(model, task)
+        self.name = model.config.name_or_path or type(model).__name__
+        require_normalization(image_mean, image_std, self.name)
+        self.device = usable_device(device)
+        if has_tasks(model) and len(model.config.tasks) > 1:
+            model = model.merge_experts(task)
+        self.model = model.eval().to(self.device)
+        align_weights(self.model)  # models of transformers lie in memory as in their file
+        self.task = task
+        self.image_mean, self.image_std = tuple(image_mean), tuple(image_std)
+        self.precision = precision
+        self._forward: nn.Module = torch.compile(self.model) if compile_model else self.model
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of weights, task, normalisation and precision."""
+        return f"{model_fingerprint(self.model, self.task, self.image_mean, self.image_std)} {self.precision}"
+
+    def autocast(self) -> AbstractContextManager:
+        """The context of a forward pass in the precision."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+
+
+def load_network(
+    model: str | Path | PreTrainedModel, model_class: type
+) -> tuple[PreTrainedModel, tuple[float, ...], tuple[float, ...]]:
+    """A network that is fit to be used, and its normalisation.
+
+    Args:
+        model: a folder, a Hub repository or a known name; or a model, which is assumed to expect ImageNet's
+            normalisation.
+        model_class: what loads it.
+
+    Returns:
+        The network, and mean and standard deviation of its images on the scale 0..1.
+
+    Raises:
+        OSError: there is no such model, or it has no image processor.
+        ValueError: weights are missing, superfluous or not finite, or the normalisation divides by 0.
+    """
+    if isinstance(model, PreTrainedModel):
+        require_finite_weights(model, model.config.name_or_path or type(model).__name__)
+        return model, IMAGENET_MEAN, IMAGENET_STD
+    require_model_folder(model)
+    mean, std = processor_normalization(AutoImageProcessor.from_pretrained(model), model)
+    return load_checked(model_class, model), mean, std
+
+
+def refuse_torch_options(model: object, **options: object) -> None:
+    """Raise a ValueError if an option of torch models is given for something else, such as an ONNX file."""
+    given = options.pop("precision", "fp32") != "fp32" or any(options.values())
+    if given:
+        name = model if isinstance(model, (str, Path)) else type(model).__name__
+        raise ValueError(f"{', '.join(options)} and precision are options of torch models; {name} is not one")
+
+
+def model_fingerprint(model: nn.Module, task: str | None, mean: Sequence[float], std: Sequence[float]) -> str:
+    """32 hexadecimal digits that change with the weights, the task or the normalisation."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps([type(model).__name__, task, list(mean), list(std)]).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
