@@ -34,7 +34,7 @@ def to_channels_last(image: ImageLike, num_channels: int) -> np.ndarray:
     Raises:
         ValueError: for a wrong shape, a Pillow image of more than 8 bits per channel, or values that are no finite
             numbers.
-        TypeError: for something that is no image.
+        TypeError: for something that is not an image.
     """
     if isinstance(image, Image.Image):
         if image.mode.startswith("I") or image.mode == "F":

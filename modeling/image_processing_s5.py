@@ -52,7 +52,7 @@ class S5ImageProcessor(BaseImageProcessor):
             channels the images must have.
 
     Raises:
-        ValueError: for a size of no known form, or a mean, deviation or factor that is no fit number (a deviation of
+        ValueError: for a size of an unknown form, or a mean, deviation or factor that is unfit (a deviation of
             0 would make every pixel infinite).
     """
 
@@ -112,7 +112,7 @@ class S5ImageProcessor(BaseImageProcessor):
         Raises:
             ValueError: for no images, a wrong number of channels, values that are not finite or do not fit 0..255,
                 sizes that differ within the batch, label maps that do not fit their images, or unfit settings.
-            TypeError: for something that is no image, or a setting that does not exist.
+            TypeError: for something that is not an image, or a setting that does not exist.
         """
         do_resize = self.do_resize if do_resize is None else do_resize
         size = self.size if size is None else read_size(size)

@@ -52,7 +52,7 @@ _PAIRS = ((0, 1), (1, 2), (2, 3), (3, 0), (0, 2), (1, 3))
 
 
 def check_oriented_boxes(boxes: Tensor, name: str = "boxes") -> None:
-    """Raise for boxes that are none, and warn of angles that look like degrees.
+    """Raise for invalid boxes, and warn of angles that look like degrees.
 
     Args:
         boxes: floating point, [..., 5].

@@ -21,8 +21,8 @@ NEW_KEY = re.compile(r"^(classifiers|roi_heads\.\d+\.classifier)\.")
 
 Model = TypeVar("Model", bound="S5TaskPreTrainedModel")
 
-DENSE_MODELS: dict[str, type[PreTrainedModel]] = {S5ViTConfig.model_type: S5ViTBackbone}
-"""What a mixture of experts can start from: model type to class. Models with tasks enter themselves."""
+MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {S5ViTConfig.model_type: S5ViTBackbone}
+"""The class of every model type, as a backbone or with tasks. Models with tasks enter themselves."""
 
 
 class S5TaskPreTrainedModel(S5PreTrainedModel):
@@ -33,7 +33,7 @@ class S5TaskPreTrainedModel(S5PreTrainedModel):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        DENSE_MODELS.setdefault(cls.config_class.model_type, cls)
+        MODEL_CLASSES.setdefault(cls.config_class.model_type, cls)
 
     @classmethod
     def from_backbone(cls: type[Model], backbone: str | PreTrainedModel, tasks: Tasks, **settings: Any) -> Model:
@@ -211,7 +211,7 @@ def build_backbone(config: PretrainedConfig) -> PreTrainedModel:
 def load_dense(name_or_path: str) -> PreTrainedModel:
     """The encoder, segmenter or detector of a folder or a name."""
     model_type = AutoConfig.from_pretrained(name_or_path).model_type
-    return DENSE_MODELS.get(model_type, AutoBackbone).from_pretrained(name_or_path)
+    return MODEL_CLASSES.get(model_type, AutoBackbone).from_pretrained(name_or_path)
 
 
 def attention_of(model: PreTrainedModel) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """`s5-hf convert`, `models`, `pull` and `push`: checkpoints and names."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -139,8 +138,9 @@ def push(
     - `s5-hf push my-model me/my-model --license apache-2.0 --metrics metrics.json`
     """
     from ..hub import push as push_model
+    from ..hub.model_folder import read_json_object
 
-    content = read_metrics(metrics) if metrics else None
+    content = read_json_object(metrics) if metrics else None
     address = push_model(folder, repo_id, private=private, license_name=license_name, metrics=content, token=token)
     console.print(f"uploaded: {address}")
 
@@ -202,21 +202,6 @@ def print_report(report: "ConversionReport", folder: Path, load_as: str) -> None
     if report.new:
         console.print(f"new, the checkpoint does not have them: {shortened(report.new)}")
     console.print(f"wrote {folder} ({megabytes(folder_size(folder))}); from_pretrained({load_as!r}) loads it")
-
-
-def read_metrics(path: Path) -> dict:
-    """The object in a metrics file.
-
-    Raises:
-        ValueError: if it is no JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, expected an object of metrics by task")
-    return content
 
 
 def shortened(names: list[str]) -> str:

@@ -10,17 +10,9 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ..files.atomic import atomic_file, atomic_folder, require_absent
 from ..files.disk_space import full_disk_in_words, tensor_bytes
-from ..modeling import (
-    S5DetectionConfig,
-    S5ForOrientedObjectDetection,
-    S5ForSemanticSegmentation,
-    S5ImageProcessor,
-    S5SegmentationConfig,
-    S5ViTBackbone,
-    S5ViTConfig,
-)
+from ..modeling import S5DetectionConfig, S5ImageProcessor, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
+from ..modeling.task_model import MODEL_CLASSES
 from .checkpoint_files import read_checkpoint
-from .detector_layout import detector_name
 from .mae_layout import (
     encoder_from_timm,
     encoder_from_transformers,
@@ -37,15 +29,53 @@ from .official_configs import (
     require,
     vit_config,
 )
-from .official_layout import encoder_name, segmenter_name
+from .official_layout import detector_name, encoder_name, segmenter_name
 from .official_limits import Told, require_same_outputs
 
 State = dict[str, torch.Tensor]
 
-MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {
-    S5ViTConfig.model_type: S5ViTBackbone,
-    S5SegmentationConfig.model_type: S5ForSemanticSegmentation,
-    S5DetectionConfig.model_type: S5ForOrientedObjectDetection,
+
+@dataclass(frozen=True)
+class OfficialLayout:
+    """A kind of official checkpoint.
+
+    Attributes:
+        what: the kind in a word.
+        marker: a tensor that checkpoints of this kind, and no others, have.
+        read_config: the configuration behind the tensors, from (tensors, task, labels, what was told).
+        tensor_name: the official name of a tensor of the model, from (its name here, names of the tasks).
+        content: what the file holds, from the tensors under their official names.
+    """
+
+    what: str
+    marker: str
+    read_config: Callable[[State, str | None, Sequence[str] | None, Told], PretrainedConfig]
+    tensor_name: Callable[[str, Sequence[str]], str]
+    content: Callable[[State], dict[str, object]]
+
+
+LAYOUTS: dict[str, OfficialLayout] = {
+    S5ViTConfig.model_type: OfficialLayout(
+        "encoder",
+        "patch_embed.projection.weight",
+        lambda state, task, labels, told: official_vit_config(state, told),
+        lambda name, tasks: encoder_name(name),
+        lambda state: {"model": state},
+    ),
+    S5SegmentationConfig.model_type: OfficialLayout(
+        "segmenter",
+        "encoder.patch_embed.projection.weight",
+        official_segmentation_config,
+        segmenter_name,
+        lambda state: {"model": {f"module.{name}": tensor for name, tensor in state.items()}},
+    ),
+    S5DetectionConfig.model_type: OfficialLayout(
+        "detector",
+        "backbone.patch_embed.projection.weight",
+        official_detection_config,
+        detector_name,
+        lambda state: {"state_dict": state, "meta": {}},
+    ),
 }
 
 KNOWN_LAYOUTS = "official S5 encoder, segmenter or detector, MAE (facebook/timm), MAE (transformers' ViTMAE)"
@@ -92,14 +122,11 @@ def convert_checkpoint(
     require_absent(Path(output))
     state = read_checkpoint(source)
     told = Told(num_attention_heads, taps)
+    kinds = [model_type for model_type, layout in LAYOUTS.items() if layout.marker in state]
     if is_timm_mae(state) or is_transformers_mae(state):
         model, report = model_from_mae(state, told, image_size)
-    elif "patch_embed.projection.weight" in state:
-        model, report = model_from_encoder(state, told)
-    elif "encoder.patch_embed.projection.weight" in state:
-        model, report = model_from_segmenter(state, task, labels, told)
-    elif "backbone.patch_embed.projection.weight" in state:
-        model, report = model_from_detector(state, task, labels, told)
+    elif kinds:
+        model, report = model_from_official(kinds[0], state, told, task, labels)
     else:
         raise ValueError(
             f"{source} is of no known layout ({KNOWN_LAYOUTS}); its first tensors: {', '.join(list(state)[:5])}"
@@ -142,17 +169,15 @@ def export_official(
     require_absent(output)
     config = AutoConfig.from_pretrained(folder)
     vit = getattr(config, "backbone_config", config)
-    if config.model_type not in MODEL_CLASSES or not isinstance(vit, S5ViTConfig):
+    if config.model_type not in LAYOUTS or not isinstance(vit, S5ViTConfig):
         raise ValueError(f"{folder} holds a {config.model_type!r} model, which the official layout cannot express")
-    state = official_state(load_checked(MODEL_CLASSES[config.model_type], folder))
+    layout, tasks = LAYOUTS[config.model_type], list(getattr(config, "tasks", ()))
+    model = load_checked(MODEL_CLASSES[config.model_type], folder)
+    state = {layout.tensor_name(name, tasks): tensor for name, tensor in model.state_dict().items()}
     told = Told(num_attention_heads, taps).for_way_back(vit)
-    require_same_outputs(config, read_config(state, config, told), folder)
+    require_same_outputs(config, layout.read_config(state, None, None, told), folder)
     warn_of_normalisation(folder)
-    content: dict[str, object] = {"model": state}
-    if isinstance(config, S5SegmentationConfig):
-        content = {"model": {f"module.{name}": tensor for name, tensor in state.items()}}
-    elif isinstance(config, S5DetectionConfig):
-        content = {"state_dict": state, "meta": {}}
+    content = layout.content(state)
     with full_disk_in_words(output, tensor_bytes(content)), atomic_file(output) as temporary:
         torch.save(content, temporary)
     return output
@@ -175,52 +200,16 @@ def warn_of_normalisation(folder: str | Path) -> None:
         )
 
 
-def official_state(model: PreTrainedModel) -> State:
-    """The tensors of a model under their official names, without the prefix of distributed training."""
-    state = model.state_dict()
-    if isinstance(model, S5ViTBackbone):
-        return {encoder_name(name): tensor for name, tensor in state.items()}
-    official_name = segmenter_name if isinstance(model, S5ForSemanticSegmentation) else detector_name
-    tasks = list(model.config.tasks)
-    return {official_name(name, tasks): tensor for name, tensor in state.items()}
-
-
-def read_config(state: State, config: PretrainedConfig, told: Told) -> PretrainedConfig:
-    """The configuration that a reader of official tensors arrives at, for a model of the kind of `config`."""
-    if isinstance(config, S5SegmentationConfig):
-        return official_segmentation_config(state, None, None, told)
-    if isinstance(config, S5DetectionConfig):
-        return official_detection_config(state, None, None, told)
-    return official_vit_config(state, told)
-
-
-def model_from_encoder(state: State, told: Told) -> tuple[PreTrainedModel, ConversionReport]:
-    """The backbone of an official encoder, dense or with experts."""
-    config = official_vit_config(state, told)
-    model = fill(S5ViTBackbone, config, state, encoder_name)
-    return model, ConversionReport("S5 encoder", config)
-
-
-def model_from_segmenter(
-    state: State, task: str | None, labels: Sequence[str] | None, told: Told
+def model_from_official(
+    model_type: str, state: State, told: Told, task: str | None = None, labels: Sequence[str] | None = None
 ) -> tuple[PreTrainedModel, ConversionReport]:
-    """The segmenter of an official S4P, single-dataset, MDF or MoE-MDF checkpoint."""
-    config = official_segmentation_config(state, task, labels, told)
-    names = list(config.tasks)
-    model = fill(S5ForSemanticSegmentation, config, state, lambda name: segmenter_name(name, names))
-    several = "MoE-MDF segmenter" if config.backbone_config.num_experts else "MDF segmenter"
-    return model, ConversionReport(several if len(names) > 1 else "S5 segmenter", config)
-
-
-def model_from_detector(
-    state: State, task: str | None, labels: Sequence[str] | None, told: Told
-) -> tuple[PreTrainedModel, ConversionReport]:
-    """The oriented detector of an official checkpoint, of one task or of several."""
-    config = official_detection_config(state, task, labels, told)
-    names = list(config.tasks)
-    model = fill(S5ForOrientedObjectDetection, config, state, lambda name: detector_name(name, names))
-    several = "MoE-MDF detector" if config.backbone_config.num_experts else "MDF detector"
-    return model, ConversionReport(several if len(names) > 1 else "S5 detector", config)
+    """The model of an official checkpoint: an encoder, or a segmenter or detector of one task or of several."""
+    layout = LAYOUTS[model_type]
+    config = layout.read_config(state, task, labels, told)
+    tasks = list(getattr(config, "tasks", ()))
+    model = fill(MODEL_CLASSES[model_type], config, state, lambda name: layout.tensor_name(name, tasks))
+    kind = "S5" if len(tasks) < 2 else "MoE-MDF" if config.backbone_config.num_experts else "MDF"
+    return model, ConversionReport(f"{kind} {layout.what}", config)
 
 
 def model_from_mae(state: State, told: Told, image_size: int) -> tuple[PreTrainedModel, ConversionReport]:

@@ -1,14 +1,13 @@
 """Configurations read off the tensors of official checkpoints."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
 from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from ..modeling.configuration_s5 import VIT_SIZES
-from .detector_layout import detector_tasks_of
-from .official_layout import tasks_of
+from .official_layout import OFFICIAL_SPELLING, heads_of
 from .official_limits import Told
 from .official_tasks import DETECTION_TASKS, detection_task_settings, task_settings
 
@@ -21,7 +20,7 @@ def official_segmentation_config(
     """The configuration behind an official segmenter; the scales of the pyramid pooling are taken as published."""
     return S5SegmentationConfig(
         backbone_config=official_vit_config(under(state, "encoder."), told),
-        tasks=segmenter_tasks(state, task, labels),
+        tasks=named_tasks(heads_of(state, "semseghead", ".1.weight"), task, labels, segmentation_settings),
         decoder_channels=require(state, "semsegdecoder.decode_head.fpn_bottleneck.conv.weight").shape[0],
     )
 
@@ -34,13 +33,13 @@ def official_detection_config(
     No tensor shows the scale of the anchors or the sizes at which RoIs change their level: they are taken as
     published.
     """
-    tasks = detector_tasks(state, task, labels)
-    suffix = f"_{tasks[0]['name']}" if len(detector_tasks_of(state)) else ""
+    heads = heads_of(state, "roi_head", ".bbox_head.fc_cls.weight")
+    suffix = "".join(f"_{name}" for name in list(heads)[:1] if name)
     fpn_channels = require(state, f"neck{suffix}.lateral_convs.0.conv.weight").shape[0]
     hidden = require(state, f"roi_head{suffix}.bbox_head.shared_fcs.0.weight")
     return S5DetectionConfig(
         backbone_config=official_vit_config(under(state, "backbone."), told),
-        tasks=tasks,
+        tasks=named_tasks(heads, task, labels, detection_settings),
         fpn_channels=fpn_channels,
         roi_channels=hidden.shape[0],
         roi_size=math.isqrt(hidden.shape[1] // fpn_channels),
@@ -102,35 +101,40 @@ def known_heads(hidden_size: int) -> int:
     )
 
 
-def segmenter_tasks(state: State, task: str | None, labels: Sequence[str] | None) -> list[dict[str, object]]:
-    """Name, labels and ignore index per task of an official segmenter, in the order of its experts."""
-    names = tasks_of(state)
-    if names:
-        refuse_task_options(names, task, labels)
-        spelled = [name for name in state if name.startswith("semseghead_") and name.endswith(".1.weight")]
-        return [task_settings(name, state[key].shape[0]) for name, key in zip(names, spelled, strict=True)]
-    num_labels = require(state, "semseghead.1.weight").shape[0]
-    settings = task_settings(task or ("isaid" if num_labels == 16 else "segmentation"), num_labels)
-    return [with_labels(settings, labels)]
+def named_tasks(
+    heads: Mapping[str, int],
+    task: str | None,
+    labels: Sequence[str] | None,
+    settings: Callable[[str | None, int], dict[str, object]],
+) -> list[dict[str, object]]:
+    """The entries of the tasks of an official checkpoint, in the order of its experts.
 
+    Args:
+        heads: as `heads_of` gives them.
+        task, labels: what a user says of a single head without a name.
+        settings: gives the entry of a task from its official name, or None, and the rows of its head.
 
-def detector_tasks(state: State, task: str | None, labels: Sequence[str] | None) -> list[dict[str, object]]:
-    """Name and labels per task of an official detector, in the order of its experts."""
-    names = detector_tasks_of(state)
-    if names:
-        refuse_task_options(names, task, labels)
-        counts = [state[f"roi_head_{name}.bbox_head.fc_cls.weight"].shape[0] - 1 for name in names]
-        return [detection_task_settings(name, count) for name, count in zip(names, counts, strict=True)]
-    num_labels = require(state, "roi_head.bbox_head.fc_cls.weight").shape[0] - 1
-    by_count = {len(detection_task_settings(name)["labels"]): name for name in DETECTION_TASKS}
-    settings = detection_task_settings(task or by_count.get(num_labels, "detection"), num_labels)
-    return [with_labels(settings, labels)]
-
-
-def refuse_task_options(names: Sequence[str], task: str | None, labels: Sequence[str] | None) -> None:
-    """Raise a ValueError if a user names the task of a checkpoint that names its tasks itself."""
+    Raises:
+        ValueError: if a user names the task of a checkpoint that names its tasks itself, or gives another number of
+            labels than it has classes.
+    """
+    if "" in heads:
+        return [with_labels(settings(task, heads[""]), labels)]
     if task or labels:
-        raise ValueError(f"the checkpoint names its tasks itself ({', '.join(names)}): leave out task and labels")
+        raise ValueError(f"the checkpoint names its tasks itself ({', '.join(heads)}): leave out task and labels")
+    return [settings(name, rows) for name, rows in heads.items()]
+
+
+def segmentation_settings(name: str | None, rows: int) -> dict[str, object]:
+    """The entry of a segmentation task; a head of 16 classes without a name is that of iSAID."""
+    spelling = {official: task for task, official in OFFICIAL_SPELLING.items()}
+    return task_settings(spelling.get(name, name) or ("isaid" if rows == 16 else "segmentation"), rows)
+
+
+def detection_settings(name: str | None, rows: int) -> dict[str, object]:
+    """The entry of a detection task, whose last row is background; the number of classes names a head without one."""
+    by_count = {len(detection_task_settings(task)["labels"]): task for task in DETECTION_TASKS}
+    return detection_task_settings(name or by_count.get(rows - 1, "detection"), rows - 1)
 
 
 def with_labels(settings: dict[str, object], labels: Sequence[str] | None) -> dict[str, object]:

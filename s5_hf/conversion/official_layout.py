@@ -1,11 +1,13 @@
-"""Names of the official S5 release and of this package, one for one.
+"""Names of the official S5 release and of this package, one for one: encoders, segmenters and detectors.
 
 Every tensor of an official checkpoint has its place here, also the two that no code ever uses (`cls_token`,
 `conv_seg`), so the way back gives the same bytes.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+
+import torch
 
 ENCODER_NAMES: tuple[tuple[str, str], ...] = (
     (r"^embeddings\.cls_token$", "cls_token"),
@@ -33,6 +35,18 @@ DECODER_NAMES: tuple[tuple[str, str], ...] = (
     (r"^fusion\.", "fpn_bottleneck."),
 )
 
+DETECTOR_NAMES: tuple[tuple[str, str], ...] = (
+    (r"^necks\.lateral_convs\.(\d+)\.", r"neck{task}.lateral_convs.\1.conv."),
+    (r"^necks\.level_convs\.(\d+)\.", r"neck{task}.fpn_convs.\1.conv."),
+    (r"^rpn_heads\.conv\.", "rpn_head{task}.rpn_conv."),
+    (r"^rpn_heads\.classifier\.", "rpn_head{task}.rpn_cls."),
+    (r"^rpn_heads\.regressor\.", "rpn_head{task}.rpn_reg."),
+    (r"^roi_heads\.hidden_first\.", "roi_head{task}.bbox_head.shared_fcs.0."),
+    (r"^roi_heads\.hidden_second\.", "roi_head{task}.bbox_head.shared_fcs.1."),
+    (r"^roi_heads\.classifier\.", "roi_head{task}.bbox_head.fc_cls."),
+    (r"^roi_heads\.regressor\.", "roi_head{task}.bbox_head.fc_reg."),
+)
+
 # The release writes this one task with capitals.
 OFFICIAL_SPELLING = {"openearthmap": "OpenEarthMap"}
 
@@ -57,15 +71,31 @@ def segmenter_name(name: str, tasks: Sequence[str]) -> str:
     return f"{decoder}.decode_head.{rename(rest, DECODER_NAMES).replace('.norm.', '.bn.')}"
 
 
-def tasks_of(names: Iterable[str]) -> list[str]:
-    """The tasks of an official segmenter in the order of its heads; empty for a single head without a name."""
-    spelling = {official: task for task, official in OFFICIAL_SPELLING.items()}
-    tasks = []
-    for name in names:
-        match = re.match(r"^semseghead_(.+)\.1\.weight$", name)
-        if match:
-            tasks.append(spelling.get(match[1], match[1]))
-    return tasks
+def detector_name(name: str, tasks: Sequence[str]) -> str:
+    """The official name of a tensor of `S5ForOrientedObjectDetection` with these tasks; one task has no suffix."""
+    if name.startswith("backbone."):
+        return "backbone." + encoder_name(name.removeprefix("backbone."))
+    module, index, rest = name.split(".", 2)
+    suffix = f"_{tasks[int(index)]}" if len(tasks) > 1 else ""
+    return rename(f"{module}.{rest}", DETECTOR_NAMES).replace("{task}", suffix)
+
+
+def heads_of(state: Mapping[str, torch.Tensor], prefix: str, suffix: str) -> dict[str, int]:
+    """Rows of every head `<prefix>_<task><suffix>` by its task, in the release's spelling and order.
+
+    A single head has no task: `{"": rows}`.
+
+    Raises:
+        ValueError: if there is no head at all.
+    """
+    heads = {
+        name.removeprefix(prefix).removesuffix(suffix).removeprefix("_"): tensor.shape[0]
+        for name, tensor in state.items()
+        if re.fullmatch(rf"{re.escape(prefix)}(_.+)?{re.escape(suffix)}", name)
+    }
+    if not heads:
+        raise ValueError(f"the checkpoint's tensors do not fit; missing: {prefix}{suffix}")
+    return {task: rows for task, rows in heads.items() if task} or heads
 
 
 def rename(name: str, table: Sequence[tuple[str, str]]) -> str:

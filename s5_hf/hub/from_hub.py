@@ -154,7 +154,7 @@ def no_repository(name: str) -> Failure:
 
 
 def note_failure(name: str, repository: str, error: Exception) -> Failure:
-    """The entry for a repository that failed; it is logged too, because the search goes on elsewhere."""
+    """The entry for a repository that failed; it is logged too, because the search continues elsewhere."""
     logger.warning_once(
         f"{name}: the Hub repository {repository} failed, the official release is next. {reason(error)}"
     )

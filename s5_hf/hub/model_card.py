@@ -17,11 +17,20 @@ PAPER = "https://arxiv.org/abs/2508.12409"
 
 @dataclass(frozen=True)
 class Purpose:
-    """What the card says of a kind of model: the Hub's words for it, and a person's."""
+    """What the card says of a kind of model.
+
+    Attributes:
+        pipeline_tag, tag: the Hub's words for it.
+        description: a person's words for it.
+        auto_class: what loads it.
+        result: lines of the snippet that turn `outputs` into what people want.
+    """
 
     pipeline_tag: str
     tag: str
     description: str
+    auto_class: str
+    result: str
 
 
 PURPOSES = {
@@ -29,12 +38,23 @@ PURPOSES = {
         "image-feature-extraction",
         "feature-extraction",
         "Encoder for remote-sensing images (four-level feature pyramid)",
+        "AutoBackbone",
+        "feature_maps = outputs.feature_maps  # strides 4, 8, 16, 32",
     ),
     S5SegmentationConfig.model_type: Purpose(
-        "image-segmentation", "semantic-segmentation", "Semantic segmentation of remote-sensing images"
+        "image-segmentation",
+        "semantic-segmentation",
+        "Semantic segmentation of remote-sensing images",
+        "AutoModelForSemanticSegmentation",
+        "class_map = processor.post_process_semantic_segmentation(outputs)[0]  # (height, width), class ids",
     ),
     S5DetectionConfig.model_type: Purpose(
-        "object-detection", "oriented-object-detection", "Oriented object detection in remote-sensing images"
+        "object-detection",
+        "oriented-object-detection",
+        "Oriented object detection in remote-sensing images",
+        "AutoModelForObjectDetection",
+        "objects = processor.post_process_oriented_object_detection(outputs, threshold=0.5)[0]\n"
+        '# objects["boxes"]: (n, 5), cx, cy, w, h in pixels, theta in radians (clockwise); also "labels" and "scores"',
     ),
 }
 
@@ -43,7 +63,7 @@ def check_metrics(metrics: Mapping[str, object] | None, config: PretrainedConfig
     """Metrics as `{task: {metric: value}}`; `{metric: value}` will do for a model of one task.
 
     Raises:
-        ValueError: if a value is no number, or a task is not one of the model's.
+        ValueError: if a value is not a number, or a task is not one of the model's.
     """
     if not metrics:
         return {}
@@ -118,63 +138,20 @@ def metrics_section(metrics: Metrics) -> str:
 
 
 def usage(config: PretrainedConfig, repository: str) -> str:
-    """A snippet for the kind of model."""
-    if isinstance(config, S5DetectionConfig):
-        return detection_usage(config, repository)
-    return segmentation_usage(config, repository) if hasattr(config, "tasks") else encoder_usage(repository)
-
-
-def detection_usage(config: S5DetectionConfig, repository: str) -> str:
-    """A snippet from an image file to oriented boxes."""
-    tasks = list(config.tasks)
+    """A snippet from an image file to feature maps, a class map or objects."""
+    purpose, repository = PURPOSES[config.model_type], literal(repository)
+    tasks = list(getattr(config, "tasks", ()))
     task = f", task={literal(tasks[-1])}" if len(tasks) > 1 else ""
-    repository = literal(repository)
     return f"""```python
 from PIL import Image
-from transformers import AutoImageProcessor, AutoModelForObjectDetection
+from transformers import {", ".join(sorted(("AutoImageProcessor", purpose.auto_class)))}
 
 processor = AutoImageProcessor.from_pretrained({repository}, trust_remote_code=True)
-model = AutoModelForObjectDetection.from_pretrained({repository}, trust_remote_code=True).eval()
+model = {purpose.auto_class}.from_pretrained({repository}, trust_remote_code=True).eval()
 
 image = Image.open("image.png")
 outputs = model(**processor(image, return_tensors="pt"){task})
-objects = processor.post_process_oriented_object_detection(outputs, threshold=0.5)[0]
-# objects["boxes"]: (n, 5), cx, cy, w, h in pixels, theta in radians (clockwise); also "labels" and "scores"
-```
-"""
-
-
-def segmentation_usage(config: S5SegmentationConfig, repository: str) -> str:
-    """A snippet from an image file to a class map."""
-    tasks = list(config.tasks)
-    task = f", task={literal(tasks[-1])}" if len(tasks) > 1 else ""
-    repository = literal(repository)
-    return f"""```python
-from PIL import Image
-from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
-
-processor = AutoImageProcessor.from_pretrained({repository}, trust_remote_code=True)
-model = AutoModelForSemanticSegmentation.from_pretrained({repository}, trust_remote_code=True).eval()
-
-image = Image.open("image.png")
-outputs = model(**processor(image, return_tensors="pt"){task})
-class_map = processor.post_process_semantic_segmentation(outputs)[0]  # (height, width), class ids
-```
-"""
-
-
-def encoder_usage(repository: str) -> str:
-    """A snippet from an image file to feature maps."""
-    repository = literal(repository)
-    return f"""```python
-from PIL import Image
-from transformers import AutoBackbone, AutoImageProcessor
-
-processor = AutoImageProcessor.from_pretrained({repository}, trust_remote_code=True)
-encoder = AutoBackbone.from_pretrained({repository}, trust_remote_code=True).eval()
-
-image = Image.open("image.png")
-feature_maps = encoder(**processor(image, return_tensors="pt")).feature_maps  # strides 4, 8, 16, 32
+{purpose.result}
 ```
 """
 

@@ -14,15 +14,9 @@ from ..conversion.official_tasks import (
     detection_task_settings,
     task_settings,
 )
-from ..modeling import (
-    S5DetectionConfig,
-    S5ForOrientedObjectDetection,
-    S5ForSemanticSegmentation,
-    S5SegmentationConfig,
-    S5ViTBackbone,
-    S5ViTConfig,
-)
+from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from ..modeling.configuration_s5 import VIT_SIZES
+from ..modeling.task_model import MODEL_CLASSES
 from .name_form import NAME_PREFIX
 
 OFFICIAL_REPOSITORY = "lianglyu/S5"
@@ -144,7 +138,5 @@ def count_bytes(config: PretrainedConfig) -> int:
 
 def model_without_memory(config: PretrainedConfig) -> PreTrainedModel:
     """A model of this configuration on the meta device."""
-    classes = {S5SegmentationConfig: S5ForSemanticSegmentation, S5DetectionConfig: S5ForOrientedObjectDetection}
-    model_class = classes.get(type(config), S5ViTBackbone)
     with torch.device("meta"):
-        return model_class(config)
+        return MODEL_CLASSES[config.model_type](config)

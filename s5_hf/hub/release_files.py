@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..conversion.checkpoint_files import read_checkpoint
-from ..conversion.convert import model_from_encoder
+from ..conversion.convert import model_from_official
 from ..conversion.official_limits import Told
-from ..modeling import S5ImageProcessor
+from ..modeling import S5ImageProcessor, S5ViTConfig
 from .download import NotInRepository, RepositoryFile
 from .fit import require_equal
 from .names import KnownModel, count_bytes
@@ -58,7 +58,8 @@ def convert_foreign_encoder(file: Path, folder: Path, model: KnownModel) -> None
             f"{file.name} does not name its tensors as the release does, all under one prefix: "
             f"{', '.join((others or list(state))[:5])}"
         )
-    encoder, report = model_from_encoder({name.removeprefix(prefix): tensor for name, tensor in state.items()}, Told())
+    own_names = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    encoder, report = model_from_official(S5ViTConfig.model_type, own_names, Told())
     require_equal(report.config, model.name)
     encoder.save_pretrained(folder)
     S5ImageProcessor().save_pretrained(folder)

@@ -2,9 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import constants
 from huggingface_hub.utils import WeakFileLock
@@ -76,22 +77,14 @@ def keep(folder: Path, name: str) -> Path:
     return target
 
 
-def convert_to_store(
-    source: str | Path,
-    name: str | None = None,
-    *,
-    task: str | None = None,
-    labels: Sequence[str] | None = None,
-    num_attention_heads: int | None = None,
-    taps: Sequence[int] | None = None,
-    image_size: int = 512,
-) -> tuple[Path, ConversionReport]:
+def convert_to_store(source: str | Path, name: str | None = None, **settings: Any) -> tuple[Path, ConversionReport]:
     """Convert a checkpoint into the store.
 
     Args:
-        source, task, labels, num_attention_heads, taps, image_size: as in `convert_checkpoint`.
+        source: as in `convert_checkpoint`.
         name: a known name; by default the one whose configuration the checkpoint has exactly. A given name must be
             of the checkpoint's kind and ViT size; tasks, experts and image size may be others.
+        **settings: `task`, `labels` and the other keywords of `convert_checkpoint`.
 
     Returns:
         The folder in the store, and the conversion's report.
@@ -105,15 +98,7 @@ def convert_to_store(
         known_model(name)
         require_absent(store_path(name))
     with staging_folder() as folder:
-        report = convert_checkpoint(
-            source,
-            folder,
-            task=task,
-            labels=labels,
-            num_attention_heads=num_attention_heads,
-            taps=taps,
-            image_size=image_size,
-        )
+        report = convert_checkpoint(source, folder, **settings)
         if name is None:
             name = name_for(report)
         else:

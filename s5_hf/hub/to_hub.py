@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,14 +11,13 @@ from huggingface_hub import HfApi
 from transformers import AutoConfig
 from transformers.dynamic_module_utils import get_relative_import_files
 
-from ..modeling import S5ImageProcessor, configuration_s5
+from ..modeling import S5ImageProcessor
+from ..modeling.task_model import MODEL_CLASSES
 from .download import DOWNLOAD_ERRORS, LIBRARY, reason
 from .model_card import Metrics, check_metrics, model_card
 from .model_folder import read_json_object, require_configuration, require_model_folder
 from .names import KNOWN_MODELS
 from .store import is_model_folder, stored
-
-CODE_FOLDER = Path(configuration_s5.__file__).parent
 
 # Which class `trust_remote_code=True` loads for which Auto class, by model type.
 AUTO_CLASSES = {
@@ -32,11 +32,6 @@ AUTO_CLASSES = {
     },
 }
 PROCESSOR_CLASSES = {"AutoImageProcessor": "S5ImageProcessor"}
-CODE_FILES = {
-    "s5_vit": ("configuration_s5", "modeling_s5_vit", "image_processing_s5"),
-    "s5_segmentation": ("configuration_s5", "modeling_s5_segmentation", "image_processing_s5"),
-    "s5_detection": ("configuration_s5", "modeling_s5_detection", "image_processing_s5"),
-}
 
 # All classes are reached through one file. transformers copies only what a file itself imports (5.0), and makes one
 # copy of the code per file it is sent to (5.20 and later), so that classes of two files would not fit together.
@@ -67,7 +62,8 @@ def push(
         The address of the commit.
 
     Raises:
-        FileNotFoundError, ValueError: if the folder holds no S5 model or the metrics do not fit it; nothing is sent.
+        FileNotFoundError, ValueError: if the folder holds another kind of model or the metrics do not fit; nothing is
+            sent.
         OSError: if the Hub refuses or cannot be reached.
     """
     with tempfile.TemporaryDirectory(prefix="s5_hf_push_") as temporary:
@@ -109,7 +105,8 @@ def stage_for_hub(
     processor = folder / "preprocessor_config.json"
     settings = read_json_object(processor) if processor.is_file() else S5ImageProcessor().to_dict()
     write_json(stage / processor.name, {**settings, "auto_map": entries(PROCESSOR_CLASSES)})
-    copy_code(CODE_FILES[config.model_type], stage)
+    classes = (type(config), MODEL_CLASSES[config.model_type], S5ImageProcessor)
+    copy_code([own_class.__module__ for own_class in classes], stage)
     model_card(config, repository, license_name, checked).save(stage / "README.md")
 
 
@@ -123,7 +120,7 @@ def model_folder(folder: str | Path) -> Path:
     if not path.exists() and str(folder) in KNOWN_MODELS:
         path = stored(str(folder)) or path
     if not is_model_folder(path):
-        raise FileNotFoundError(f"{path} is no model folder: expected config.json and safetensors weights in it")
+        raise FileNotFoundError(f"{path} is not a model folder: expected config.json and safetensors weights in it")
     return path
 
 
@@ -133,8 +130,8 @@ def entries(classes: Mapping[str, str]) -> dict[str, str]:
 
 
 def copy_code(modules: Sequence[str], stage: Path) -> None:
-    """Copy files of `modeling/` and everything they import from it, and write the entry file."""
-    files = {CODE_FOLDER / f"{module}.py" for module in modules}
+    """Copy modules of `modeling/` and everything they import from it, and write the entry file."""
+    files = {Path(sys.modules[module].__file__) for module in modules}
     for file in sorted(files):
         files.update(Path(needed) for needed in get_relative_import_files(file))
     for file in files:

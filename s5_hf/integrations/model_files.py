@@ -29,7 +29,7 @@ def find_files(
 
     Args:
         original: `cached_files` of transformers, which does the rest once it is known where to look.
-        name: a name of this family that is no local path.
+        name: a name of this family that is not a local path.
         filenames: what is asked for, such as `["config.json"]`.
         *args, **kwargs: the other arguments of `cached_files`, kept as they are.
 

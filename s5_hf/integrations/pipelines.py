@@ -5,7 +5,7 @@ the pipeline is made or in a call; a call also takes it as `task`. Models that a
 pipelines of transformers, unchanged.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,14 +15,6 @@ from transformers import ImageSegmentationPipeline, ObjectDetectionPipeline, Pip
 from ..modeling import S5DetectionConfig, S5SegmentationConfig
 from ..modeling.oriented_boxes import oriented_boxes_to_horizontal
 from ..predictors.tasks import choose_task
-
-# What transformers itself calls the one kind of segmentation there is here.
-SEMANTIC = "semantic"
-
-
-def is_of_type(model: Any, model_type: str) -> bool:
-    """Whether a model has a configuration of this type, also one loaded with its code from the Hub."""
-    return getattr(getattr(model, "config", None), "model_type", None) == model_type
 
 
 def chosen_task(config: PretrainedConfig, task: str | None) -> str:
@@ -38,18 +30,25 @@ def task_parameters(subtask: str | None, task: str | None) -> dict[str, str]:
     return {} if name is None else {"task": name}
 
 
-class S5ImageSegmentationPipeline(ImageSegmentationPipeline):
-    """Image segmentation with [`S5ForSemanticSegmentation`], of one task or several.
+class TaskPipelineMixin:
+    """What both pipelines share. Stands before the pipeline of transformers, which models of others get.
 
-    Returns one entry per class that occurs in the image: `label`, `mask` (a Pillow image, 255 on the class) and
-    `score` (None), as the pipeline of transformers does.
+    Attributes:
+        original: that pipeline.
+        model_type: of the models that this one is for.
+        kinds: what transformers itself passes as `subtask`, which is not a task of a model.
     """
+
+    original: ClassVar[type[Pipeline]]
+    model_type: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]] = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Pipeline:
         model = kwargs.get("model", args[0] if args else None)
-        if is_of_type(model, S5SegmentationConfig.model_type):
+        # By model_type, not by class: the model may have been loaded with its code from the Hub.
+        if getattr(getattr(model, "config", None), "model_type", None) == cls.model_type:
             return super().__new__(cls)
-        return ImageSegmentationPipeline(*args, **kwargs)
+        return cls.original(*args, **kwargs)
 
     def check_model_type(self, supported_models: Any) -> None:
         """Nothing to check: only models of this package come here."""
@@ -58,8 +57,20 @@ class S5ImageSegmentationPipeline(ImageSegmentationPipeline):
         self, subtask: str | None = None, task: str | None = None, **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         preprocess, forward, postprocess = super()._sanitize_parameters(**kwargs)
-        named = task_parameters(None if subtask == SEMANTIC else subtask, task)
+        named = task_parameters(None if subtask in self.kinds else subtask, task)
         return preprocess, {**forward, **named}, {**postprocess, **named}
+
+
+class S5ImageSegmentationPipeline(TaskPipelineMixin, ImageSegmentationPipeline):
+    """Image segmentation with [`S5ForSemanticSegmentation`], of one task or several.
+
+    Returns one entry per class that occurs in the image: `label`, `mask` (a Pillow image, 255 on the class) and
+    `score` (None), as the pipeline of transformers does.
+    """
+
+    original = ImageSegmentationPipeline
+    model_type = S5SegmentationConfig.model_type
+    kinds = ("semantic",)  # the one kind of segmentation there is here
 
     def _forward(self, model_inputs: dict[str, Any], task: str | None = None) -> Any:
         target_size = model_inputs.pop("target_size")
@@ -78,7 +89,7 @@ class S5ImageSegmentationPipeline(ImageSegmentationPipeline):
         ]
 
 
-class S5ObjectDetectionPipeline(ObjectDetectionPipeline):
+class S5ObjectDetectionPipeline(TaskPipelineMixin, ObjectDetectionPipeline):
     """Oriented object detection with [`S5ForOrientedObjectDetection`], of one task or several.
 
     Returns one entry per object, best first: `score`, `label`, `box` (the horizontal hull in whole pixels, as in the
@@ -86,21 +97,8 @@ class S5ObjectDetectionPipeline(ObjectDetectionPipeline):
     the screen.
     """
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Pipeline:
-        model = kwargs.get("model", args[0] if args else None)
-        if is_of_type(model, S5DetectionConfig.model_type):
-            return super().__new__(cls)
-        return ObjectDetectionPipeline(*args, **kwargs)
-
-    def check_model_type(self, supported_models: Any) -> None:
-        """Nothing to check: only models of this package come here."""
-
-    def _sanitize_parameters(
-        self, subtask: str | None = None, task: str | None = None, **kwargs: Any
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        preprocess, forward, postprocess = super()._sanitize_parameters(**kwargs)
-        named = task_parameters(subtask, task)
-        return preprocess, {**forward, **named}, {**postprocess, **named}
+    original = ObjectDetectionPipeline
+    model_type = S5DetectionConfig.model_type
 
     def _forward(self, model_inputs: dict[str, Any], task: str | None = None) -> Any:
         target_size = model_inputs.pop("target_size")

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from s5_hf.cli import app
 from s5_hf.conversion import convert_checkpoint, export_official
-from s5_hf.conversion.detector_layout import detector_name
+from s5_hf.conversion.official_layout import detector_name
 from s5_hf.hub import KNOWN_MODELS
 from s5_hf.modeling import S5DetectionConfig, S5ForOrientedObjectDetection
 from tests.conftest import randomise

@@ -232,7 +232,7 @@ def test_pull_and_push(
 
     Path("metrics.json").write_text("{", encoding="utf-8")
     code, _, errors = run("push", "s5-vit-micro", "me/encoder", "--metrics", "metrics.json")
-    assert code == 2 and "metrics.json is no JSON" in errors
+    assert code == 2 and "metrics.json is not valid JSON" in errors
 
 
 def test_pull_of_what_is_not_there(run, loopback_hub: LoopbackHub, own_folders: Path):

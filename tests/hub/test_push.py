@@ -195,7 +195,7 @@ def test_flat_metrics_will_do_for_one_task(segmenter_folder: Path, own_folders: 
 
 
 def test_folders_without_a_model_are_refused(loopback_hub: LoopbackHub, own_folders: Path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere is no model folder: expected config\.json and safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere is not a model folder: expected config\.json"):
         push(own_folders / "nowhere", "me/nothing")
     (own_folders / "bert").mkdir()
     (own_folders / "bert" / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")

@@ -143,5 +143,5 @@ def test_labels_of_official_tasks_come_from_the_registry():
     assert task_settings("loveda")["labels"][5] == "forest"
     assert task_settings("potsdam")["ignore_index"] == 5
     assert task_settings("loveda", 3)["labels"] == ["class_0", "class_1", "class_2"]
-    with pytest.raises(ValueError, match="'coast' is no official task"):
+    with pytest.raises(ValueError, match="'coast' is not an official task"):
         task_settings("coast")
