@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from ..dataset_builders.oriented_geometry import boxes_to_polygons
 from .palettes import IGNORE_COLOR, Color, Palette, default_palette
 
 __all__ = [
@@ -131,11 +132,7 @@ def oriented_box_corners(boxes: ArrayLike) -> np.ndarray:
     if (boxes[:, 2:4] < 0).any():
         row = int(np.argwhere(boxes[:, 2:4] < 0)[0, 0])
         raise ValueError(f"box sides must not be negative, got w={boxes[row, 2]}, h={boxes[row, 3]} in row {row}")
-    center, sides, theta = boxes[:, None, :2], boxes[:, None, 2:4], boxes[:, 4]
-    along = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * sides / 2
-    cosine, sine = np.cos(theta)[:, None], np.sin(theta)[:, None]
-    offsets = [along[..., 0] * cosine - along[..., 1] * sine, along[..., 0] * sine + along[..., 1] * cosine]
-    return center + np.stack(offsets, axis=-1)
+    return boxes_to_polygons(boxes).reshape(-1, 4, 2)
 
 
 def draw_oriented_boxes(
