@@ -31,7 +31,7 @@ class BuilderConfig(datasets.BuilderConfig):
     """Options of every builder, given to `load_dataset` as keywords.
 
     Attributes:
-        corrupt_images: `"raise"` stops with the name of the first image that is no image or cut short; `"skip"`
+        corrupt_images: `"raise"` stops with the name of the first file that is not an image or is cut short; `"skip"`
             decodes every image once more to notice all damage, leaves the broken ones out and logs their number.
         read_attempts: how often a broken remote read is tried before it raises.
         retry_wait: seconds before the second try; doubled after each further one.

@@ -156,7 +156,7 @@ def inspect_folder(folder: DatasetFolder, limit: int | None = None, workers: int
 
     Args:
         folder: from `open_folder`.
-        limit: look at the first so many samples of each split.
+        limit: look at only this many samples of each split, from its beginning.
         workers: processes; one per core if not given, and this process alone for a few files. Scripts need the usual
             `if __name__ == "__main__":` when there are several.
 

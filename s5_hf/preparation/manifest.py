@@ -1,4 +1,4 @@
-"""What a preparation has finished: one line of JSON per tile, so that a stopped run goes on where it was."""
+"""What a preparation has finished: one line of JSON per tile, so that a stopped run resumes."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -106,7 +106,7 @@ class Manifest:
         if differing:
             raise ValueError(
                 f"{self._out} was prepared with other settings: {'; '.join(differing)}. "
-                "Give the same settings to go on, or another output folder."
+                "Give the same settings to resume, or another output folder."
             )
 
     def finished(self, tile: RawTile, present: frozenset[str]) -> CutTile | None:
