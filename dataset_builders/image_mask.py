@@ -17,7 +17,6 @@ from .samples import sample_id
 from .segmentation_builder import SegmentationBuilder
 from .shards import Record, Shard
 from .storage import join
-from .text_files import read_text
 
 UNSPLIT_LAYOUT = Layout(
     description="images/NAME, masks/NAME (or labels/NAME), all in train",
@@ -102,7 +101,7 @@ class ImageMask(SegmentationBuilder):
         for name in names:
             if name not in available:
                 raise LayoutError(f"{root} has no file {name}")
-            for split, record in _csv_records(read_text(self.storage, join(root, name)), join(root, name), available):
+            for split, record in _csv_records(self.storage.read_text(join(root, name)), join(root, name), available):
                 records.setdefault(split or _split_of(name), []).append(record)
         return self._shards(root, files, records)
 

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..dataset_builders.isprs import PREPARED as MANIFEST_NAME
 from ..files.atomic import atomic_file
 
 __all__ = ["MANIFEST_NAME", "CutTile", "Manifest", "RawTile"]
 
-MANIFEST_NAME = "preparation.jsonl"
 _FORMAT = 1
 
 
