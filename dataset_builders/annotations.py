@@ -36,7 +36,7 @@ class OrientedObject:
 def parse_dota_text(text: str, name: str) -> list[OrientedObject]:
     """Objects of a DOTA text file: `x1 y1 x2 y2 x3 y3 x4 y4 class difficult` per line.
 
-    Lines such as `imagesource:GoogleEarth` and `gsd:0.15` are passed over; without `difficult` an object is not.
+    Lines such as `imagesource:GoogleEarth` and `gsd:0.15` are skipped; without `difficult` an object is not difficult.
     `difficult` is 0, 1, or 2, which DOTA's own tool for cutting images writes where it cut through an object.
 
     Raises:

@@ -31,7 +31,7 @@ class BuilderConfig(datasets.BuilderConfig):
     """Options of every builder, given to `load_dataset` as keywords.
 
     Attributes:
-        corrupt_images: `"raise"` stops with the name of the first image that is no image or cut short; `"skip"`
+        corrupt_images: `"raise"` stops with the name of the first file that is not an image or is cut short; `"skip"`
             decodes every image once more to notice all damage, leaves the broken ones out and logs their number.
         read_attempts: how often a broken remote read is tried before it raises.
         retry_wait: seconds before the second try; doubled after each further one.
@@ -118,6 +118,11 @@ class Builder(datasets.GeneratorBasedBuilder):
             root, files
         )
 
+    def ordered_shards(self) -> dict[str, list[Shard]]:
+        """Shards by split, the splits in the order of the registry, others behind them."""
+        order = {split: position for position, split in enumerate(self.entry.splits)}
+        return dict(sorted(self.find_shards().items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+
     def root(self) -> str:
         """The data directory as a local path or a URL.
 
@@ -158,8 +163,7 @@ class Builder(datasets.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
-        order = {split: position for position, split in enumerate(self.entry.splits)}
-        found = sorted(self.find_shards().items(), key=lambda item: (order.get(item[0], len(order)), item[0]))
+        found = self.ordered_shards().items()
         return [datasets.SplitGenerator(name=split, gen_kwargs={"shards": list(shards)}) for split, shards in found]
 
     def _generate_examples(self, shards: list[Shard]) -> Iterator[tuple[str, Sample]]:

@@ -14,7 +14,6 @@ from .layouts import IMAGE, Layout, always_train, find_records
 from .samples import ImageReader
 from .shards import Record, Sample, Shard
 from .storage import join
-from .text_files import read_text
 
 Parser = Callable[[str, str], list[OrientedObject]]
 
@@ -52,7 +51,7 @@ class DetectionReader(ImageReader):
     def objects(self, path: str) -> list[OrientedObject]:
         """The annotated objects of one file."""
         location = join(self.root, path)
-        return self.parse(read_text(self.storage, location), location)
+        return self.parse(self.storage.read_text(location), location)
 
 
 class DetectionBuilder(Builder):

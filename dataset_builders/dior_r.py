@@ -11,7 +11,6 @@ from .errors import LayoutError
 from .layouts import SPLIT_NAMES
 from .shards import Record, Shard
 from .storage import join
-from .text_files import read_text
 
 DESCRIPTION = (
     "JPEGImages-{trainval,test}/NAME.jpg (or JPEGImages), Annotations/Oriented Bounding Boxes/NAME.xml "
@@ -52,7 +51,7 @@ class DIORR(DetectionBuilder):
     def _records(self, root: str, list_path: str, images: dict[str, str], labels: dict[str, str]) -> list[Record]:
         location = join(root, list_path)
         records = []
-        for number, line in enumerate(read_text(self.storage, location).splitlines(), start=1):
+        for number, line in enumerate(self.storage.read_text(location).splitlines(), start=1):
             name = line.strip()
             if not name:
                 continue

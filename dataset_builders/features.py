@@ -15,7 +15,7 @@ class ImageFeatures(Features):
 
     `datasets` walks through every value of a sample to encode and to decode it, which costs a twentieth of the time
     that decoding a 512 px JPEG takes. Samples that are encoded already go through unchanged; all others, such as those
-    that `map` returned, take the way of `datasets`.
+    that `map` returned, are left to `datasets`.
     """
 
     def __reduce__(self) -> tuple:
@@ -70,7 +70,7 @@ def detection_features(labels: Sequence[str]) -> Features:
     """`image`, `id` and `objects`, a dictionary of parallel lists.
 
     `obb` is (cx, cy, w, h, theta): pixels and radians; `polygon` is x1, y1 .. x4, y4 in pixels as annotated;
-    `category` indexes `labels`; `difficult` is a boolean. The angle's convention stands in `oriented_geometry`.
+    `category` indexes `labels`; `difficult` is a boolean. `oriented_geometry` documents the convention of the angle.
     """
     return Features(
         {

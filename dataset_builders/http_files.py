@@ -64,7 +64,7 @@ def download(location: str) -> BinaryIO:
 
 
 def of_length(content: bytes, expected: int) -> bytes:
-    """`content`; an OSError unless it has so many bytes."""
+    """Return `content`, or raise an OSError unless it has `expected` bytes."""
     if len(content) != expected:
         raise OSError(f"{len(content)} of {expected} bytes arrived")
     return content

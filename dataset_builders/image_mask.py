@@ -12,12 +12,11 @@ from .builder import BuilderConfig
 from .errors import LayoutError, SampleError
 from .layouts import COMMON_LAYOUTS, IMAGE, SPLIT_NAMES, Layout, always_train
 from .masks import MaskEncoding
-from .options import require_colours, require_mapping, require_names, require_whole_number, require_whole_numbers
+from .options import require_colors, require_mapping, require_names, require_whole_number, require_whole_numbers
 from .samples import sample_id
 from .segmentation_builder import SegmentationBuilder
 from .shards import Record, Shard
 from .storage import join
-from .text_files import read_text
 
 UNSPLIT_LAYOUT = Layout(
     description="images/NAME, masks/NAME (or labels/NAME), all in train",
@@ -55,7 +54,7 @@ class ImageMaskConfig(BuilderConfig):
         for option, require in (
             ("classes", require_names),
             ("value_map", require_mapping),
-            ("colours", require_colours),
+            ("colours", require_colors),
         ):
             if getattr(self, option) is not None:
                 require(option, getattr(self, option))
@@ -86,8 +85,8 @@ class ImageMask(SegmentationBuilder):
             raise ValueError(
                 f"ignore_index {config.ignore_index} is the id of class {config.classes[config.ignore_index]!r}"
             )
-        colours = {tuple(colour): index for index, colour in enumerate(config.colours or ())}
-        return MaskEncoding(_value_map(config), colours)
+        colors = {tuple(color): index for index, color in enumerate(config.colours or ())}
+        return MaskEncoding(_value_map(config), colors)
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
         names = (
@@ -102,7 +101,7 @@ class ImageMask(SegmentationBuilder):
         for name in names:
             if name not in available:
                 raise LayoutError(f"{root} has no file {name}")
-            for split, record in _csv_records(read_text(self.storage, join(root, name)), join(root, name), available):
+            for split, record in _csv_records(self.storage.read_text(join(root, name)), join(root, name), available):
                 records.setdefault(split or _split_of(name), []).append(record)
         return self._shards(root, files, records)
 

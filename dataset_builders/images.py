@@ -40,7 +40,7 @@ def read_header(image: bytes | str, name: str) -> ImageHeader:
     """Header of an encoded image, given as bytes or as a local path; a file cut short is noticed for JPEG and PNG.
 
     Raises:
-        CorruptImageError: if it is no image or not complete. Damage in the middle shows only in `decode`.
+        CorruptImageError: if it is not an image or is incomplete. Damage in the middle shows only in `decode`.
     """
     with io.BytesIO(image) if isinstance(image, bytes) else Path(image).open("rb") as file:
         try:
@@ -57,7 +57,7 @@ def read_header(image: bytes | str, name: str) -> ImageHeader:
 
 
 def check_complete(image: bytes, name: str) -> None:
-    """Notice bytes that are no image or cut short, at next to no cost for JPEG and PNG.
+    """Notice bytes that are not an image or are cut short, at next to no cost for JPEG and PNG.
 
     Raises:
         CorruptImageError: as `read_header` does.

@@ -2,7 +2,7 @@
 
 from .labels import ISAID_PALETTE
 from .layouts import COMMON_LAYOUTS, IMAGE, SPLIT, Layout, two_folders
-from .masks import colour_encoding
+from .masks import color_encoding
 from .segmentation_builder import SegmentationBuilder
 
 PUBLISHER = Layout(
@@ -23,4 +23,4 @@ class ISAID(SegmentationBuilder):
         two_folders(f"img_dir/{SPLIT}", f"ann_dir/{SPLIT}", suffix="(?:_instance_color_RGB)?"),
         COMMON_LAYOUTS[1],
     )
-    ENCODING = colour_encoding(ISAID_PALETTE)
+    ENCODING = color_encoding(ISAID_PALETTE)

@@ -22,12 +22,12 @@ from .storage import Storage, join
 CLUTTER = 5
 """Id of clutter, which is also the ignore index."""
 
-_COLOURS = {**{colour: index for index, colour in enumerate(ISPRS_PALETTE)}, (0, 0, 0): CLUTTER}
-RELEASE_ENCODING = MaskEncoding(colours=_COLOURS)
+_COLORS = {**{color: index for index, color in enumerate(ISPRS_PALETTE)}, (0, 0, 0): CLUTTER}
+RELEASE_ENCODING = MaskEncoding(colors=_COLORS)
 """Stored 0 to 4 and clutter 5, or the publisher's colours. Black, the boundary in `_noBoundary` files, is ignored."""
-SHIFTED_ENCODING = MaskEncoding({0: CLUTTER, **{value: value - 1 for value in range(1, 7)}}, _COLOURS)
+SHIFTED_ENCODING = MaskEncoding({0: CLUTTER, **{value: value - 1 for value in range(1, 7)}}, _COLORS)
 """Stored 1 to 5, clutter 6 and boundary 0, as mmsegmentation's conversion scripts write them."""
-COLOUR_ENCODING = MaskEncoding({}, _COLOURS)
+COLOR_ENCODING = MaskEncoding({}, _COLORS)
 """The publisher's colours and nothing else."""
 
 MASK_VALUES = {"auto": None, "release": RELEASE_ENCODING, "shifted": SHIFTED_ENCODING}
@@ -160,7 +160,7 @@ def _checked_encoding(named: MaskEncoding | None, seen: SeenValues, place: str) 
     if seen.with_six:
         return SHIFTED_ENCODING
     if not seen.one_channel:
-        return COLOUR_ENCODING
+        return COLOR_ENCODING
     raise EncodingError(
         f"{place}: neither the names nor the values of the masks, such as {seen.one_channel}, tell whether they count "
         f"from 0 or from 1. {choice}"

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from .errors import SampleError
-from .label_colors import decode_colors
+from .label_colors import Colors, decode_colors
 
 _SHOWN_VALUES = 5
 ONE_CHANNEL_MODES = ("L", "P", "1", "I", "I;16", "I;16L", "I;16B")
@@ -26,11 +26,11 @@ class MaskEncoding:
     Attributes:
         value_map: stored value -> class id for one-channel masks, `None` where stored values are class ids; empty
             where masks hold colours only.
-        colours: RGB colour -> class id for colour masks, empty where there are none.
+        colors: RGB colour -> class id for colour masks, empty where there are none.
     """
 
     value_map: Mapping[int, int] | None = None
-    colours: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    colors: Colors = field(default_factory=dict)
 
     def keeps(self, mode: str) -> bool:
         """Whether a mask of this Pillow mode already holds class ids and needs no decoding."""
@@ -45,19 +45,19 @@ class MaskEncoding:
             tolerance: grey levels by which a channel may be off for a colour to count as that of the nearest class.
 
         Returns:
-            uint8 [height, width].
+            uint8 `(height, width)`.
 
         Raises:
             SampleError: if a value or colour stands for no class, or the mask has channels it should not have.
         """
         if mask.mode in ONE_CHANNEL_MODES:
             return self._from_values(np.asarray(mask), name)
-        if self.colours and mask.mode in ("RGB", "RGBA"):
+        if self.colors and mask.mode in ("RGB", "RGBA"):
             try:
-                return decode_colors(np.asarray(mask.convert("RGB")), self.colours, tolerance)
+                return decode_colors(np.asarray(mask.convert("RGB")), self.colors, tolerance)
             except ValueError as error:
                 raise SampleError(f"{name}: {error}") from error
-        expected = "one channel or RGB" if self.colours else "one channel"
+        expected = "one channel or RGB" if self.colors else "one channel"
         raise SampleError(f"{name}: a mask of Pillow mode {mask.mode!r}, expected {expected}")
 
     def _from_values(self, values: np.ndarray, name: str) -> np.ndarray:
@@ -80,15 +80,15 @@ class MaskEncoding:
 
 
 def encode_mask(class_ids: np.ndarray) -> bytes:
-    """A uint8 [height, width] mask as PNG bytes, lightly compressed because it is read soon."""
+    """A uint8 `(height, width)` mask as PNG bytes, lightly compressed because it is read soon."""
     buffer = io.BytesIO()
     Image.fromarray(class_ids).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def colour_encoding(palette: tuple[tuple[int, int, int], ...]) -> MaskEncoding:
+def color_encoding(palette: tuple[tuple[int, int, int], ...]) -> MaskEncoding:
     """Class ids as stored values, or as the colours of `palette` in its order."""
-    return MaskEncoding(colours={colour: index for index, colour in enumerate(palette)})
+    return MaskEncoding(colors={color: index for index, color in enumerate(palette)})
 
 
 def _to_uint8(values: np.ndarray, name: str) -> np.ndarray:

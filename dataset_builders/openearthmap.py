@@ -12,7 +12,6 @@ from .segmentation_builder import SegmentationBuilder
 from .shards import Record, Shard
 from .split_lists import parse_line
 from .storage import join
-from .text_files import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class OpenEarthMap(SegmentationBuilder):
         records: list[Record] = []
         missing = []
         location = join(root, list_name)
-        for number, line in enumerate(read_text(self.storage, location).splitlines(), start=1):
+        for number, line in enumerate(self.storage.read_text(location).splitlines(), start=1):
             named = parse_line(line, (1, 2), location, number)
             if named is None:
                 continue

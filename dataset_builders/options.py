@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 
 __all__ = [
-    "require_colours",
+    "require_colors",
     "require_mapping",
     "require_names",
     "require_splits",
@@ -35,9 +35,9 @@ def require_whole_numbers(option: str, value: object) -> None:
         raise ValueError(f"{option} must be a list of whole numbers, such as {option}=[0, 255], got {value!r}")
 
 
-def require_colours(option: str, value: object) -> None:
+def require_colors(option: str, value: object) -> None:
     """Raise a ValueError unless `value` is a list of colours, three whole numbers from 0 to 255 each."""
-    if not _is_list(value) or not all(_is_colour(colour) for colour in value):
+    if not _is_list(value) or not all(_is_color(color) for color in value):
         raise ValueError(f"{option} must be a list of colours, such as {option}=[[0, 0, 255]], got {value!r}")
 
 
@@ -65,5 +65,5 @@ def _is_digits(value: object) -> bool:
     return _is_whole(value) or (isinstance(value, str) and value.isdigit())
 
 
-def _is_colour(value: object) -> bool:
+def _is_color(value: object) -> bool:
     return _is_list(value) and len(value) == 3 and all(_is_whole(level) and 0 <= level <= 255 for level in value)

@@ -22,10 +22,10 @@ def polygons_to_boxes(polygons: np.ndarray) -> np.ndarray:
     The smallest rectangle around a set of points has a side along one of the sides of their convex hull.
 
     Args:
-        polygons: [N, 8], the corners x1, y1 .. x4, y4 in order, in pixels.
+        polygons: `(n, 8)`, the corners x1, y1 .. x4, y4 in order, in pixels.
 
     Returns:
-        float64 [N, 5]: cx, cy, w, h, theta in canonical form.
+        float64 `(n, 5)`: cx, cy, w, h, theta in canonical form.
     """
     corners = np.asarray(polygons, dtype=np.float64).reshape(-1, 4, 2)
     # Relative to the mean, so that far from the origin no digits are lost.
@@ -51,7 +51,7 @@ def polygons_to_boxes(polygons: np.ndarray) -> np.ndarray:
 
 
 def _canonical(boxes: np.ndarray) -> np.ndarray:
-    """The same boxes, float64 [N, 5], with w >= h and theta in (-pi/2, pi/2]. Squares swap their sides, too."""
+    """The same boxes, float64 `(n, 5)`, with w >= h and theta in (-pi/2, pi/2]. Squares swap their sides, too."""
     keep = boxes[:, 2] > boxes[:, 3]
     sides = np.where(keep[:, None], boxes[:, 2:4], boxes[:, 3:1:-1])
     theta = np.where(keep, boxes[:, 4], boxes[:, 4] - np.pi / 2)
@@ -62,7 +62,7 @@ def _canonical(boxes: np.ndarray) -> np.ndarray:
 
 
 def boxes_to_polygons(boxes: np.ndarray) -> np.ndarray:
-    """Corners [N, 8] of boxes [N, 5], around the centre in the order (-w, -h), (w, -h), (w, h), (-w, h)."""
+    """Corners `(n, 8)` of boxes `(n, 5)`, around the centre in the order (-w, -h), (w, -h), (w, h), (-w, h)."""
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 5)
     cosine, sine = np.cos(boxes[:, 4]), np.sin(boxes[:, 4])
     along = boxes[:, 2, None] / 2 * np.column_stack([cosine, sine])

@@ -15,12 +15,12 @@ from .credentials import without_credentials
 from .errors import DamagedShardError, ShardReadError
 from .open_files import kept_open
 from .samples import check_encoded
-from .shards import Block, Sample, require_rows
+from .shards import Block, PackedBlock, PackedFile, Sample
 from .storage import RangeFile, Storage, is_remote
 
 
 @dataclass(frozen=True)
-class ParquetShard:
+class ParquetShard(PackedFile):
     """One Parquet file.
 
     Attributes:
@@ -34,38 +34,16 @@ class ParquetShard:
     storage: Storage
     rows: tuple[int, ...] = ()
 
-    @property
-    def name(self) -> str:
-        return self.location
-
     def blocks(self) -> Sequence[Block]:
         rows = self.rows or row_group_sizes(self.storage, self.location)
-        return [ParquetBlock(self, index, num_rows) for index, num_rows in enumerate(rows) if num_rows]
+        return [PackedBlock(self, index, num_rows) for index, num_rows in enumerate(rows) if num_rows]
 
-    def stream(self) -> Iterator[Sequence[Sample]]:
-        for block in self.blocks():
-            yield block.load()
+    def part_name(self, part: int) -> str:
+        return f"row group {part}"
 
-
-@dataclass(frozen=True)
-class ParquetBlock:
-    """A row group."""
-
-    shard: ParquetShard
-    index: int
-    num_rows: int
-    random_access: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.shard.location} (row group {self.index})"
-
-    def load(self) -> Sequence[Sample]:
-        with _errors_of(self.name):
-            table = _read_row_group(_open(self.shard.storage, self.shard.location), self.index)
-        require_rows(self, table.num_rows, "rows")
-        with _errors_of(self.name):
-            return ParquetRows(table, self)
+    def load_part(self, part: int, name: str) -> Sequence[Sample]:
+        with _errors_of(name):
+            return ParquetRows(_read_row_group(_open(self.storage, self.location), part), self, part)
 
 
 class ParquetRows(Sequence):
@@ -75,11 +53,11 @@ class ParquetRows(Sequence):
     short and become Python values at once, which costs less than looking up each.
     """
 
-    def __init__(self, table: pa.Table, block: ParquetBlock) -> None:
-        self._num_rows, self._block = table.num_rows, block
+    def __init__(self, table: pa.Table, shard: ParquetShard, row_group: int) -> None:
+        self._num_rows, self._shard, self._row_group = table.num_rows, shard, row_group
         self._nested: dict[str, pa.Array] = {}
         self._values: dict[str, list] = {}
-        for name, aliases in block.shard.columns:
+        for name, aliases in shard.columns:
             alias = next((alias for alias in aliases if alias in table.column_names), None)
             if alias is None:
                 self._values[name] = [None] * table.num_rows
@@ -89,7 +67,7 @@ class ParquetRows(Sequence):
                 self._values[name] = table.column(alias).to_pylist()
         if "image" not in self._nested:
             raise DamagedShardError(
-                f"{block.shard.location} has no image column of {{bytes, path}}, only "
+                f"{shard.location} has no image column of {{bytes, path}}, only "
                 f"{', '.join(f'{field.name} ({field.type})' for field in table.schema)}"
             )
 
@@ -100,9 +78,9 @@ class ParquetRows(Sequence):
         sample = {name: column[row].as_py() for name, column in self._nested.items()}
         sample.update((name, values[row]) for name, values in self._values.items())
         if sample.get("id") is None:
-            stem = PurePosixPath(without_credentials(self._block.shard.location)).stem
-            sample["id"] = f"{stem}:{self._block.index}:{row}"
-        name = f"{sample['id']} in {self._block.shard.location}"
+            stem = PurePosixPath(without_credentials(self._shard.location)).stem
+            sample["id"] = f"{stem}:{self._row_group}:{row}"
+        name = f"{sample['id']} in {self._shard.location}"
         check_encoded(sample["image"], (sample.get("mask"), sample.get("pseudo_mask")), name)
         return sample
 

@@ -38,7 +38,7 @@ from .labels import (
 )
 
 Task = Literal["segmentation", "unlabelled", "detection"]
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class DatasetEntry:
     builder: str
     splits: tuple[str, ...]
     labels: tuple[str, ...] = ()
-    palette: tuple[Colour, ...] | None = None
+    palette: tuple[Color, ...] | None = None
     ignore_index: int | None = None
     evaluation: EvaluationProtocol | None = None
     licence: str = ""

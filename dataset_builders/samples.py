@@ -25,7 +25,7 @@ def check_encoded(image: dict | None, masks: Iterable[dict | None], name: str) -
     """Check the encoded image and masks of a raw sample: they are complete and of one size.
 
     Raises:
-        CorruptImageError: if one is missing its bytes, is no image or is cut short.
+        CorruptImageError: if one is missing its bytes, is not an image or is cut short.
         SampleError: if sizes differ.
     """
     content = _content(image, name)
@@ -69,7 +69,7 @@ def read_image_file(storage: Storage, location: str) -> ImageFile:
     """Look at the image at `location`; remote ones are fetched.
 
     Raises:
-        CorruptImageError: if it is no image or cut short.
+        CorruptImageError: if it is not an image or is cut short.
         FileNotFoundError: if there is no such file.
     """
     content = storage.read(location) if is_remote(location) else location

@@ -6,12 +6,14 @@ A block knows its number of rows and loads into a sequence of raw samples: dicti
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from .errors import DamagedShardError
 from .shard_format import FILES_PER_BLOCK
+from .storage import Storage
 
 Record = tuple[str, ...]
 Sample = dict
@@ -52,12 +54,6 @@ class SampleReader(Protocol):
     def read(self, record: Record) -> Sample: ...
 
 
-def require_rows(block: Block, found: int, what: str = "samples") -> None:
-    """Raise a DamagedShardError unless a block has as many rows as its shard or the index said."""
-    if found != block.num_rows:
-        raise DamagedShardError(f"{block.name}: {found} {what}, expected {block.num_rows}")
-
-
 class LazyRows(Sequence):
     """Samples that are read from their own files when they are indexed."""
 
@@ -91,6 +87,64 @@ class SingleFiles:
 
     def stream(self) -> Iterator[Sequence[Sample]]:
         yield self.load()
+
+
+class PackedFile(ABC):
+    """Base of shards that are one file with many samples, of which a block is a part.
+
+    Attributes:
+        location: local path or URL.
+        storage: how it is read.
+    """
+
+    location: str
+    storage: Storage
+
+    @property
+    def name(self) -> str:
+        return self.location
+
+    @abstractmethod
+    def part_name(self, part: Any) -> str:
+        """What a part is called in messages."""
+
+    @abstractmethod
+    def load_part(self, part: Any, name: str) -> Sequence[Sample]:
+        """The samples of a part; `name` is that of its block, for messages."""
+
+    @abstractmethod
+    def blocks(self) -> Sequence[Block]:
+        """The blocks of the file."""
+
+    def stream(self) -> Iterator[Sequence[Sample]]:
+        for block in self.blocks():
+            yield block.load()
+
+
+@dataclass(frozen=True)
+class PackedBlock:
+    """A part of a file with many samples, held in memory while it is read.
+
+    Attributes:
+        shard: the file.
+        part: which part of it, as the shard counts them.
+        num_rows: number of samples that the part is said to have.
+    """
+
+    shard: PackedFile
+    part: Any
+    num_rows: int
+    random_access: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.shard.location} ({self.shard.part_name(self.part)})"
+
+    def load(self) -> Sequence[Sample]:
+        rows = self.shard.load_part(self.part, self.name)
+        if len(rows) != self.num_rows:
+            raise DamagedShardError(f"{self.name}: {len(rows)} samples, expected {self.num_rows}")
+        return rows
 
 
 @dataclass(frozen=True)

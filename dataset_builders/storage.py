@@ -32,7 +32,7 @@ from fsspec.spec import AbstractBufferedFile
 
 from . import http_files
 from .credentials import without_credentials
-from .errors import ShardReadError
+from .errors import SampleError, ShardReadError
 from .shard_format import INDEX_FILE, parse_index
 
 logger = logging.getLogger(__name__)
@@ -102,6 +102,18 @@ class Storage:
             return self._retry(location, lambda: http_files.get_whole(location))
         file_system, path = self._file_system(location)
         return self._retry(location, lambda: file_system.cat_file(path))
+
+    def read_text(self, location: str) -> str:
+        """The text at `location`, without a byte order mark.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            SampleError: if it is not UTF-8 text.
+        """
+        try:
+            return self.read(location).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise SampleError(f"{location}: not UTF-8 text ({error.reason} at byte {error.start})") from error
 
     def read_range(self, location: str, start: int, stop: int) -> bytes:
         """Bytes `start` to `stop` (exclusive) of the file at `location`."""

@@ -127,7 +127,7 @@ class ShuffledStream(torch.utils.data.IterableDataset):
             self._move_to(epoch, 0)
 
     def state_dict(self, delivered: int | None = None) -> dict[str, int]:
-        """The position: what `load_state_dict` needs to go on with the exact next batch.
+        """The position: what `load_state_dict` needs to continue with exactly the next batch.
 
         Args:
             delivered: batches of this epoch that the training loop has received, counted from the epoch's beginning.
@@ -147,7 +147,7 @@ class ShuffledStream(torch.utils.data.IterableDataset):
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on at a position from `state_dict`. The number of workers may be another one.
+        """Resume at a position from `state_dict`. The number of workers may differ.
 
         Raises:
             ValueError: if the stream's order is not that of the state: another seed, batch size, number of ranks,
@@ -255,7 +255,7 @@ class _Pools:
         return self._load(pool, int(blocks[offset]), block), int(rows[offset]), block.name
 
     def _enter(self, lane: int, pool: int) -> None:
-        """Move a lane to a pool and let go of pools that no lane is in."""
+        """Move a lane to a pool and drop the pools that no lane is in."""
         self._pool_of_lane[lane] = pool
         for left in set(self._rows_of_pool) - set(self._pool_of_lane.values()):
             del self._rows_of_pool[left], self._loaded[left]
@@ -307,7 +307,7 @@ class StreamLoader(DataLoader):
         return self.dataset.state_dict(delivered=self.dataset.delivered)
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on at a position from `state_dict`."""
+        """Resume at a position from `state_dict`."""
         self.dataset.load_state_dict(state)
 
 
@@ -369,7 +369,7 @@ def _shards_of(examples: object) -> list[Shard]:
 
 
 def _features_to_decode(dataset: object) -> Features | None:
-    """The features that turn raw samples into decoded ones, `None` where a dataset hands out finished samples."""
+    """The features that turn raw samples into decoded ones, `None` where a dataset yields finished samples."""
     raw = isinstance(dataset, IterableDataset) or (isinstance(dataset, Dataset) and dataset.format["type"] is None)
     return dataset.features if raw else None
 

@@ -13,7 +13,7 @@ from .errors import CorruptImageError, DamagedShardError, SampleError
 from .open_files import kept_open
 from .samples import check_encoded
 from .shard_format import FACTS_MEMBER, FILES_PER_BLOCK, IMAGE_MEMBERS, MASK_MEMBERS, member_name
-from .shards import Block, Sample, require_rows
+from .shards import Block, PackedBlock, PackedFile, Sample
 from .storage import RangeFile, Storage, is_remote
 
 Members = dict[str, bytes]
@@ -38,7 +38,7 @@ class TarSpan:
 
 
 @dataclass(frozen=True)
-class TarShard:
+class TarShard(PackedFile):
     """One tar file.
 
     Attributes:
@@ -51,10 +51,6 @@ class TarShard:
     default_source: str
     storage: Storage
     spans: tuple[TarSpan, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return self.location
 
     def read(self, start: int, stop: int) -> bytes:
         """Bytes `start` to `stop`; fewer if the file is shorter."""
@@ -69,12 +65,11 @@ class TarShard:
 
     def blocks(self) -> Sequence[Block]:
         spans = self.spans or find_spans(self.storage, self.location)
-        return [TarBlock(self, span) for span in spans]
+        return [PackedBlock(self, span, span.num_rows) for span in spans]
 
     def stream(self) -> Iterator[Sequence[Sample]]:
         if self.spans:
-            for block in self.blocks():
-                yield block.load()
+            yield from super().stream()
             return
         samples: list[tuple[str, Members]] = []
         with self.storage.open(self.location) as file:
@@ -86,32 +81,15 @@ class TarShard:
         if samples:
             yield TarRows(samples, self)
 
+    def part_name(self, part: TarSpan) -> str:
+        return f"bytes {part.start} to {part.stop}"
 
-@dataclass(frozen=True)
-class TarBlock:
-    """A run of samples of a tar file."""
-
-    shard: TarShard
-    span: TarSpan
-    random_access: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.shard.location} (bytes {self.span.start} to {self.span.stop})"
-
-    @property
-    def num_rows(self) -> int:
-        return self.span.num_rows
-
-    def load(self) -> Sequence[Sample]:
-        start, stop = self.span.start, self.span.stop
-        content = self.shard.read(start, stop)
-        if len(content) != stop - start:
-            raise DamagedShardError(f"{self.name}: the file ends at byte {start + len(content)}")
+    def load_part(self, part: TarSpan, name: str) -> Sequence[Sample]:
+        content = self.read(part.start, part.stop)
+        if len(content) != part.stop - part.start:
+            raise DamagedShardError(f"{name}: the file ends at byte {part.start + len(content)}")
         file = io.BytesIO(content)
-        samples = list(_samples(file, _span_members(file, self.shard.location, start), self.shard.location))
-        require_rows(self, len(samples))
-        return TarRows(samples, self.shard)
+        return TarRows(list(_samples(file, _span_members(file, self.location, part.start), self.location)), self)
 
 
 class TarRows(Sequence):

@@ -36,7 +36,7 @@ def prepare_command(
 ) -> None:
     """Cut a publisher's raw tiles into the official crops.
 
-    Runs in parallel, shows its progress, and goes on where it was after a stop: finished tiles are not cut again.
+    Runs in parallel, shows its progress and resumes after a stop: finished tiles are not cut again.
 
         s5-hf prepare s5-potsdam downloads/Potsdam data/potsdam
 
@@ -123,7 +123,7 @@ def inspect_command(
     config: Annotated[str | None, typer.Option(help="Configuration, such as v1.5 of s5-dota.")] = None,
     split: Annotated[str | None, typer.Option(help="A single split; all if not given.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write a contact sheet to this PNG file.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Look at so many samples of each split.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Look at only this many samples of each split.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the builder as name=value (repeatable), value in JSON or text.")
@@ -154,7 +154,7 @@ def inspect_command(
 
 
 def builder_options(options: list[str]) -> dict[str, object]:
-    """`name=value` to keywords; a value that is no JSON is text."""
+    """`name=value` to keywords; a value that is not JSON is text."""
     import json
 
     found: dict[str, object] = {}

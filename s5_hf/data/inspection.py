@@ -70,12 +70,8 @@ class SplitReport:
 
     def add(self, other: "SplitReport") -> None:
         """Take in the counts of another part of the same split."""
-        self.samples += other.samples
-        self.sizes.update(other.sizes)
-        self.classes.update(other.classes)
-        self.ignored += other.ignored
-        self.without_boxes += other.without_boxes
-        self.lossy_masks += other.lossy_masks
+        for name in ("samples", "sizes", "classes", "ignored", "without_boxes", "lossy_masks"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def share(self, class_id: int) -> float:
         """Share of a class among all pixels or boxes that have a class, in 0..1."""
@@ -146,9 +142,7 @@ def open_folder(
     if unknown := sorted(set(options or ()) - known):
         raise ValueError(f"{dataset} takes no option {unknown[0]!r}; it takes {', '.join(sorted(known))}.")
     builder = entry.builder_class()(config_name=config, data_dir=str(data_dir), **(options or {}))
-    shards = builder.find_shards()
-    order = {name: position for position, name in enumerate(entry.splits)}
-    shards = dict(sorted(shards.items(), key=lambda item: order.get(item[0], len(order))))
+    shards = builder.ordered_shards()
     if split is not None:
         if split not in shards:
             raise ValueError(f"{dataset} at {data_dir} has no split {split!r}; it has {', '.join(shards)}.")
@@ -162,7 +156,7 @@ def inspect_folder(folder: DatasetFolder, limit: int | None = None, workers: int
 
     Args:
         folder: from `open_folder`.
-        limit: look at the first so many samples of each split.
+        limit: look at only this many samples of each split, from its beginning.
         workers: processes; one per core if not given, and this process alone for a few files. Scripts need the usual
             `if __name__ == "__main__":` when there are several.
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from ..dataset_builders.oriented_geometry import boxes_to_polygons
 from .palettes import IGNORE_COLOR, Color, Palette, default_palette
 
 __all__ = [
@@ -43,12 +44,12 @@ def colorize_mask(mask: np.ndarray, palette: Palette, ignore_index: int | None =
     """Draw a class mask in the colours of its classes.
 
     Args:
-        mask: integers [height, width], each a class id below `len(palette)` or `ignore_index`.
+        mask: integers `(height, width)`, each a class id below `len(palette)` or `ignore_index`.
         palette: one (red, green, blue) per class, values 0 to 255.
         ignore_index: the id without a class (often 255 or -1), drawn in `IGNORE_COLOR`.
 
     Raises:
-        TypeError: the mask is no integer array, or an argument has the wrong type.
+        TypeError: the mask is not an integer array, or an argument has the wrong type.
         ValueError: the mask is not two-dimensional, is empty, or holds an id that the palette does not cover.
     """
     colors, ignored = _mask_colors(mask, palette, ignore_index)
@@ -63,7 +64,7 @@ def overlay_mask(
 
     Args:
         image: any Pillow image; it is converted to RGB.
-        mask: integers [height, width] of the image's size, as in `colorize_mask`.
+        mask: integers `(height, width)` of the image's size, as in `colorize_mask`.
         palette: one (red, green, blue) per class, values 0 to 255.
         alpha: weight of the colours, from 0 (only the image) to 1 (only the colours).
         ignore_index: the id without a class.
@@ -87,7 +88,7 @@ def overlay_mask(
 
 
 def _mask_colors(mask: np.ndarray, palette: Palette, ignore_index: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """The colour of each pixel, uint8 [height, width, 3], and where the mask is ignored, bool [height, width]."""
+    """The colour of each pixel, uint8 `(height, width, 3)`, and where the mask is ignored, bool `(height, width)`."""
     if not isinstance(mask, np.ndarray):
         raise TypeError(f"mask must be a numpy array of class ids, got {type(mask).__name__}")
     if mask.dtype.kind not in "biu":
@@ -111,15 +112,15 @@ def oriented_box_corners(boxes: ArrayLike) -> np.ndarray:
     """The corners of oriented boxes.
 
     Args:
-        boxes: [N, 5] as (cx, cy, w, h, theta): pixels, and radians. The w axis points along (cos theta, sin theta),
+        boxes: `(n, 5)` as (cx, cy, w, h, theta): pixels, and radians. The w axis points along (cos theta, sin theta),
             the h axis along (-sin theta, cos theta), with y downwards.
 
     Returns:
-        float64 [N, 4, 2] (x, y), going round: centre + w/2 * (w axis) + h/2 * (h axis) with the signs
+        float64 `(n, 4, 2)` (x, y), going round: centre + w/2 * (w axis) + h/2 * (h axis) with the signs
         (-, -), (+, -), (+, +), (-, +).
 
     Raises:
-        ValueError: the shape is not [N, 5], a value is not finite, or a side is negative.
+        ValueError: the shape is not `(n, 5)`, a value is not finite, or a side is negative.
     """
     boxes = np.asarray(boxes, dtype=np.float64)
     if boxes.size == 0:
@@ -131,11 +132,7 @@ def oriented_box_corners(boxes: ArrayLike) -> np.ndarray:
     if (boxes[:, 2:4] < 0).any():
         row = int(np.argwhere(boxes[:, 2:4] < 0)[0, 0])
         raise ValueError(f"box sides must not be negative, got w={boxes[row, 2]}, h={boxes[row, 3]} in row {row}")
-    center, sides, theta = boxes[:, None, :2], boxes[:, None, 2:4], boxes[:, 4]
-    along = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * sides / 2
-    cosine, sine = np.cos(theta)[:, None], np.sin(theta)[:, None]
-    offsets = [along[..., 0] * cosine - along[..., 1] * sine, along[..., 0] * sine + along[..., 1] * cosine]
-    return center + np.stack(offsets, axis=-1)
+    return boxes_to_polygons(boxes).reshape(-1, 4, 2)
 
 
 def draw_oriented_boxes(
@@ -151,11 +148,11 @@ def draw_oriented_boxes(
 
     Args:
         image: any Pillow image; it is converted to RGB.
-        boxes: [N, 5] as `oriented_box_corners` takes them. Boxes may reach beyond the image.
-        labels: integers [N], the class of each box, which chooses its colour. All 0 if left out.
+        boxes: `(n, 5)` as `oriented_box_corners` takes them. Boxes may reach beyond the image.
+        labels: integers `(n,)`, the class of each box, which chooses its colour. All 0 if left out.
         palette: one (red, green, blue) per class; `default_palette` if left out.
         width: of the lines, in pixels, at least 1.
-        scores: [N], written with two decimals.
+        scores: `(n,)`, written with two decimals.
         label_names: the name of each class; needs `labels`.
 
     Raises:
@@ -377,7 +374,7 @@ def _as_color(row: np.ndarray) -> Color:
 
 
 def _palette_array(palette: Palette) -> np.ndarray:
-    """The palette as uint8 [N, 3], checked."""
+    """The palette as uint8 `(n, 3)`, checked."""
     table = np.asarray(palette)
     if table.ndim != 2 or table.shape[1] != 3 or table.shape[0] == 0 or table.dtype.kind not in "iu":
         raise ValueError(f"palette must be a list of (red, green, blue) integers, got {palette!r:.80}")

@@ -106,7 +106,7 @@ def _chosen_colors(count: int) -> tuple[Color, ...]:
 
 
 def _oklab(rgb: np.ndarray) -> np.ndarray:
-    """uint8 [N, 3] -> Oklab [3, N, 3] as seen with normal vision, protanopia and deuteranopia."""
+    """uint8 `(n, 3)` -> Oklab `(3, n, 3)` as seen with normal vision, protanopia and deuteranopia."""
     value = rgb / 255.0
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     seen = np.clip(np.einsum("vij,nj->vni", _COLOR_VISION, linear), 0.0, 1.0)

@@ -18,7 +18,7 @@ def polygon_area(polygon: np.ndarray) -> float:
 def clip_polygon(polygon: np.ndarray, window: Window) -> np.ndarray:
     """The part of a polygon `(n, 2)` inside a window, `(m, 2)`, by cutting it at the four borders in turn.
 
-    (Sutherland and Hodgman 1974.) The part of a concave polygon may come out with edges that lie on the border and
+    (Sutherland and Hodgman 1974.) The part of a concave polygon may get edges that lie on the border and
     cover no area.
     """
     for axis, border, keeps_above in (

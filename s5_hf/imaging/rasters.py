@@ -108,7 +108,7 @@ def pad_to(pixels: np.ndarray, width: int, height: int, fill: int | tuple[int, i
 
 
 def _inside(window: Window, raster: Raster) -> Window:
-    """The part of a window that lies on the image, without width or height where that is none."""
+    """The part of a window that lies on the image; its width or height is 0 where there is no such part."""
     left, top = min(window.left, raster.width), min(window.top, raster.height)
     return Window(left, top, min(window.right, raster.width), min(window.bottom, raster.height))
 

@@ -29,16 +29,16 @@ class DotaBoxes:
 
 
 def read_boxes(path: Path, labels: Collection[str]) -> DotaBoxes:
-    """Read a label file; the `imagesource:` and `gsd:` lines at its head are passed over.
+    """Read a label file; the `imagesource:` and `gsd:` lines at its head are skipped.
 
     Raises:
         ValueError: a line of another form (names the file and the line), a class that is not in `labels`, or a file
-            that is no UTF-8 text.
+            that is not UTF-8 text.
     """
     try:
         objects = parse_dota_text(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text: {error.reason}") from error
+        raise ValueError(f"{path} is not UTF-8 text: {error.reason}") from error
     known = {label.lower() for label in labels}
     if unknown := sorted({found.category for found in objects if found.category.lower() not in known}):
         raise ValueError(f"{path}: unknown class {unknown[0]!r}; known: {', '.join(labels)}")

@@ -130,7 +130,7 @@ def potsdam_cutter() -> IsprsCutter:
     """Potsdam: `top_potsdam_2_10_RGB.tif` or its IRRG or RGBIR twin, with `top_potsdam_2_10_label.tif`."""
     return IsprsCutter(
         dataset="s5-potsdam",
-        colors=isprs.RELEASE_ENCODING.colours,
+        colors=isprs.RELEASE_ENCODING.colors,
         splits={"train": potsdam.TRAIN_TILES, "val": potsdam.VAL_TILES},
         image_name=r"top_potsdam_(?P<tile>\d+_\d+)_IMAGERY\.(?:tif|tiff|png)",
         label_name=r"top_potsdam_(?P<tile>\d+_\d+)_label(?:_noBoundary)?\.(?:tif|tiff|png)",
@@ -145,7 +145,7 @@ def vaihingen_cutter() -> IsprsCutter:
     name = r"top_mosaic_09cm_(?P<tile>area\d+)\.(?:tif|tiff|png)"
     return IsprsCutter(
         dataset="s5-vaihingen",
-        colors=isprs.RELEASE_ENCODING.colours,
+        colors=isprs.RELEASE_ENCODING.colors,
         splits={split: tuple(f"area{area}" for area in numbers) for split, numbers in areas.items()},
         image_name=name,
         label_name=name.replace(r"\.", r"(?:_noBoundary)?\."),

@@ -1,15 +1,15 @@
-"""What a preparation has finished: one line of JSON per tile, so that a stopped run goes on where it was."""
+"""What a preparation has finished: one line of JSON per tile, so that a stopped run resumes."""
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..dataset_builders.isprs import PREPARED as MANIFEST_NAME
 from ..files.atomic import atomic_file
 
 __all__ = ["MANIFEST_NAME", "CutTile", "Manifest", "RawTile"]
 
-MANIFEST_NAME = "preparation.jsonl"
 _FORMAT = 1
 
 
@@ -106,7 +106,7 @@ class Manifest:
         if differing:
             raise ValueError(
                 f"{self._out} was prepared with other settings: {'; '.join(differing)}. "
-                "Give the same settings to go on, or another output folder."
+                "Give the same settings to resume, or another output folder."
             )
 
     def finished(self, tile: RawTile, present: frozenset[str]) -> CutTile | None:

@@ -76,7 +76,7 @@ def prepare(
     """Cut a dataset's raw tiles, as their publisher gives them, into the official crops.
 
     Tiles are cut in parallel, each in one worker process, and recorded in `out` when all of their crops are there:
-    the same call goes on after a stop, and cuts a tile again whose files have changed. As new processes are started,
+    the same call resumes after a stop, and cuts tiles anew whose files have changed. As new processes are started,
     a script needs the usual `if __name__ == "__main__":`; `workers=1` works without.
 
     Args:

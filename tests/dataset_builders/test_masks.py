@@ -5,7 +5,7 @@ from PIL import Image
 from s5_hf.dataset_builders.errors import SampleError
 from s5_hf.dataset_builders.labels import ISAID_PALETTE, ISPRS_PALETTE
 from s5_hf.dataset_builders.loveda import LoveDA
-from s5_hf.dataset_builders.masks import MaskEncoding, colour_encoding, encode_mask
+from s5_hf.dataset_builders.masks import MaskEncoding, color_encoding, encode_mask
 
 
 def test_loveda_values_shift_and_no_data_is_ignored():
@@ -22,13 +22,13 @@ def test_loveda_values_shift_and_no_data_is_ignored():
 def test_every_colour_becomes_its_id(palette, mode):
     ids = np.random.default_rng(0).integers(0, len(palette), (9, 7))
     colours = Image.fromarray(np.array(palette, dtype=np.uint8)[ids]).convert(mode)
-    assert (colour_encoding(palette).class_ids(colours, "m.png") == ids).all()
+    assert (color_encoding(palette).class_ids(colours, "m.png") == ids).all()
 
 
 def test_unknown_colour_and_unexpected_channels_are_named():
     pixels = np.array([[ISPRS_PALETTE[0], (1, 2, 3)]], dtype=np.uint8)
     with pytest.raises(SampleError, match=r"m.png: label colours that no class has: \(1, 2, 3\) in 1 pixels"):
-        colour_encoding(ISPRS_PALETTE).class_ids(Image.fromarray(pixels), "m.png")
+        color_encoding(ISPRS_PALETTE).class_ids(Image.fromarray(pixels), "m.png")
     with pytest.raises(SampleError, match="mode 'RGB', expected one channel"):
         MaskEncoding().class_ids(Image.fromarray(pixels), "m.png")
 

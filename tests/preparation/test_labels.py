@@ -9,7 +9,7 @@ from s5_hf.dataset_builders.label_colors import decode_colors
 from s5_hf.dataset_builders.labels import ISAID_PALETTE, ISPRS_PALETTE
 from s5_hf.preparation.labels import read_label
 
-ISPRS = RELEASE_ENCODING.colours
+ISPRS = RELEASE_ENCODING.colors
 
 
 @pytest.mark.parametrize("palette", [ISPRS_PALETTE, ISAID_PALETTE])
