@@ -111,7 +111,7 @@ class RasterioScene:
             )
 
     def _has_own_mask(self) -> bool:
-        """Whether the file says which pixels hold data, by a mask or by a transparency that is not itself a channel."""
+        """Whether the file marks the pixels that hold data, by a mask or by a transparency that is not a channel."""
         flags = {flag.name for flag in self._dataset.mask_flag_enums[self.bands[0] - 1]}
         if "alpha" not in flags:
             return "per_dataset" in flags
