@@ -1,4 +1,4 @@
-"""The evaluation loop of detection: every image once, in one process, whatever the number of processes."""
+"""The evaluation loop of detection: every image once, shared among any number of processes."""
 
 from __future__ import annotations
 
