@@ -61,8 +61,8 @@ def detect(
 ) -> None:
     """Find oriented objects in whole scenes of any size. An object cut by a tile is found once.
 
-    - `s5-hf detect s5-vit-b-moe-det harbour.tif --task dota --output found`
     - `s5-hf detect my-detector 'scenes/*.png' --tile 640 --overlap 0.2 --resume`
+    - `s5-hf detect s5-vit-b-moe-det harbour.tif --task dota --output found`
     - `s5-hf detect my-detector test/images --formats dota --threshold 0.05 --output submission`
 
     To share the scenes among several GPUs: `accelerate launch -m s5_hf.cli detect ...`.

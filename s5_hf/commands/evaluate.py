@@ -82,15 +82,11 @@ def evaluate_command(
     The report is a JSON file, a Markdown file and a picture: the confusion matrix of a segmenter, or precision over
     recall of a detector.
 
-        s5-hf evaluate s5-vit-b-moe --dataset s5-potsdam --data-dir data/potsdam
-
-        s5-hf evaluate my-segmenter --dataset s5-image-mask --data-dir my-tiles --protocol sliding --stride 128
-
-        s5-hf evaluate s5-vit-b-moe --dataset s5-loveda --data-dir LoveDA --split test --class-maps submission
-
-        s5-hf evaluate s5-vit-b-moe-det --dataset s5-dior-r --data-dir DIOR-R
-
-        s5-hf evaluate s5-vit-b-moe-det --dataset s5-dota --data-dir DOTA --split test --detections submission
+    - `s5-hf evaluate my-segmenter --dataset s5-image-mask --data-dir my-tiles --protocol sliding --stride 128`
+    - `s5-hf evaluate s5-vit-b-moe --dataset s5-potsdam --data-dir data/potsdam`
+    - `s5-hf evaluate s5-vit-b-moe --dataset s5-loveda --data-dir LoveDA --split test --class-maps submission`
+    - `s5-hf evaluate s5-vit-b-moe-det --dataset s5-dior-r --data-dir DIOR-R`
+    - `s5-hf evaluate s5-vit-b-moe-det --dataset s5-dota --data-dir DOTA --split test --detections submission`
 
     To use many processes: `accelerate launch examples/evaluate_segmentation.py`, or `examples/evaluate_detection.py`.
     """

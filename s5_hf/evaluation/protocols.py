@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from ..dataset_builders.registry import DatasetEntry
 from ..predictors.test_time_augmentation import check_augmentations
 
 __all__ = ["EvaluationProtocol"]
+
+ProtocolT = TypeVar("ProtocolT", bound="EvaluationProtocol")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class EvaluationProtocol:
     """
 
     TASK: ClassVar[str]
+    KNOWN: ClassVar[Mapping[str, str]]
     DEFAULT_SIDE: ClassVar[int]
 
     name: str = "original"
@@ -58,30 +61,32 @@ class EvaluationProtocol:
         raise NotImplementedError
 
     @classmethod
-    def sizes(cls, entry: DatasetEntry, name: str, known: Mapping[str, str]) -> dict[str, int | None]:
-        """`resize` and `window` of a named protocol for a dataset.
+    def details(cls, entry: DatasetEntry, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """What a named protocol is for a dataset, besides its sizes; `changes` come on top."""
+        raise NotImplementedError
+
+    @classmethod
+    def choose(cls: type[ProtocolT], entry: DatasetEntry, name: str = "published", **changes: Any) -> ProtocolT:
+        """A protocol by name, for a dataset of the registry.
 
         Args:
             entry: the dataset.
-            name: one of `known`.
-            known: names of the protocols, and what they mean.
+            name: one of `KNOWN`.
+            **changes: attributes to set differently; `None` changes nothing.
 
         Raises:
-            ValueError: the name is unknown (lists the known), or the dataset is not evaluated so.
+            ValueError: for an unknown name (lists the known), a dataset that is not evaluated so, or changes that do
+                not fit.
         """
-        if name not in known:
-            meanings = "; ".join(f"{known_name}: {meaning}" for known_name, meaning in known.items())
-            raise ValueError(f"unknown protocol {name!r} for {cls.TASK}. Known: {meanings}")
-        if entry.evaluation is None or entry.task != cls.TASK:
+        if name not in cls.KNOWN:
+            known = "; ".join(f"{known}: {meaning}" for known, meaning in cls.KNOWN.items())
+            raise ValueError(f"unknown protocol {name!r} for {cls.TASK}. Known: {known}")
+        published = entry.evaluation
+        if published is None or entry.task != cls.TASK:
             raise ValueError(
                 f"{entry.name} is not a {cls.TASK} dataset that can be evaluated: its task is {entry.task}"
             )
-        published = {"resize": entry.evaluation.resize, "window": entry.evaluation.window}
         fixed = {"original": {}, "resize": {"resize": cls.DEFAULT_SIDE}, "sliding": {"window": cls.DEFAULT_SIDE}}
-        return fixed.get(name, published)
-
-    @staticmethod
-    def given(changes: Mapping[str, Any]) -> dict[str, Any]:
-        """The changes of a protocol that are not None; another window brings its own stride."""
+        sizes = fixed.get(name, {"resize": published.resize, "window": published.window})
         chosen = {key: value for key, value in changes.items() if value is not None}
-        return {"stride": None, **chosen} if "window" in chosen else chosen
+        return cls(**{**sizes, **cls.details(entry, name, chosen), **chosen})

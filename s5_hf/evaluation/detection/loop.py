@@ -1,4 +1,4 @@
-"""The evaluation loop of detection: every image once, in one process, whatever the number of processes."""
+"""The evaluation loop of detection: every image once, shared among any number of processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ...scenes.detection.dota_results import write_task1_results
 from ...scenes.detection.patch_merging import merge_patches
 from ...scenes.detection.tile_detection import detect_objects, detect_with_flips
 from ...scenes.source import ArrayScene
-from ..data import EvaluationData, read_pixels
+from ..data import EvaluationData, EvaluationImages, read_pixels
 from ..loop import LoopSettings, image_groups
 from .protocol import DetectionProtocol
 
@@ -47,15 +47,10 @@ class DetectionImage:
 
 
 @dataclass(frozen=True)
-class DetectionImages:
-    """The samples of a dataset, decoded one by one; picklable for worker processes."""
+class DetectionImages(EvaluationImages):
+    """The samples of a dataset with their objects, decoded one by one; picklable for worker processes."""
 
-    data: EvaluationData
-    channels: int
     difficult_counted: bool
-
-    def __len__(self) -> int:
-        return len(self.data.samples)
 
     def __getitem__(self, index: int) -> DetectionImage:
         sample = self.data.samples[index]

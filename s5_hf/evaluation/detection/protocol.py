@@ -4,7 +4,8 @@ Source: the test settings of the official release of S5 (arXiv 2508.12409) for D
 numbers of a dataset need is in the registry.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ...dataset_builders.registry import DatasetEntry
@@ -42,6 +43,7 @@ class DetectionProtocol(EvaluationProtocol):
     """
 
     TASK: ClassVar[str] = "detection"
+    KNOWN: ClassVar[Mapping[str, str]] = DETECTION_PROTOCOLS
     DEFAULT_SIDE: ClassVar[int] = 1024
 
     threshold: float = 0.05
@@ -60,6 +62,19 @@ class DetectionProtocol(EvaluationProtocol):
     def default_stride(window: int) -> int:
         """A window less the published overlap."""
         return TileSettings(window, PUBLISHED_OVERLAP).stride
+
+    @classmethod
+    def details(cls, entry: DatasetEntry, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Name, average precision, and whether difficult objects count."""
+        if "scales" in changes:
+            raise ValueError("scales are for segmentation; detection has resize, window, stride and flips")
+        published = entry.evaluation
+        return {
+            "name": name,
+            "average_precision": published.average_precision or "area",
+            "difficult_counted": published.difficult_counted,
+            "official_recalls": name == "official" and published.average_precision == "voc07",
+        }
 
     def tiles(self, batch_size: int) -> TileSettings:
         """The same for tiles; without a window, for whole images."""
@@ -91,27 +106,4 @@ class DetectionProtocol(EvaluationProtocol):
         return "; ".join(parts)
 
 
-def choose_detection_protocol(entry: DatasetEntry, name: str = "published", **changes: Any) -> DetectionProtocol:
-    """A protocol by name, for a dataset of the registry.
-
-    Args:
-        entry: the dataset.
-        name: one of `DETECTION_PROTOCOLS`.
-        **changes: attributes of [`DetectionProtocol`] to set differently; `None` changes nothing.
-
-    Raises:
-        ValueError: for an unknown name (lists the known), a dataset that is not evaluated so, or changes that do not
-            fit.
-    """
-    sizes = DetectionProtocol.sizes(entry, name, DETECTION_PROTOCOLS)
-    published, chosen = entry.evaluation, DetectionProtocol.given(changes)
-    if "scales" in chosen:
-        raise ValueError("scales are for segmentation; detection has resize, window, stride and flips")
-    protocol = DetectionProtocol(
-        name,
-        **sizes,
-        average_precision=published.average_precision or "area",
-        difficult_counted=published.difficult_counted,
-        official_recalls=name == "official" and published.average_precision == "voc07",
-    )
-    return replace(protocol, **chosen)
+choose_detection_protocol = DetectionProtocol.choose

@@ -1,4 +1,4 @@
-"""The evaluation loop of segmentation: every image once, in one process, whatever the number of processes."""
+"""The evaluation loop of segmentation: every image once, shared among any number of processes."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext

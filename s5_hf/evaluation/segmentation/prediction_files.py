@@ -1,4 +1,4 @@
-"""Predictions as PNG files: what one looks at, and what benchmark servers take."""
+"""Predictions as PNG files, to look at and to send to benchmark servers."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -5,8 +5,8 @@ published numbers need is in the registry; here it becomes sizes, windows and fl
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ...dataset_builders.registry import DatasetEntry
@@ -47,6 +47,7 @@ class SegmentationProtocol(EvaluationProtocol):
     """
 
     TASK: ClassVar[str] = "segmentation"
+    KNOWN: ClassVar[Mapping[str, str]] = PROTOCOLS
     DEFAULT_SIDE: ClassVar[int] = 512
 
     scales: Sequence[float] = (1.0,)
@@ -60,6 +61,16 @@ class SegmentationProtocol(EvaluationProtocol):
     def default_stride(window: int) -> int:
         """Half a window."""
         return max(1, window // 2)
+
+    @classmethod
+    def details(cls, entry: DatasetEntry, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Name, flips and the weight of windows at the border."""
+        flips = name in ("published", "official") and entry.evaluation.flip_augmentation
+        return {
+            "name": f"{name}, changed" if changes else name,
+            "flips": ALL_FLIPS if flips else ("none",),
+            "repeat_border": name == "official" and entry.evaluation.window is not None,
+        }
 
     def window_weights(self, length: int) -> dict[int, int]:
         """Starts of the windows along an axis of `length` pixels, and how often each counts.
@@ -86,22 +97,4 @@ class SegmentationProtocol(EvaluationProtocol):
         return "; ".join(parts)
 
 
-def choose_protocol(entry: DatasetEntry, name: str = "published", **changes: Any) -> SegmentationProtocol:
-    """A protocol by name, for a dataset of the registry.
-
-    Args:
-        entry: the dataset.
-        name: one of `PROTOCOLS`.
-        **changes: attributes of [`SegmentationProtocol`] to set differently; `None` changes nothing.
-
-    Raises:
-        ValueError: for an unknown name (lists the known), a dataset that is not evaluated so, or changes that do not
-            fit.
-    """
-    protocol = SegmentationProtocol(name, **SegmentationProtocol.sizes(entry, name, PROTOCOLS))
-    if name in ("published", "official") and entry.evaluation.flip_augmentation:
-        protocol = replace(protocol, flips=ALL_FLIPS)
-    chosen = SegmentationProtocol.given(changes)
-    if chosen:
-        chosen["name"] = f"{name}, changed"
-    return replace(protocol, repeat_border=name == "official" and protocol.window is not None, **chosen)
+choose_protocol = SegmentationProtocol.choose

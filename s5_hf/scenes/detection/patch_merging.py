@@ -6,11 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 
-import torch
-
 from ...imaging.windows import Window
 from ...predictors.interfaces import Detections
-from .tile_merging import merge_tiles
+from .tile_merging import merge_found
 
 __all__ = ["are_patches", "merge_patches"]
 
@@ -23,7 +21,7 @@ def are_patches(names: list[str]) -> bool:
 
 
 def merge_patches(found: Mapping[str, Detections], iou_threshold: float = 0.5) -> dict[str, Detections]:
-    """The objects of whole images, by their names; images that are no patches come back as they are.
+    """The objects of whole images, by their names; images that are not patches are returned unchanged.
 
     Args:
         found: per patch its objects, in pixels of the patch.
@@ -43,10 +41,4 @@ def _merge(parts: list[tuple[Window, Detections]], iou_threshold: float) -> Dete
     windows = [window for window, _ in parts]
     # The last patch ends where the image does, or beyond it, where the image is smaller than a patch.
     size = max(window.bottom for window in windows), max(window.right for window in windows)
-    moved = [
-        {**objects, "boxes": objects["boxes"].double() + torch.tensor([window.left, window.top, 0, 0, 0])}
-        for window, objects in parts
-    ]
-    tiles = [torch.full((len(objects["scores"]),), index) for index, objects in enumerate(moved)]
-    together = {name: torch.cat([objects[name] for objects in moved]) for name in moved[0]}
-    return merge_tiles(together, torch.cat(tiles), windows, size, iou_threshold)
+    return merge_found({index: objects for index, (_, objects) in enumerate(parts)}, windows, size, iou_threshold)

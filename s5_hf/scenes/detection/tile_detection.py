@@ -19,7 +19,7 @@ from ..source import SceneSource
 from ..window_batches import prefetch, window_batches
 from ..window_grid import WindowGrid
 from .tile_journal import TileJournal
-from .tile_merging import merge_tiles
+from .tile_merging import merge_found
 
 __all__ = ["PUBLISHED_OVERLAP", "TileSettings", "detect_objects", "detect_with_flips", "tile_grid"]
 
@@ -123,11 +123,7 @@ def detect_objects(
         if journal is not None:
             journal.add(batch.last + 1, new)
         on_tiles(batch.last + 1)
-    moved = [_moved(found, grid[index].left, grid[index].top) for index, found in tiles.items()]
-    numbers = [torch.full((len(found["scores"]),), index) for index, found in tiles.items()]
-    together = {name: torch.cat([part[name] for part in (_nothing(), *moved)]) for name in _nothing()}
-    origins = torch.cat([torch.empty(0, dtype=torch.int64), *numbers])
-    return merge_tiles(together, origins, grid, (scene.height, scene.width), settings.merge_iou_threshold)
+    return merge_found(tiles, grid, (scene.height, scene.width), settings.merge_iou_threshold)
 
 
 def detect_with_flips(
@@ -181,15 +177,3 @@ def _best_of(views: Sequence[Detections], settings: TileSettings) -> Detections:
 
 def _describe(grid: WindowGrid, indices: Sequence[int], scene: str, index: int) -> str:
     return grid.describe(indices[index], scene)
-
-
-def _moved(found: Detections, left: int, top: int) -> Detections:
-    return {**found, "boxes": found["boxes"] + torch.tensor([left, top, 0, 0, 0], dtype=torch.float64)}
-
-
-def _nothing() -> Detections:
-    return {
-        "boxes": torch.zeros(0, 5, dtype=torch.float64),
-        "scores": torch.zeros(0),
-        "labels": torch.zeros(0, dtype=torch.int64),
-    }

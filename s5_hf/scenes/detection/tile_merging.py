@@ -19,7 +19,7 @@ best-scored detection stays. Detections of one tile are not compared: the detect
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ from ..window_grid import WindowGrid
 
 _Partners = dict[int, list[int]]
 
-__all__ = ["cut_by_tiles", "merge_tiles", "shared_view_iou"]
+__all__ = ["cut_by_tiles", "merge_found", "merge_tiles", "shared_view_iou"]
 
 SHARED_VIEW_IOU = 0.5
 """Parts inside both tiles that overlap by more than this belong to one object."""
@@ -85,6 +85,23 @@ def merge_tiles(
     chosen = torch.tensor(sorted(kept), dtype=torch.int64)
     chosen = chosen[scores[chosen].argsort(descending=True, stable=True)]
     return {"boxes": detections["boxes"][chosen], "scores": scores[chosen], "labels": labels[chosen]}
+
+
+def merge_found(
+    found: Mapping[int, Detections],
+    grid: WindowGrid | Sequence[Window],
+    size: tuple[int, int],
+    iou_threshold: float,
+) -> Detections:
+    """The same from the objects of each tile, by its number in the grid, in pixels of the tile; boxes are float64."""
+    parts = [{"boxes": torch.zeros(0, 5), "scores": torch.zeros(0), "labels": torch.zeros(0, dtype=torch.int64)}]
+    for index, objects in found.items():
+        offset = torch.tensor([grid[index].left, grid[index].top, 0, 0, 0])
+        parts.append({**objects, "boxes": objects["boxes"].double() + offset})
+    together = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    counts = torch.tensor([len(objects["scores"]) for objects in found.values()], dtype=torch.int64)
+    tiles = torch.tensor(list(found), dtype=torch.int64).repeat_interleave(counts)
+    return merge_tiles({**together, "boxes": together["boxes"].double()}, tiles, grid, size, iou_threshold)
 
 
 def cut_by_tiles(boxes: Tensor, tiles: Tensor, grid: WindowGrid | Sequence[Window], size: tuple[int, int]) -> Tensor:

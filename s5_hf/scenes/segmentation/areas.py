@@ -32,7 +32,7 @@ class ClassArea:
         id, label: of the class.
         pixels: their number.
         share: of the pixels that hold data, 0..1.
-        square_metres: on the ground; None where the coordinates do not tell.
+        square_metres: on the ground; None where the coordinates do not say.
     """
 
     id: int

@@ -49,8 +49,9 @@ def write_polygons(
 ) -> dict[str, int]:
     """Write the regions of a class map as polygons with the fields `class_id`, `label` and `area`.
 
-    A region is what hangs together over the sides of its pixels; holes stay. The memory needed grows with one band of
-    rows and with the regions that cross its lower border, not with the map; a PNG is decoded as a whole.
+    A region is a set of pixels of one class that are connected by their sides; holes stay. The memory needed grows
+    with one band of rows and with the regions that cross its lower border, not with the map; a PNG is decoded as a
+    whole.
 
     Coordinates: GeoJSON has longitude and latitude (WGS84, RFC 7946) where the map has a CRS; regions are not cut at
     the antimeridian. GeoPackage keeps the CRS of the map. Without a CRS both have the units of the transform, or

@@ -30,7 +30,7 @@ class MapProducts:
         probabilities: `_probabilities`, a band per class: probability * 254, 255 without data.
         entropy: `_entropy`: entropy / log(number of classes) * 254, 255 without data.
         overlay: `_overlay.png`, a picture with at most 2048 pixels a side.
-        areas: `_areas.csv`; the same table is in the sidecar in any case.
+        areas: `_areas.csv`; the sidecar always has the same table.
         polygons: a file name with the suffix `.geojson` or `.gpkg`, or the suffix alone, for `_polygons.geojson`.
         polygon_classes: names or ids of the classes that become polygons; all if left out.
         minimum_area, simplify: of the polygons, as `write_polygons` takes them.

@@ -1,7 +1,8 @@
 """Maps of whole scenes: windows that overlap and blend, memory that does not grow with the scene's height.
 
-A scene is read from top to bottom, cut into windows, predicted in batches, blended in a band as high as one window,
-and written as soon as they are complete. `segment_scene` does it all; the parts are in the files beside it.
+A scene is read from top to bottom, cut into windows, predicted in batches, and blended in a band as high as one
+window; rows are written as soon as they are complete. `segment_scene` does it all with the parts in the files beside
+it.
 """
 
 from __future__ import annotations
