@@ -15,26 +15,29 @@ Bands = Annotated[
 Percentiles = Annotated[
     str | None,
     typer.Option(
-        metavar="LOW,HIGH", help="Of each band, to black and white, where values are not 8-bit; 2,98 if not given."
+        metavar="LOW,HIGH",
+        help="Percentiles of each band that become black and white, where values are not 8-bit; 2,98 by default.",
     ),
 ]
 ValueRange = Annotated[
     str | None,
-    typer.Option(metavar="LOW,HIGH", help="Fixed values to black and white, such as 0,3000; in place of percentiles."),
+    typer.Option(
+        metavar="LOW,HIGH", help="Fixed values that become black and white, such as 0,3000, in place of percentiles."
+    ),
 ]
 MaximumPixels = Annotated[
     int | None,
-    typer.Option(min=1, help="Of a PNG, JPEG or the like, which is decoded as a whole; 1,000,000,000 if not given."),
+    typer.Option(min=1, help="Largest PNG, JPEG or similar file to decode, in pixels; 1,000,000,000 by default."),
 ]
 
 
 def words(text: str) -> list[str]:
-    """The parts of a list with commas."""
+    """The parts of a list separated by commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def numbers(text: str, option: str) -> list[float]:
-    """The numbers of a list with commas.
+    """The numbers of a list separated by commas.
 
     Raises:
         typer.BadParameter: one of them is not a number.
@@ -46,22 +49,22 @@ def numbers(text: str, option: str) -> list[float]:
 
 
 def integers(text: str, option: str) -> list[int]:
-    """The whole numbers of a list with commas.
+    """The whole numbers of a list separated by commas.
 
     Raises:
-        typer.BadParameter: one of them is none.
+        typer.BadParameter: one of them is not a whole number.
     """
     try:
         return [int(word) for word in words(text)]
     except ValueError as error:
-        raise typer.BadParameter(f"{option} takes whole numbers with commas between them, got {text!r}") from error
+        raise typer.BadParameter(f"{option} takes whole numbers separated by commas, got {text!r}") from error
 
 
 def pair(text: str, option: str) -> tuple[float, float]:
     """Two numbers separated by a comma.
 
     Raises:
-        typer.BadParameter: there are not two.
+        typer.BadParameter: there are not exactly two.
     """
     values = numbers(text, option)
     if len(values) != 2:
