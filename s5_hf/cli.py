@@ -1,14 +1,13 @@
 """`s5-hf`: the command line. It gathers the command groups, which import what they use when they run."""
 
 import contextlib
-import sys
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from .commands import curate, datasets, demo, detect, evaluate, export, models, predict, view
-from .errors import TRACEBACK_OPTION, end_in_one_line
+from .errors import TRACEBACK_OPTION, end_in_one_line, take_traceback_option
 from .version import __version__
 
 
@@ -61,10 +60,7 @@ detect.register(app)
 
 def main() -> None:
     """Run the command line; bad input ends with exit code 2 and one line, not with a traceback (see `errors`)."""
-    arguments = [word for word in sys.argv[1:] if word != TRACEBACK_OPTION]
-    show_traceback = len(arguments) < len(sys.argv) - 1
-    sys.argv[1:] = arguments
-    app(obj=end_in_one_line("s5-hf", show_traceback))
+    app(obj=end_in_one_line("s5-hf", take_traceback_option()))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["BAD_INPUT", "INTERRUPTED", "end_in_one_line", "error_line", "is_known"]
+__all__ = ["BAD_INPUT", "INTERRUPTED", "end_in_one_line", "error_line", "is_known", "take_traceback_option"]
 
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 plus the number of SIGINT, as shells have it
@@ -56,6 +56,14 @@ COMMAND_LINE_LIBRARIES = ("click", "typer")
 WRAPPERS = frozenset({"datasets.exceptions.DatasetGenerationError", "datasets.exceptions.DatasetGenerationCastError"})
 
 
+def take_traceback_option() -> bool:
+    """Take `--traceback` out of the words of the command line; whether it was there."""
+    words = [word for word in sys.argv[1:] if word != TRACEBACK_OPTION]
+    found = len(words) < len(sys.argv) - 1
+    sys.argv[1:] = words
+    return found
+
+
 @contextmanager
 def end_in_one_line(program: str, show_traceback: bool = False) -> Iterator[None]:
     """End the program with one line on standard error where the block raises an error of a known kind.
@@ -72,7 +80,7 @@ def end_in_one_line(program: str, show_traceback: bool = False) -> Iterator[None
     except KeyboardInterrupt:
         print(f"{program}: stopped by Ctrl-C", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except Exception as error:  # every kind is looked at; what is not known goes on its way
+    except Exception as error:  # every kind is looked at; unknown ones are raised again
         if not is_known(error):
             raise
         if isinstance(error, BrokenPipeError) and output_is_closed():

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .errors import TRACEBACK_OPTION, end_in_one_line
+from .errors import end_in_one_line, take_traceback_option
 
 __all__ = ["run_script", "with_dashes"]
 
@@ -18,9 +18,8 @@ def run_script(main: Callable[[], None]) -> None:
     Raises:
         SystemExit: with these codes, or as the script ends itself.
     """
-    arguments = [word for word in sys.argv[1:] if word != TRACEBACK_OPTION]
-    show_traceback = len(arguments) < len(sys.argv) - 1
-    sys.argv[1:] = with_dashes(arguments)
+    show_traceback = take_traceback_option()
+    sys.argv[1:] = with_dashes(sys.argv[1:])
     with end_in_one_line(Path(sys.argv[0]).name, show_traceback):
         main()
 

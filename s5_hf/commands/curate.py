@@ -103,7 +103,8 @@ def score_command(
 
     Repeat the command after a stop and it resumes. Score both sets of images:
 
-        s5-hf curate score my-segmenter work/labelled --dataset s5-image-mask --data-dir my-tiles
+        s5-hf curate score my-segmenter work/labelled --dataset s5-image-mask --data-dir my-tiles \\
+            --option 'classes=["field", "building", "road"]'
 
         s5-hf curate score my-segmenter work/scores --folder archive
 
@@ -145,7 +146,7 @@ def cluster_command(
 ) -> None:
     """Cluster the features of the labelled images into prototypes of what should be selected.
 
-    s5-hf curate cluster work/labelled work/prototypes.safetensors --clusters 16 --compare 8 --compare 32
+    s5-hf curate cluster work/labelled work/prototypes.safetensors --clusters 16 --compare 8 --compare 12
     """
     from rich.console import Console
     from rich.table import Table

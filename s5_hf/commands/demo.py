@@ -7,20 +7,23 @@ import typer
 
 
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Of all data and all trainings.", min=0)] = 0,
-    size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=64, max=1024)] = 192,
-    labelled: Annotated[int, typer.Option(help="Labelled training images of each dataset.", min=4)] = 16,
-    archive: Annotated[int, typer.Option(help="Good images of the archive.", min=8)] = 48,
-    steps: Annotated[int, typer.Option(help="Of every training.", min=2)] = 200,
-    scene: Annotated[int, typer.Option(help="Side of the scene in pixels.", min=64, max=4096)] = 640,
+    output: Annotated[Path, typer.Option(help="Folder for everything the demonstration makes.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Seed of all data and all training runs.", min=0)] = 0,
+    size: Annotated[int, typer.Option(help="Width and height of the images in pixels.", min=64, max=1024)] = 192,
+    labelled: Annotated[int, typer.Option(help="Number of labelled training images of each dataset.", min=4)] = 16,
+    archive: Annotated[
+        int, typer.Option(help="Number of images in the archive, besides some planted bad ones.", min=8)
+    ] = 48,
+    steps: Annotated[int, typer.Option(help="Steps of every training run.", min=2)] = 200,
+    scene: Annotated[int, typer.Option(help="Width and height of the scene in pixels.", min=64, max=4096)] = 640,
 ) -> None:
     """Run the whole chain of S5 on made-up scenes: train, curate, pre-train, fine-tune, evaluate, map.
 
     It takes some minutes on two cores and leaves `report.html`, with pictures, curves, comparisons and the command
-    of every step. Stopped by Ctrl-C, the same command goes on; another option starts anew.
+    of every step. After Ctrl-C, the same command resumes; with other options it starts again. To see the result, open
+    `demo/report.html`:
 
-    Example: `s5-hf demo --output demo`, then open `demo/report.html`.
+        s5-hf demo --output demo
     """
     import torch
 

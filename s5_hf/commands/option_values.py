@@ -24,13 +24,13 @@ Percentiles = Annotated[
     str | None,
     typer.Option(
         metavar="LOW,HIGH",
-        help="Percentiles of each band that become black and white, if values are not 8-bit; 2,98 if not given.",
+        help="Percentiles of each band that become black and white, where values are not 8-bit; 2,98 by default.",
     ),
 ]
 ValueRange = Annotated[
     str | None,
     typer.Option(
-        metavar="LOW,HIGH", help="Values that become black and white, such as 0,3000, instead of percentiles."
+        metavar="LOW,HIGH", help="Fixed values that become black and white, such as 0,3000, in place of percentiles."
     ),
 ]
 Nodata = Annotated[
@@ -38,7 +38,7 @@ Nodata = Annotated[
 ]
 MaximumPixels = Annotated[
     int | None,
-    typer.Option(min=1, help="Largest PNG, JPEG or similar file to decode, in pixels; 1,000,000,000 if not given."),
+    typer.Option(min=1, help="Largest PNG, JPEG or similar file to decode, in pixels; 1,000,000,000 by default."),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Resume interrupted scenes and leave finished ones as they are.")
@@ -79,7 +79,7 @@ def pair(text: str, option: str) -> tuple[float, float]:
     """Two numbers separated by a comma.
 
     Raises:
-        typer.BadParameter: there are not two.
+        typer.BadParameter: there are not exactly two.
     """
     values = numbers(text, option)
     if len(values) != 2:

@@ -30,7 +30,7 @@ def first_of_near_duplicates(hashes: np.ndarray, distance: int = 0) -> np.ndarra
     """
     _check_distance(distance)
     keep = np.zeros(len(hashes), dtype=bool)
-    # Equal hashes share their fate but for the first: it decides for all.
+    # Only the first of equal hashes can stay: it decides for all.
     firsts = np.sort(np.unique(hashes, return_index=True)[1])
     keep[firsts] = True
     if distance == 0 or len(firsts) < 2:

@@ -48,7 +48,7 @@ def patch_statistics(
         valid: bool `(batch, height, width)`, False for ignored and padded pixels; all are valid if left out.
 
     Raises:
-        ValueError: for a wrong shape, or a background that is no class or the only one.
+        ValueError: for a wrong shape, or a background that is not one of several classes.
     """
     if logits.ndim != 4 or 0 in logits.shape:
         raise ValueError(f"logits must have the shape (batch, classes, height, width), got {tuple(logits.shape)}")

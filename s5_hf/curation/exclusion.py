@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +13,12 @@ from tqdm.auto import tqdm
 
 from ..dataset_builders.errors import SampleError
 from ..files.atomic import write_text
+from ..files.processes import ordered_results
 from .patches import cut_patches
 from .sources import ImageList
+
+if TYPE_CHECKING:
+    from ..dataset_builders.shards import Sample
 
 __all__ = ["hash_images", "read_hashes", "read_ids", "write_hashes"]
 
@@ -36,23 +40,17 @@ def hash_images(
         SampleError: if an image cannot be read.
     """
 
-    def hashes(number: int, sample: dict) -> list[int]:
+    def hashes(item: tuple[int, Sample | SampleError]) -> list[int]:
+        number, sample = item
+        if isinstance(sample, SampleError):
+            raise sample
         sizes = {None, patch_size}
         return [patch.content.hash for size in sizes for patch in cut_patches(sample, number, size, stride, edges)]
 
-    def all_hashes() -> Iterator[int]:
-        work = deque()
-        for number, sample in enumerate(tqdm(images.read(0, len(images)), "hashing", len(images), unit="image")):
-            if isinstance(sample, SampleError):
-                raise sample
-            work.append(pool.submit(hashes, number, sample))
-            if len(work) > 2 * _THREADS:
-                yield from work.popleft().result()
-        for left in work:
-            yield from left.result()
-
+    samples = enumerate(tqdm(images.read(0, len(images)), "hashing", len(images), unit="image"))
     with ThreadPoolExecutor(_THREADS) as pool:
-        return np.unique(np.fromiter(all_hashes(), dtype=np.uint64))
+        found = chain.from_iterable(ordered_results(pool, hashes, samples, 2 * _THREADS))
+        return np.unique(np.fromiter(found, dtype=np.uint64))
 
 
 def write_hashes(hashes: np.ndarray, path: str | Path) -> None:

@@ -51,7 +51,7 @@ EDGES = ("shift", "drop")
 def patch_windows(width: int, height: int, size: int | None, stride: int | None, edges: str = "shift") -> list[Window]:
     """Windows over an image, row after row.
 
-    An image gives itself as a whole where `size` is `None`, and along each side that is not longer than `size`.
+    An image is taken as a whole where `size` is `None`, and along each side that is not longer than `size`.
 
     Args:
         width, height: of the image in pixels.
@@ -88,7 +88,7 @@ def cut_patches(
         size, stride, edges: as `patch_windows` takes them.
 
     Raises:
-        CorruptImageError: if the image or the mask does not decode, or has no 8 bits per channel.
+        CorruptImageError: if the image or the mask does not decode, or does not have 8 bits per channel.
     """
     pixels = np.asarray(decode_image(sample["image"], sample["id"]))
     mask = sample.get("mask")
@@ -115,7 +115,7 @@ def decode_image(image: dict | Image.Image, name: str) -> Image.Image:
     """An encoded image (`{"bytes", "path"}`) as RGB.
 
     Raises:
-        CorruptImageError: if it does not decode, or has no 8 bits per channel.
+        CorruptImageError: if it does not decode, or does not have 8 bits per channel.
     """
     decoded = image if isinstance(image, Image.Image) else decode(image, name)
     if not has_8_bits(decoded):

@@ -34,7 +34,7 @@ __all__ = ["CurationRecipe", "read_curation_recipe", "settings_from"]
 
 @dataclass(frozen=True)
 class CurationRecipe:
-    """All that `run_curation` needs. Relative paths count from the current folder.
+    """All that `run_curation` needs. Relative paths are relative to the current folder.
 
     Attributes:
         output: folder for everything; it then holds `labelled-scores`, `scores`, `prototypes.safetensors`,
@@ -46,7 +46,7 @@ class CurationRecipe:
         precision: `"fp32"` or `"bf16"`.
         exclude_images: images that must not be selected, such as those of evaluation sets.
         exclude_ids, exclude_hashes: text files with one id, or one hash, per line.
-        score, cluster, select, export: settings of the steps. Scores keep pseudo-masks unless told otherwise.
+        score, cluster, select, export: settings of the steps. Scores keep pseudo-masks by default.
     """
 
     output: str

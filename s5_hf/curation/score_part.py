@@ -8,17 +8,22 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 
 from ..dataset_builders.errors import CorruptImageError, SampleError
+from ..files.processes import ordered_results
 from ..predictors.feature_segmenter import Segmenter, background_index
 from ..predictors.image_probabilities import NonFiniteOutputError
 from .entropy import PatchStatistics, patch_statistics
 from .patches import EDGES, Patch, cut_patches
 from .sources import ImageList
+
+if TYPE_CHECKING:
+    from ..dataset_builders.shards import Sample
 
 __all__ = ["PartScorer", "ScoreSettings"]
 
@@ -129,39 +134,28 @@ class PartScorer:
 
     def _patches(self, start: int, stop: int) -> Iterator[Patch | dict]:
         """Patches in order, a row with its problem for what cannot be read."""
+        samples = enumerate(self.images.read(start, stop), start=start)
         ahead = max(2 * self.settings.threads, 4)
-        decoding: deque[tuple[int, Future | SampleError]] = deque()
-        try:
-            for number, sample in enumerate(self.images.read(start, stop), start=start):
-                broken = isinstance(sample, SampleError)
-                work = sample if broken else self.pool.submit(self._cut, sample, number)
-                decoding.append((number, work))
-                if len(decoding) > ahead:
-                    yield from self._decoded(*decoding.popleft())
-            while decoding:
-                yield from self._decoded(*decoding.popleft())
-        finally:
-            for _, work in decoding:
-                if isinstance(work, Future):
-                    work.cancel()
+        for found in ordered_results(self.pool, self._cut, samples, ahead):
+            if isinstance(found, list):
+                yield from found
+                continue
+            row, error = found
+            if self.settings.corrupt_images == "raise":
+                raise error
+            logger.warning("skipped: %s", error)
+            yield {**row, "problem": str(error)}
 
-    def _cut(self, sample: dict, number: int) -> list[Patch] | tuple[dict, CorruptImageError]:
+    def _cut(self, item: tuple[int, Sample | SampleError]) -> list[Patch] | tuple[dict, SampleError]:
+        """The patches of an image, or the place of its row and the error that says why there are none."""
+        number, sample = item
+        if isinstance(sample, SampleError):
+            return _placement(f"unreadable:{number}", None, number, 0, 0, 0, 0), sample
         settings = self.settings
         try:
             return list(cut_patches(sample, number, settings.patch_size, settings.stride, settings.edges))
         except CorruptImageError as error:
-            return sample, error
-
-    def _decoded(self, number: int, work: Future | SampleError) -> Iterator[Patch | dict]:
-        result = work if isinstance(work, SampleError) else work.result()
-        if isinstance(result, list):
-            yield from result
-            return
-        sample, error = ({"id": f"unreadable:{number}", "source": None}, result) if work is result else result
-        if self.settings.corrupt_images == "raise":
-            raise error
-        logger.warning("skipped: %s", error)
-        yield {**_placement(sample["id"], sample["source"], number, 0, 0, 0, 0), "problem": str(error)}
+            return _placement(sample["id"], sample["source"], number, 0, 0, 0, 0), error
 
     def _launch(self, group: list[tuple[int, Patch]]) -> None:
         """Start a batch, then collect the one before: a GPU works on this one meanwhile."""

@@ -33,7 +33,7 @@ REASONS = (
 
 @dataclass(frozen=True)
 class SelectionSettings:
-    """Whom to select, and how.
+    """How many patches to select, and how.
 
     The limits on contrast and coherence are additions to the paper's method: a segmenter can be very sure about a
     blank patch. `None` switches a limit off.
@@ -198,7 +198,7 @@ def _filtered(
     excluded_ids: pa.Array | None,
     excluded_hashes: np.ndarray | None,
 ) -> np.ndarray:
-    """Per candidate the first reason against it, 0 if there is none."""
+    """The first reason against each candidate, 0 where there is none."""
     reasons = np.zeros(len(candidates), dtype=np.uint8)
 
     def leave_out(reason: str, rows: np.ndarray) -> None:

@@ -117,7 +117,7 @@ def read_candidates(
 ) -> tuple[Candidates, np.ndarray]:
     """The columns that selection needs, and pixels by class over all candidates.
 
-    Features are read, assigned to prototypes and let go batch by batch: what stays is about 70 bytes per candidate.
+    Features are read, assigned to prototypes and released batch by batch: about 70 bytes per candidate stay.
     """
     background, entropy_column = scores.metadata["background"], ENTROPY_COLUMNS[settings.background]
     columns = ["id", entropy_column, "class_counts", "contrast", "coherence", "hash"]
@@ -247,7 +247,7 @@ def _histogram(entropy: np.ndarray, chosen: np.ndarray) -> dict[str, list]:
 
 
 def _digest(chosen: pa.Table) -> str:
-    """Tells one selection from another: an export resumes only with its own."""
+    """Distinguishes one selection from another: an export resumes only with its own."""
     digest = hashlib.blake2b(digest_size=16)
     for name in ("id", "entropy", "cluster"):
         digest.update(json.dumps(chosen[name].to_pylist()).encode())

@@ -32,7 +32,7 @@ class ImageSource:
 
     Attributes:
         folder: a folder of images in any subfolders, local, `hf://` or `http(s)://`. Subfolders called `masks`,
-            `labels` and the like are passed over.
+            `labels` and the like are skipped.
         dataset: or a name for `load_dataset`: of the registry (read lazily) or any other.
         data_dir, config, split: of the dataset.
         options: further keywords of `load_dataset`, such as `classes` of `s5-image-mask`.
@@ -77,7 +77,7 @@ class ImageList:
         return self._stops[-1] if self._stops else 0
 
     def read(self, start: int, stop: int) -> Iterator[Sample | SampleError]:
-        """The samples of a range of numbers, in order; what cannot be read comes as the error that says why."""
+        """The samples of a range of numbers, in order; what cannot be read is given as the error that says why."""
         for number in range(start, stop):
             try:
                 yield self[number]

@@ -83,8 +83,8 @@ def take_by_quota(order: np.ndarray, clusters: np.ndarray, quotas: np.ndarray) -
 def largest_remainder(target: int, weights: Sequence[int]) -> np.ndarray:
     """Share `target` out in proportion to `weights`, in whole numbers that sum to it exactly.
 
-    Everyone gets the whole part of the share; what is left goes one by one to the largest remainders, among equal
-    ones to the lowest index.
+    Each gets the whole part of its share; the rest goes one by one to the largest remainders, the lowest index first
+    among equal ones.
 
     Args:
         target: how many there are to share, at least 0.

@@ -8,7 +8,7 @@ __all__ = ["DemoFolders"]
 
 @dataclass(frozen=True)
 class DemoFolders:
-    """Paths of all that a demonstration leaves.
+    """Paths of everything that a demonstration leaves.
 
     Attributes:
         output: the folder of the demonstration.

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         ),
         "disk_space": ("free_bytes", "full_disk_in_words", "means_no_room", "tensor_bytes"),
         "locks": ("LOCK_FILE", "FolderInUseError", "folder_lock"),
-        "processes": ("worker_pool",),
+        "processes": ("ordered_results", "worker_pool"),
         "yaml_files": ("read_yaml",),
     },
 )

@@ -1,12 +1,17 @@
-"""Worker processes for work on many files, started the same way on every system."""
+"""Work on many files in processes, started the same way on every system, and in threads, in order."""
 
 import signal
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
+from typing import TypeVar
 
-__all__ = ["worker_pool"]
+__all__ = ["ordered_results", "worker_pool"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -25,3 +30,30 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 def _leave_interrupts() -> None:
     """Ctrl-C reaches every process of a terminal; the main one decides what happens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def ordered_results(
+    pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], ahead: int
+) -> Iterator[Result]:
+    """The results of some work on each item, in the order of the items.
+
+    Args:
+        pool: threads or processes that do the work.
+        work: called with one item.
+        items: taken as they are needed.
+        ahead: number of items that may be in work or finished beyond the one asked for.
+
+    Raises:
+        Exception: what the work raises; items that have not begun are then dropped.
+    """
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -26,7 +26,7 @@ def write_synthetic_dataset(
     `labelTxt/scene_000000.txt` (DOTA text: a line `x1 y1 x2 y2 x3 y3 x4 y4 class difficult` for each box) and so on,
     and `synthetic.json`, which says what it was made from and names the classes.
 
-    Each file appears under its name only when it is complete. After an interruption the same call goes on where the
+    Each file appears under its name only when it is complete. After an interruption the same call resumes where the
     last one stopped.
 
     Args:
