@@ -36,6 +36,11 @@ def command_of(words):
     raise AssertionError(f"there is no command s5-hf {' '.join(words[:2])}")
 
 
+def examples_of(path):
+    """The lines in the help of a command that begin with `s5-hf`; a backslash continues one."""
+    return EXAMPLE.findall(re.sub(r"\\\n\s*", " ", COMMANDS[path].help))
+
+
 def assert_that_it_would_be_read(example):
     """The command takes the options and the number of arguments of an example; nothing is run."""
     command, rest = command_of(shlex.split(example, comments=True)[1:])
@@ -46,7 +51,7 @@ def assert_that_it_would_be_read(example):
 def test_the_help_of_a_command_shows_an_example_with_options_that_exist(path):
     shown = CliRunner().invoke(app, [*path, "--help"], catch_exceptions=False).output
     assert f"s5-hf {' '.join(path)}" in " ".join(shown.replace("Usage: s5-hf", "").replace("│", " ").split())
-    examples = EXAMPLE.findall(COMMANDS[path].help)
+    examples = examples_of(path)
     assert [example for example in examples if example.split()[1 : len(path) + 1] == list(path)]
     for example in examples:
         assert_that_it_would_be_read(example)

@@ -1,0 +1,116 @@
+"""Examples in the help of `s5-hf` run: on tiny models and synthetic images that have the names of the examples."""
+
+import shlex
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from s5_hf.cli import app
+from s5_hf.modeling import (
+    S5DetectionConfig,
+    S5ForOrientedObjectDetection,
+    S5ForSemanticSegmentation,
+    S5ImageProcessor,
+    S5SegmentationConfig,
+    S5ViTConfig,
+)
+from s5_hf.synthetic import BOX_LABELS, synthetic_scene, write_synthetic_dataset
+from tests.commands.test_help_examples import COMMANDS, examples_of
+
+LABELS = ["field", "building", "road"]
+VIT = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 64}
+# Which example of a command is run, what is added to it, and a file that it writes.
+RUN = {
+    "models": (0, "", None),
+    "datasets": (0, "", None),
+    "convert": (2, "", "my-model.pth"),
+    "evaluate": (1, "", "evaluation/results.json"),
+    "predict": (0, "", "maps/city.tif"),
+    "view": (1, "", "city.html"),
+    "detect": (1, "", "detections/a.json"),
+    "inspect": (1, "--workers 1", None),
+}
+CURATION = {  # in this order: each reads what the ones before it wrote
+    "curate score": "--patch-size 64 --batch-size 8",
+    "curate cluster": "",
+    "curate hash": "--patch-size 64",
+    "curate select": "--target 2 --unfilled hand_on",
+    "curate export": "",
+}
+NOT_RUN = {
+    "pull": "the official release, over the network",
+    "push": "the Hub",
+    "demo": "takes minutes; tests/demo runs it in small",
+    "export": "takes a minute; tests/export writes every format",
+    "prepare": "the publishers' files; tests/preparation cuts small ones",
+    "curate run": "takes a minute; tests/curation runs recipes",
+}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with everything that the examples name."""
+    folder = tmp_path_factory.mktemp("workplace")
+    torch.manual_seed(0)
+    config = S5SegmentationConfig(backbone_config=S5ViTConfig(**VIT), tasks={"loveda": LABELS}, decoder_channels=16)
+    detector = S5DetectionConfig(
+        backbone_config=S5ViTConfig(**VIT), tasks={"scene": BOX_LABELS}, proposals_per_level=20, max_proposals=20
+    )
+    for name in ("my-model", "my-segmenter"):
+        S5ForSemanticSegmentation(config).save_pretrained(folder / name)
+        S5ImageProcessor().save_pretrained(folder / name)
+    S5ForOrientedObjectDetection(detector).save_pretrained(folder / "my-detector")
+    S5ImageProcessor().save_pretrained(folder / "my-detector")
+    for name, count in (("my-tiles/train", 40), ("my-tiles/val", 2), ("benchmark/val", 2)):
+        write_synthetic_dataset(folder / name, count=count, size=64)
+        for mask in (folder / name / "masks").iterdir():
+            Image.fromarray(np.asarray(Image.open(mask)) % len(LABELS)).save(mask)
+    write_synthetic_dataset(folder / "my-archive", count=4, size=64, seed=500)
+    (folder / "my-archive/images").rename(folder / "archive")
+    write_images(folder)
+    return folder
+
+
+def write_images(folder):
+    scene = Image.fromarray(synthetic_scene(size=96, seed=3).image)
+    (folder / "scenes").mkdir()
+    scene.save(folder / "scenes/a.png")
+    scene.save(folder / "city.jpg")
+    scene.save(folder / "city.tif")
+    Image.fromarray(np.tile(np.arange(96, dtype=np.uint8) // 20, (96, 1))).save(folder / "classes.png")
+    for name in ("mine/train/images", "mine/train/masks"):
+        (folder / name).mkdir(parents=True)
+    scene.save(folder / "mine/train/images/a.png")
+    Image.fromarray(np.tile(np.arange(96, dtype=np.uint8) // 32, (96, 1))).save(folder / "mine/train/masks/a.png")
+
+
+def run(folder, monkeypatch, example, more):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("S5_HF_HOME", str(folder / "store"))
+    words = [*shlex.split(example)[1:], *more.split()]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, f"{example}: {result.output}"
+
+
+def test_every_command_is_run_or_excused():
+    assert sorted(" ".join(path) for path in COMMANDS) == sorted([*RUN, *CURATION, *NOT_RUN])
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("command", RUN)
+def test_an_example_of_the_help_runs(command, workplace, monkeypatch):
+    if command == "predict":
+        pytest.importorskip("rasterio", reason="polygons need rasterio: pip install 's5_hf[geo]'")
+    index, more, written = RUN[command]
+    run(workplace, monkeypatch, examples_of((command,))[index], more)
+    assert written is None or (workplace / written).is_file()
+
+
+def test_the_examples_of_curate_run_one_after_the_other(workplace, monkeypatch):
+    for command, more in CURATION.items():
+        for example in examples_of(tuple(command.split())):
+            run(workplace, monkeypatch, example, more)
+    assert (workplace / "work/dataset").is_dir()
