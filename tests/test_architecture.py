@@ -15,10 +15,6 @@ sys.path.insert(0, str(ROOT / "docs"))
 from draw_architecture import PICTURE, draw, read_floors  # noqa: E402 - a script beside the pages
 
 ROOF = "s5_hf"  # the package's own __init__.py, which no room imports
-# Arrows up that are still there, as (room, room above it). The test below fails for one that is gone: remove it then.
-ARROWS_UP_TO_REMOVE = {("conversion", "hub"), ("demo", "cli"), ("export", "predictors"), ("hub", "integrations")}
-# Modules of a circle at import time that is still there; to be removed in the same way.
-CIRCLES_TO_REMOVE = {frozenset({"s5_hf.export", "s5_hf.predictors.onnx_segmenter"})}
 
 
 def module_name(path: Path) -> str:
@@ -94,8 +90,7 @@ def test_no_arrow_between_rooms_points_up_or_sideways():
     floor_of[ROOF] = max(floor_of.values()) + 1
     arrows = {(room_of(module), room_of(name)): (module, name) for module, name, _ in imports()}
     wrong = {(a, b) for a, b in arrows if a != b and floor_of[b] >= floor_of[a]}
-    assert {arrows[arrow] for arrow in wrong - ARROWS_UP_TO_REMOVE} == set()
-    assert ARROWS_UP_TO_REMOVE - wrong == set(), "these are gone: remove them from ARROWS_UP_TO_REMOVE"
+    assert {arrows[arrow] for arrow in wrong} == set()
 
 
 @pytest.mark.parametrize("room", ["modeling", "dataset_builders"])
@@ -110,18 +105,10 @@ def test_no_circle_between_modules_when_they_are_imported():
     for module, name, at_import in imports():
         if at_import:
             needed[module] |= with_packages(name) - with_packages(module)
-    # Without the circles that are known, nothing may be left over.
-    for circle in CIRCLES_TO_REMOVE:
-        assert is_circle(circle, needed), f"this circle is gone, remove it from CIRCLES_TO_REMOVE: {sorted(circle)}"
-    known = set().union(*CIRCLES_TO_REMOVE)
     try:
-        TopologicalSorter({m: n - known if m in known else n for m, n in needed.items()}).prepare()
+        TopologicalSorter(needed).prepare()
     except CycleError as error:
         pytest.fail(" imports ".join(reversed(error.args[1])))
-
-
-def is_circle(modules: frozenset[str], needed: dict[str, set[str]]) -> bool:
-    return all(module in needed and needed[module] & modules for module in modules)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
