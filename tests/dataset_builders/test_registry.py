@@ -1,3 +1,4 @@
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,12 @@ def test_registering_twice_wraps_once():
 def test_other_names_reach_datasets(tmp_path):
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     assert datasets.load_dataset("csv", data_files=str(tmp_path / "rows.csv"), split="train")[0] == {"a": 1, "b": 2}
+
+
+def test_builders_import_nothing_of_the_other_folders():
+    for path in (ROOT / "dataset_builders").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level <= 1 and "s5_hf" not in (node.module or ""), path.name
+            elif isinstance(node, ast.Import):
+                assert not any(alias.name.startswith("s5_hf") for alias in node.names), path.name
