@@ -127,10 +127,10 @@ class PartScorer:
                 handed_out += 1
         for group in waiting.values():
             self._launch(group)
-        self._collect_all()
-        while handed_out in self._rows:
-            yield self._finished(handed_out)
-            handed_out += 1
+        while self._in_flight:
+            self._collect(*self._in_flight.popleft())
+        for position in sorted(self._rows):
+            yield self._finished(position)
 
     def _patches(self, start: int, stop: int) -> Iterator[Patch | dict]:
         """Patches in order, a row with its problem for what cannot be read."""
@@ -171,10 +171,6 @@ class PartScorer:
         group = [(position, _described(patch)) for position, patch in group]
         self._in_flight.append((group, statistics, prediction.features))
         if len(self._in_flight) > 1:
-            self._collect(*self._in_flight.popleft())
-
-    def _collect_all(self) -> None:
-        while self._in_flight:
             self._collect(*self._in_flight.popleft())
 
     def _collect(self, group: list[tuple[int, dict]], statistics: PatchStatistics, features: torch.Tensor) -> None:
@@ -226,11 +222,10 @@ def _described(patch: Patch) -> dict:
     }
 
 
-def _placement(
-    name: str, source: str | None, image: int, left: int, top: int, width: int, height: int
-) -> dict[str, object]:
+def _placement(name: str, source: str | None, image: int, *place: int) -> dict[str, object]:
+    """The columns of a row that say where it comes from; `place` is left, top, width and height."""
     keys = ("id", "source", "image", "left", "top", "width", "height")
-    return dict(zip(keys, (name, source, image, left, top, width, height), strict=True))
+    return dict(zip(keys, (name, source, image, *place), strict=True))
 
 
 def _png(classes: np.ndarray) -> bytes:

@@ -1,55 +1,33 @@
 """Where the demonstration keeps what."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ["DemoFolders"]
 
 
-@dataclass(frozen=True)
 class DemoFolders:
     """Paths of everything that a demonstration leaves.
 
     Attributes:
         output: the folder of the demonstration.
+        data: labelled sets, archive and scene.
+        first_segmenter: the model that scores the archive.
+        curated: scores, selection, dataset and report of the curation.
+        maps: maps of the scene.
+        official: the model in the official layout, and back.
+        progress: which steps are finished.
+        report: the page that shows everything.
     """
 
-    output: Path
-
-    @property
-    def data(self) -> Path:
-        """Labelled sets, archive and scene."""
-        return self.output / "data"
-
-    @property
-    def first_segmenter(self) -> Path:
-        """The model that scores the archive."""
-        return self.output / "first-segmenter"
-
-    @property
-    def curated(self) -> Path:
-        """Scores, selection, dataset and report of the curation."""
-        return self.output / "curated"
-
-    @property
-    def maps(self) -> Path:
-        """Maps of the scene."""
-        return self.output / "maps"
-
-    @property
-    def official(self) -> Path:
-        """The model in the official layout, and back."""
-        return self.output / "official"
-
-    @property
-    def progress(self) -> Path:
-        """Which steps are finished."""
-        return self.output / "demo.json"
-
-    @property
-    def report(self) -> Path:
-        """The page that shows everything."""
-        return self.output / "report.html"
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.data = output / "data"
+        self.first_segmenter = output / "first-segmenter"
+        self.curated = output / "curated"
+        self.maps = output / "maps"
+        self.official = output / "official"
+        self.progress = output / "demo.json"
+        self.report = output / "report.html"
 
     def run(self, name: str) -> Path:
         """Folder of a training run."""
