@@ -157,4 +157,5 @@ def test_a_command(monkeypatch):
 def test_every_recipe_of_the_page_has_a_test():
     recipes = [line[4:] for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("### A ")]
     tests = {name for name in vars(sys.modules[__name__]) if name.startswith("test_a_")}
+    tests.add("test_a_kind_of_training")  # in tests/training/test_loop.py, beside what every training must do
     assert {f"test_{recipe.lower().replace(' ', '_')}" for recipe in recipes} == tests

@@ -27,10 +27,10 @@ RUN = {
     "models": (0, "", None),
     "datasets": (0, "", None),
     "convert": (2, "", "my-model.pth"),
-    "evaluate": (1, "", "evaluation/results.json"),
+    "evaluate": (0, "", "evaluation/results.json"),
     "predict": (0, "", "maps/city.tif"),
     "view": (1, "", "city.html"),
-    "detect": (1, "", "detections/a.json"),
+    "detect": (0, "", "detections/a.json"),
     "inspect": (1, "--workers 1", None),
 }
 CURATION = {  # in this order: each reads what the ones before it wrote
