@@ -18,20 +18,20 @@ OWN_CONFIGS = {config.model_type: config for config in (S5ViTConfig, S5Segmentat
 def require_model_folder(name: str | Path) -> None:
     """Raise an error for a name that can only be a folder, and is none, and for a folder of unreadable files.
 
-    Names with at most one slash may be known names or repositories of the Hub: transformers looks for those, and
-    says where it has looked.
+    Names of two parts may be repositories of the Hub: transformers looks for those and for known names, and says where
+    it has looked.
 
     Args:
         name: what a user calls a model.
 
     Raises:
-        FileNotFoundError: `name` is a path with more than two parts, or begins like one, and no folder.
+        FileNotFoundError: `name` is neither a folder nor a known name nor in the form of a repository, `OWNER/NAME`.
         ValueError: config.json, preprocessor_config.json or weights in the folder, or in that of a known name in the
             store, cannot be read, or hold settings that no model can have; the message names the file.
     """
     text = str(name)
-    is_path = text.startswith((".", "/", "~")) or "\\" in text or text.count("/") > 1
-    if is_path and not Path(name).is_dir():
+    in_two_parts = text.count("/") == 1 and not text.startswith((".", "/", "~")) and "\\" not in text
+    if not (in_two_parts or is_of_this_family(text) or Path(name).is_dir()):
         raise FileNotFoundError(
             f"there is no model folder {text}; expected a folder with config.json and weights, a repository of the "
             "Hub (OWNER/NAME), or a known name such as s5-vit-b"

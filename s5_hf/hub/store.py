@@ -56,7 +56,7 @@ def store_lock(name: str) -> Iterator[None]:
 
 @contextmanager
 def staging_folder() -> Iterator[Path]:
-    """A path inside the store for a folder in the making; what is still there at the end is removed."""
+    """A path inside the store for a folder that is being written; what is still there at the end is removed."""
     store = store_folder()
     store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=store) as temporary:

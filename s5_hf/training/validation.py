@@ -12,13 +12,14 @@ from accelerate import Accelerator
 from PIL import Image
 from tqdm import tqdm
 
+from ..imaging.decoded_pixels import image_pixels
 from ..imaging.drawing import add_legend, colorize_mask, contact_sheet
 from ..metrics import ConfusionMatrix
 from ..metrics.segmentation_scores import intersection_over_union
 from ..semi_supervised.pseudo_labels import predict
 from .panels import write_panel
 from .views.strong import normalize, to_unit_range
-from .views.weak import IGNORED, checked_mask, image_pixels
+from .views.weak import IGNORED, checked_mask
 
 
 @dataclass(frozen=True)

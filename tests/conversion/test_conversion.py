@@ -155,7 +155,7 @@ def test_timm_mae(tmp_path):
 @torch.no_grad()
 @pytest.mark.parametrize("model_class", [ViTMAEModel, ViTMAEForPreTraining])
 def test_transformers_mae(tmp_path, model_class):
-    """The converted encoder computes what ViTMAE computes, but for its class token and final norm."""
+    """The converted encoder computes what ViTMAE computes, except for its class token and final norm."""
     torch.manual_seed(0)
     config = ViTMAEConfig(
         hidden_size=32,

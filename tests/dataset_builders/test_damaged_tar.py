@@ -1,4 +1,4 @@
-"""Damaged tar shards: every sample comes out as it was packed, or reading ends with an error that names the place."""
+"""Damaged tar shards: every sample is read as it was packed, or reading ends with an error that names the place."""
 
 import gc
 import io

@@ -15,7 +15,7 @@ from s5_hf.predictors.feature_segmenter import Segmenter
 
 
 @pytest.mark.parametrize(
-    "name", ["runs/city/segmenter", "./city", "/no/city", "~/city", "a\\b", Path("runs/city/segmenter")]
+    "name", ["runs/city/segmenter", "city", "./city", "/no/city", "~/city", "a\\b", Path("runs/city/segmenter")]
 )
 def test_paths_without_a_folder_are_refused(name):
     with pytest.raises(FileNotFoundError, match=r"there is no model folder .*expected a folder with config\.json"):

@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from s5_hf.training.views.weak import SampleView, WeakView, image_pixels, sample_seed
+from s5_hf.imaging import image_pixels
+from s5_hf.training.views.weak import SampleView, WeakView, sample_seed
 
 
 def generator(seed=0):

@@ -71,7 +71,7 @@ class MapLayout:
 
 
 class MapFile(Protocol):
-    """A map in the making; 255 stands for no data."""
+    """A map that is being written; 255 stands for no data."""
 
     def write(self, top: int, rows: np.ndarray) -> None:
         """Write rows uint8 `(bands, rows, width)`; they are safe on the disk afterwards.

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ...imaging.decoded_pixels import image_pixels
 from ...modeling.oriented_boxes import (
     horizontal_to_oriented_boxes,
     minimum_area_rectangles,
@@ -20,7 +21,7 @@ from ...modeling.oriented_boxes import (
     oriented_boxes_to_horizontal,
 )
 from ...modeling.rotated_iou import elementwise_rotated_iou
-from .weak import image_pixels, resize, sample_seed, uniform_integer
+from .weak import resize, sample_seed, uniform_integer
 
 Map = np.ndarray
 """float64 `(3, 3)`, from homogeneous pixel coordinates of one image to those of another; pixel (0, 0) is centred on

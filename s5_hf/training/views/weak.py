@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ...imaging.decoded_pixels import image_pixels
+
 IGNORED = 255
 """Value of the label map, and of the map of ignored pixels, where nothing is learnt."""
 
@@ -154,24 +156,6 @@ def sample_seed(seed: int, stream: str, epoch: int, name: str) -> int:
     """The seed of a sample's generator; the same on every machine, rank and worker."""
     text = f"{seed}/{stream}/{epoch}/{name}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1  # fits int64
-
-
-def image_pixels(image: Image.Image | np.ndarray) -> np.ndarray:
-    """An image as uint8 `(height, width, channels)`; palettes are resolved to RGB.
-
-    Raises:
-        ValueError: if it is not 8 bits per channel; names its file, if it has one.
-    """
-    file = getattr(image, "filename", "")
-    if isinstance(image, Image.Image) and image.mode in ("P", "1"):
-        image = image.convert("RGB")
-    pixels = np.asarray(image)
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
-        raise ValueError(
-            f"{file}{': ' if file else ''}expected an image of 8 bits per channel (height, width, channels), "
-            f"got {pixels.dtype} {pixels.shape}"
-        )
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int], box: tuple[float, ...], filter_: int) -> np.ndarray:
