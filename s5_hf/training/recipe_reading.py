@@ -59,10 +59,17 @@ class SectionedRecipe:
             FileNotFoundError: if there is no such file.
         """
         path, words = split_file(sys.argv[1:] if arguments is None else arguments)
-        from_file = settings_to_arguments(read_settings(path), cls.sections(), str(path)) if path else []
-        recipe = cls(*parse_sections(cls.sections(), [*from_file, *words], description))
+        recipe = cls.parse(read_settings(path) if path else {}, words, str(path), description)
         recipe.check()
         return recipe
+
+    @classmethod
+    def parse(
+        cls: type[AnyRecipe], settings: dict[str, Any], words: Sequence[str], source: str, description: str | None
+    ) -> AnyRecipe:
+        """The unchecked recipe of the settings of a file, called `source`, and the words that go before them."""
+        from_file = settings_to_arguments(settings, cls.sections(), source)
+        return cls(*parse_sections(cls.sections(), [*from_file, *words], description))
 
     @classmethod
     def make(cls: type[AnyRecipe], **settings: Any) -> AnyRecipe:

@@ -8,8 +8,8 @@ from ..batches import ViewedDatasets
 from ..joint.kind import JointTraining
 from ..joint.model import TaskView
 from ..joint.task_loss import TaskLoss
+from ..kind import Training
 from ..schedules import linear_warmup, milestone_factor
-from ..setup import Training
 from ..throughput import Throughput
 from ..views.oriented import OrientedSampleView, OrientedView
 from .batches import DetectionStep, DetectionViews, collate

@@ -17,8 +17,7 @@ from tqdm import tqdm
 from ...files.atomic import atomic_file
 from ...semi_supervised import MethodOutput
 from ..batches import Row, SampleOrder, ViewedDataset, ViewedDatasets, load_in_order, stack_rows
-from ..kind import TrainingKind
-from ..setup import Training
+from ..kind import Training, TrainingKind
 from .batches import order_seed, rows_per_batch, steps_per_epoch
 from .best_models import MEAN, BestModels
 from .recipe import JointRecipe
@@ -201,9 +200,10 @@ class JointTraining(TrainingKind[JointRecipe]):
         if self.recipe.run.selection == "last":
             return
         accelerator = training.accelerator
-        state_dict = training.checkpoints.saved_state(training.model)
+        model = accelerator.unwrap_model(training.model)
+        state_dict = self.saved_state(model, accelerator.get_state_dict(training.model))
         if accelerator.is_main_process:
-            self.best.keep(step, scores, accelerator.unwrap_model(training.model), state_dict)
+            self.best.keep(step, scores, model, state_dict)
         accelerator.wait_for_everyone()
 
     def images_per_process(self) -> float:

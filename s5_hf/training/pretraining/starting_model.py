@@ -1,6 +1,7 @@
 """The network that a recipe starts from: new, from an encoder, or from a whole segmenter."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from torch import nn
 from transformers import AutoBackbone, AutoConfig, PreTrainedModel
@@ -9,6 +10,8 @@ from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5SegmentationConfig, S5ViTConfig
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..recipe_sections import EncoderSettings, ModelSettings
+
+AnyModel = TypeVar("AnyModel", bound=PreTrainedModel)
 
 
 def starting_model(
@@ -48,13 +51,7 @@ def starting_model(
         )
     else:
         model = S5ForSemanticSegmentation(new_config(settings, task, labels, crop_size, channels))
-    check_fit(model, crop_size, channels)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    model.train()
-    if settings.freeze_batch_norm:
-        freeze_batch_norm(model)
-    return model
+    return ready_to_train(model, settings, crop_size, channels)
 
 
 def new_config(
@@ -87,6 +84,21 @@ def new_backbone_config(settings: EncoderSettings, crop_size: int, channels: int
     if crop_size % S5ViTConfig().patch_size:
         raise ValueError(f"crop_size {crop_size} is not a multiple of the patch size {S5ViTConfig().patch_size}")
     return S5ViTConfig(**given, **shared) if given else S5ViTConfig.from_size(settings.model_size, **shared)
+
+
+def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, channels: int) -> AnyModel:
+    """The network in train mode, with what the settings freeze or recompute.
+
+    Raises:
+        ValueError: unless it takes crops of this size and number of channels.
+    """
+    check_fit(model, crop_size, channels)
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model.train()
+    if settings.freeze_batch_norm:
+        freeze_batch_norm(model)
+    return model
 
 
 def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:

@@ -8,8 +8,7 @@ from ..batches import ViewedDatasets
 from ..joint.kind import JointTraining, epoch_of
 from ..joint.model import TaskView
 from ..joint.task_loss import TaskLoss
-from ..kind import StateDict
-from ..setup import Training
+from ..kind import StateDict, Training
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation
