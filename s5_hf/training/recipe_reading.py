@@ -31,7 +31,7 @@ AnyRecipe = TypeVar("AnyRecipe", bound="SectionedRecipe")
 
 @dataclass
 class SectionedRecipe:
-    """Base of the recipes: every field is a section, a dataclass of keys.
+    """Base of the recipes: every field that is a dataclass is a section of keys.
 
     Attributes:
         FREE_TO_CHANGE: keys that may change between a run and its resumption without changing its result.
@@ -42,7 +42,7 @@ class SectionedRecipe:
     @classmethod
     def sections(cls) -> tuple[type, ...]:
         """The classes of the sections."""
-        return tuple(section.type for section in dataclasses.fields(cls))
+        return tuple(section.type for section in dataclasses.fields(cls) if dataclasses.is_dataclass(section.type))
 
     @classmethod
     def read(
@@ -85,10 +85,9 @@ class SectionedRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """All keys, flat, as a YAML file holds them; URLs are without passwords and tokens, as this is for records."""
-        sections = [getattr(self, section.name) for section in dataclasses.fields(self)]
-        return without_credentials(
-            {key: value for section in sections for key, value in dataclasses.asdict(section).items()}
-        )
+        values = (getattr(self, field.name) for field in dataclasses.fields(self))
+        sections = (dataclasses.asdict(value) for value in values if dataclasses.is_dataclass(value))
+        return without_credentials({key: value for section in sections for key, value in section.items()})
 
     def to_yaml(self) -> str:
         """The file that gives this recipe."""

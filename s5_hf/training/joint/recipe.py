@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
+from ...dataset_builders.credentials import without_credentials
 from ..recipe_reading import (
     SectionedRecipe,
     option,
@@ -142,11 +143,6 @@ class JointRecipe(SectionedRecipe):
     datasets: tuple[DatasetSettings, ...] = ()
 
     @classmethod
-    def sections(cls) -> tuple[type, ...]:
-        """The classes of the sections."""
-        return tuple(field.type for field in dataclasses.fields(cls) if field.name != "datasets")
-
-    @classmethod
     def parse(
         cls: type[AnyJointRecipe], settings: dict[str, Any], words: Sequence[str], source: str, description: str | None
     ) -> AnyJointRecipe:
@@ -169,10 +165,9 @@ class JointRecipe(SectionedRecipe):
         return cls(*sections, tuple(datasets))
 
     def to_dict(self) -> dict[str, Any]:
-        """All keys as a YAML file holds them."""
-        sections = (self.model, self.data, self.optimizer, self.run)
-        flat = {key: value for section in sections for key, value in dataclasses.asdict(section).items()}
-        return {**flat, "datasets": [dataclasses.asdict(settings) for settings in self.datasets]}
+        """The same, with a list of the keys of every dataset."""
+        datasets = [dataclasses.asdict(settings) for settings in self.datasets]
+        return {**super().to_dict(), "datasets": without_credentials(datasets)}
 
     def batch_size_of(self, dataset: DatasetSettings) -> int:
         """Images of a dataset per process and micro-step."""
