@@ -20,8 +20,7 @@ from ...semi_supervised import (
     make_method,
 )
 from ..batches import Row
-from ..kind import TrainingKind
-from ..setup import Training
+from ..kind import Training, TrainingKind
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation
