@@ -73,6 +73,7 @@ class AdamWSettings:
     """AdamW, its schedule and its precision, for any network."""
 
     layer_decay: ClassVar[float] = 1.0
+    encoder_rate: ClassVar[float] = 1.0
     sync_batch_norm: ClassVar[bool] = False
 
     gradient_accumulation: int = option(1, "micro-steps per optimizer step")

@@ -20,6 +20,7 @@ class ViewMaker:
         mean, std: of the channels, for images in 0..1.
         strong_views: number of strong views of an unlabelled image.
         augmentation: of the strong views.
+        strong_labelled: whether the colours of labelled images are changed too.
     """
 
     device: torch.device
@@ -27,10 +28,15 @@ class ViewMaker:
     std: Sequence[float]
     strong_views: int = 1
     augmentation: StrongAugmentation = field(default_factory=StrongAugmentation)
+    strong_labelled: bool = False
 
     def labelled(self, batch: Row) -> LabelledBatch:
         """Rows of weak views with labels, normalised."""
         images = to_unit_range(self._move(batch["image"]))
+        if self.strong_labelled:
+            images = strong_view(
+                images, draw_strong_parameters(batch["seed"].tolist(), images.shape[-1], self.augmentation)
+            )
         return LabelledBatch(normalize(images, self.mean, self.std), self._move(batch["labels"]).long())
 
     def unlabelled(self, batch: Row, partner: Row | None = None) -> UnlabelledBatch:
