@@ -51,6 +51,7 @@ def starting_model(
     check_fit(model, crop_size, channels)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    freeze_mask_tokens(model)
     model.train()
     if settings.freeze_batch_norm:
         freeze_batch_norm(model)
@@ -97,6 +98,13 @@ def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
     expected = getattr(model.backbone.config, "num_channels", channels)
     if expected != channels:
         raise ValueError(f"the network takes {expected} channels, image_mean has {channels}")
+
+
+def freeze_mask_tokens(model: nn.Module) -> None:
+    """Let no process wait for the gradient of a mask token, which only masked pre-training of DINO uses."""
+    for name, parameter in model.named_parameters():
+        if name.endswith("mask_token"):
+            parameter.requires_grad_(False)
 
 
 def freeze_batch_norm(model: nn.Module) -> None:
