@@ -208,7 +208,7 @@ class S5TaskPreTrainedModel(S5PreTrainedModel):
 
 
 def build_backbone(config: PretrainedConfig) -> PreTrainedModel:
-    """The backbone of a configuration, also where those of this package are not registered (code loaded from the Hub)."""
+    """The backbone of a configuration, also where own ones are not registered (code loaded from the Hub)."""
     # By model_type, not by class: transformers may load this file and the configuration's as two copies of the code.
     own = {S5ViTConfig.model_type: S5ViTBackbone, S5Dinov2Config.model_type: S5Dinov2Backbone}
     return own[config.model_type](config) if config.model_type in own else AutoBackbone.from_config(config)

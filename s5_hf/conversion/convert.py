@@ -111,7 +111,10 @@ LAYOUTS: dict[str, OfficialLayout] = {
     ),
 }
 
-KNOWN_LAYOUTS = "official S5 encoder, segmenter or detector, UniMatch V2 on DINOv2, MAE (facebook/timm), MAE (transformers' ViTMAE)"
+KNOWN_LAYOUTS = (
+    "official S5 encoder, segmenter or detector, UniMatch V2 on DINOv2, MAE (facebook/timm), "
+    "MAE (transformers' ViTMAE)"
+)
 
 
 @dataclass(frozen=True)
