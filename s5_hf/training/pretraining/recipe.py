@@ -21,6 +21,19 @@ from ..recipe_sections import (
 
 
 @dataclass
+class PretrainingModelSettings(ModelSettings):
+    """The network."""
+
+    decoder: Literal["upernet", "dpt"] = option("upernet", "decoder; dpt is for a ViT without a feature pyramid")
+    image_fit: Literal["pad", "resize"] = option(
+        "pad", "what is done with images whose sides are no multiples of the patch: padded, or resized to the nearest"
+    )
+    dinov2_positions: Literal["release", "transformers"] = option(
+        "release", "rule by which a DINOv2 encoder resizes its position embeddings: its own, or that of transformers"
+    )
+
+
+@dataclass
 class DataSettings(ViewSettings):
     """Labelled, unlabelled and validation images."""
 
@@ -107,7 +120,7 @@ class PretrainingRecipe(SectionedRecipe):
         | {"labelled_dir", "unlabelled_dir", "validation_split", "validation_count", "mean_excludes"}
     )
 
-    model: ModelSettings
+    model: PretrainingModelSettings
     data: DataSettings
     method: MethodSettings
     optimizer: OptimizerSettings
@@ -142,5 +155,6 @@ class PretrainingRecipe(SectionedRecipe):
         alone = optimizer.unlabelled_batch_size == 1 and self.method.cutmix_partner != "second_batch"
         if alone and self.method.method != "supervised":
             raise ValueError(
-                f"cutmix_partner: {self.method.cutmix_partner} needs an unlabelled_batch_size of at least 2, got 1; use second_batch"
+                f"cutmix_partner: {self.method.cutmix_partner} needs an unlabelled_batch_size of at least 2, got 1; "
+                "use second_batch"
             )
