@@ -58,7 +58,7 @@ class DataSettings(ViewSettings):
 class MethodSettings:
     """The semi-supervised method."""
 
-    method: str = option("fixmatch", "supervised, fixmatch, unimatch_v2 or another registered method")
+    method: str = option("fixmatch", "supervised, fixmatch, unimatch_v2, rs_mtdf, dwl or another registered method")
     confidence_threshold: float = option(0.95, "probability from which on a pseudo-label counts")
     unlabelled_from_step: int = option(0, "steps with labelled images only, until a new decoder's batch norm settles")
     teacher: Literal["student", "ema"] | None = option(
@@ -75,6 +75,10 @@ class MethodSettings:
         None, "UniMatch V2 learns from labelled pixels whose class is at most so likely; null for all"
     )
     ohem_min_kept: int = option(200_000, "labelled pixels that count at least, with ohem_threshold")
+    frozen_teachers: list[str] = option(
+        [], "vision transformers that RS-MTDF learns from: names or folders, with @side for a side of their own"
+    )
+    translator_channels: int = option(1024, "width inside the translators of RS-MTDF")
     cutmix_partner: Literal["same_batch", "reversed_batch", "second_batch"] = option(
         "same_batch",
         "where CutMix pastes from: the neighbour, the batch in reverse order (UniMatch V2 as published), or "
