@@ -20,7 +20,6 @@ each), chosen by mAP at IoU 0.5. Which images choose (`selection`) is as in fine
 results one reports.
 """
 
-import warnings
 from collections.abc import Sequence
 
 import s5_hf  # noqa: F401 - makes names and datasets known
@@ -37,5 +36,4 @@ def main(arguments: Sequence[str] | None = None, data: Sequence[DetectionTaskDat
 
 
 if __name__ == "__main__":
-    warnings.filterwarnings("default", category=RuntimeWarning, module="s5_hf")
     run_script(main)

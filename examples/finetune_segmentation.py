@@ -30,7 +30,6 @@ Which images choose the best weights (`selection`), where validation_split is au
     official_test_split     the split whose results are published, as the official code does; printed and recorded
 """
 
-import warnings
 from collections.abc import Sequence
 
 import s5_hf  # noqa: F401 - makes names and datasets known
@@ -47,5 +46,4 @@ def main(arguments: Sequence[str] | None = None, data: Sequence[TaskData] | None
 
 
 if __name__ == "__main__":
-    warnings.filterwarnings("default", category=RuntimeWarning, module="s5_hf")
     run_script(main)

@@ -15,7 +15,6 @@ recipe.yaml, environment.json, log.jsonl, TensorBoard files, panels/*.png, check
 segmenter/ and encoder/ for `from_pretrained`.
 """
 
-import warnings
 from collections.abc import Sequence
 
 import s5_hf  # noqa: F401 - makes names and datasets known
@@ -32,5 +31,4 @@ def main(arguments: Sequence[str] | None = None, data: SegmentationData | None =
 
 
 if __name__ == "__main__":
-    warnings.filterwarnings("default", category=RuntimeWarning, module="s5_hf")
     run_script(main)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,10 +11,9 @@ from torch.nn import functional
 
 from .batches import LabelledBatch, UnlabelledBatch
 from .frozen_teacher import FrozenTeacher, load_frozen_teacher
-from .losses import consistency_loss, supervised_loss
+from .losses import supervised_loss
 from .method import MethodOutput, register_method
-from .pseudo_labels import cutmix, label_weak_views, threshold_at
-from .teacher import TaughtMethod
+from .teacher import TaughtMethod, taught_output
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -81,22 +80,18 @@ class RSMTDF(TaughtMethod):
     def __call__(
         self, model: nn.Module, labelled: LabelledBatch, unlabelled: UnlabelledBatch | None, step: int
     ) -> MethodOutput:
-        own, pasted = label_weak_views(self.labeller(model), unlabelled)
-        threshold = threshold_at(step, self.confidence_threshold, self.unlabelled_from_step)
-        mixed = cutmix(unlabelled, 0, own, pasted, threshold)
-        images = torch.cat([labelled.pixel_values, mixed.pixel_values])
+        own, views = self.label(model, unlabelled, step)
+        images = torch.cat([labelled.pixel_values, views[0].pixel_values])
         with recorded_translations(self.fusion) as translations:
             logits = model(images).logits
         count = len(labelled.labels)
-        losses = {
-            "loss_supervised": supervised_loss(logits[:count], labelled.labels),
-            "loss_unsupervised": consistency_loss(logits[count:], mixed.labels, mixed.confident, mixed.valid),
-            "loss_distillation": self._distillation(translations, images),
-        }
-        return MethodOutput(
-            loss=sum(losses.values()) / 3,
-            scalars={**{name: loss.detach() for name, loss in losses.items()}, "mask_ratio": mixed.mask_ratio},
-            class_counts=mixed.class_counts(logits.shape[1]),
+        loss_supervised = supervised_loss(logits[:count], labelled.labels)
+        taught = taught_output(self, step, loss_supervised, [logits[count:]], own, views, unlabelled.ignored)
+        distillation = self._distillation(translations, images)
+        return replace(
+            taught,
+            loss=(2 * taught.loss + distillation) / 3,
+            scalars={**taught.scalars, "loss_distillation": distillation.detach()},
         )
 
     def _distillation(self, translations: list[torch.Tensor], images: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,8 @@ from .recipe_reading import option, require_not_negative, require_positive
 class EncoderSettings:
     """The backbone."""
 
+    freeze_batch_norm = False  # without annotation: a key of segmenters only
+
     model_size: str = option("b", "size of a new S5 ViT: ti, s, b, l or h")
     hidden_size: int | None = option(None, "width of a new ViT of another size than the named ones")
     num_hidden_layers: int | None = option(None, "depth of a new ViT of another size")

@@ -20,8 +20,7 @@ from ...semi_supervised import (
     make_method,
 )
 from ..batches import Row
-from ..kind import TrainingKind
-from ..setup import Training
+from ..kind import Training, TrainingKind
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation
@@ -80,7 +79,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         self.method.attach(model)
         if self.recipe.optimizer.weight_average_decay is not None:
             self.average = WeightAverage(model)
-        return ([self.method] if self.method.has_teacher else []) + ([self.average] if self.average else [])
+        return ([self.method] if self.method.has_state else []) + ([self.average] if self.average else [])
 
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """Throughput with FLOPs where the device's peak is known."""

@@ -1,7 +1,7 @@
 """The network that a recipe starts from: new, from an encoder, or from a whole segmenter."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -11,8 +11,11 @@ from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5SegmentationConfig, default_dpt_taps, default_taps
 from ...modeling.configuration_s5_dinov2 import S5Dinov2Config
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
+from ..recipe_sections import EncoderSettings
 from .backbone_config import new_backbone_config, with_four_taps
 from .recipe import PretrainingModelSettings
+
+AnyModel = TypeVar("AnyModel", bound=PreTrainedModel)
 
 
 def starting_model(
@@ -49,15 +52,8 @@ def starting_model(
         )
     else:
         model = S5ForSemanticSegmentation(new_config(settings, task, labels, crop_size, channels))
-    check_fit(model, crop_size, channels)
-    require_feature_maps(model, crop_size, channels)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    freeze_mask_tokens(model)
-    model.train()
-    if settings.freeze_batch_norm:
-        freeze_batch_norm(model)
-    return model
+        require_feature_maps(model, crop_size, channels)
+    return ready_to_train(model, settings, crop_size, channels)
 
 
 def new_config(
@@ -88,6 +84,22 @@ def encoder_config(settings: PretrainingModelSettings) -> PretrainedConfig:
     if hasattr(config, "drop_path_rate"):
         config.drop_path_rate = settings.drop_path_rate
     return config
+
+
+def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, channels: int) -> AnyModel:
+    """The network in train mode, with what the settings freeze or recompute.
+
+    Raises:
+        ValueError: unless it takes crops of this size and number of channels.
+    """
+    check_fit(model, crop_size, channels)
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    freeze_mask_tokens(model)
+    model.train()
+    if settings.freeze_batch_norm:
+        freeze_batch_norm(model)
+    return model
 
 
 def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
