@@ -25,11 +25,11 @@ from ...semi_supervised import (
 from ..batches import Row
 from ..joint.best_models import MEAN, BestModels
 from ..kind import Training, TrainingKind
-from ..schedules import learning_rate_factor
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation
 from .data import SegmentationData, labelled_batches, load_data, sample_ids, unlabelled_batches
+from .phases import phased_factor
 from .pseudo_label_health import PseudoLabelHealth
 from .recipe import PretrainingRecipe
 from .starting_model import starting_model
@@ -81,7 +81,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         """The segmenter at step 0."""
         data, channels = self.recipe.data, len(self.recipe.data.image_mean)
         model = starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
-        if self.recipe.optimizer.encoder_rate == 0:  # as a fixed function: no dropout, batch norm as it is
+        self.method.extend(model)
+        if self.recipe.model.freeze_encoder:  # as a fixed function: no dropout, batch norm as it is
             model.backbone.requires_grad_(False).eval()
         return model
 
@@ -138,13 +139,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         return self.recipe.method.unlabelled_from_step
 
     def learning_rate_factor(self, step: int) -> float:
-        """Factor of the learning rate at a step counted from 0; of each phase by itself where the recipe says so."""
-        settings, phase = self.recipe.optimizer, self.supervised_steps
-        if settings.supervised_schedule == "joint" or not phase:
-            return super().learning_rate_factor(step)
-        if step < phase:
-            return learning_rate_factor("constant", step, phase, settings.warmup_steps)
-        return learning_rate_factor(settings.schedule, step - phase, self.total_steps - phase, settings.warmup_steps)
+        """Factor of the learning rate at a step counted from 0."""
+        return phased_factor(self.recipe.optimizer, self.supervised_steps, step)
 
     def batches(self, training: Training, taken: int) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
         """Labelled and unlabelled batches on the device from number `taken` on, for ever.
@@ -161,6 +157,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             method.strong_views,
             StrongAugmentation(cutmix_probability=recipe.method.cutmix_probability),
             recipe.data.strong_labelled_views,
+            reverse=recipe.method.cutmix_partner == "reversed_batch",
         )
         labelled = labelled_batches(recipe, data, **place).start(taken)
         unlabelled = partners = None
@@ -246,6 +243,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
 def make_recipe_method(recipe: PretrainingRecipe) -> Method:
     """The method of a recipe, with those of its options that it has."""
     settings = {name: value for name, value in dataclasses.asdict(recipe.method).items() if value is not None}
+    settings |= {"image_mean": tuple(recipe.data.image_mean), "image_std": tuple(recipe.data.image_std)}
+    settings |= {"total_steps": recipe.optimizer.total_steps}
     options = {field.name for field in dataclasses.fields(METHODS[recipe.method.method]) if field.init}
     return make_method(recipe.method.method, **{name: settings[name] for name in options & set(settings)})
 

@@ -21,6 +21,20 @@ from ..recipe_sections import (
 
 
 @dataclass
+class PretrainingModelSettings(ModelSettings):
+    """The network."""
+
+    freeze_encoder: bool = option(False, "keep the weights and statistics of the encoder as they are")
+    decoder: Literal["upernet", "dpt"] = option("upernet", "decoder; dpt is for a ViT without a feature pyramid")
+    image_fit: Literal["pad", "resize"] = option(
+        "pad", "what is done with images whose sides are no multiples of the patch: padded, or resized to the nearest"
+    )
+    dinov2_positions: Literal["release", "transformers"] = option(
+        "release", "rule by which a DINOv2 encoder resizes its position embeddings: its own, or that of transformers"
+    )
+
+
+@dataclass
 class DataSettings(ViewSettings):
     """Labelled, unlabelled and validation images."""
 
@@ -57,7 +71,7 @@ class DataSettings(ViewSettings):
 class MethodSettings:
     """The semi-supervised method."""
 
-    method: str = option("fixmatch", "supervised, fixmatch, unimatch_v2 or another registered method")
+    method: str = option("fixmatch", "supervised, fixmatch, unimatch_v2, rs_mtdf, dwl or another registered method")
     confidence_threshold: float = option(0.95, "probability from which on a pseudo-label counts")
     unlabelled_from_step: int = option(0, "steps of a supervised phase, in which unlabelled images are not read")
     teacher: Literal["student", "ema"] | None = option(
@@ -76,8 +90,18 @@ class MethodSettings:
     threshold_floor: float = option(0.5, "lowest adaptive threshold")
     unlabelled_weight: float = option(1.0, "weight of the unlabelled loss")
     unlabelled_ramp_steps: int = option(0, "steps from unlabelled_from_step on in which that weight grows from 0")
-    cutmix_partner: Literal["same_batch", "second_batch"] = option(
-        "same_batch", "where CutMix pastes from; second_batch is the official way and takes another forward pass"
+    ohem_threshold: float | None = option(
+        None, "UniMatch V2 learns from labelled pixels whose class is at most so likely; null for all"
+    )
+    ohem_min_kept: int = option(200_000, "labelled pixels that count at least, with ohem_threshold")
+    frozen_teachers: list[str] = option(
+        [], "vision transformers that RS-MTDF learns from: names or folders, with @side for a side of their own"
+    )
+    translator_channels: int = option(1024, "width inside the translators of RS-MTDF")
+    cutmix_partner: Literal["same_batch", "reversed_batch", "second_batch"] = option(
+        "same_batch",
+        "where CutMix pastes from: the neighbour, the batch in reverse order (UniMatch V2 as published), or "
+        "second_batch, the official way of S4P, which takes another forward pass",
     )
     cutmix_probability: float = option(0.5, "probability of CutMix for an image")
 
@@ -94,7 +118,14 @@ class OptimizerSettings(BackboneAdamWSettings):
         "learning rate of the supervised phase: a part of the one schedule, or constant, after which warm-up and "
         "schedule begin anew",
     )
-    encoder_rate: float = option(1.0, "learning rate of the encoder over that of the decoder; 0 freezes the encoder")
+    decoder_learning_rate_factor: float = option(
+        1.0, "learning rate of everything but the backbone, over learning_rate"
+    )
+    decay_everything: bool = option(False, "weight decay of norms and positions too")
+    schedule_delay: int = option(
+        0, "steps by which the schedule lags; 1 where the published code sets it after a step"
+    )
+    schedule_period: int = option(1, "steps between changes of the learning rate, such as those of an epoch")
     weight_average_decay: float | None = option(None, "decay of an average of the weights; null for none")
 
 
@@ -120,7 +151,7 @@ class PretrainingRecipe(SectionedRecipe):
         | {"labelled_dir", "unlabelled_dir", "validation_split", "validation_count", "mean_excludes"}
     )
 
-    model: ModelSettings
+    model: PretrainingModelSettings
     data: DataSettings
     method: MethodSettings
     optimizer: OptimizerSettings
@@ -137,10 +168,13 @@ class PretrainingRecipe(SectionedRecipe):
                 "labelled_batch_size": optimizer.labelled_batch_size,
                 "unlabelled_batch_size": optimizer.unlabelled_batch_size,
                 "gradient_accumulation": optimizer.gradient_accumulation,
+                "schedule_period": optimizer.schedule_period,
+                "decoder_learning_rate_factor": optimizer.decoder_learning_rate_factor,
                 "labelled_count": data.labelled_count,
                 "validation_count": data.validation_count,
             }
         )
+        require_not_negative({"schedule_delay": optimizer.schedule_delay})
         data.check()
         self.run.check()
         if self.model.encoder and self.model.segmenter:
@@ -149,10 +183,11 @@ class PretrainingRecipe(SectionedRecipe):
             raise ValueError("backbone describes new weights: give it, or encoder or segmenter, not both")
         self.check_labelled()
         self.check_phases()
-        alone = optimizer.unlabelled_batch_size == 1 and self.method.cutmix_partner == "same_batch"
+        alone = optimizer.unlabelled_batch_size == 1 and self.method.cutmix_partner != "second_batch"
         if alone and self.method.method != "supervised":
             raise ValueError(
-                "cutmix_partner: same_batch needs an unlabelled_batch_size of at least 2, got 1; use second_batch"
+                f"cutmix_partner: {self.method.cutmix_partner} needs an unlabelled_batch_size of at least 2, got 1; "
+                "use second_batch"
             )
 
     def check_labelled(self) -> None:
@@ -165,9 +200,7 @@ class PretrainingRecipe(SectionedRecipe):
         if data.labelled_choice == "curated" and data.labelled_list is None:
             raise ValueError("labelled_choice: curated needs labelled_list, the folder `selection` of a curation")
         if data.labelled_choice == "covering" and (data.labelled_count is None or data.labelled_list is not None):
-            raise ValueError(
-                "labelled_choice: covering chooses labelled_count images: give it, and no labelled_list"
-            )
+            raise ValueError("labelled_choice: covering chooses labelled_count images: give it, and no labelled_list")
 
     def check_phases(self) -> None:
         """Raise a ValueError for a supervised phase and rates that cannot work."""
@@ -176,7 +209,6 @@ class PretrainingRecipe(SectionedRecipe):
             {
                 "unlabelled_from_step": phase,
                 "unlabelled_ramp_steps": self.method.unlabelled_ramp_steps,
-                "encoder_rate": optimizer.encoder_rate,
             }
         )
         if phase and phase >= optimizer.total_steps:

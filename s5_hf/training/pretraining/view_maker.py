@@ -21,6 +21,7 @@ class ViewMaker:
         strong_views: number of strong views of an unlabelled image.
         augmentation: of the strong views.
         strong_labelled: whether the colours of labelled images are changed too.
+        reverse: whether a batch that is its own partner pastes its rows in reverse order.
     """
 
     device: torch.device
@@ -29,6 +30,7 @@ class ViewMaker:
     strong_views: int = 1
     augmentation: StrongAugmentation = field(default_factory=StrongAugmentation)
     strong_labelled: bool = False
+    reverse: bool = False
 
     def labelled(self, batch: Row) -> LabelledBatch:
         """Rows of weak views with labels, normalised."""
@@ -59,6 +61,7 @@ class ViewMaker:
             ignored=self._move(batch["labels"]) == IGNORED,
             boxes=tuple(boxes),
             partner=None if partner is None else self.unlabelled(partner),
+            reverse=self.reverse,
         )
 
     def _move(self, values: torch.Tensor) -> torch.Tensor:
