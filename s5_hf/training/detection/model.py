@@ -6,10 +6,10 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ...modeling.configuration_s5 import S5DetectionConfig, S5ViTConfig
 from ...modeling.modeling_s5_detection import S5ForOrientedObjectDetection
-from ...modeling.modeling_s5_vit import S5ViTBackbone
-from ...modeling.task_model import load_dense
+from ...modeling.task_model import build_backbone, load_dense
 from ..joint.model import known_tasks, refuse_other_labels, require_mode
-from ..pretraining.starting_model import new_backbone_config, ready_to_train
+from ..pretraining.backbone_config import new_backbone_config
+from ..pretraining.starting_model import ready_to_train
 from .data import DetectionTaskData
 from .recipe import DetectionModelSettings
 
@@ -52,7 +52,7 @@ def joint_detector(
 def dense_start(settings: DetectionModelSettings, image_size: int, channels: int) -> PreTrainedModel:
     """The dense network that a detector starts from."""
     name = settings.detector or settings.segmenter or settings.encoder
-    return load_dense(name) if name else S5ViTBackbone(new_backbone_config(settings, image_size, channels))
+    return load_dense(name) if name else build_backbone(new_backbone_config(settings, image_size, channels))
 
 
 def with_drop_path(config: PretrainedConfig, rate: float) -> PretrainedConfig:
