@@ -1,7 +1,7 @@
 """What one kind of training does in its own way. What all kinds do alike is in `setup.py` and `loop.py`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
@@ -55,6 +55,10 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         Args:
             processes: that share the work.
         """
+
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of every task, known once the data is loaded; empty where nothing has labels."""
+        return {}
 
     @abstractmethod
     def make_model(self) -> torch.nn.Module:

@@ -185,6 +185,11 @@ class JointRecipe(SectionedRecipe):
         recipe.check()
         return recipe
 
+    @classmethod
+    def help_of_keys(cls) -> str:
+        """Every key with its meaning and default, and the keys of a dataset."""
+        return f"{super().help_of_keys()}\n\n{dataset_help(cls.DATASET)}"
+
     def to_dict(self) -> dict[str, Any]:
         """All keys as a YAML file holds them."""
         sections = (self.model, self.data, self.optimizer, self.run)

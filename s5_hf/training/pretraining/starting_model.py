@@ -9,6 +9,7 @@ from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5SegmentationConfig, S5ViTConfig
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..recipe_sections import EncoderSettings, ModelSettings
+from ..starting_weights import load_network
 
 
 def starting_model(
@@ -29,7 +30,7 @@ def starting_model(
     """
     if settings.segmenter:
         require_model_folder(settings.segmenter)
-        model = S5ForSemanticSegmentation.from_pretrained(settings.segmenter)
+        model = load_network(S5ForSemanticSegmentation, settings.segmenter)
         found = sum(len(known) for known in model.config.tasks.values())
         if len(model.config.tasks) != 1 or found != len(labels):
             raise ValueError(
@@ -41,7 +42,7 @@ def starting_model(
         rates = {"drop_path_rate": settings.drop_path_rate}
         has_drop_path = hasattr(AutoConfig.from_pretrained(settings.encoder), "drop_path_rate")
         model = S5ForSemanticSegmentation.from_backbone(
-            AutoBackbone.from_pretrained(settings.encoder, **(rates if has_drop_path else {})),
+            load_network(AutoBackbone, settings.encoder, **(rates if has_drop_path else {})),
             tasks={task: labels},
             decoder_channels=settings.decoder_channels,
             classifier_dropout=settings.classifier_dropout,

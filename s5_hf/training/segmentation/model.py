@@ -10,6 +10,7 @@ from ...modeling.configuration_s5 import S5SegmentationConfig, S5ViTConfig
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..joint.model import refuse_other_labels, require_mode
 from ..pretraining.starting_model import check_fit, freeze_batch_norm, starting_model
+from ..starting_weights import load_network
 from .recipe import SegmentationModelSettings
 from .task_data import TaskData
 
@@ -71,4 +72,4 @@ def load_segmenter(settings: SegmentationModelSettings) -> S5ForSemanticSegmenta
     config.classifier_dropout = settings.classifier_dropout
     if isinstance(config.backbone_config, S5ViTConfig):
         config.backbone_config.drop_path_rate = settings.drop_path_rate
-    return S5ForSemanticSegmentation.from_pretrained(settings.segmenter, config=config)
+    return load_network(S5ForSemanticSegmentation, settings.segmenter, config=config)
