@@ -1,7 +1,7 @@
 """S4 pre-training (S4P): labelled and unlabelled images, and a semi-supervised method."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,10 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             "unlabelled": self.data.unlabelled,
             f"validation {data.validation_split} {data.validation_count}": self.data.validation,
         }
+
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of the labelled images."""
+        return {self.data.task: self.data.labels}
 
     def make_model(self) -> S5ForSemanticSegmentation:
         """The segmenter at step 0."""

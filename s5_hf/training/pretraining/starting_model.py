@@ -11,6 +11,7 @@ from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5SegmentationConfig
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..recipe_sections import EncoderSettings, ModelSettings
+from ..starting_weights import load_network
 from .backbone_config import new_backbone_config, with_four_taps
 
 AnyModel = TypeVar("AnyModel", bound=PreTrainedModel)
@@ -34,7 +35,7 @@ def starting_model(
     """
     if settings.segmenter:
         require_model_folder(settings.segmenter)
-        model = S5ForSemanticSegmentation.from_pretrained(settings.segmenter)
+        model = load_network(S5ForSemanticSegmentation, settings.segmenter)
         found = sum(len(known) for known in model.config.tasks.values())
         if len(model.config.tasks) != 1 or found != len(labels):
             raise ValueError(
@@ -44,7 +45,7 @@ def starting_model(
     elif settings.encoder:
         require_model_folder(settings.encoder)
         model = S5ForSemanticSegmentation.from_backbone(
-            AutoBackbone.from_pretrained(settings.encoder, config=encoder_config(settings)),
+            load_network(AutoBackbone, settings.encoder, config=encoder_config(settings)),
             tasks={task: labels},
             decoder_channels=settings.decoder_channels,
             classifier_dropout=settings.classifier_dropout,
