@@ -10,6 +10,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NA
 
 from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5ViTConfig, default_taps, make_backbone_config
+from ...modeling.configuration_s5_dinov2 import S5Dinov2Config
 from ..recipe_sections import EncoderSettings
 
 EXPLICIT_TAPS = frozenset({"out_features", "out_indices"})
@@ -26,6 +27,8 @@ def new_backbone_config(settings: EncoderSettings, crop_size: int, channels: int
         return any_backbone_config(settings, crop_size, channels)
     given = own_size(settings)
     shared = {"image_size": crop_size, "num_channels": channels, "drop_path_rate": settings.drop_path_rate}
+    if getattr(settings, "decoder", "upernet") == "dpt":
+        shared["use_feature_pyramid"] = False
     if crop_size % S5ViTConfig().patch_size:
         raise ValueError(f"crop_size {crop_size} is not a multiple of the patch size {S5ViTConfig().patch_size}")
     return S5ViTConfig(**given, **shared) if given else S5ViTConfig.from_size(settings.model_size, **shared)
@@ -107,7 +110,7 @@ def read_backbone(words: Sequence[str]) -> tuple[str | None, dict[str, Any]]:
 
 def refuse_no_backbone(config: PretrainedConfig) -> None:
     """Raise a ValueError for a network that gives no feature maps."""
-    known = sorted([*MODEL_FOR_BACKBONE_MAPPING_NAMES, S5ViTConfig.model_type])
+    known = sorted([*MODEL_FOR_BACKBONE_MAPPING_NAMES, S5ViTConfig.model_type, S5Dinov2Config.model_type])
     if config.model_type not in known:
         raise ValueError(f"a {config.model_type} is no backbone of transformers; backbones: {', '.join(known)}")
 

@@ -97,6 +97,12 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         flops = step_flops(forward, labelled, self.method.strong_views * unlabelled, weak)
         return Throughput(images, flops * settings.gradient_accumulation, peak)
 
+    def learning_rate_factor(self, step: int) -> float:
+        """Factor of the learning rate, which may lag and change in periods only."""
+        settings = self.recipe.optimizer
+        late = max(0, step - settings.schedule_delay)
+        return super().learning_rate_factor(late // settings.schedule_period * settings.schedule_period)
+
     @property
     def headline(self) -> str:
         """The method."""
@@ -118,6 +124,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             recipe.data.image_std,
             method.strong_views,
             StrongAugmentation(cutmix_probability=recipe.method.cutmix_probability),
+            reverse=recipe.method.cutmix_partner == "reversed_batch",
         )
         labelled = labelled_batches(recipe, data, **place).start(taken)
         unlabelled = partners = None

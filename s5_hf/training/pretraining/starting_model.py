@@ -1,7 +1,7 @@
 """The network that a recipe starts from: new, from an encoder, or from a whole segmenter."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -47,8 +47,7 @@ def starting_model(
         model = S5ForSemanticSegmentation.from_backbone(
             load_network(AutoBackbone, settings.encoder, config=encoder_config(settings)),
             tasks={task: labels},
-            decoder_channels=settings.decoder_channels,
-            classifier_dropout=settings.classifier_dropout,
+            **decoder_settings(settings),
         )
     else:
         model = S5ForSemanticSegmentation(new_config(settings, task, labels, crop_size, channels))
@@ -64,14 +63,21 @@ def new_config(
     return S5SegmentationConfig(
         backbone_config=new_backbone_config(settings, crop_size, channels),
         tasks={task: list(labels)},
-        decoder_channels=settings.decoder_channels,
-        classifier_dropout=settings.classifier_dropout,
+        **decoder_settings(settings),
     )
+
+
+def decoder_settings(settings: ModelSettings) -> dict[str, Any]:
+    """What a recipe says of everything behind the backbone."""
+    names = ("decoder", "decoder_channels", "classifier_dropout", "image_fit")
+    return {name: getattr(settings, name) for name in names}
 
 
 def encoder_config(settings: EncoderSettings) -> PretrainedConfig:
     """The configuration of a pre-trained encoder, with feature maps of four stages and the recipe's drop path."""
     config = with_four_taps(AutoConfig.from_pretrained(settings.encoder))
+    if settings.decoder == "dpt" and hasattr(config, "use_feature_pyramid"):
+        config.use_feature_pyramid = False  # its weights, if there are any, stay behind
     if hasattr(config, "drop_path_rate"):
         config.drop_path_rate = settings.drop_path_rate
     return config
@@ -86,6 +92,7 @@ def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, c
     check_fit(model, crop_size, channels)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    freeze_mask_tokens(model)
     model.train()
     if settings.freeze_batch_norm:
         freeze_batch_norm(model)
@@ -100,6 +107,13 @@ def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
     expected = getattr(model.backbone.config, "num_channels", channels)
     if expected != channels:
         raise ValueError(f"the network takes {expected} channels, image_mean has {channels}")
+
+
+def freeze_mask_tokens(model: nn.Module) -> None:
+    """Let no process wait for the gradient of a mask token, which only masked pre-training of DINO uses."""
+    for name, parameter in model.named_parameters():
+        if name.endswith("mask_token"):
+            parameter.requires_grad_(False)
 
 
 @torch.no_grad()
