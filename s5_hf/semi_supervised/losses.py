@@ -21,6 +21,21 @@ def supervised_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return masked_cross_entropy(logits, labels, IGNORED, count=mean_over_processes(labelled_pixels(labels, IGNORED)))
 
 
+def hard_pixel_loss(logits: torch.Tensor, labels: torch.Tensor, threshold: float, min_kept: int) -> torch.Tensor:
+    """Cross-entropy of the labelled pixels whose own class is unlikely (online hard example mining).
+
+    Kept are pixels whose class has at most the probability `threshold`, or that of the `min_kept`-th least likely
+    pixel if it is higher. With fewer than `min_kept` labelled pixels all count. Shapes as in `supervised_loss`.
+    """
+    valid = labels != IGNORED
+    if valid.sum() >= min_kept:
+        classes = labels.masked_fill(~valid, 0)[:, None]
+        likelihood = logits.detach().float().softmax(dim=1).gather(1, classes)[:, 0]
+        bound = likelihood[valid].kthvalue(max(1, min_kept)).values.clamp(min=threshold)
+        labels = labels.masked_fill(~valid | (likelihood > bound), IGNORED)
+    return supervised_loss(logits, labels)
+
+
 def consistency_loss(
     logits: torch.Tensor, pseudo_labels: torch.Tensor, confident: torch.Tensor, valid: torch.Tensor
 ) -> torch.Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .batches import UnlabelledBatch, paste, swap_neighbours
+from .batches import UnlabelledBatch, paste
 from .losses import mean_over_processes
 
 
@@ -77,7 +77,8 @@ def label_weak_views(model: nn.Module, unlabelled: UnlabelledBatch) -> tuple[Pse
     """Pseudo-labels of the batch and of what CutMix pastes into it; one forward pass serves both."""
     if unlabelled.partner is None:
         own = predict(model, unlabelled.weak)
-        return own, PseudoLabels(swap_neighbours(own.labels), swap_neighbours(own.confidence))
+        pasted = unlabelled.partners_in_batch(own.labels), unlabelled.partners_in_batch(own.confidence)
+        return own, PseudoLabels(*pasted)
     both = predict(model, torch.cat([unlabelled.weak, unlabelled.partner.weak]))
     labels, confidence = both.labels.chunk(2), both.confidence.chunk(2)
     return PseudoLabels(labels[0], confidence[0]), PseudoLabels(labels[1], confidence[1])
@@ -95,8 +96,8 @@ def cutmix(
         threshold: confidence from which on a pixel is learnt from.
     """
     strong, boxes, partner = unlabelled.strong[view], unlabelled.boxes[view], unlabelled.partner
-    strong_partner = swap_neighbours(strong) if partner is None else partner.strong[view]
-    ignored_partner = swap_neighbours(unlabelled.ignored) if partner is None else partner.ignored
+    strong_partner = unlabelled.partners_in_batch(strong) if partner is None else partner.strong[view]
+    ignored_partner = unlabelled.partners_in_batch(unlabelled.ignored) if partner is None else partner.ignored
     valid = ~paste(unlabelled.ignored, ignored_partner, boxes)
     confidence = paste(own.confidence, pasted.confidence, boxes)
     return CutMixed(
@@ -112,7 +113,7 @@ def threshold_at(step: int, threshold: float, unlabelled_from_step: int) -> floa
     return threshold if step >= unlabelled_from_step else math.inf
 
 
-def check_threshold(threshold: float) -> None:
+def check_threshold(threshold: float, name: str = "the confidence threshold") -> None:
     """Raise a ValueError unless 0 <= threshold <= 1."""
     if not 0 <= threshold <= 1:
-        raise ValueError(f"the confidence threshold must lie between 0 and 1, got {threshold}")
+        raise ValueError(f"{name} must lie between 0 and 1, got {threshold}")

@@ -60,7 +60,13 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
     followers = kind.attach(model)
     throughput = kind.make_throughput(model, accelerator.num_processes)
     optimizer = make_optimizer(
-        model, settings.learning_rate, settings.weight_decay, (settings.beta1, settings.beta2), settings.layer_decay
+        model,
+        settings.learning_rate,
+        settings.weight_decay,
+        (settings.beta1, settings.beta2),
+        settings.layer_decay,
+        settings.decoder_learning_rate_factor,
+        settings.decay_everything,
     )
     align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
     model, optimizer = accelerator.prepare(model, optimizer)

@@ -105,6 +105,10 @@ class JointTraining(TrainingKind[JointRecipe]):
         training = {f"{task.name} train": task.train for task in self.tasks}
         return training | {f"{task.name} validation": task.validation for task in self.tasks}
 
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of every dataset."""
+        return {task.name: task.labels for task in self.tasks}
+
     def check_tasks(self) -> None:
         """Raise a ValueError unless tasks and settings of the datasets belong together."""
         names = [task.name for task in self.tasks]
