@@ -57,8 +57,18 @@ def mean_over_processes(count: torch.Tensor) -> torch.Tensor:
     Distributed training averages the gradients of the processes. With this denominator the average is the gradient of
     the mean over the pixels of all processes, whatever the share of ignored pixels of each.
     """
-    count = count.detach().float()
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        distributed.all_reduce(count)
-        count /= distributed.get_world_size()
-    return count
+    total = sum_over_processes(count.detach().float())
+    return total / distributed.get_world_size() if in_several_processes() else total
+
+
+def sum_over_processes(counts: torch.Tensor) -> torch.Tensor:
+    """Float counts of any shape, added up over the processes of a distributed run."""
+    if in_several_processes():
+        counts = counts.clone()
+        distributed.all_reduce(counts)
+    return counts
+
+
+def in_several_processes() -> bool:
+    """Whether this is one of several processes of a distributed run."""
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1

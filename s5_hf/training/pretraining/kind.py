@@ -81,7 +81,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         self.method.attach(model)
         if self.recipe.optimizer.weight_average_decay is not None:
             self.average = WeightAverage(model)
-        return ([self.method] if self.method.has_teacher else []) + ([self.average] if self.average else [])
+        return ([self.method] if self.method.has_state else []) + ([self.average] if self.average else [])
 
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """Throughput with FLOPs where the device's peak is known."""

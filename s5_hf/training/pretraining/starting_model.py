@@ -51,8 +51,7 @@ def starting_model(
         )
     else:
         model = S5ForSemanticSegmentation(new_config(settings, task, labels, crop_size, channels))
-    check_fit(model, crop_size, channels)
-    require_feature_maps(model, crop_size, channels)
+        require_feature_maps(model, crop_size, channels)
     return ready_to_train(model, settings, crop_size, channels)
 
 
