@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
-from ..modeling.configuration_s5 import VIT_SIZES
+from ..modeling.configuration_s5_vit import VIT_SIZES
 from .official_layout import OFFICIAL_SPELLING, heads_of
 from .official_limits import Told
 from .official_tasks import DETECTION_TASKS, detection_task_settings, task_settings
