@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...imaging.drawing import add_legend, overlay_mask
+from ...imaging.drawing import overlay_mask
 from ...imaging.palettes import Palette
+from ...imaging.sheets import add_legend
 from ..reduction import MAX_OVERLAY_SIDE
 from ..window_batches import NewRows
 from .class_rows import NO_DATA
