@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from .errors import CorruptImageError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
-"""Of files that are taken for images, in lower case."""
+"""Extensions of the files that count as images, in lower case."""
 
 _TRAILER_BYTES = 4096
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND"

@@ -105,7 +105,7 @@ class S5DetectionConfig(S5TaskConfig):
         fpn_channels: width of the feature pyramid network and of the region proposal network.
         anchor_scale: side of a square anchor in strides of its level.
         anchor_ratios: height divided by width of the anchors of a cell.
-        rpn_positive_iou, rpn_negative_iou: from here on an anchor is positive, below that it is negative.
+        rpn_positive_iou, rpn_negative_iou: IoU from which an anchor is positive, and below which it is negative.
         rpn_minimum_positive_iou: the best anchors of a box are positive from this IoU on.
         rpn_samples, rpn_positive_fraction: sampled anchors per image, and the share that may be positive.
         rpn_delta_stds: divisors of the six regression targets (x, y, width, height, alpha, beta).

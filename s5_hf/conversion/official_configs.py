@@ -96,8 +96,8 @@ def known_heads(hidden_size: int) -> int:
         if size["hidden_size"] == hidden_size:
             return size["num_attention_heads"]
     raise ValueError(
-        f"the encoder is {hidden_size} wide, which is none of the known sizes: give num_attention_heads "
-        "(--num-attention-heads), no tensor shows it"
+        f"the encoder is {hidden_size} wide, which is not a known size: give num_attention_heads "
+        "(--num-attention-heads), as no tensor shows it"
     )
 
 

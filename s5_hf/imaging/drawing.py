@@ -95,7 +95,7 @@ def oriented_box_corners(boxes: ArrayLike) -> np.ndarray:
             the h axis along (-sin theta, cos theta), with y downwards.
 
     Returns:
-        float64 `(n, 4, 2)` (x, y), going round: centre + w/2 * (w axis) + h/2 * (h axis) with the signs
+        float64 `(n, 4, 2)` (x, y), in order around the box: centre + w/2 * (w axis) + h/2 * (h axis) with the signs
         (-, -), (+, -), (+, +), (-, +).
 
     Raises:

@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 def find_scenes(places: Sequence[str | Path]) -> list[str]:
-    """The scenes that files, folders, glob patterns and URLs stand for, sorted within each place, none twice.
+    """The scenes that files, folders, glob patterns and URLs stand for, sorted within each place, each once.
 
     Raises:
         FileNotFoundError: a place holds no scene.
