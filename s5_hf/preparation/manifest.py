@@ -109,7 +109,7 @@ class Manifest:
             )
 
     def finished(self, tile: RawTile, present: frozenset[str]) -> CutTile | None:
-        """The record of a tile whose sources are unchanged and whose files are all `present`; None if it is to do."""
+        """The record of a tile whose sources are unchanged and whose files are all `present`, or None."""
         sources, cut = self._finished.get(tile.key, (None, None))
         if cut is None or sources != tile.sources() or not present.issuperset(cut.files):
             return None
