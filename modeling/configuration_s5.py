@@ -32,6 +32,7 @@ class S5SegmentationConfig(S5TaskConfig):
         image_fit: what is done with sides that are no multiples of the patch size: `pad` them with zeros, or `resize`
             the image to the nearest multiples and the logits back, as UniMatch V2 evaluates.
         classifier_dropout: probability of dropping a channel before the classifier.
+        teachers: frozen teachers whose tokens the network predicts and fuses (RS-MTDF), as `TeacherFusion` takes them.
         initializer_range: standard deviation of new classifier weights.
 
     Attributes:
@@ -56,6 +57,7 @@ class S5SegmentationConfig(S5TaskConfig):
         pool_scales: Sequence[int] = (1, 2, 3, 6),
         image_fit: str = "pad",
         classifier_dropout: float = 0.1,
+        teachers: Sequence[Mapping[str, Any]] = (),
         initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:
@@ -66,6 +68,7 @@ class S5SegmentationConfig(S5TaskConfig):
         self.image_fit = require_choice("image_fit", image_fit, IMAGE_FITS)
         self.pool_scales = list(pool_scales)
         self.classifier_dropout = classifier_dropout
+        self.teachers = [dict(teacher) for teacher in teachers]
         self.initializer_range = initializer_range
         self.ignore_index = ignore_index if isinstance(ignore_index, int) else dict(ignore_index)
         self.class_maps: dict[str, dict[str, Any]] = {}

@@ -33,11 +33,7 @@ class EncoderSettings:
 class ModelSettings(EncoderSettings):
     """The network."""
 
-    decoder: Literal["upernet", "dpt"] = option("upernet", "decoder; dpt is for a ViT without a feature pyramid")
     decoder_channels: int = option(256, "width of the decoder")
-    image_fit: Literal["pad", "resize"] = option(
-        "pad", "what is done with images whose sides are no multiples of the patch: padded, or resized to the nearest"
-    )
     classifier_dropout: float = option(0.1, "channel dropout before the classifier")
     freeze_batch_norm: bool = option(False, "keep batch norm statistics as they are")
 

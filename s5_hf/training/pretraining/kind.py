@@ -74,7 +74,9 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def make_model(self) -> S5ForSemanticSegmentation:
         """The segmenter at step 0."""
         data, channels = self.recipe.data, len(self.recipe.data.image_mean)
-        return starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
+        model = starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
+        self.method.extend(model)
+        return model
 
     def attach(self, model: torch.nn.Module) -> list[Any]:
         """Make the teacher and the average of the weights."""
@@ -196,6 +198,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
 def make_recipe_method(recipe: PretrainingRecipe) -> Method:
     """The method of a recipe, with those of its options that it has."""
     settings = {name: value for name, value in dataclasses.asdict(recipe.method).items() if value is not None}
+    settings |= {"image_mean": tuple(recipe.data.image_mean), "image_std": tuple(recipe.data.image_std)}
+    settings |= {"total_steps": recipe.optimizer.total_steps}
     options = {field.name for field in dataclasses.fields(METHODS[recipe.method.method]) if field.init}
     return make_method(recipe.method.method, **{name: settings[name] for name in options & set(settings)})
 

@@ -21,6 +21,19 @@ from ..recipe_sections import (
 
 
 @dataclass
+class PretrainingModelSettings(ModelSettings):
+    """The network."""
+
+    decoder: Literal["upernet", "dpt"] = option("upernet", "decoder; dpt is for a ViT without a feature pyramid")
+    image_fit: Literal["pad", "resize"] = option(
+        "pad", "what is done with images whose sides are no multiples of the patch: padded, or resized to the nearest"
+    )
+    dinov2_positions: Literal["release", "transformers"] = option(
+        "release", "rule by which a DINOv2 encoder resizes its position embeddings: its own, or that of transformers"
+    )
+
+
+@dataclass
 class DataSettings(ViewSettings):
     """Labelled, unlabelled and validation images."""
 
@@ -45,7 +58,7 @@ class DataSettings(ViewSettings):
 class MethodSettings:
     """The semi-supervised method."""
 
-    method: str = option("fixmatch", "supervised, fixmatch, unimatch_v2 or another registered method")
+    method: str = option("fixmatch", "supervised, fixmatch, unimatch_v2, rs_mtdf, dwl or another registered method")
     confidence_threshold: float = option(0.95, "probability from which on a pseudo-label counts")
     unlabelled_from_step: int = option(0, "steps with labelled images only, until a new decoder's batch norm settles")
     teacher: Literal["student", "ema"] | None = option(
@@ -62,6 +75,10 @@ class MethodSettings:
         None, "UniMatch V2 learns from labelled pixels whose class is at most so likely; null for all"
     )
     ohem_min_kept: int = option(200_000, "labelled pixels that count at least, with ohem_threshold")
+    frozen_teachers: list[str] = option(
+        [], "vision transformers that RS-MTDF learns from: names or folders, with @side for a side of their own"
+    )
+    translator_channels: int = option(1024, "width inside the translators of RS-MTDF")
     cutmix_partner: Literal["same_batch", "reversed_batch", "second_batch"] = option(
         "same_batch",
         "where CutMix pastes from: the neighbour, the batch in reverse order (UniMatch V2 as published), or "
@@ -107,7 +124,7 @@ class PretrainingRecipe(SectionedRecipe):
         | {"labelled_dir", "unlabelled_dir", "validation_split", "validation_count", "mean_excludes"}
     )
 
-    model: ModelSettings
+    model: PretrainingModelSettings
     data: DataSettings
     method: MethodSettings
     optimizer: OptimizerSettings
