@@ -7,37 +7,26 @@ from torch import nn
 
 from .batches import LabelledBatch, UnlabelledBatch
 from .losses import consistency_loss, supervised_loss
-from .method import Method, MethodOutput, register_method
-from .pseudo_labels import check_threshold, cutmix, label_weak_views, threshold_at
+from .method import MethodOutput, register_method
+from .pseudo_labels import cutmix, label_weak_views, threshold_at
+from .teacher import TaughtMethod
 
 
 @register_method("fixmatch")
 @dataclass
-class FixMatch(Method):
-    """L = (Ls + Lu) / 2; the network labels the weak views for its own training on the strong ones.
+class FixMatch(TaughtMethod):
+    """L = (Ls + Lu) / 2; the network, or an average of its weights, labels the weak views for the strong ones.
 
     Lu is the cross-entropy of the pixels whose pseudo-label has at least the threshold's probability, divided by the
-    number of valid pixels. Labelled and strong images pass the network together.
-
-    Args:
-        confidence_threshold: tau, 0.95 as published.
-        unlabelled_from_step: before this step no pseudo-label counts (0, from the start, as published). In eval mode a
-            new decoder is sure of nonsense until the running statistics of its batch norm have settled.
-
-    Raises:
-        ValueError: if the threshold is not a probability.
+    number of valid pixels. Labelled and strong images pass the network together. As published: threshold 0.95, the
+    student as its own teacher, from step 0. In eval mode a new decoder is sure of nonsense until the running
+    statistics of its batch norm have settled: `unlabelled_from_step` waits for them.
     """
-
-    confidence_threshold: float = 0.95
-    unlabelled_from_step: int = 0
-
-    def __post_init__(self) -> None:
-        check_threshold(self.confidence_threshold)
 
     def __call__(
         self, model: nn.Module, labelled: LabelledBatch, unlabelled: UnlabelledBatch | None, step: int
     ) -> MethodOutput:
-        own, pasted = label_weak_views(model, unlabelled)
+        own, pasted = label_weak_views(self.labeller(model), unlabelled)
         threshold = threshold_at(step, self.confidence_threshold, self.unlabelled_from_step)
         mixed = cutmix(unlabelled, 0, own, pasted, threshold)
         logits = model(torch.cat([labelled.pixel_values, mixed.pixel_values])).logits

@@ -36,11 +36,13 @@ class Method(ABC):
         strong_views: number of strong views that the method takes of every unlabelled image; 0 for a method that
             takes no unlabelled images.
         has_teacher: whether [`after_step`] changes a state that a checkpoint must hold.
+        teacher_model: a network with averaged weights that the method keeps, `None` where it has none.
     """
 
     name: ClassVar[str]
     strong_views: ClassVar[int] = 1
     has_teacher: ClassVar[bool] = False
+    teacher_model: ClassVar[nn.Module | None] = None
 
     @abstractmethod
     def __call__(

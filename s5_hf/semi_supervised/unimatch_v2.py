@@ -1,7 +1,7 @@
 """UniMatch V2 (arXiv 2410.10777): averaged teacher, two strong views, complementary channel dropout."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -9,53 +9,37 @@ from torch import nn
 from .batches import LabelledBatch, UnlabelledBatch
 from .channel_dropout import complementary_masks, scaled_channels
 from .losses import consistency_loss, supervised_loss
-from .method import Method, MethodOutput, register_method
-from .pseudo_labels import check_threshold, cutmix, label_weak_views, threshold_at
-from .weight_average import WeightAverage
+from .method import MethodOutput, register_method
+from .pseudo_labels import cutmix, label_weak_views, threshold_at
+from .teacher import TaughtMethod
 
 
 @register_method("unimatch_v2")
 @dataclass
-class UniMatchV2(Method):
+class UniMatchV2(TaughtMethod):
     """L = (Ls + (Lu1 + Lu2) / 2) / 2; a teacher, the moving average of the network, labels the weak views.
 
     Labelled and strong images pass the network in one forward (the authors use two), so that batch norm and gradient
     synchronisation see one batch per step.
 
     Args:
-        confidence_threshold: probability from which on a pseudo-label counts.
-        unlabelled_from_step: before this step no pseudo-label counts.
-        teacher_decay: the teacher's decay is min(1 - 1 / (step + 1), teacher_decay).
         channel_dropout: whether channels are dropped in complementary halves.
-
-    Raises:
-        ValueError: if the threshold or the decay is out of range.
     """
 
-    confidence_threshold: float = 0.95
-    unlabelled_from_step: int = 0
-    teacher_decay: float = 0.996
+    teacher: str = "ema"
+    teacher_schedule: str = "warmup"
     channel_dropout: bool = True
     strong_views: ClassVar[int] = 2
-    has_teacher: ClassVar[bool] = True
-    teacher: WeightAverage | None = field(default=None, init=False, repr=False)
     backbone: nn.Module | None = field(default=None, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        check_threshold(self.confidence_threshold)
-        if not 0 <= self.teacher_decay <= 1:
-            raise ValueError(f"teacher_decay must lie between 0 and 1, got {self.teacher_decay}")
-
     def attach(self, model: nn.Module) -> None:
-        self.teacher = WeightAverage(model)
+        super().attach(model)
         self.backbone = model.backbone
 
     def __call__(
         self, model: nn.Module, labelled: LabelledBatch, unlabelled: UnlabelledBatch | None, step: int
     ) -> MethodOutput:
-        if self.teacher is None:
-            raise RuntimeError("unimatch_v2 has no teacher yet: call attach(model) before the first step")
-        own, pasted = label_weak_views(self.teacher.model, unlabelled)
+        own, pasted = label_weak_views(self.labeller(model), unlabelled)
         threshold = threshold_at(step, self.confidence_threshold, self.unlabelled_from_step)
         views = [cutmix(unlabelled, view, own, pasted, threshold) for view in (0, 1)]
         logits = self._logits(model, labelled.pixel_values, *(view.pixel_values for view in views))
@@ -74,15 +58,6 @@ class UniMatchV2(Method):
             },
             class_counts=sum(view.class_counts(logits[0].shape[1]) for view in views),
         )
-
-    def after_step(self, model: nn.Module, step: int) -> None:
-        self.teacher.update(model, min(1 - 1 / (step + 1), self.teacher_decay))
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"teacher": self.teacher.model.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.teacher.model.load_state_dict(state["teacher"])
 
     def _logits(self, model: nn.Module, labelled: torch.Tensor, *views: torch.Tensor) -> list[torch.Tensor]:
         """Logits of the labelled images and of both views, from one forward."""

@@ -1,7 +1,7 @@
 """S4 pre-training (S4P): labelled and unlabelled images, and a semi-supervised method."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,7 @@ from ...semi_supervised import (
     make_method,
 )
 from ..batches import Row
-from ..kind import TrainingKind
-from ..setup import Training
+from ..kind import Training, TrainingKind
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation
@@ -67,6 +66,10 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             "unlabelled": self.data.unlabelled,
             f"validation {data.validation_split} {data.validation_count}": self.data.validation,
         }
+
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of the labelled images."""
+        return {self.data.task: self.data.labels}
 
     def make_model(self) -> S5ForSemanticSegmentation:
         """The segmenter at step 0."""
@@ -153,7 +156,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         return {f"pseudo_label_share/{label}": share for label, share in pairs}
 
     def validate(self, training: Training, step: int) -> dict[str, float]:
-        """Validate the network, or the average of its weights where there is one."""
+        """Validate the average of the weights where there is one, else the network."""
         recipe, data = self.recipe, self.data
         settings = ValidationSettings(
             data.labels,
@@ -165,22 +168,27 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             data.palette,
             recipe.run.panel_images,
         )
-        model = training.model if self.average is None else self.average.model
         panel = Path(recipe.run.output_dir) / "panels" / f"step-{step:08d}.png"
-        scores = validate(model, data.validation, settings, training.accelerator, panel)
+        scores = validate(self.validated(training), data.validation, settings, training.accelerator, panel)
         if training.accelerator.is_main_process:
             tqdm.write(f"step {step}: validation mIoU {scores['miou']:.2f} %")
         return scores
 
+    def validated(self, training: Training) -> torch.nn.Module:
+        """The network that is validated: the average of the weights, else the averaged teacher, else the student."""
+        averaged = list(self.followers.values()) if self.recipe.run.validate_on == "averaged" else []
+        return averaged[0] if averaged else training.model
+
     @property
     def followers(self) -> dict[str, S5ForSemanticSegmentation]:
-        """The segmenter with averaged weights."""
-        return {} if self.average is None else {"average": self.average.model}
+        """The segmenters with averaged weights."""
+        models = {"average": self.average and self.average.model, "teacher": self.method.teacher_model}
+        return {name: model for name, model in models.items() if model is not None}
 
 
 def make_recipe_method(recipe: PretrainingRecipe) -> Method:
     """The method of a recipe, with those of its options that it has."""
-    settings = dataclasses.asdict(recipe.method)
+    settings = {name: value for name, value in dataclasses.asdict(recipe.method).items() if value is not None}
     options = {field.name for field in dataclasses.fields(METHODS[recipe.method.method]) if field.init}
     return make_method(recipe.method.method, **{name: settings[name] for name in options & set(settings)})
 

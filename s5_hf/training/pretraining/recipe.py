@@ -48,7 +48,15 @@ class MethodSettings:
     method: str = option("fixmatch", "supervised, fixmatch, unimatch_v2 or another registered method")
     confidence_threshold: float = option(0.95, "probability from which on a pseudo-label counts")
     unlabelled_from_step: int = option(0, "steps with labelled images only, until a new decoder's batch norm settles")
-    teacher_decay: float = option(0.996, "decay of UniMatch V2's teacher")
+    teacher: Literal["student", "ema"] | None = option(
+        None, "who labels: the student, or the moving average of its weights (ema); default: as the method publishes"
+    )
+    teacher_decay: float = option(0.996, "decay of the averaged teacher")
+    teacher_schedule: Literal["constant", "warmup"] | None = option(
+        None,
+        "its decay is constant, or at first that of the plain mean, which forgets a warm start (warmup); "
+        "default: warmup for UniMatch V2, else constant",
+    )
     channel_dropout: bool = option(True, "complementary channel dropout of UniMatch V2")
     cutmix_partner: Literal["same_batch", "second_batch"] = option(
         "same_batch", "where CutMix pastes from; second_batch is the official way and takes another forward pass"
@@ -67,11 +75,20 @@ class OptimizerSettings(BackboneAdamWSettings):
 
 
 @dataclass
+class PretrainingRunSettings(ValidatedRunSettings):
+    """Bookkeeping, and which weights are validated."""
+
+    validate_on: Literal["averaged", "student"] = option(
+        "averaged", "validate averaged weights where there are some (weight_average_decay, teacher), or the student"
+    )
+
+
+@dataclass
 class PretrainingRecipe(SectionedRecipe):
     """All settings of a run, by section."""
 
     FREE_TO_CHANGE: ClassVar[frozenset[str]] = (
-        bookkeeping(ValidatedRunSettings)
+        bookkeeping(PretrainingRunSettings)
         | SAME_RESULT
         | {"labelled_dir", "unlabelled_dir", "validation_split", "validation_count", "mean_excludes"}
     )
@@ -80,7 +97,7 @@ class PretrainingRecipe(SectionedRecipe):
     data: DataSettings
     method: MethodSettings
     optimizer: OptimizerSettings
-    run: ValidatedRunSettings
+    run: PretrainingRunSettings
 
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
@@ -101,6 +118,8 @@ class PretrainingRecipe(SectionedRecipe):
         self.run.check()
         if self.model.encoder and self.model.segmenter:
             raise ValueError("give encoder or segmenter, not both: a segmenter brings its encoder")
+        if self.model.backbone and (self.model.encoder or self.model.segmenter):
+            raise ValueError("backbone describes new weights: give it, or encoder or segmenter, not both")
         if data.unlabelled_dataset == "rest" and data.labelled_count is None:
             raise ValueError("unlabelled_dataset: rest needs labelled_count, which says what it is the rest of")
         alone = optimizer.unlabelled_batch_size == 1 and self.method.cutmix_partner == "same_batch"

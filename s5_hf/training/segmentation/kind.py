@@ -1,5 +1,6 @@
 """Joint training of a segmenter for one or many datasets."""
 
+import dataclasses
 from pathlib import Path
 
 import torch
@@ -7,9 +8,8 @@ import torch
 from ..batches import ViewedDatasets
 from ..joint.kind import JointTraining, epoch_of
 from ..joint.model import TaskView
-from ..joint.task_loss import TaskLoss
-from ..kind import StateDict
-from ..setup import Training
+from ..joint.step import TaskLoss
+from ..kind import StateDict, Training
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation
@@ -27,6 +27,7 @@ class JointSegmentation(JointTraining):
     project = "finetuning"
     model_folder = "segmenter"
     score, score_in_words = "miou", "mIoU"
+    step_type = SegmentationStep
 
     def load_task(self, settings: SegmentationDatasetSettings) -> TaskData:
         """The data of one dataset of the recipe."""
@@ -83,18 +84,10 @@ class JointSegmentation(JointTraining):
             step = max(settings.warmup_steps, -(-epoch * total // settings.epochs))  # the first step of the epoch
         return super().learning_rate_factor(step)
 
-    def make_step(self, device: torch.device) -> SegmentationStep:
-        """The step of the recipe."""
-        return SegmentationStep(
-            {
-                settings.name: TaskLoss(
-                    settings.loss_weight,
-                    settings.loss_from_epoch,
-                    torch.tensor(settings.class_weights, device=device) if settings.class_weights else None,
-                )
-                for settings in self.recipe.datasets
-            }
-        )
+    def task_loss(self, settings: SegmentationDatasetSettings, device: torch.device) -> TaskLoss:
+        """The same with the weights of the classes."""
+        weights = torch.tensor(settings.class_weights, device=device) if settings.class_weights else None
+        return dataclasses.replace(super().task_loss(settings, device), class_weights=weights)
 
     def validate_task(self, training: Training, task: TaskData, panel: Path) -> dict[str, float]:
         """The values of one task. Nothing is pseudo-labelled here; the threshold is that of S4 pre-training."""
