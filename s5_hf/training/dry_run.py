@@ -44,6 +44,7 @@ def dry_run(kind: TrainingKind, say: Callable[[str], None] = print) -> None:
     with without_weights():
         parameters = sum(parameter.numel() for parameter in kind.make_model().parameters())
     say(f"network      {parameters / 1e6:,.1f} M parameters, {start_in_words(recipe.model)}")
+    kind.learning_rate_factor(0)
     precision = recipe.optimizer.mixed_precision
     say(f"steps        {kind.total_steps:,}, in {'full' if precision == 'no' else precision} precision")
     say(f"disk         {disk_in_words(recipe.run, parameters)}")
