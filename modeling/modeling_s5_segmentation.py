@@ -1,4 +1,4 @@
-"""S5 segmentation: one backbone, and per task a UPerNet decoder and a classifier.
+"""S5 segmentation: one backbone, and per task a decoder (UPerNet or DPT) and a classifier.
 
 Source: S5 (arXiv 2508.12409), section "Multi-Dataset Fine-tuning". One class covers the single-dataset model (SDF),
 the shared backbone with several decoders (MDF) and the mixture of experts (MoE-MDF): they differ in the number of
@@ -16,7 +16,8 @@ from transformers import initialization as init
 from transformers.modeling_outputs import SemanticSegmenterOutput
 
 from .configuration_s5 import S5SegmentationConfig
-from .image_sizes import check_pixel_values, pad_to_patches
+from .dpt import DPTDecoder, initialise_as_torch
+from .image_sizes import check_pixel_values, pad_to_patches, resize_to_patches
 from .segmentation_loss import check_label_range, check_labels, labelled_pixels, masked_cross_entropy
 from .task_model import S5TaskPreTrainedModel, build_backbone
 from .tasks import TaskGroups, group_rows
@@ -65,7 +66,7 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
     """
 
     config_class = S5SegmentationConfig
-    _no_split_modules = [*S5TaskPreTrainedModel._no_split_modules, "UPerNetDecoder"]  # noqa: RUF012 - as in transformers
+    _no_split_modules = [*S5TaskPreTrainedModel._no_split_modules, "UPerNetDecoder", "DPTDecoder"]  # noqa: RUF012 - as in transformers
 
     def __init__(self, config: S5SegmentationConfig) -> None:
         super().__init__(config)
@@ -78,7 +79,9 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         # By layer, because transformers passes over modules of custom code that have no parameters of their own.
-        if isinstance(module, nn.Conv2d):
+        if getattr(module, "starts_as_in_torch", False):
+            initialise_as_torch(module)
+        elif isinstance(module, nn.Conv2d):
             if hasattr(module, "initial_std"):
                 init.normal_(module.weight, mean=0.0, std=module.initial_std)
             else:
@@ -138,7 +141,8 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
         pixel_values = groups.sort(pixel_values)
 
         patch_size = getattr(self.backbone.config, "patch_size", 1)
-        padded = pad_to_patches(pixel_values, patch_size if isinstance(patch_size, int) else 1)
+        fit = {"pad": pad_to_patches, "resize": resize_to_patches}[self.config.image_fit]
+        padded = fit(pixel_values, patch_size if isinstance(patch_size, int) else 1)
         outputs = self.backbone(padded, **self._backbone_arguments(groups, output_hidden_states, output_attentions))
         logits = self._decode(outputs.feature_maps, groups, padded.shape[2:], pixel_values.shape[2:])
 
@@ -168,12 +172,22 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
         self.decoders.append(copy.deepcopy(self.decoders[source]))
         self.classifiers.append(self._start_classifier(self._new_classifier(num_labels)))
 
-    def _new_decoder(self) -> UPerNetDecoder:
+    def _new_decoder(self) -> UPerNetDecoder | DPTDecoder:
+        if self.config.decoder == "dpt":
+            if getattr(self.config.backbone_config, "use_feature_pyramid", False):
+                raise ValueError("the dpt decoder needs maps of one grid: give the S5 ViT use_feature_pyramid=False")
+            decoder = DPTDecoder(
+                self.backbone.channels, self.config.decoder_channels, self.config.decoder_level_channels
+            )
+            for layer in decoder.modules():
+                layer.starts_as_in_torch = isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
+            return decoder
         return UPerNetDecoder(self.backbone.channels, self.config.decoder_channels, self.config.pool_scales)
 
     def _new_classifier(self, num_labels: int) -> nn.Conv2d:
         classifier = nn.Conv2d(self.config.decoder_channels, num_labels, kernel_size=1)
         classifier.initial_std = self.config.initializer_range
+        classifier.starts_as_in_torch = self.config.decoder == "dpt"
         return classifier
 
     def _decode(
@@ -191,6 +205,8 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
             coarse = self.classifiers[group.index](self.dropout(features)).contiguous()
             # align_corners True here, and only here, as in the official head.
             fine = functional.interpolate(coarse, size=tuple(padded_size), mode="bilinear", align_corners=True)
+            if self.config.image_fit == "resize" and tuple(padded_size) != tuple(image_size):
+                fine = functional.interpolate(fine, size=tuple(image_size), mode="bilinear", align_corners=True)
             logits.append(fine[:, :, : image_size[0], : image_size[1]])
         return logits
 

@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "palettes": ("IGNORE_COLOR", "Color", "Palette", "default_palette"),
         "polygon_clipping": ("clip_polygon", "inside_shares", "polygon_area"),
         "rasters": ("PADDING_RGB", "Raster", "open_raster", "pad_to", "pillow_reads", "unlimited_pixels"),
+        "scene_files": ("SCENE_SUFFIXES", "find_scenes", "is_remote", "scene_stem"),
         "value_scaling": ("ByteScaling", "Scaling"),
         "windows": ("Window", "column_windows", "quarters", "row_windows", "window_starts"),
     },

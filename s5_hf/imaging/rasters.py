@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..dataset_builders.credentials import without_credentials
+from ..dataset_builders.images import pillow_reads, unlimited_pixels
 from .value_scaling import ByteScaling, Scaling
 from .windows import Window
 
@@ -38,17 +39,6 @@ class Raster(Protocol):
     def read(self, window: Window) -> np.ndarray:
         """The part of the window that lies on the image: `(height, width, 3)`, uint8, RGB."""
         ...
-
-
-@contextmanager
-def unlimited_pixels() -> Iterator[None]:
-    """Lift Pillow's guard against very large images: tiles of 29,000 px a side are ordinary in DOTA-v2.0."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 @contextmanager
@@ -111,26 +101,6 @@ def _inside(window: Window, raster: Raster) -> Window:
     """The part of a window that lies on the image; its width or height is 0 where there is no such part."""
     left, top = min(window.left, raster.width), min(window.top, raster.height)
     return Window(left, top, min(window.right, raster.width), min(window.bottom, raster.height))
-
-
-def pillow_reads(path: Path) -> bool:
-    """Whether Pillow gives the file's true values: it cuts 16-bit colours to 8 bits and mistakes a fourth band."""
-    try:
-        with unlimited_pixels(), Image.open(path) as image:
-            if image.format == "TIFF":
-                bits = set(image.tag_v2.get(258, (1,)))
-                return image.mode in ("1", "L", "P", "RGB") and bits <= {1, 8} and image.tag_v2.get(277, 1) in (1, 3)
-            if image.format == "PNG":
-                return _png_bits(path) <= 8
-            return image.mode in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-    except UnidentifiedImageError:
-        return False
-
-
-def _png_bits(path: Path) -> int:
-    """Bits per channel, which the header of a PNG file holds in byte 24; Pillow does not tell them."""
-    with path.open("rb") as file:
-        return file.read(25)[24]
 
 
 def _import_rasterio(path: Path):

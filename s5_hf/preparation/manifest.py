@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset_builders.isprs import PREPARED as MANIFEST_NAME
-from ..files.atomic import atomic_file
+from ..files.atomic import write_text
 
 __all__ = ["MANIFEST_NAME", "CutTile", "Manifest", "RawTile"]
 
@@ -94,8 +94,7 @@ class Manifest:
         if not lines:
             self._path.unlink()
             return
-        with atomic_file(self._path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_text(self._path, "".join(f"{line}\n" for line in lines))
 
     def _check_settings(self, earlier: dict[str, Any]) -> None:
         differing = [

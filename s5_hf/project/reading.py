@@ -10,8 +10,8 @@ from typing import Any
 
 from ..curation.recipe import settings_from
 from ..files.yaml_files import read_yaml
+from ..imaging import is_remote
 from ..recipes import find_recipe
-from ..scenes.scene_names import is_remote
 from .settings import CurateSettings, EvaluateSettings, MapSettings, Project, ProjectDataset, TrainingSettings
 
 __all__ = ["read_project"]

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..scenes.many_scenes import find_scenes
-from ..scenes.scene_names import is_remote
+from ..imaging import find_scenes, is_remote
 from ..scenes.segmentation.scene_result import MapProducts, SceneFiles
 from .folders import ProjectFolders
 from .recipes import (

@@ -12,10 +12,10 @@ import numpy as np
 
 from ..dataset_builders.credentials import without_credentials
 from ..imaging.rasters import Scaling, open_dataset
+from ..imaging.scene_files import is_remote
 from ..imaging.value_scaling import ByteScaling
 from ..imaging.windows import window_starts
 from .reading import SceneReading, default_bands, require_bands
-from .scene_names import is_remote
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader

@@ -18,9 +18,9 @@ from PIL import Image, UnidentifiedImageError
 
 from ..imaging.decoded_pixels import MAXIMUM_PIXELS, require_decodable
 from ..imaging.rasters import pillow_reads, unlimited_pixels
+from ..imaging.scene_files import is_remote
 from ..imaging.value_scaling import ByteScaling
 from .reading import SceneReading, default_bands, require_bands
-from .scene_names import is_remote
 
 if TYPE_CHECKING:
     from affine import Affine

@@ -7,6 +7,7 @@ from .batches import LabelledBatch, UnlabelledBatch
 from .fixmatch import FixMatch
 from .method import METHODS, Method, MethodOutput, make_method, method_names, register_method
 from .supervised import Supervised
+from .teacher import TaughtMethod
 from .unimatch_v2 import UniMatchV2
 from .weight_average import WeightAverage
 
@@ -17,6 +18,7 @@ __all__ = [
     "Method",
     "MethodOutput",
     "Supervised",
+    "TaughtMethod",
     "UniMatchV2",
     "UnlabelledBatch",
     "WeightAverage",

@@ -21,7 +21,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         ],
         "masked_autoencoding.kind": ["MaskedAutoencoding"],
         "masked_autoencoding.recipe": ["MAERecipe"],
-        "kind": ["TrainingKind"],
+        "kind": ["Training", "TrainingKind"],
         "loop": ["train"],
         "pretraining.data": ["SegmentationData"],
         "pretraining.kind": ["S4Pretraining"],
@@ -32,6 +32,6 @@ __getattr__, __dir__, __all__ = lazy_face(
         "segmentation.kind": ["JointSegmentation"],
         "segmentation.recipe": ["SegmentationRecipe"],
         "segmentation.task_data": ["TaskData"],
-        "setup": ["Training", "set_up"],
+        "setup": ["ReadyTraining", "set_up"],
     },
 )

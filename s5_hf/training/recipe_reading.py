@@ -31,7 +31,7 @@ AnyRecipe = TypeVar("AnyRecipe", bound="SectionedRecipe")
 
 @dataclass
 class SectionedRecipe:
-    """Base of the recipes: every field is a section, a dataclass of keys.
+    """Base of the recipes: every field that is a dataclass is a section of keys.
 
     Attributes:
         FREE_TO_CHANGE: keys that may change between a run and its resumption without changing its result.
@@ -42,7 +42,7 @@ class SectionedRecipe:
     @classmethod
     def sections(cls) -> tuple[type, ...]:
         """The classes of the sections."""
-        return tuple(section.type for section in dataclasses.fields(cls))
+        return tuple(section.type for section in dataclasses.fields(cls) if dataclasses.is_dataclass(section.type))
 
     @classmethod
     def read(
@@ -59,10 +59,17 @@ class SectionedRecipe:
             FileNotFoundError: if there is no such file.
         """
         path, words = split_file(sys.argv[1:] if arguments is None else arguments)
-        from_file = settings_to_arguments(read_settings(path), cls.sections(), str(path)) if path else []
-        recipe = cls(*parse_sections(cls.sections(), [*from_file, *words], description))
+        recipe = cls.parse(read_settings(path) if path else {}, words, str(path), description)
         recipe.check()
         return recipe
+
+    @classmethod
+    def parse(
+        cls: type[AnyRecipe], settings: dict[str, Any], words: Sequence[str], source: str, description: str | None
+    ) -> AnyRecipe:
+        """The unchecked recipe of the settings of a file, called `source`, and the words that go before them."""
+        from_file = settings_to_arguments(settings, cls.sections(), source)
+        return cls(*parse_sections(cls.sections(), [*from_file, *words], description))
 
     @classmethod
     def make(cls: type[AnyRecipe], **settings: Any) -> AnyRecipe:
@@ -83,10 +90,9 @@ class SectionedRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """All keys, flat, as a YAML file holds them; URLs are without passwords and tokens, as this is for records."""
-        sections = [getattr(self, section.name) for section in dataclasses.fields(self)]
-        return without_credentials(
-            {key: value for section in sections for key, value in dataclasses.asdict(section).items()}
-        )
+        values = (getattr(self, field.name) for field in dataclasses.fields(self))
+        sections = (dataclasses.asdict(value) for value in values if dataclasses.is_dataclass(value))
+        return without_credentials({key: value for section in sections for key, value in section.items()})
 
     def to_yaml(self) -> str:
         """The file that gives this recipe."""

@@ -14,11 +14,11 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from ...files.atomic import atomic_file
+from ...imaging.scene_files import scene_stem
 from ...modeling.image_processing_s5 import to_channels_last
 from ...predictors.interfaces import SceneDetector
 from ...predictors.torch_detector import load_detector
 from ..reading import SceneReading
-from ..scene_names import scene_stem
 from ..scene_run import finished_work_kept, model_name, require_absent, require_distinct
 from ..source import ArrayScene, SceneSource, open_scene
 from ..vector_files import require_vector_file

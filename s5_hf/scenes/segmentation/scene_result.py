@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from ...files.atomic import atomic_file
+from ...files.atomic import write_text
 from ...imaging.palettes import Palette
-from ..scene_names import relative_source, scene_stem
+from ...imaging.scene_files import scene_stem
+from ..scene_names import relative_source
 from ..scene_run import require_absent
 from ..source import SceneSource, has_rasterio
 from .areas import ClassArea
@@ -197,8 +198,7 @@ def write_sidecar(
         "crs": None if scene.crs is None else scene.crs.to_string(),
         "areas": [asdict(area) for area in areas],
     }
-    with atomic_file(files.sidecar) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(files.sidecar, json.dumps(content, indent=2) + "\n")
 
 
 def read_sidecar_areas(path: Path) -> list[ClassArea]:

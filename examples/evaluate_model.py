@@ -1,11 +1,13 @@
-"""Evaluate an oriented detector on one process or many, with the same numbers.
+"""Evaluate a segmenter or an oriented detector on one process or many, with the same numbers.
 
-    python examples/evaluate_detection.py --model my-detector --dataset s5-oriented --data-dir my-ships --split val
-    accelerate launch --multi_gpu --num_processes 8 examples/evaluate_detection.py --model s5-vit-b-moe-det \\
-        --dataset s5-dota --data-dir data/DOTA --split test --detections submission --num-workers 4 --precision bf16
-    ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 examples/evaluate_detection.py ...  # without a GPU
+    python examples/evaluate_model.py --model my-segmenter --dataset s5-image-mask --data-dir my-tiles
+    accelerate launch --multi_gpu --num_processes 8 examples/evaluate_model.py --model s5-vit-b-moe \\
+        --dataset s5-openearthmap --data-dir data/OpenEarthMap --batch-size 8 --num-workers 4 --precision bf16
+    accelerate launch --multi_gpu --num_processes 8 examples/evaluate_model.py --model s5-vit-b-moe-det \\
+        --dataset s5-dota --data-dir data/DOTA --split test --detections submission --num-workers 4
+    ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 examples/evaluate_model.py ...  # without a GPU
 
-Every image is predicted once, by one process, and the processes put their verdicts together. `s5-hf evaluate` does the
+Every image is predicted once, by one process, and the processes put their results together. `s5-hf evaluate` does the
 same in one process and has more options.
 """
 
@@ -16,7 +18,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 import s5_hf  # noqa: F401 - makes the networks and the datasets known
-from s5_hf.evaluation import DETECTION_PROTOCOLS, EvaluationSettings, LoopSettings, run_evaluation
+from s5_hf.evaluation import PROTOCOLS, EvaluationSettings, LoopSettings, run_evaluation
 from s5_hf.scripts import run_script
 
 
@@ -27,9 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--split", help="that of the published numbers if left out")
     parser.add_argument("--task", help="of a model with several tasks; the dataset's name if left out")
-    parser.add_argument("--protocol", default="published", choices=list(DETECTION_PROTOCOLS))
+    parser.add_argument("--protocol", default="published", choices=list(PROTOCOLS))
     parser.add_argument("--output", type=Path, default=Path("evaluation"), help="folder for the report")
-    parser.add_argument("--detections", type=Path, help="folder for result files in DOTA's Task 1 format")
+    parser.add_argument("--class-maps", type=Path, help="folder for the predictions of a segmenter as PNG")
+    parser.add_argument("--detections", type=Path, help="folder for those of a detector, in DOTA's Task 1 format")
     parser.add_argument("--batch-size", type=int, default=1, help="images of one size, or tiles, per forward pass")
     parser.add_argument("--num-workers", type=int, default=0, help="processes that read images, per process")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
@@ -45,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         output=chosen.output,
         protocol=chosen.protocol,
         precision=chosen.precision,
-        loop=LoopSettings(chosen.batch_size, chosen.num_workers, detections=chosen.detections),
+        loop=LoopSettings(
+            chosen.batch_size, chosen.num_workers, class_maps=chosen.class_maps, detections=chosen.detections
+        ),
     )
     results = run_evaluation(settings, accelerator)
     accelerator.print(results.as_markdown())
