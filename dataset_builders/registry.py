@@ -162,6 +162,7 @@ _ISPRS = DatasetEntry(
     homepage="https://www.isprs.org/education/benchmarks/UrbanSemLab/2d-sem-label-vaihingen.aspx",
 )
 
+# Entries look alike because they are data.
 _ENTRIES = (
     replace(
         _UNLABELLED,

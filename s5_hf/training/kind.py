@@ -1,7 +1,7 @@
 """What one kind of training does in its own way. What all kinds do alike is in `setup.py` and `loop.py`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic
@@ -67,6 +67,10 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         Args:
             processes: that share the work.
         """
+
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of every task, known once the data is loaded; empty where nothing has labels."""
+        return {}
 
     @abstractmethod
     def make_model(self) -> torch.nn.Module:

@@ -20,7 +20,7 @@ VARIED = (
     *("--total_steps", "6", "--checkpoint_steps", "3", "--validation_steps", "3", "--unlabelled_from_step", "2"),
     *("--teacher", "ema", "--teacher_decay", "0.9", "--threshold", "adaptive", "--threshold_floor", "0.2"),
     *("--unlabelled_ramp_steps", "2", "--unlabelled_weight", "2", "--supervised_schedule", "constant"),
-    *("--decoder_learning_rate_factor", "2", "--strong_labelled_views", "--selection", "validation"),
+    *("--encoder_rate", "0.5", "--strong_labelled_views", "--selection", "validation"),
 )
 
 
@@ -129,7 +129,7 @@ def test_validation_takes_the_teacher_and_keeps_the_best(varied_run, tmp_path):
 
 
 def test_a_frozen_encoder_stays_as_it_was(tmp_path):
-    pretrain(tmp_path, "--total_steps", "2", "--checkpoint_steps", "1", "--freeze_encoder")
+    pretrain(tmp_path, "--total_steps", "2", "--checkpoint_steps", "1", "--encoder_rate", "0")
     first, second = (weights_of(folder) for folder in checkpoint_folders(tmp_path / "checkpoints"))
     moved = {name for name, tensor in first.items() if not torch.equal(tensor, second[name])}
     assert moved and not any(name.startswith("backbone.") for name in moved)
@@ -161,6 +161,7 @@ def test_strong_views_of_labelled_images_change_colours_but_not_labels(tmp_path,
             {"unlabelled_from_step": 4, "warmup_steps": 4, "supervised_schedule": "constant"},
             "warm-up in both phases: warmup_steps must lie between 0 and 3, got 4",
         ),
+        ({"encoder_rate": -1.0}, "encoder_rate must not be negative"),
         ({"selection": "validation", "validation_split": "none"}, "selection: validation needs a validation_split"),
         ({"held_out_share": 1.0}, "held_out_share must lie between 0 and 1"),
         ({"labelled_choice": "covering"}, "covering chooses labelled_count images"),

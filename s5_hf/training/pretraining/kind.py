@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,11 @@ from ...semi_supervised import (
 from ..batches import Row
 from ..joint.best_models import MEAN, BestModels
 from ..kind import Training, TrainingKind
+from ..schedules import learning_rate_factor
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation
 from .data import SegmentationData, labelled_batches, load_data, sample_ids, unlabelled_batches
-from .phases import phased_factor
 from .pseudo_label_health import PseudoLabelHealth
 from .recipe import PretrainingRecipe
 from .starting_model import starting_model
@@ -77,12 +77,16 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             f"validation {data.validation_split} {data.validation_count}": self.data.validation,
         }
 
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of the labelled images."""
+        return {self.data.task: self.data.labels}
+
     def make_model(self) -> S5ForSemanticSegmentation:
         """The segmenter at step 0."""
         data, channels = self.recipe.data, len(self.recipe.data.image_mean)
         model = starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
         self.method.extend(model)
-        if self.recipe.model.freeze_encoder:  # as a fixed function: no dropout, batch norm as it is
+        if self.recipe.optimizer.encoder_rate == 0:  # as a fixed function: no dropout, batch norm as it is
             model.backbone.requires_grad_(False).eval()
         return model
 
@@ -139,8 +143,15 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         return self.recipe.method.unlabelled_from_step
 
     def learning_rate_factor(self, step: int) -> float:
-        """Factor of the learning rate at a step counted from 0."""
-        return phased_factor(self.recipe.optimizer, self.supervised_steps, step)
+        """Factor of the learning rate at a step counted from 0; of each phase by itself where the recipe says so."""
+        settings, phase, total_steps = self.recipe.optimizer, self.supervised_steps, self.total_steps
+        if settings.supervised_schedule == "constant" and phase:
+            if step < phase:
+                return learning_rate_factor("constant", step, phase, settings.warmup_steps)
+            step, total_steps = step - phase, total_steps - phase
+        late = max(0, step - settings.schedule_delay)
+        begun = late // settings.schedule_period * settings.schedule_period
+        return learning_rate_factor(settings.schedule, begun, total_steps, settings.warmup_steps)
 
     def batches(self, training: Training, taken: int) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
         """Labelled and unlabelled batches on the device from number `taken` on, for ever.

@@ -24,7 +24,6 @@ from ..recipe_sections import (
 class PretrainingModelSettings(ModelSettings):
     """The network."""
 
-    freeze_encoder: bool = option(False, "keep the weights and statistics of the encoder as they are")
     decoder: Literal["upernet", "dpt"] = option("upernet", "decoder; dpt is for a ViT without a feature pyramid")
     image_fit: Literal["pad", "resize"] = option(
         "pad", "what is done with images whose sides are no multiples of the patch: padded, or resized to the nearest"
@@ -84,12 +83,6 @@ class MethodSettings:
         "default: warmup for UniMatch V2, else constant",
     )
     channel_dropout: bool = option(True, "complementary channel dropout of UniMatch V2")
-    threshold: Literal["fixed", "adaptive"] = option(
-        "fixed", "one confidence_threshold for all classes, or a lower one for classes that are learnt more slowly"
-    )
-    threshold_floor: float = option(0.5, "lowest adaptive threshold")
-    unlabelled_weight: float = option(1.0, "weight of the unlabelled loss")
-    unlabelled_ramp_steps: int = option(0, "steps from unlabelled_from_step on in which that weight grows from 0")
     ohem_threshold: float | None = option(
         None, "UniMatch V2 learns from labelled pixels whose class is at most so likely; null for all"
     )
@@ -98,6 +91,12 @@ class MethodSettings:
         [], "vision transformers that RS-MTDF learns from: names or folders, with @side for a side of their own"
     )
     translator_channels: int = option(1024, "width inside the translators of RS-MTDF")
+    threshold: Literal["fixed", "adaptive"] = option(
+        "fixed", "one confidence_threshold for all classes, or a lower one for classes that are learnt more slowly"
+    )
+    threshold_floor: float = option(0.5, "lowest adaptive threshold")
+    unlabelled_weight: float = option(1.0, "weight of the unlabelled loss")
+    unlabelled_ramp_steps: int = option(0, "steps from unlabelled_from_step on in which that weight grows from 0")
     cutmix_partner: Literal["same_batch", "reversed_batch", "second_batch"] = option(
         "same_batch",
         "where CutMix pastes from: the neighbour, the batch in reverse order (UniMatch V2 as published), or "
@@ -113,19 +112,17 @@ class OptimizerSettings(BackboneAdamWSettings):
     total_steps: int = option(120_000, "optimizer steps")
     labelled_batch_size: int = option(12, "labelled images per process and micro-step")
     unlabelled_batch_size: int = option(12, "unlabelled images per process and micro-step")
-    supervised_schedule: Literal["joint", "constant"] = option(
-        "joint",
-        "learning rate of the supervised phase: a part of the one schedule, or constant, after which warm-up and "
-        "schedule begin anew",
-    )
-    decoder_learning_rate_factor: float = option(
-        1.0, "learning rate of everything but the backbone, over learning_rate"
-    )
     decay_everything: bool = option(False, "weight decay of norms and positions too")
     schedule_delay: int = option(
         0, "steps by which the schedule lags; 1 where the published code sets it after a step"
     )
     schedule_period: int = option(1, "steps between changes of the learning rate, such as those of an epoch")
+    supervised_schedule: Literal["joint", "constant"] = option(
+        "joint",
+        "learning rate of the supervised phase: a part of the one schedule, or constant, after which warm-up and "
+        "schedule begin anew",
+    )
+    encoder_rate: float = option(1.0, "learning rate of the encoder over that of the decoder; 0 freezes the encoder")
     weight_average_decay: float | None = option(None, "decay of an average of the weights; null for none")
 
 
@@ -169,7 +166,6 @@ class PretrainingRecipe(SectionedRecipe):
                 "unlabelled_batch_size": optimizer.unlabelled_batch_size,
                 "gradient_accumulation": optimizer.gradient_accumulation,
                 "schedule_period": optimizer.schedule_period,
-                "decoder_learning_rate_factor": optimizer.decoder_learning_rate_factor,
                 "labelled_count": data.labelled_count,
                 "validation_count": data.validation_count,
             }
@@ -209,6 +205,7 @@ class PretrainingRecipe(SectionedRecipe):
             {
                 "unlabelled_from_step": phase,
                 "unlabelled_ramp_steps": self.method.unlabelled_ramp_steps,
+                "encoder_rate": optimizer.encoder_rate,
             }
         )
         if phase and phase >= optimizer.total_steps:

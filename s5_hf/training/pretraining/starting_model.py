@@ -8,10 +8,12 @@ from torch import nn
 from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ...hub.model_folder import require_model_folder
-from ...modeling.configuration_s5 import S5SegmentationConfig, default_dpt_taps, default_taps
+from ...modeling.configuration_s5 import S5SegmentationConfig
 from ...modeling.configuration_s5_dinov2 import S5Dinov2Config
+from ...modeling.configuration_s5_vit import default_dpt_taps, default_taps
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..recipe_sections import EncoderSettings
+from ..starting_weights import load_network
 from .backbone_config import new_backbone_config, with_four_taps
 from .recipe import PretrainingModelSettings
 
@@ -36,7 +38,7 @@ def starting_model(
     """
     if settings.segmenter:
         require_model_folder(settings.segmenter)
-        model = S5ForSemanticSegmentation.from_pretrained(settings.segmenter)
+        model = load_network(S5ForSemanticSegmentation, settings.segmenter)
         found = sum(len(known) for known in model.config.tasks.values())
         if len(model.config.tasks) != 1 or found != len(labels):
             raise ValueError(
@@ -46,7 +48,7 @@ def starting_model(
     elif settings.encoder:
         require_model_folder(settings.encoder)
         model = S5ForSemanticSegmentation.from_backbone(
-            AutoBackbone.from_pretrained(settings.encoder, config=encoder_config(settings)),
+            load_network(AutoBackbone, settings.encoder, config=encoder_config(settings)),
             tasks={task: labels},
             **decoder_settings(settings),
         )

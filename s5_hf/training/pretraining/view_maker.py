@@ -20,8 +20,8 @@ class ViewMaker:
         mean, std: of the channels, for images in 0..1.
         strong_views: number of strong views of an unlabelled image.
         augmentation: of the strong views.
-        strong_labelled: whether the colours of labelled images are changed too.
         reverse: whether a batch that is its own partner pastes its rows in reverse order.
+        strong_labelled: whether the colours of labelled images are changed too.
     """
 
     device: torch.device
