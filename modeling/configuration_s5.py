@@ -27,7 +27,7 @@ VIT_SIZES: dict[str, dict[str, Any]] = {
 }
 
 
-DECODERS = ("upernet", "dpt")
+DECODERS = ("upernet", "dpt", "segformer")
 IMAGE_FITS = ("pad", "resize")
 
 
@@ -168,7 +168,8 @@ class S5SegmentationConfig(S5TaskConfig):
         tasks: ordered mapping of a task's name to its labels, such as `{"loveda": ["background", ...]}`. A model
             with one task may give `id2label` or `num_labels` instead, as everywhere in transformers.
         ignore_index: label value that the loss leaves out; one number for all tasks or a mapping by task.
-        decoder: `upernet`, for a feature pyramid, or `dpt`, for four maps of one grid (a ViT without a pyramid).
+        decoder: `upernet` or `segformer`, for a feature pyramid, or `dpt`, for four maps of one grid (a ViT without a
+            pyramid). `segformer` brings a deeper classifier.
         decoder_channels: width of the decoders.
         decoder_level_channels: channels of the four levels inside a `dpt` decoder; as published if left out.
         pool_scales: grid sizes of the pyramid pooling of `upernet`.
