@@ -15,6 +15,7 @@ except ImportError:  # transformers < 5.3 keeps it elsewhere
     from transformers.utils.backbone_utils import BackboneConfigMixin
 
 from .configuration_s5_dinov2 import S5Dinov2Config
+from .configuration_s5_segformer import S5SegformerConfig
 from .tasks import S5TaskConfig, Tasks, labels_by_task
 
 # out_indices count the stem as 0, so block k (0-based) is stage k + 1.
@@ -390,7 +391,7 @@ def make_backbone_config(backbone_config: PretrainedConfig | dict[str, Any] | No
     settings = dict(backbone_config)
     model_type = settings.pop("model_type", None)
     # Also where they are not registered (code loaded from the Hub).
-    for own in (S5ViTConfig, S5Dinov2Config):
+    for own in (S5ViTConfig, S5Dinov2Config, S5SegformerConfig):
         if model_type == own.model_type:
             return own(**settings)
     if model_type not in CONFIG_MAPPING:
