@@ -43,14 +43,18 @@ class ImageFeatures(Features):
         return len(example) == len(self)
 
 
-def segmentation_features() -> ImageFeatures:
-    """`image` (RGB), `mask` (one channel, class ids with the registry's ignore index; None without labels), `id`."""
-    return ImageFeatures({"image": Image(), "mask": Image(), "id": Value("string")})
+def segmentation_features(image: Image | None = None) -> ImageFeatures:
+    """`image` (RGB), `mask` (one channel, class ids with the registry's ignore index; None without labels), `id`.
+
+    Args:
+        image: the column of the images where they may be others than RGB.
+    """
+    return ImageFeatures({"image": image or Image(), "mask": Image(), "id": Value("string")})
 
 
-def unlabelled_features() -> ImageFeatures:
-    """`image`, `id`, `source` (the archive or sub-archive that the image comes from)."""
-    return ImageFeatures({"image": Image(), "id": Value("string"), "source": Value("string")})
+def unlabelled_features(image: Image | None = None) -> ImageFeatures:
+    """`image`, `id`, `source` (the archive or sub-archive that the image comes from); as `segmentation_features`."""
+    return ImageFeatures({"image": image or Image(), "id": Value("string"), "source": Value("string")})
 
 
 def curated_features() -> ImageFeatures:

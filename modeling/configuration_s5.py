@@ -8,12 +8,16 @@ from typing import Any
 
 from transformers import CONFIG_MAPPING, PretrainedConfig
 
+from .configuration_s5_dinov2 import S5Dinov2Config
 from .configuration_s5_vit import S5ViTConfig, require_whole_numbers
 from .tasks import S5TaskConfig, Tasks, labels_by_task
 
+DECODERS = ("upernet", "dpt")
+IMAGE_FITS = ("pad", "resize")
+
 
 class S5SegmentationConfig(S5TaskConfig):
-    """Configuration of [`S5ForSemanticSegmentation`]: one backbone, one UPerNet decoder and head per task.
+    """Configuration of [`S5ForSemanticSegmentation`]: one backbone, one decoder and head per task.
 
     Args:
         backbone_config: an [`S5ViTConfig`] (default: ViT-B) or the configuration of any `AutoBackbone`, as an object
@@ -21,9 +25,14 @@ class S5SegmentationConfig(S5TaskConfig):
         tasks: ordered mapping of a task's name to its labels, such as `{"loveda": ["background", ...]}`. A model
             with one task may give `id2label` or `num_labels` instead, as everywhere in transformers.
         ignore_index: label value that the loss leaves out; one number for all tasks or a mapping by task.
-        decoder_channels: width of the UPerNet decoders.
-        pool_scales: grid sizes of the pyramid pooling.
+        decoder: `upernet`, for a feature pyramid, or `dpt`, for four maps of one grid (a ViT without a pyramid).
+        decoder_channels: width of the decoders.
+        decoder_level_channels: channels of the four levels inside a `dpt` decoder; as published if left out.
+        pool_scales: grid sizes of the pyramid pooling of `upernet`.
+        image_fit: what is done with sides that are no multiples of the patch size: `pad` them with zeros, or `resize`
+            the image to the nearest multiples and the logits back, as UniMatch V2 evaluates.
         classifier_dropout: probability of dropping a channel before the classifier.
+        teachers: frozen teachers whose tokens the network predicts and fuses (RS-MTDF), as `TeacherFusion` takes them.
         initializer_range: standard deviation of new classifier weights.
 
     Attributes:
@@ -42,16 +51,24 @@ class S5SegmentationConfig(S5TaskConfig):
         backbone_config: PretrainedConfig | dict[str, Any] | None = None,
         tasks: Tasks | None = None,
         ignore_index: int | Mapping[str, int] = 255,
+        decoder: str = "upernet",
         decoder_channels: int = 256,
+        decoder_level_channels: Sequence[int] | None = None,
         pool_scales: Sequence[int] = (1, 2, 3, 6),
+        image_fit: str = "pad",
         classifier_dropout: float = 0.1,
+        teachers: Sequence[Mapping[str, Any]] = (),
         initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:
         self.backbone_config = make_backbone_config(backbone_config)
+        self.decoder = require_choice("decoder", decoder, DECODERS)
         self.decoder_channels = decoder_channels
+        self.decoder_level_channels = None if decoder_level_channels is None else list(decoder_level_channels)
+        self.image_fit = require_choice("image_fit", image_fit, IMAGE_FITS)
         self.pool_scales = list(pool_scales)
         self.classifier_dropout = classifier_dropout
+        self.teachers = [dict(teacher) for teacher in teachers]
         self.initializer_range = initializer_range
         self.ignore_index = ignore_index if isinstance(ignore_index, int) else dict(ignore_index)
         self.class_maps: dict[str, dict[str, Any]] = {}
@@ -200,6 +217,13 @@ class S5DetectionConfig(S5TaskConfig):
             raise ValueError("anchor_ratios is empty; expected at least one height divided by width")
 
 
+def require_choice(name: str, value: str, choices: Sequence[str]) -> str:
+    """The value, or a ValueError unless it is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
+    return value
+
+
 def make_backbone_config(backbone_config: PretrainedConfig | dict[str, Any] | None) -> PretrainedConfig:
     """Turn what a user may give as `backbone_config` into a configuration object.
 
@@ -214,8 +238,10 @@ def make_backbone_config(backbone_config: PretrainedConfig | dict[str, Any] | No
         raise ValueError(f"backbone_config must be a configuration or a mapping, got {backbone_config!r}")
     settings = dict(backbone_config)
     model_type = settings.pop("model_type", None)
-    if model_type == S5ViTConfig.model_type:
-        return S5ViTConfig(**settings)
+    # Also where they are not registered (code loaded from the Hub).
+    for own in (S5ViTConfig, S5Dinov2Config):
+        if model_type == own.model_type:
+            return own(**settings)
     if model_type not in CONFIG_MAPPING:
         raise ValueError(f"backbone_config names model_type {model_type!r}, which transformers does not know")
     return CONFIG_MAPPING[model_type](**settings)

@@ -146,6 +146,12 @@ def default_taps(num_hidden_layers: int) -> list[int]:
     return sorted({max(1, round(num_hidden_layers * quarter / 4)) for quarter in range(1, 5)})
 
 
+def default_dpt_taps(num_hidden_layers: int) -> list[int]:
+    """Taps (as `out_indices`) of a ViT of this depth under a DPT decoder: UniMatch V2's, else the four quarters."""
+    quarters = sorted({max(1, round(num_hidden_layers * quarter / 4)) for quarter in range(1, 5)})
+    return {24: [5, 12, 18, 24]}.get(num_hidden_layers, quarters)
+
+
 def require_whole_numbers(config: PretrainedConfig, names: Sequence[str], least: int = 1) -> None:
     """Raise a ValueError for an attribute that is not a whole number, or is below `least`."""
     for name in names:

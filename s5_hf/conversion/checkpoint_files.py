@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-STATE_ENTRIES = ("model", "state_dict")
+# Where a file holds averaged weights beside the trained ones, they are what is used.
+STATE_ENTRIES = ("model_ema", "model", "state_dict")
 
 # What torch's loader was seen to raise on bytes that are not a checkpoint, besides UnpicklingError.
 UNREADABLE = (
@@ -21,24 +22,28 @@ UNREADABLE = (
 )
 
 
-def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
+def read_checkpoint(path: str | Path, entry: str | None = None) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint, by name.
 
     Args:
         path: a `.pth`/`.pt`/`.bin` or `.safetensors` file, or a folder of transformers with one of them.
+        entry: the entry that they lie under, where the file holds several networks.
 
-    The tensors may lie at the top, under `"model"` or under `"state_dict"`; the prefix `module.` of distributed
+    The tensors may lie at the top, under `"model_ema"`, `"model"` or `"state_dict"` (the first that there is, unless
+    `entry` names one); the prefix `module.` of distributed
     training is removed. Everything else at the top (epochs, best scores, optimizer state) is left aside.
 
     Raises:
         FileNotFoundError: if there is no such file, or no weights in the folder.
-        ValueError: if the file is broken or truncated, wants more than tensors, or holds none.
+        ValueError: if the file is broken or truncated, wants more than tensors, holds none, or has no such entry.
     """
     path = find_weights(Path(path))
     content = load_tensors(path)
-    for entry in STATE_ENTRIES:
-        if isinstance(content.get(entry), Mapping):
-            content = content[entry]
+    if entry is not None and not isinstance(content.get(entry), Mapping):
+        raise ValueError(f"{path} has no entry {entry!r}; its entries are {sorted(map(str, content))[:10]}")
+    for name in STATE_ENTRIES if entry is None else (entry,):
+        if isinstance(content.get(name), Mapping):
+            content = content[name]
             break
     state = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
     if not state:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..dataset_builders.credentials import without_credentials
+from ..dataset_builders.images import pillow_reads, unlimited_pixels
 from .value_scaling import ByteScaling, Scaling
 from .windows import Window
 
@@ -49,17 +50,6 @@ class Raster(Protocol):
     def read(self, window: Window) -> np.ndarray:
         """The part of the window that lies on the image: `(height, width, 3)`, uint8, RGB."""
         ...
-
-
-@contextmanager
-def unlimited_pixels() -> Iterator[None]:
-    """Lift Pillow's guard against very large images: tiles of 29,000 px a side are ordinary in DOTA-v2.0."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 @contextmanager
@@ -133,26 +123,6 @@ def _inside(window: Window, raster: Raster) -> Window:
     return Window(left, top, min(window.right, raster.width), min(window.bottom, raster.height))
 
 
-def pillow_reads(path: Path) -> bool:
-    """Whether Pillow gives the file's true values: it cuts 16-bit colours to 8 bits and mistakes a fourth band."""
-    try:
-        with unlimited_pixels(), Image.open(path) as image:
-            if image.format == "TIFF":
-                bits = set(image.tag_v2.get(258, (1,)))
-                return image.mode in ("1", "L", "P", "RGB") and bits <= {1, 8} and image.tag_v2.get(277, 1) in (1, 3)
-            if image.format == "PNG":
-                return _png_bits(path) <= 8
-            return image.mode in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-    except UnidentifiedImageError:
-        return False
-
-
-def _png_bits(path: Path) -> int:
-    """Bits per channel, which the header of a PNG file holds in byte 24; Pillow does not tell them."""
-    with path.open("rb") as file:
-        return file.read(25)[24]
-
-
 def require_geo(purpose: str, *packages: str) -> None:
     """Raise an ImportError that says what to install if packages of the extra `geo`, for `purpose`, are missing."""
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
@@ -198,14 +168,13 @@ class _RasterioRaster:
         """How values become bytes; None where they are 8-bit already."""
         kinds = {self._dataset.dtypes[band - 1] for band in self._bands}
         kind = kinds.pop() if len(kinds) == 1 else "float64"
-        if scaling.values is not None:
-            return ByteScaling.fixed(scaling.values, 3, kind)
-        if kind == "uint8":
-            return None
+        fixed = scaling.fixed(3, kind, str(self._path))
+        if fixed is not None or kind == "uint8":
+            return fixed
         ratio = max(1.0, max(self.width, self.height) / _STATISTICS_SIDE)
         shape = (3, max(1, round(self.height / ratio)), max(1, round(self.width / ratio)))
         pixels = self._read(out_shape=shape, masked=True).astype(np.float64)
-        return ByteScaling.of_sample(np.ma.masked_invalid(pixels).reshape(3, -1), scaling, kind)
+        return ByteScaling.of_sample(np.ma.masked_invalid(pixels).reshape(3, -1), scaling.percentiles, kind)
 
     def _read(self, **options) -> np.ndarray:
         with damage_named(self._path):

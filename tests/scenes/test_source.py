@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from s5_hf.imaging import scene_stem
 from s5_hf.imaging.rasters import Scaling
 from s5_hf.scenes.reading import SceneReading
-from s5_hf.scenes.scene_names import scene_stem
 from s5_hf.scenes.source import open_scene
 from tests.scenes.conftest import smooth_image
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from ...files.atomic import write_text
 from ...imaging.palettes import Palette
 from ...imaging.rasters import require_geo
-from ..scene_names import relative_source, scene_stem
+from ...imaging.scene_files import scene_stem
+from ..scene_names import relative_source
 from ..scene_run import require_absent
 from ..source import SceneSource, has_rasterio
 from .areas import ClassArea

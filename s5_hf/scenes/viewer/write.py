@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 
 from ...files.atomic import write_text
+from ...imaging.scene_files import is_remote
 from ...pages.parts import image_data
 from ..class_maps import ClassMap, open_class_map
 from ..reading import SceneReading
 from ..reduction import NO_CLASS, reduce_class_map, reduce_scene, reduction_factor
-from ..scene_names import is_remote
 from ..segmentation.areas import ClassArea, pixel_areas
 from ..source import open_scene
 from .page import ViewerFacts, viewer_page
