@@ -10,6 +10,7 @@ from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedM
 from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5SegmentationConfig
 from ...modeling.configuration_s5_dinov2 import S5Dinov2Config
+from ...modeling.configuration_s5_segformer import S5SegformerConfig
 from ...modeling.configuration_s5_vit import default_dpt_taps, default_taps
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..recipe_sections import EncoderSettings
@@ -80,6 +81,8 @@ def encoder_config(settings: PretrainingModelSettings) -> PretrainedConfig:
     config = AutoConfig.from_pretrained(settings.encoder)
     if config.model_type == "dinov2" and settings.dinov2_positions == "release":
         config = S5Dinov2Config.from_dict({**config.to_dict(), "model_type": S5Dinov2Config.model_type})
+    if config.model_type == "segformer":  # which transformers knows as a whole network only
+        config = S5SegformerConfig.from_dict({**config.to_dict(), "model_type": S5SegformerConfig.model_type})
     config = with_four_taps(config, default_dpt_taps if settings.decoder == "dpt" else default_taps)
     if settings.decoder == "dpt" and hasattr(config, "use_feature_pyramid"):
         config.use_feature_pyramid = False  # its weights, if there are any, stay behind
