@@ -19,8 +19,9 @@ import torch
 
 from measuring import argument_parser, in_own_process, now, peak_bytes, print_head, print_row, torch_in_words
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+from s5_hf.training.joint.step import JointBatch
 from s5_hf.training.optimizer import make_optimizer
-from s5_hf.training.segmentation.step import SegmentationBatch, SegmentationStep
+from s5_hf.training.segmentation.step import SegmentationStep
 
 BASELINE = "one forward per task"
 CONTESTANTS = (BASELINE, "one mixed forward", "one forward and backward per task", "dense, one task")
@@ -37,22 +38,22 @@ def make_model(arguments: argparse.Namespace, dense: bool) -> S5ForSemanticSegme
     return S5ForSemanticSegmentation(config).to(arguments.device).train()
 
 
-def make_batch(arguments: argparse.Namespace, tasks: list[str]) -> SegmentationBatch:
+def make_batch(arguments: argparse.Namespace, tasks: list[str]) -> JointBatch:
     """Random images and labels, as many for each task."""
     count, side = arguments.tasks * arguments.images, arguments.image_size
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(count, 3, side, side, generator=generator)
     labels = torch.randint(0, 7, (count, side, side), generator=generator)
     names = [tasks[row * len(tasks) // count] for row in range(count)]
-    return SegmentationBatch(images.to(arguments.device), labels.to(arguments.device), names)
+    return JointBatch(images.to(arguments.device), labels.to(arguments.device), names)
 
 
-def parts_by_task(batch: SegmentationBatch) -> list[SegmentationBatch]:
+def parts_by_task(batch: JointBatch) -> list[JointBatch]:
     """The batch of each task."""
     parts = []
     for task in dict.fromkeys(batch.tasks):
         rows = [row for row, name in enumerate(batch.tasks) if name == task]
-        parts.append(SegmentationBatch(batch.pixel_values[rows], batch.labels[rows], [task] * len(rows)))
+        parts.append(JointBatch(batch.pixel_values[rows], batch.labels[rows], [task] * len(rows)))
     return parts
 
 

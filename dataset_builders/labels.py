@@ -1,76 +1,59 @@
-"""Class names and colours of the datasets, in the order of the class ids."""
+"""Class names and colours of the datasets in the order of the class ids; tables of data, so they look alike."""
 
-ISAID_LABELS = (
-    "background",
-    "ship",
-    "storage_tank",
-    "baseball_diamond",
-    "tennis_court",
-    "basketball_court",
-    "ground_track_field",
-    "bridge",
-    "large_vehicle",
-    "small_vehicle",
-    "helicopter",
-    "swimming_pool",
-    "roundabout",
-    "soccer_ball_field",
-    "plane",
-    "harbor",
-)
-ISAID_PALETTE = (
-    (0, 0, 0),
-    (0, 0, 63),
-    (0, 63, 63),
-    (0, 63, 0),
-    (0, 63, 127),
-    (0, 63, 191),
-    (0, 63, 255),
-    (0, 127, 63),
-    (0, 127, 127),
-    (0, 0, 127),
-    (0, 0, 191),
-    (0, 0, 255),
-    (0, 191, 127),
-    (0, 127, 191),
-    (0, 127, 255),
-    (0, 100, 155),
-)
-ISPRS_LABELS = ("impervious_surface", "building", "low_vegetation", "tree", "car")
+_ISAID = {
+    "background": (0, 0, 0),
+    "ship": (0, 0, 63),
+    "storage_tank": (0, 63, 63),
+    "baseball_diamond": (0, 63, 0),
+    "tennis_court": (0, 63, 127),
+    "basketball_court": (0, 63, 191),
+    "ground_track_field": (0, 63, 255),
+    "bridge": (0, 127, 63),
+    "large_vehicle": (0, 127, 127),
+    "small_vehicle": (0, 0, 127),
+    "helicopter": (0, 0, 191),
+    "swimming_pool": (0, 0, 255),
+    "roundabout": (0, 191, 127),
+    "soccer_ball_field": (0, 127, 191),
+    "plane": (0, 127, 255),
+    "harbor": (0, 100, 155),
+}
+ISAID_LABELS, ISAID_PALETTE = tuple(_ISAID), tuple(_ISAID.values())
+
+_ISPRS = {
+    "impervious_surface": (255, 255, 255),
+    "building": (0, 0, 255),
+    "low_vegetation": (0, 255, 255),
+    "tree": (0, 255, 0),
+    "car": (255, 255, 0),
+}
 # The sixth colour is clutter, id 5, which is ignored.
-ISPRS_PALETTE = ((255, 255, 255), (0, 0, 255), (0, 255, 255), (0, 255, 0), (255, 255, 0), (255, 0, 0))
-LOVEDA_LABELS = ("background", "building", "road", "water", "barren", "forest", "agriculture")
-LOVEDA_PALETTE = (
-    (255, 255, 255),
-    (255, 0, 0),
-    (255, 255, 0),
-    (0, 0, 255),
-    (159, 129, 183),
-    (0, 255, 0),
-    (255, 195, 128),
-)
-OPENEARTHMAP_LABELS = (
-    "unknown",
-    "bareland",
-    "rangeland",
-    "developed",
-    "road",
-    "tree",
-    "water",
-    "agriculture",
-    "building",
-)
-OPENEARTHMAP_PALETTE = (
-    (0, 0, 0),
-    (128, 0, 0),
-    (0, 255, 36),
-    (148, 148, 148),
-    (255, 255, 255),
-    (34, 97, 38),
-    (0, 69, 255),
-    (75, 181, 73),
-    (222, 31, 7),
-)
+ISPRS_LABELS, ISPRS_PALETTE = tuple(_ISPRS), (*_ISPRS.values(), (255, 0, 0))
+
+_LOVEDA = {
+    "background": (255, 255, 255),
+    "building": (255, 0, 0),
+    "road": (255, 255, 0),
+    "water": (0, 0, 255),
+    "barren": (159, 129, 183),
+    "forest": (0, 255, 0),
+    "agriculture": (255, 195, 128),
+}
+LOVEDA_LABELS, LOVEDA_PALETTE = tuple(_LOVEDA), tuple(_LOVEDA.values())
+
+_OPENEARTHMAP = {
+    "unknown": (0, 0, 0),
+    "bareland": (128, 0, 0),
+    "rangeland": (0, 255, 36),
+    "developed": (148, 148, 148),
+    "road": (255, 255, 255),
+    "tree": (34, 97, 38),
+    "water": (0, 69, 255),
+    "agriculture": (75, 181, 73),
+    "building": (222, 31, 7),
+}
+OPENEARTHMAP_LABELS, OPENEARTHMAP_PALETTE = tuple(_OPENEARTHMAP), tuple(_OPENEARTHMAP.values())
+
 DIOR_R_LABELS = (
     "airplane",
     "airport",

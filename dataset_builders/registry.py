@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .citations import (
@@ -144,16 +144,34 @@ def get_entry(name: str) -> DatasetEntry:
 
 _ACADEMIC = "academic use only, see the homepage"
 
+
+# What datasets share is said once, and an entry names only what sets it apart.
+_UNLABELLED = DatasetEntry("", "", "unlabelled", "", splits=("train",), licence=_ACADEMIC)
+_ISPRS = DatasetEntry(
+    name="s5-vaihingen",
+    title="ISPRS Vaihingen",
+    task="segmentation",
+    builder=f"{__package__}.vaihingen.Vaihingen",
+    labels=ISPRS_LABELS,
+    palette=ISPRS_PALETTE,
+    ignore_index=5,
+    evaluation=EvaluationProtocol(metric="mIoU", image_size=512, flip_augmentation=True),
+    splits=("train", "val"),
+    licence=_ACADEMIC,
+    citation=ISPRS_CITATION,
+    homepage="https://www.isprs.org/education/benchmarks/UrbanSemLab/2d-sem-label-vaihingen.aspx",
+)
+
+# Entries look alike because they are data.
 _ENTRIES = (
-    DatasetEntry(
+    replace(
+        _UNLABELLED,
         name="rs4p-1m",
         title="RS4P-1M",
-        task="unlabelled",
         builder=f"{__package__}.rs4p_1m.RS4P1M",
         labels=ISAID_LABELS,  # of the pseudo-masks
         palette=ISAID_PALETTE,
         ignore_index=255,
-        splits=("train",),
         licence="that of its sources (MillionAID, SAMRS, STAR)",
         citation=S5_CITATION,
         homepage="https://github.com/MiliLab/S5",
@@ -172,32 +190,13 @@ _ENTRIES = (
         citation=ISAID_CITATION,
         homepage="https://captain-whu.github.io/iSAID/",
     ),
-    DatasetEntry(
-        name="s5-vaihingen",
-        title="ISPRS Vaihingen",
-        task="segmentation",
-        builder=f"{__package__}.vaihingen.Vaihingen",
-        labels=ISPRS_LABELS,
-        palette=ISPRS_PALETTE,
-        ignore_index=5,
-        evaluation=EvaluationProtocol(metric="mIoU", image_size=512, flip_augmentation=True),
-        splits=("train", "val"),
-        licence=_ACADEMIC,
-        citation=ISPRS_CITATION,
-        homepage="https://www.isprs.org/education/benchmarks/UrbanSemLab/2d-sem-label-vaihingen.aspx",
-    ),
-    DatasetEntry(
+    _ISPRS,
+    replace(
+        _ISPRS,
         name="s5-potsdam",
         title="ISPRS Potsdam",
-        task="segmentation",
         builder=f"{__package__}.potsdam.Potsdam",
-        labels=ISPRS_LABELS,
-        palette=ISPRS_PALETTE,
-        ignore_index=5,
-        evaluation=EvaluationProtocol(metric="mF1", image_size=512, flip_augmentation=True),
-        splits=("train", "val"),
-        licence=_ACADEMIC,
-        citation=ISPRS_CITATION,
+        evaluation=replace(_ISPRS.evaluation, metric="mF1"),
         homepage="https://www.isprs.org/education/benchmarks/UrbanSemLab/2d-sem-label-potsdam.aspx",
     ),
     DatasetEntry(
@@ -280,32 +279,27 @@ _ENTRIES = (
         configs=("v2.0", "v1.5", "v1.0"),
         config_labels={"v1.5": DOTA_LABELS[:16], "v1.0": DOTA_LABELS[:15]},
     ),
-    DatasetEntry(
+    replace(
+        _UNLABELLED,
         name="s5-million-aid",
         title="Million-AID",
-        task="unlabelled",
         builder=f"{__package__}.million_aid.MillionAID",
-        splits=("train",),
-        licence=_ACADEMIC,
         citation=MILLION_AID_CITATION,
         homepage="https://captain-whu.github.io/DiRS/",
     ),
-    DatasetEntry(
+    replace(
+        _UNLABELLED,
         name="s5-samrs",
         title="SAMRS",
-        task="unlabelled",
         builder=f"{__package__}.samrs.SAMRS",
-        splits=("train",),
-        licence=_ACADEMIC,
         citation=SAMRS_CITATION,
         homepage="https://github.com/ViTAE-Transformer/SAMRS",
     ),
-    DatasetEntry(
+    replace(
+        _UNLABELLED,
         name="s5-star",
         title="STAR",
-        task="unlabelled",
         builder=f"{__package__}.star.STAR",
-        splits=("train",),
         licence="CC BY-NC-SA 4.0",
         citation=STAR_CITATION,
         homepage="https://linlin-dev.github.io/project/STAR",

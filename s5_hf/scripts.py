@@ -1,6 +1,7 @@
 """What turns the `main` of an example script into a program."""
 
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def run_script(main: Callable[[], None]) -> None:
     Raises:
         SystemExit: with these codes, or as the script ends itself.
     """
+    warnings.filterwarnings("default", category=RuntimeWarning, module="s5_hf")
     show_traceback = take_traceback_option()
     sys.argv[1:] = with_dashes(sys.argv[1:])
     with end_in_one_line(Path(sys.argv[0]).name, show_traceback):

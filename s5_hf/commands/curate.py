@@ -1,15 +1,11 @@
 """`s5-hf curate`: score, cluster, select and export patches for pre-training, step by step or by a recipe."""
 
-from __future__ import annotations
-
-import inspect
-import typing
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .option_values import Precision, takes
 
 if TYPE_CHECKING:
     from ..curation.sources import ImageList
@@ -33,7 +29,7 @@ def named_images(
     option: Annotated[
         list[str] | None, typer.Option(help="An option of the dataset, as NAME=VALUE; can be repeated.")
     ] = None,
-) -> ImageList:
+) -> "ImageList":
     """The images that the options of a command name.
 
     Raises:
@@ -51,38 +47,14 @@ def named_images(
     return open_images([ImageSource(folder=path, name=name or None) for name, _, path in named])
 
 
-def takes_images(command: Callable[..., None]) -> Callable[..., None]:
-    """Put the options of `named_images` in the place of a command's parameter `images`."""
-    names = {**globals(), "ImageList": object}
-    hints = typing.get_type_hints(named_images, names, include_extras=True)
-    hints |= typing.get_type_hints(command, names, include_extras=True)
-    options = inspect.signature(named_images).parameters
-    parameters = []
-    for name, parameter in inspect.signature(command).parameters.items():
-        parameters += options.values() if name == "images" else [parameter]
-
-    @wraps(command)
-    def with_options(**values: object) -> None:
-        command(images=named_images(**{name: values.pop(name) for name in options}), **values)
-
-    with_options.__signature__ = inspect.Signature(
-        [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
-            for parameter in parameters
-        ]
-    )
-    with_options.__annotations__ = {parameter.name: hints[parameter.name] for parameter in parameters}
-    return with_options
-
-
 @app.command("score")
-@takes_images
+@takes(images=named_images)
 def score_command(
     model: Annotated[str, typer.Argument(help="The segmenter: a folder, a Hub repository or a known name.")],
     output: Annotated[Path, typer.Argument(help="Folder for the scores.")],
-    images: ImageList,
+    images: "ImageList",
     task: Annotated[str | None, typer.Option(help="Which task of a model with several.")] = None,
-    precision: Annotated[str, typer.Option(help="Precision of the forward pass: fp32 or bf16.")] = "fp32",
+    precision: Precision = "fp32",
     patch_size: PatchSize = 512,
     stride: Stride = None,
     edges: Edges = "shift",
@@ -237,12 +209,12 @@ def select_command(
 
 
 @app.command("export")
-@takes_images
+@takes(images=named_images)
 def export_command(
     selection: Annotated[Path, typer.Argument(help="The selection, from `s5-hf curate select`.")],
     scores: Annotated[Path, typer.Argument(help="The scores that it was selected from.")],
     output: Annotated[Path, typer.Argument(help="Folder for the dataset; the report is written beside it.")],
-    images: ImageList,
+    images: "ImageList",
     encoding: Annotated[str, typer.Option(help="File format of patches cut from images: png, webp or jpeg.")] = "png",
     title: Annotated[str, typer.Option(help="Heading of the dataset card and the report.")] = "Curated patches",
 ) -> None:
@@ -265,10 +237,10 @@ def export_command(
 
 
 @app.command("hash")
-@takes_images
+@takes(images=named_images)
 def hash_command(
     output: Annotated[Path, typer.Argument(help="Text file for the hashes.")],
-    images: ImageList,
+    images: "ImageList",
     patch_size: PatchSize = 512,
     stride: Stride = None,
     edges: Edges = "shift",
@@ -286,12 +258,15 @@ def hash_command(
 
 @app.command("run")
 def run_command(
-    recipe: Annotated[Path, typer.Argument(help="A YAML file with the settings of all steps, see examples/recipes.")],
+    recipe: Annotated[
+        str, typer.Argument(help="YAML file with the settings of all steps, or the name of a recipe of the package.")
+    ],
 ) -> None:
     """Do all steps of a recipe and write the report, one HTML page. Repeat the command after a stop and it resumes.
 
-    s5-hf curate run examples/recipes/curate_tiny.yaml
+    s5-hf curate run curate_tiny
     """
     from ..curation import read_curation_recipe, run_curation
+    from ..recipes import find_recipe
 
-    typer.echo(f"report: {run_curation(read_curation_recipe(recipe))}")
+    typer.echo(f"report: {run_curation(read_curation_recipe(find_recipe(recipe, 'curation')))}")

@@ -1,20 +1,25 @@
 """`s5-hf datasets`, `prepare` and `inspect`: what there is, cutting raw tiles, checking folders."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .option_values import Bands, Percentiles, ValueRange, band_numbers, scaling_of
+from .option_values import Bands, band_numbers, scaling_of, takes
+
+if TYPE_CHECKING:
+    from ..imaging import Scaling
 
 app = typer.Typer()
 
 
 @app.command("prepare")
+@takes(scaling=scaling_of)
 def prepare_command(
     dataset: Annotated[str, typer.Argument(help="Name in the registry, see `s5-hf datasets`.")],
     raw: Annotated[Path, typer.Argument(help="Folder with the publisher's files, unpacked in any subfolders.")],
     out: Annotated[Path, typer.Argument(help="Folder for the crops, later the `data_dir` of `load_dataset`.")],
+    *,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
     config: Annotated[str | None, typer.Option(help="DOTA: version of the labels, v1.0, v1.5 or v2.0.")] = None,
     imagery: Annotated[str | None, typer.Option(help="Potsdam: RGB, IRRG or RGBIR.")] = None,
@@ -30,8 +35,7 @@ def prepare_command(
     color_tolerance: Annotated[
         int | None, typer.Option(min=0, help="Grey levels by which label colours may be off; 0 if not given.")
     ] = None,
-    percentiles: Percentiles = None,
-    value_range: ValueRange = None,
+    scaling: "Scaling | None",
     bands: Bands = None,
 ) -> None:
     """Cut a publisher's raw tiles into the official crops.
@@ -52,7 +56,7 @@ def prepare_command(
         "drop_empty": tuple(drop_empty) if drop_empty else None,
         "patch_size": patch_size,
         "color_tolerance": color_tolerance,
-        "scaling": scaling_of(percentiles, value_range),
+        "scaling": scaling,
         "bands": band_numbers(bands),
     }
     given = {name: value for name, value in options.items() if value is not None}

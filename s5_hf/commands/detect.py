@@ -1,32 +1,33 @@
 """`s5-hf detect`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .option_values import (
-    Bands,
     Flips,
-    MaximumPixels,
-    Nodata,
     Overwrite,
-    Percentiles,
     Precision,
     Resume,
     Task,
-    ValueRange,
     scene_reading,
+    takes,
     words,
 )
 
+if TYPE_CHECKING:
+    from ..scenes import SceneReading
 
+
+@takes(reading=scene_reading)
 def detect(
     model: Annotated[str, typer.Argument(help="Oriented detector: a folder, a Hub repository or a known name.")],
     scenes: Annotated[
         list[str], typer.Argument(help="Scenes to search: files, URLs, folders, or patterns such as 'data/*.tif'.")
     ],
     output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("detections"),
+    *,
     task: Task = None,
     formats: Annotated[
         str, typer.Option(help="Files to write: any of json (always), geojson, gpkg, overlay, dota, with commas.")
@@ -47,11 +48,7 @@ def detect(
     ] = 0.1,
     merge_iou_threshold: Annotated[float, typer.Option(help="The same for objects of different tiles.")] = 0.1,
     max_detections: Annotated[int, typer.Option(help="How many objects are kept per tile, the best ones.")] = 2000,
-    bands: Bands = None,
-    percentiles: Percentiles = None,
-    value_range: ValueRange = None,
-    nodata: Nodata = None,
-    maximum_pixels: MaximumPixels = None,
+    reading: "SceneReading",
     device: Annotated[
         str | None, typer.Option(help="Device, such as cuda:1 or cpu; by default the first GPU.")
     ] = None,
@@ -86,7 +83,7 @@ def detect(
             merge_iou_threshold=merge_iou_threshold,
             max_detections=max_detections,
         ),
-        reading=scene_reading(bands, percentiles, value_range, nodata, maximum_pixels),
+        reading=reading,
         device=device,
         precision=precision,
         resume=resume,

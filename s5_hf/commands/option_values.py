@@ -1,7 +1,12 @@
-"""Options that commands share, and values that hold several words or numbers separated by commas."""
+"""Options that commands share, and values that hold several words or numbers separated by commas.
 
-from __future__ import annotations
+What several commands offer is defined here once: a single option as a type, a group of them as a function that makes
+one value of all (see `takes`). Otherwise commands look alike because typer reads the options from their signatures.
+"""
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,6 +49,39 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Resume interrupted scenes and leave finished ones as they are.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
+
+
+def takes(**groups: Callable[..., object]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Put the options of functions in the place of a command's parameters, which take what the functions return.
+
+        @takes(reading=scene_reading)
+        def predict(..., reading: "SceneReading", ...): ...
+
+    Annotations are read as objects, so neither module may postpone them by `from __future__ import annotations`.
+
+    Args:
+        **groups: from the name of a parameter of the command to the function whose options stand for it.
+    """
+    options = {name: inspect.signature(function).parameters for name, function in groups.items()}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        parameters = [
+            option.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in inspect.signature(command).parameters.values()
+            for option in options.get(parameter.name, {parameter.name: parameter}).values()
+        ]
+
+        @wraps(command)
+        def with_options(**values: object) -> None:
+            for name, function in groups.items():
+                values[name] = function(**{option: values.pop(option) for option in options[name]})
+            command(**values)
+
+        with_options.__signature__ = inspect.Signature(parameters)
+        with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return with_options
+
+    return decorate
 
 
 def words(text: str) -> list[str]:
@@ -124,7 +162,7 @@ def class_values(text: str) -> dict[str, list[str]]:
     return found
 
 
-def scaling_of(percentiles: str | None, value_range: str | None) -> Scaling | None:
+def scaling_of(percentiles: Percentiles = None, value_range: ValueRange = None) -> "Scaling | None":
     """The scaling of `--percentiles` and `--value-range`; None if neither is given.
 
     Raises:
@@ -142,12 +180,12 @@ def scaling_of(percentiles: str | None, value_range: str | None) -> Scaling | No
 
 
 def scene_reading(
-    bands: str | None,
-    percentiles: str | None,
-    value_range: str | None,
-    nodata: float | None,
-    maximum_pixels: int | None,
-) -> SceneReading:
+    bands: Bands = None,
+    percentiles: Percentiles = None,
+    value_range: ValueRange = None,
+    nodata: Nodata = None,
+    maximum_pixels: MaximumPixels = None,
+) -> "SceneReading":
     """How scenes are read, from the options of these names; raises as `band_numbers` and `scaling_of`."""
     from ..scenes.reading import SceneReading
 

@@ -1,28 +1,28 @@
 """`s5-hf predict`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .option_values import (
-    Bands,
     Flips,
-    MaximumPixels,
-    Nodata,
     Overwrite,
-    Percentiles,
     Precision,
     Resume,
     Scales,
     Task,
-    ValueRange,
     numbers,
     scene_reading,
+    takes,
     words,
 )
 
+if TYPE_CHECKING:
+    from ..scenes import SceneReading
 
+
+@takes(reading=scene_reading)
 def predict(
     model: Annotated[
         str, typer.Argument(help="Segmenter: a folder, a Hub repository, a known name, or an .onnx file.")
@@ -31,6 +31,7 @@ def predict(
         list[str], typer.Argument(help="Scenes to map: files, URLs, folders, or patterns such as 'data/*.tif'.")
     ],
     output: Annotated[Path, typer.Argument(help="Folder for the maps; for a single scene also a .tif or .png file.")],
+    *,
     task: Task = None,
     window: Annotated[int, typer.Option(help="Side of a window in pixels, a multiple of 16.")] = 512,
     overlap: Annotated[float, typer.Option(help="Share of a window that the next one covers again, 0 to 0.9.")] = 0.25,
@@ -40,11 +41,7 @@ def predict(
     batch_size: Annotated[int, typer.Option(help="Number of windows per forward pass.")] = 4,
     flips: Flips = "none",
     scales: Scales = "1",
-    bands: Bands = None,
-    percentiles: Percentiles = None,
-    value_range: ValueRange = None,
-    nodata: Nodata = None,
-    maximum_pixels: MaximumPixels = None,
+    reading: "SceneReading",
     device: Annotated[
         list[str] | None, typer.Option(help="Device, such as cuda:1 or cpu (repeatable); by default the first GPU.")
     ] = None,
@@ -107,7 +104,7 @@ def predict(
             minimum_area=minimum_area,
             simplify=simplify,
         ),
-        reading=scene_reading(bands, percentiles, value_range, nodata, maximum_pixels),
+        reading=reading,
         devices=device,
         precision=precision,
         compile_model=compile_model,

@@ -40,7 +40,7 @@ from ..dataset_builders.shard_format import (
 )
 from ..dataset_builders.storage import Storage
 from ..dataset_builders.tar_shards import find_spans
-from ..files.atomic import atomic_file, remove_leftovers
+from ..files.atomic import atomic_file, remove_leftovers, write_text
 from ..files.locks import folder_lock
 
 _CARD = "README.md"
@@ -133,11 +133,11 @@ def _write_split(
         for group in groups:
             name = shard_name(split, len(done))
             done.append(_write_shard(group, groups, features, folder, name, split, shard_bytes, bar))
-            _write_atomically(progress_file, json.dumps([asdict(shard) for shard in done]))
+            write_text(progress_file, json.dumps([asdict(shard) for shard in done]))
     if not done:
         raise ValueError(f"the dataset holds no samples, nothing was written to {folder}")
     _write_card(folder, [*index, *done], features, title)
-    _write_atomically(folder / INDEX_FILE, index_text([asdict(shard) for shard in [*index, *done]]))
+    write_text(folder / INDEX_FILE, index_text([asdict(shard) for shard in [*index, *done]]))
     progress_file.unlink()
     return [folder / shard.file for shard in done]
 
@@ -164,7 +164,7 @@ def write_index(folder: str | os.PathLike[str]) -> Path:
         else:
             entry["spans"] = [[span.start, span.stop, span.num_rows] for span in find_spans(storage, location)]
         shards.append(entry)
-    _write_atomically(folder / INDEX_FILE, index_text(shards, [] if shards else files))
+    write_text(folder / INDEX_FILE, index_text(shards, [] if shards else files))
     return folder / INDEX_FILE
 
 
@@ -238,7 +238,7 @@ def _write_shard(
 
 
 def _skip_written(samples: Iterator[dict], done: list[WrittenShard], folder: Path) -> None:
-    """Pass over the samples of finished shards and compare the ids at their ends."""
+    """Skip the samples of finished shards and compare the ids at their ends."""
     for shard in done:
         last = deque(islice(samples, sum(shard.rows)), maxlen=1)
         found = last[0].get("id") if last else "no sample"
@@ -292,9 +292,4 @@ def _write_card(folder: Path, shards: list[WrittenShard], features: Features, ti
         "```python\nfrom datasets import load_dataset\n\n"
         'dataset = load_dataset("path/to/this/folder", streaming=True)\n```\n'
     )
-    _write_atomically(folder / _CARD, str(DatasetCard(text)))
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(folder / _CARD, str(DatasetCard(text)))

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..files.atomic import atomic_file
+from ..files.atomic import atomic_file, write_text
 from ..version import __version__
 from .data import EvaluationData
 from .protocols import EvaluationProtocol
@@ -115,8 +115,7 @@ class EvaluationResults(ABC):
         folder = Path(folder)
         texts = {"results.json": json.dumps(self.as_json(), indent=2), "results.md": self.as_markdown()}
         for name, text in texts.items():
-            with atomic_file(folder / name) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            write_text(folder / name, text)
         if self.scores is not None:
             name, picture = self.picture(self.title())
             with atomic_file(folder / name) as temporary:

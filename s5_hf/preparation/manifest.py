@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset_builders.isprs import PREPARED as MANIFEST_NAME
-from ..files.atomic import atomic_file
+from ..files.atomic import write_text
 
 __all__ = ["MANIFEST_NAME", "CutTile", "Manifest", "RawTile"]
 
@@ -104,8 +104,7 @@ class Manifest:
         if not lines:
             self._path.unlink()
             return
-        with atomic_file(self._path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_text(self._path, "".join(f"{line}\n" for line in lines))
 
     def _check_settings(self, earlier: dict[str, Any]) -> None:
         differing = [
@@ -120,7 +119,7 @@ class Manifest:
             )
 
     def finished(self, tile: RawTile, present: frozenset[str]) -> CutTile | None:
-        """The record of a tile whose sources are unchanged and whose files are all `present`; None if it is to do."""
+        """The record of a tile whose sources are unchanged and whose files are all `present`, or None."""
         sources, cut = self._finished.get(tile.key, (None, None))
         if cut is None or sources != tile.sources() or not present.issuperset(cut.files):
             return None

@@ -37,7 +37,7 @@ OPTIONS = (
 
 @dataclass(frozen=True)
 class SplitCount:
-    """What one split came to; the fields mean what they mean in `CutTile`."""
+    """The totals of one split; the fields mean what they mean in `CutTile`."""
 
     split: str
     tiles: int
@@ -55,7 +55,7 @@ class PreparationSummary:
         dataset: the dataset's name.
         splits: counts of each split, those of earlier runs included.
         skipped: tiles that an earlier run had finished.
-        notes: what a user should know, such as official tiles that were not there.
+        notes: what a user should know, such as missing official tiles.
     """
 
     dataset: str

@@ -31,7 +31,7 @@ class FoundTiles:
 
     Attributes:
         tiles: what to cut.
-        notes: what a user should know, such as tiles of the official split that are not there.
+        notes: what a user should know, such as missing tiles of the official split.
     """
 
     tiles: tuple[RawTile, ...]
@@ -109,7 +109,7 @@ def cut_tiles(
 ) -> tuple[dict[RawTile, CutTile], list[TileFailure], int]:
     """Cut all tiles that are not finished yet.
 
-    With one worker the work runs in this process, else in `workers` new ones. Ctrl-C waits for the tiles in work,
+    With one worker the work runs in this process, else in `workers` new ones. Ctrl-C waits for the tiles in progress,
     records them and then raises `KeyboardInterrupt`.
 
     Returns:
@@ -117,7 +117,7 @@ def cut_tiles(
 
     Raises:
         ValueError: `out` holds a preparation with other settings.
-        RuntimeError: a worker process died, for want of memory as a rule.
+        RuntimeError: a worker process died, usually for lack of memory.
         BlockingIOError: another run prepares the same folder.
     """
     with folder_lock(out):
@@ -191,8 +191,8 @@ def _result(future: Future[_Outcome]) -> _Outcome:
 
 
 def _finish_running(running: set[Future[_Outcome]]) -> Iterator[_Outcome]:
-    """Give up the tiles that wait, and hand on those in work when they are done."""
-    tqdm.write("Stopping: tiles in work are being finished; the same command resumes from there.")
+    """Cancel the tiles that wait, and yield those in progress when they are done."""
+    tqdm.write("Stopping: tiles in progress are being finished; the same command resumes from there.")
     started = [future for future in running if not future.cancel()]
     yield from (_result(future) for future in started)
 

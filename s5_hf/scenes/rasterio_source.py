@@ -45,7 +45,7 @@ def open_with_rasterio(source: str | Path, num_channels: int, reading: SceneRead
     import rasterio
 
     # GDAL keeps up to 5 % of the machine's memory as a cache; a row of tiles is all that reading rows needs.
-    # A local VRT may point to a server, so that the limits of time always hold.
+    # A local VRT may point to a server, so the time limits always apply.
     options = {name: value for name, value in _STALL_OPTIONS.items() if name not in os.environ}
     options |= _REMOTE_OPTIONS if is_remote(source) else {}
     with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE, **options), open_dataset(source) as dataset:

@@ -6,50 +6,27 @@ import torch
 from torch import nn
 
 from .batches import LabelledBatch, UnlabelledBatch
-from .losses import consistency_loss, supervised_loss
-from .method import Method, MethodOutput, register_method
-from .pseudo_labels import check_threshold, cutmix, label_weak_views, threshold_at
+from .losses import supervised_loss
+from .method import MethodOutput, register_method
+from .teacher import TaughtMethod, taught_output
 
 
 @register_method("fixmatch")
 @dataclass
-class FixMatch(Method):
-    """L = (Ls + Lu) / 2; the network labels the weak views for its own training on the strong ones.
+class FixMatch(TaughtMethod):
+    """L = (Ls + Lu) / 2; the network, or an average of its weights, labels the weak views for the strong ones.
 
     Lu is the cross-entropy of the pixels whose pseudo-label has at least the threshold's probability, divided by the
-    number of valid pixels. Labelled and strong images pass the network together.
-
-    Args:
-        confidence_threshold: tau, 0.95 as published.
-        unlabelled_from_step: before this step no pseudo-label counts (0, from the start, as published). In eval mode a
-            new decoder is sure of nonsense until the running statistics of its batch norm have settled.
-
-    Raises:
-        ValueError: if the threshold is not a probability.
+    number of valid pixels. Labelled and strong images pass the network together. As published: threshold 0.95, the
+    student as its own teacher, from step 0. In eval mode a new decoder is sure of nonsense until the running
+    statistics of its batch norm have settled: `unlabelled_from_step` waits for them.
     """
-
-    confidence_threshold: float = 0.95
-    unlabelled_from_step: int = 0
-
-    def __post_init__(self) -> None:
-        check_threshold(self.confidence_threshold)
 
     def __call__(
         self, model: nn.Module, labelled: LabelledBatch, unlabelled: UnlabelledBatch | None, step: int
     ) -> MethodOutput:
-        own, pasted = label_weak_views(model, unlabelled)
-        threshold = threshold_at(step, self.confidence_threshold, self.unlabelled_from_step)
-        mixed = cutmix(unlabelled, 0, own, pasted, threshold)
-        logits = model(torch.cat([labelled.pixel_values, mixed.pixel_values])).logits
+        own, views = self.label(model, unlabelled, step)
+        logits = model(torch.cat([labelled.pixel_values, views[0].pixel_values])).logits
         count = len(labelled.labels)
         loss_supervised = supervised_loss(logits[:count], labelled.labels)
-        loss_unsupervised = consistency_loss(logits[count:], mixed.labels, mixed.confident, mixed.valid)
-        return MethodOutput(
-            loss=(loss_supervised + loss_unsupervised) / 2,
-            scalars={
-                "loss_supervised": loss_supervised.detach(),
-                "loss_unsupervised": loss_unsupervised.detach(),
-                "mask_ratio": mixed.mask_ratio,
-            },
-            class_counts=mixed.class_counts(logits.shape[1]),
-        )
+        return taught_output(self, step, loss_supervised, [logits[count:]], own, views, unlabelled.ignored)

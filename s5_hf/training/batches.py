@@ -6,6 +6,7 @@ continues with the exact next batch.
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -76,61 +77,68 @@ def epoch_permutation(num_samples: int, seed: int, epoch: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class ViewedDataset:
-    """A map-style dataset whose items are rows of a batch, made from (sample, epoch)."""
-
-    samples: Sequence[Any]
-    view: Callable[[Mapping[str, Any], int], Row]
-
-    def __getitem__(self, place: tuple[int, int]) -> Row:
-        index, epoch = place
-        return self.view({"id": str(index), **self.samples[index]}, epoch)
-
-
-@dataclass(frozen=True)
 class ViewedDatasets:
-    """Rows of several datasets, by (dataset, sample, epoch); `task` is the number of the dataset."""
+    """Rows of one or several datasets, by (dataset, sample, epoch); `task` is the number of the dataset.
 
-    datasets: tuple[ViewedDataset, ...]
+    Attributes:
+        samples: of each dataset.
+        views: of each, which make a row of a sample in an epoch.
+    """
+
+    samples: tuple[Sequence[Any], ...]
+    views: tuple[Callable[[Mapping[str, Any], int], Row], ...]
 
     def __getitem__(self, place: tuple[int, int, int]) -> Row:
-        dataset, sample, epoch = place
-        return {"task": torch.tensor(dataset), **self.datasets[dataset][sample, epoch]}
+        dataset, index, epoch = place
+        sample = {"id": str(index), **self.samples[dataset][index]}
+        return {"task": torch.tensor(dataset), **self.views[dataset](sample, epoch)}
 
 
-class IndexedBatches:
-    """Endless batches of a map-style dataset.
+@dataclass
+class EndlessBatches(ABC):
+    """Endless batches of one dataset.
 
-    Args:
+    Attributes:
         samples: with `image`, `mask` if it has labels, and `id` if it likes.
         view: makes the rows, in the workers.
         batch_size: rows per process.
         seed, rank, world_size: see [`SampleOrder`].
         num_workers: processes; 0 reads in this one.
+    """
+
+    samples: Any
+    view: SampleView
+    batch_size: int
+    seed: int
+    rank: int = 0
+    world_size: int = 1
+    num_workers: int = 0
+
+    @abstractmethod
+    def __post_init__(self) -> None:
+        """Check that there are enough samples."""
+
+    @abstractmethod
+    def start(self, taken: int) -> Iterator[Row]:
+        """Batches from number `taken` on, for ever."""
+
+
+class IndexedBatches(EndlessBatches):
+    """Endless batches of a map-style dataset.
 
     Raises:
         ValueError: if there are no samples.
     """
 
-    def __init__(
-        self,
-        samples: Sequence[Any],
-        view: SampleView,
-        batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-        num_workers: int = 0,
-    ) -> None:
-        if len(samples) == 0:
-            raise ValueError(f"the {view.stream} dataset is empty: it has no samples")
-        self.datasets = ViewedDatasets((ViewedDataset(samples, view),))
-        self.order = SampleOrder((len(samples),), (batch_size,), (seed,), rank, world_size)
-        self.num_workers = num_workers
+    def __post_init__(self) -> None:
+        if len(self.samples) == 0:
+            raise ValueError(f"the {self.view.stream} dataset is empty: it has no samples")
 
     def start(self, taken: int) -> Iterator[Row]:
         """Batches from number `taken` on, for ever."""
-        return load_in_order(self.datasets, self.order, taken, self.num_workers)
+        datasets = ViewedDatasets((self.samples,), (self.view,))
+        order = SampleOrder((len(self.samples),), (self.batch_size,), (self.seed,), self.rank, self.world_size)
+        return load_in_order(datasets, order, taken, self.num_workers)
 
 
 def load_in_order(
@@ -153,13 +161,20 @@ def load_in_order(
         DataLoader(
             datasets,
             batch_sampler=OrderedFrom(order, taken),
-            num_workers=num_workers,
             collate_fn=stack_rows if collate is None else collate,
-            worker_init_fn=worker_signals(num_workers),
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # or the loader would draw from, and change, torch's own state
+            **loader_options(num_workers),
         )
     )
+
+
+def loader_options(num_workers: int) -> dict[str, Any]:
+    """How every loader works: its processes, pinned memory, and random numbers of its own."""
+    return {
+        "num_workers": num_workers,
+        "worker_init_fn": worker_signals(num_workers),
+        "pin_memory": torch.cuda.is_available(),
+        "generator": torch.Generator(),  # or the loader would draw from, and change, torch's own state
+    }
 
 
 @dataclass(frozen=True)
@@ -173,44 +188,26 @@ class OrderedFrom:
         return (self.order.batch(index) for index in itertools.count(self.first))
 
 
-class StreamedBatches:
+class StreamedBatches(EndlessBatches):
     """Endless batches of a streaming dataset of the registry, in the order of `ShuffledStream`.
-
-    Args: as for [`IndexedBatches`].
 
     Raises:
         ValueError: if a process would not get a whole batch out of an epoch.
     """
 
-    def __init__(
-        self,
-        dataset: Any,
-        view: SampleView,
-        batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-        num_workers: int = 0,
-    ) -> None:
+    def __post_init__(self) -> None:
         from ..dataset_builders.streaming import ShuffledStream, StreamLoader
 
-        self.stream = ShuffledStream(
-            dataset, batch_size, seed=seed, rank=rank, world_size=world_size, drop_last=True, corrupt_images="raise"
-        )
+        place = {"seed": self.seed, "rank": self.rank, "world_size": self.world_size}
+        self.stream = ShuffledStream(self.samples, self.batch_size, **place, drop_last=True, corrupt_images="raise")
         if len(self.stream) == 0:
             raise ValueError(
-                f"the {view.stream} stream is empty: it has fewer samples than the {batch_size * world_size} that "
-                f"{world_size} process(es) with batches of {batch_size} need"
+                f"the {self.view.stream} stream is empty: it has fewer samples than the "
+                f"{self.batch_size * self.world_size} that {self.world_size} process(es) with batches of "
+                f"{self.batch_size} need"
             )
-        self.stream.transform = EpochView(view, self.stream)
-        self.loader = StreamLoader(
-            self.stream,
-            num_workers=num_workers,
-            collate_fn=stack_rows,
-            worker_init_fn=worker_signals(num_workers),
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),
-        )
+        self.stream.transform = EpochView(self.view, self.stream)
+        self.loader = StreamLoader(self.stream, collate_fn=stack_rows, **loader_options(self.num_workers))
 
     def start(self, taken: int) -> Iterator[Row]:
         """Batches from number `taken` on, for ever."""

@@ -1,11 +1,13 @@
 """What one kind of training does in its own way. What all kinds do alike is in `setup.py` and `loop.py`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic
 
 import torch
+from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from ..modeling.image_processing_s5 import S5ImageProcessor
@@ -14,10 +16,20 @@ from .recipe_reading import AnyRecipe
 from .schedules import learning_rate_factor
 from .throughput import Throughput
 
-if TYPE_CHECKING:
-    from .setup import Training
-
 StateDict = dict[str, torch.Tensor]
+
+
+@dataclass
+class Training:
+    """What a kind of training sees of its run.
+
+    Attributes:
+        accelerator: of Accelerate.
+        model: prepared, `None` once it is released; the bare one is `accelerator.unwrap_model(model)`.
+    """
+
+    accelerator: Accelerator
+    model: torch.nn.Module | None
 
 
 class TrainingKind(ABC, Generic[AnyRecipe]):
@@ -56,6 +68,10 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
             processes: that share the work.
         """
 
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of every task, known once the data is loaded; empty where nothing has labels."""
+        return {}
+
     @abstractmethod
     def make_model(self) -> torch.nn.Module:
         """The network at step 0, in train mode."""
@@ -68,7 +84,7 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """What measures the speed of the run."""
 
-    def start(self, training: "Training") -> None:
+    def start(self, training: Training) -> None:
         """Everything is ready: write what the run leaves at its beginning."""
 
     @property
@@ -82,7 +98,7 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         return ("loss", "images_per_second", "mfu")
 
     @abstractmethod
-    def batches(self, training: "Training", taken: int) -> Iterator[Any]:
+    def batches(self, training: Training, taken: int) -> Iterator[Any]:
         """Batches of this process on the device, from number `taken` on, for ever."""
 
     def learning_rate_factor(self, step: int) -> float:
@@ -98,7 +114,7 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """Follow the bare network after the optimizer's step `step`, counted from 0: a teacher, an average."""
 
     def observe(
-        self, training: "Training", step: int, values: Mapping[str, float], class_shares: list[float]
+        self, training: Training, step: int, values: Mapping[str, float], class_shares: list[float]
     ) -> dict[str, float]:
         """See the values of a step; returns more to be logged.
 
@@ -110,7 +126,7 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """
         return {}
 
-    def validate(self, training: "Training", step: int) -> dict[str, float]:
+    def validate(self, training: Training, step: int) -> dict[str, float]:
         """Score the weights after `step` steps, and keep them where they are the best so far."""
         raise NotImplementedError(f"{type(self).__name__} does not validate")
 

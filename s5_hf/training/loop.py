@@ -8,12 +8,12 @@ import contextlib
 from .progress import Progress
 from .run_folder import was_validated
 from .schedules import set_learning_rate
-from .setup import Training
+from .setup import ReadyTraining
 from .signals import StopSignals
 from .step_meter import StepMeter, require_finite, require_finite_weights
 
 
-def train(training: Training, signals: StopSignals) -> bool:
+def train(training: ReadyTraining, signals: StopSignals) -> bool:
     """Make all steps, or stop early when asked to; the last state is always saved.
 
     Returns:
@@ -81,7 +81,7 @@ def train(training: Training, signals: StopSignals) -> bool:
     return not stopped
 
 
-def validation_is_due(training: Training, made: int) -> bool:
+def validation_is_due(training: ReadyTraining, made: int) -> bool:
     """Whether the weights after so many steps are to be validated."""
     kind = training.kind
     if not kind.validates:
@@ -90,7 +90,7 @@ def validation_is_due(training: Training, made: int) -> bool:
     return made == kind.total_steps or bool(made and every and made % every == 0)
 
 
-def validate(training: Training, progress: Progress, step: int) -> None:
+def validate(training: ReadyTraining, progress: Progress, step: int) -> None:
     """Validate and report."""
     with training.throughput.paused():
         scores = training.kind.validate(training, step)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .run_folder import RunLog
-from .setup import Training
+from .setup import ReadyTraining
 
 
 class Progress:
@@ -17,7 +17,7 @@ class Progress:
         training: the run; entries of its log after the first step are removed.
     """
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, training: ReadyTraining) -> None:
         self.accelerator, self.shown = training.accelerator, training.kind.shown
         main = training.accelerator.is_main_process
         first, total = training.first_step, training.kind.total_steps

@@ -31,7 +31,7 @@ AnyRecipe = TypeVar("AnyRecipe", bound="SectionedRecipe")
 
 @dataclass
 class SectionedRecipe:
-    """Base of the recipes: every field is a section, a dataclass of keys.
+    """Base of the recipes: every field that is a dataclass is a section of keys.
 
     Attributes:
         FREE_TO_CHANGE: keys that may change between a run and its resumption without changing its result.
@@ -42,7 +42,7 @@ class SectionedRecipe:
     @classmethod
     def sections(cls) -> tuple[type, ...]:
         """The classes of the sections."""
-        return tuple(section.type for section in dataclasses.fields(cls))
+        return tuple(section.type for section in dataclasses.fields(cls) if dataclasses.is_dataclass(section.type))
 
     @classmethod
     def read(
@@ -59,10 +59,17 @@ class SectionedRecipe:
             FileNotFoundError: if there is no such file.
         """
         path, words = split_file(sys.argv[1:] if arguments is None else arguments)
-        from_file = settings_to_arguments(read_settings(path), cls.sections(), str(path)) if path else []
-        recipe = cls(*parse_sections(cls.sections(), [*from_file, *words], description))
+        recipe = cls.parse(read_settings(path) if path else {}, words, str(path), description)
         recipe.check()
         return recipe
+
+    @classmethod
+    def parse(
+        cls: type[AnyRecipe], settings: dict[str, Any], words: Sequence[str], source: str, description: str | None
+    ) -> AnyRecipe:
+        """The unchecked recipe of the settings of a file, called `source`, and the words that go before them."""
+        from_file = settings_to_arguments(settings, cls.sections(), source)
+        return cls(*parse_sections(cls.sections(), [*from_file, *words], description))
 
     @classmethod
     def make(cls: type[AnyRecipe], **settings: Any) -> AnyRecipe:
@@ -73,19 +80,37 @@ class SectionedRecipe:
         """
         return cls.read(settings_to_arguments(settings, cls.sections(), "the settings"))
 
+    @classmethod
+    def help_of_keys(cls) -> str:
+        """Every key with its meaning and its default, by section."""
+        return "\n\n".join(f"{section.__doc__}\n{keys_in_words(section)}" for section in cls.sections())
+
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
 
     def to_dict(self) -> dict[str, Any]:
         """All keys, flat, as a YAML file holds them; URLs are without passwords and tokens, as this is for records."""
-        sections = [getattr(self, section.name) for section in dataclasses.fields(self)]
-        return without_credentials(
-            {key: value for section in sections for key, value in dataclasses.asdict(section).items()}
-        )
+        values = (getattr(self, field.name) for field in dataclasses.fields(self))
+        sections = (dataclasses.asdict(value) for value in values if dataclasses.is_dataclass(value))
+        return without_credentials({key: value for section in sections for key, value in section.items()})
 
     def to_yaml(self) -> str:
         """The file that gives this recipe."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+
+def keys_in_words(section: type) -> str:
+    """A line for every key of a section, with its meaning and its default."""
+    lines = []
+    for key in dataclasses.fields(section):
+        has_own = key.default_factory is not dataclasses.MISSING
+        default = key.default_factory() if has_own else key.default
+        shown = " ".join(map(str, default)) if isinstance(default, list) else default
+        meaning = key.metadata["help"].replace("%%", "%")
+        lines.append(
+            f"  --{key.name.replace('_', '-')}: {meaning}" + (f" [{shown}]" if shown not in ("", None) else "")
+        )
+    return "\n".join(lines)
 
 
 class RecipeParser(HfArgumentParser):

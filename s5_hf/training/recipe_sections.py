@@ -12,10 +12,17 @@ from .recipe_reading import option, require_not_negative, require_positive
 class EncoderSettings:
     """The backbone."""
 
+    freeze_batch_norm = False  # without annotation: a key of segmenters only
+
     model_size: str = option("b", "size of a new S5 ViT: ti, s, b, l or h")
     hidden_size: int | None = option(None, "width of a new ViT of another size than the named ones")
     num_hidden_layers: int | None = option(None, "depth of a new ViT of another size")
     num_attention_heads: int | None = option(None, "heads of a new ViT of another size")
+    backbone: list[str] = option(
+        [],
+        "a new backbone other than the S5 ViT: a model type of transformers, or a folder or name whose configuration "
+        "it takes, and settings in place of its own, as in --backbone resnet 'depths:[2,2,2,2]'",
+    )
     encoder: str | None = option(None, "folder or name of pre-trained encoder weights, such as those of MAE")
     segmenter: str | None = option(None, "folder or name of a whole segmenter to start from")
     drop_path_rate: float = option(0.1, "stochastic depth of the last block")
@@ -26,7 +33,7 @@ class EncoderSettings:
 class ModelSettings(EncoderSettings):
     """The network."""
 
-    decoder_channels: int = option(256, "width of the UPerNet decoder")
+    decoder_channels: int = option(256, "width of the decoder")
     classifier_dropout: float = option(0.1, "channel dropout before the classifier")
     freeze_batch_norm: bool = option(False, "keep batch norm statistics as they are")
 
@@ -67,6 +74,8 @@ class AdamWSettings:
 
     layer_decay: ClassVar[float] = 1.0
     sync_batch_norm: ClassVar[bool] = False
+    decoder_learning_rate_factor: ClassVar[float] = 1.0
+    decay_everything: ClassVar[bool] = False
 
     gradient_accumulation: int = option(1, "micro-steps per optimizer step")
     learning_rate: float = option(5e-5, "highest learning rate")

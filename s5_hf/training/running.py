@@ -12,7 +12,7 @@ from .kind import TrainingKind
 from .loop import train
 from .run_folder import save_description
 from .run_lock import locked_folder
-from .setup import Training, set_up
+from .setup import ReadyTraining, set_up
 from .signals import StopSignals
 
 
@@ -54,7 +54,7 @@ def carry_out(kind: TrainingKind) -> None:
         sys.exit(128 + number)
 
 
-def release(training: Training) -> None:
+def release(training: ReadyTraining) -> None:
     """Let go of the network before the processes part.
 
     DDP keeps the connection of the processes alive. If it is freed last, the destructor of the connection runs

@@ -10,20 +10,18 @@ from accelerate.utils import set_seed
 from ..modeling.aligned_weights import align_weights
 from .checkpointing.checkpoints import Checkpoints
 from .checkpointing.data_listing import DataListing
-from .kind import TrainingKind
+from .kind import Training, TrainingKind
 from .optimizer import make_optimizer
 from .recipe_reading import SectionedRecipe
 from .throughput import Throughput
 
 
 @dataclass
-class Training:
-    """The parts of a run that is ready to start.
+class ReadyTraining(Training):
+    """A run that is ready to start.
 
     Attributes:
         kind: of training.
-        accelerator: of Accelerate.
-        model: prepared, `None` once it is released; the bare one is `accelerator.unwrap_model(model)`.
         optimizer: prepared, `None` once it is released.
         checkpoints: writes and reads them.
         throughput: measures time.
@@ -31,15 +29,13 @@ class Training:
     """
 
     kind: TrainingKind
-    accelerator: Accelerator
-    model: torch.nn.Module | None
     optimizer: torch.optim.Optimizer | None
     checkpoints: Checkpoints
     throughput: Throughput
     first_step: int
 
 
-def set_up(kind: TrainingKind) -> Training:
+def set_up(kind: TrainingKind) -> ReadyTraining:
     """Load data, make or load the network, prepare everything for the device, and resume from a checkpoint.
 
     Raises:
@@ -64,7 +60,13 @@ def set_up(kind: TrainingKind) -> Training:
     followers = kind.attach(model)
     throughput = kind.make_throughput(model, accelerator.num_processes)
     optimizer = make_optimizer(
-        model, settings.learning_rate, settings.weight_decay, (settings.beta1, settings.beta2), settings.layer_decay
+        model,
+        settings.learning_rate,
+        settings.weight_decay,
+        (settings.beta1, settings.beta2),
+        settings.layer_decay,
+        settings.decoder_learning_rate_factor,
+        settings.decay_everything,
     )
     align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
     model, optimizer = accelerator.prepare(model, optimizer)
@@ -74,7 +76,7 @@ def set_up(kind: TrainingKind) -> Training:
         accelerator.register_for_checkpointing(part)
     set_seed(run.seed, device_specific=True, deterministic=run.deterministic)
     first_step = 0 if resumed_from is None else checkpoints.load(resumed_from)
-    training = Training(kind, accelerator, model, optimizer, checkpoints, throughput, first_step)
+    training = ReadyTraining(accelerator, model, kind, optimizer, checkpoints, throughput, first_step)
     kind.start(training)
     return training
 

@@ -184,7 +184,7 @@ def test_unknown_names_list_the_known(tmp_path):
         open_folder("s5-dota", tmp_path, config="v9")
     with pytest.raises(ValueError, match="has no split 'test'; it has train, val"):
         open_folder("s5-image-mask", masks_folder(tmp_path), split="test", options=CLASSES)
-    with pytest.raises(ValueError, match=r"takes no option 'klasses'; it takes classes, colours"):
+    with pytest.raises(ValueError, match=r"takes no option 'klasses'; it takes bands, classes, colours"):
         open_folder("s5-image-mask", tmp_path, options={"klasses": ["land"]})
 
 

@@ -91,7 +91,7 @@ def test_three_real_processes_give_the_files_of_one(model_folder, fields, accele
     run_evaluation(one, accelerator)
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=3"),
-        *("examples/evaluate_segmentation.py", "--model", str(model_folder), "--dataset", "s5-image-mask"),
+        *("examples/evaluate_model.py", "--model", str(model_folder), "--dataset", "s5-image-mask"),
         *("--data_dir", str(fields), "--batch_size", "2"),
         *("--output", str(tmp_path / "three"), "--class_maps", str(maps["three"])),
     ]

@@ -10,10 +10,10 @@ from s5_hf.modeling import S5ForSemanticSegmentation
 from s5_hf.semi_supervised import FixMatch, LabelledBatch, UnlabelledBatch
 from s5_hf.semi_supervised.batches import paste
 from s5_hf.semi_supervised.pseudo_labels import cutmix, label_weak_views
-from s5_hf.training.joint.task_loss import TaskLoss
+from s5_hf.training.joint.step import JointBatch, TaskLoss
 from s5_hf.training.segmentation.model import joint_model
 from s5_hf.training.segmentation.recipe import SegmentationModelSettings
-from s5_hf.training.segmentation.step import SegmentationBatch, SegmentationStep
+from s5_hf.training.segmentation.step import SegmentationStep
 from s5_hf.training.segmentation.task_data import TaskData
 from tests.parity.conftest import assert_close
 
@@ -173,7 +173,7 @@ def test_joint_steps_of_the_training_loop(converted, arrays):
         for name in names:  # the loop's views mark ignored pixels with 255, whatever the dataset does
             mask = fixture[f"mask_{name}"]
             masks.append(mask.where(mask != model.config.ignore_index_of(name), 255))
-        batch = SegmentationBatch(
+        batch = JointBatch(
             torch.cat([fixture[f"img_{name}"] for name in names]),
             torch.cat(masks),
             [name for name in names for _ in fixture[f"img_{name}"]],

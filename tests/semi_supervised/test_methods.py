@@ -197,22 +197,22 @@ class TestUniMatchV2:
         with torch.no_grad():
             dense_model.classifiers[0].bias += 1
         method.after_step(dense_model, step=0)  # decay 0: the teacher is the student
-        torch.testing.assert_close(method.teacher.model.classifiers[0].bias, start + 1)
+        torch.testing.assert_close(method.averaged.model.classifiers[0].bias, start + 1)
         with torch.no_grad():
             dense_model.classifiers[0].bias += 1
         method.after_step(dense_model, step=1)  # decay 1 / 2
-        torch.testing.assert_close(method.teacher.model.classifiers[0].bias, start + 1.5)
+        torch.testing.assert_close(method.averaged.model.classifiers[0].bias, start + 1.5)
         method.after_step(dense_model, step=999)  # decay 0.9
-        torch.testing.assert_close(method.teacher.model.classifiers[0].bias, start + 1.55)
+        torch.testing.assert_close(method.averaged.model.classifiers[0].bias, start + 1.55)
 
     def test_state_goes_into_a_checkpoint(self, dense_model):
         method, other = UniMatchV2(), UniMatchV2()
         method.attach(dense_model)
         with torch.no_grad():
-            method.teacher.model.classifiers[0].bias.fill_(3)
+            method.averaged.model.classifiers[0].bias.fill_(3)
         other.attach(dense_model)
         other.load_state_dict(method.state_dict())
-        assert torch.equal(other.teacher.model.classifiers[0].bias, torch.full((3,), 3.0))
+        assert torch.equal(other.averaged.model.classifiers[0].bias, torch.full((3,), 3.0))
 
     def test_needs_its_teacher(self, dense_model):
         with pytest.raises(RuntimeError, match="attach"):
@@ -289,3 +289,41 @@ class TestRegistry:
         assert make_method("half").name == "half"
         with pytest.raises(ValueError, match="'fixmatch' is registered already"):
             register_method("fixmatch")(Half)
+
+
+class TestTeacher:
+    def test_the_averaged_teacher_labels_for_fixmatch(self, dense_model):
+        method = FixMatch(0.0, teacher="ema")
+        method.attach(dense_model)
+        assert method.teacher_model is method.averaged.model and method.has_teacher
+        with torch.no_grad():  # the student calls everything class 0, the teacher class 1
+            dense_model.classifiers[0].bias += torch.tensor([99.0, 0.0, 0.0])
+            method.averaged.model.classifiers[0].bias += torch.tensor([0.0, 99.0, 0.0])
+        for labeller, label in ((method, 1), (FixMatch(0.0), 0)):
+            counts = labeller(dense_model, labelled_batch(), unlabelled_batch(), 0).class_counts
+            assert counts.argmax() == label and counts.sum() == counts[label] > 0
+
+    def test_decay_is_constant_or_warms_up_and_starts_at_the_switch(self):
+        constant = FixMatch(teacher="ema", teacher_decay=0.9, unlabelled_from_step=3)
+        assert [constant.decay_at(step) for step in range(6)] == [0, 0, 0, 0.9, 0.9, 0.9]
+        warmup = FixMatch(teacher="ema", teacher_decay=0.6, unlabelled_from_step=3, teacher_schedule="warmup")
+        assert [warmup.decay_at(step) for step in range(2, 7)] == pytest.approx([0, 0, 0.5, 0.6, 0.6])
+        assert UniMatchV2().decay_at(1) == 0.5, "as published"
+
+    def test_the_student_alone_has_no_state(self, dense_model):
+        method = FixMatch()
+        method.attach(dense_model)
+        method.after_step(dense_model, 0)
+        assert not method.has_teacher and method.teacher_model is None and method.state_dict() == {}
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"teacher": "mean"}, "teacher must be student or ema, got 'mean'"),
+            ({"teacher_decay": 1.5}, r"teacher_decay must lie between 0 and 1, got 1\.5"),
+            ({"teacher_schedule": "cosine"}, "teacher_schedule must be constant or warmup"),
+        ],
+    )
+    def test_bad_options(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            FixMatch(**options)

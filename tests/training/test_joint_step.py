@@ -6,8 +6,8 @@ from torch.nn import functional
 
 from s5_hf.modeling.segmentation_loss import masked_cross_entropy
 from s5_hf.training.joint.model import TaskView
-from s5_hf.training.joint.task_loss import TaskLoss
-from s5_hf.training.segmentation.step import SegmentationBatch, SegmentationStep
+from s5_hf.training.joint.step import JointBatch, TaskLoss
+from s5_hf.training.segmentation.step import SegmentationStep
 
 TASKS = ["fields", "fields", "roads", "roads"]
 
@@ -17,7 +17,7 @@ def batch():
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 2, (4, 48, 64), generator=generator)
     labels[:, :, :9] = 255
-    return SegmentationBatch(torch.randn(4, 3, 48, 64, generator=generator), labels, TASKS)
+    return JointBatch(torch.randn(4, 3, 48, 64, generator=generator), labels, TASKS)
 
 
 def training(model):
@@ -43,9 +43,7 @@ def test_one_mixed_forward_equals_one_per_task(moe_model, batch):
     together = gradients(model)
     parts = []
     for rows in (slice(0, 2), slice(2, 4)):
-        parts.append(
-            step(model, SegmentationBatch(batch.pixel_values[rows], batch.labels[rows], TASKS[rows]), epoch=0)
-        )
+        parts.append(step(model, JointBatch(batch.pixel_values[rows], batch.labels[rows], TASKS[rows]), epoch=0))
         parts[-1].loss.backward()
     torch.testing.assert_close(mixed.loss, sum(part.loss for part in parts), rtol=1e-5, atol=1e-5)
     for part in parts:

@@ -159,10 +159,10 @@ def forget_after_first_checkpoint(folder):
         shutil.rmtree(checkpoint)
 
 
-@pytest.mark.parametrize("method", ["supervised", "unimatch_v2"])
+@pytest.mark.parametrize("method", ["supervised", "unimatch_v2", "fixmatch --teacher ema --unlabelled_from_step 1"])
 def test_other_methods_resume_exactly_too(method, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = ("--method", method, "--total_steps", "4", "--checkpoint_steps", "2", "--schedule", "constant")
+    options = ("--method", *method.split(), "--total_steps", "4", "--checkpoint_steps", "2", "--schedule", "constant")
     pretrain(whole, *options)
     pretrain(parts, *options)
     forget_after_first_checkpoint(parts)

@@ -1,14 +1,11 @@
 """Recipes: files, overrides, and everything that is refused."""
 
-from pathlib import Path
-
 import pytest
 import yaml
 
+from s5_hf.recipes import find_recipe, shipped_recipes
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.recipe_reading import differing_keys
-
-RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 
 
 @pytest.fixture
@@ -23,7 +20,7 @@ def write(tmp_path):
 
 @pytest.mark.parametrize("size", ["b", "l", "h"])
 def test_published_recipes_hold_the_published_values(size):
-    recipe = PretrainingRecipe.read([str(RECIPES / f"s4p_vit_{size}.yaml")])
+    recipe = PretrainingRecipe.read([str(find_recipe(f"s4p_vit_{size}", "s4p"))])
     assert recipe.model.model_size == size
     assert (recipe.method.method, recipe.method.confidence_threshold) == ("fixmatch", 0.95)
     optimizer = recipe.optimizer
@@ -34,9 +31,9 @@ def test_published_recipes_hold_the_published_values(size):
     assert recipe.data.mean_excludes == ["background"]
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("s4p_*.yaml")), ids=lambda path: path.name)
-def test_every_recipe_is_valid(path):
-    assert PretrainingRecipe.read([str(path)]).method.method == "fixmatch"
+@pytest.mark.parametrize("recipe", shipped_recipes("s4p"), ids=lambda recipe: recipe.name)
+def test_every_recipe_is_valid(recipe):
+    assert PretrainingRecipe.read([str(recipe.path)]).method.method == "fixmatch"
 
 
 def test_the_command_line_goes_before_the_file(write):

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from s5_hf.files.atomic import atomic_file
+from s5_hf.files.atomic import write_text
 from s5_hf.modeling.oriented_boxes import check_oriented_boxes, minimum_area_rectangles, oriented_boxes_to_corners
 
 __all__ = ["read_task1_results", "write_task1_results"]
@@ -49,8 +49,7 @@ def write_task1_results(
         _add_lines(lines, image_id, found, labels, decimals)
     paths = [Path(folder) / f"Task1_{label}.txt" for label in labels]
     for path, content in zip(paths, lines, strict=True):
-        with atomic_file(path) as temporary:
-            temporary.write_text("".join(content), encoding="utf-8", newline="\n")
+        write_text(path, "".join(content))
     return paths
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ...files.atomic import atomic_file
+from ...files.atomic import write_text
 from ...imaging.scene_files import scene_stem
 from ...modeling.oriented_boxes import oriented_boxes_to_corners, oriented_boxes_to_horizontal
 from ...predictors.interfaces import Detections
@@ -89,8 +89,7 @@ def write_coco_detections(found: SceneDetections, path: Path, model: str, task: 
         "categories": [{"id": index, "name": name} for index, name in enumerate(found.class_names)],
         "annotations": _annotations(found),
     }
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, ensure_ascii=False) + "\n")
 
 
 def _annotations(found: SceneDetections) -> list[dict[str, Any]]:

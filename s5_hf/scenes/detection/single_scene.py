@@ -42,6 +42,8 @@ FORMATS = {
 _ENDINGS = {"json": ".json", "geojson": ".geojson", "gpkg": ".gpkg", "overlay": "_overlay.png"}
 
 
+# A twin of `segment_scene` in its arguments on purpose: what belongs together is in `settings` and `reading`, and the
+# others are one decision of a user each.
 def detect_scene(
     model: str | Path | PreTrainedModel | SceneDetector,
     image: str | Path | Image.Image | np.ndarray,

@@ -11,7 +11,7 @@ from types import TracebackType
 
 import numpy as np
 
-from ...files.atomic import atomic_file
+from ...files.atomic import atomic_file, write_text
 from ...imaging.palettes import Palette
 from ..scene_names import relative_source
 from ..source import SceneSource
@@ -173,8 +173,7 @@ class SceneWriter:
             "pixels": self._areas.pixels.tolist(),
             "square_metres": self._areas.square_metres.tolist(),
         }
-        with atomic_file(self.files.state) as temporary:
-            temporary.write_text(json.dumps(state), encoding="utf-8")
+        write_text(self.files.state, json.dumps(state))
         self.rows_done = rows
 
     def _new_block(self, rows: ClassRows) -> ClassRows:

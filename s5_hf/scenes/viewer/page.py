@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from html import escape
 
 from ...imaging.palettes import Color
+from ...pages.parts import document
 from ..segmentation.areas import ClassArea
 from .script import SCRIPT
 from .style import STYLE
@@ -56,12 +57,7 @@ def viewer_page(facts: ViewerFacts, image: str, classes: str) -> str:
         image: data URI of the scene.
         classes: data URI of the class map, a grey PNG: 0 for no data, k + 1 for entry k of the table.
     """
-    title = escape(facts.title)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head>\n<body>"
+    body = (
         f'<main id="stage" tabindex="0" role="application" aria-label="{_stage_label(facts)}">'
         f'<div class="layer"><div class="world" id="image-world"><img id="image" alt="" src="{image}"></div></div>'
         '<div class="layer" id="classes-layer"><div class="world" id="classes-world"><canvas id="classes"></canvas>'
@@ -69,14 +65,14 @@ def viewer_page(facts: ViewerFacts, image: str, classes: str) -> str:
         f"{_DIVIDER}{_ZOOM_BUTTONS}"
         '<p id="readout" aria-live="off"></p><div id="scale" hidden><span></span></div>'
         '<noscript><p class="message">This page needs JavaScript to show the scene.</p></noscript></main>\n'
-        f"<aside><header><h1>{title}</h1>{_description(facts)}</header>"
+        f"<aside><header><h1>{escape(facts.title)}</h1>{_description(facts)}</header>"
         '<label class="opacity" for="opacity"><span>Opacity of the classes</span>'
         '<output id="opacity-value">75 %</output>'
         '<input type="range" id="opacity" min="0" max="100" value="75"></label>'
         f"{_table(facts)}{_HELP}</aside>\n"
         f'<script type="application/json" id="data">{_data(facts, classes)}</script>\n<script>{SCRIPT}</script>'
-        "</body></html>\n"
     )
+    return document(facts.title, body, STYLE, head=f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">')
 
 
 _DIVIDER = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...files.atomic import atomic_file
+from ...files.atomic import write_text
 from ...imaging.scene_files import is_remote
+from ...pages.parts import image_data
 from ..class_maps import ClassMap, open_class_map
 from ..reading import SceneReading
 from ..reduction import NO_CLASS, reduce_class_map, reduce_scene, reduction_factor
@@ -23,7 +22,7 @@ from .page import ViewerFacts, viewer_page
 __all__ = ["MAX_SIZE", "ViewerReport", "write_viewer"]
 
 MAX_SIZE = 4096
-"""Longer side of the embedded pictures in pixels, if nothing else is asked for."""
+"""Longer side of the embedded pictures in pixels by default."""
 
 _SIZES = (64, 16384)  # beyond the larger one no browser draws a picture
 _MAX_CLASSES = 255  # of a grey PNG, less the value for no data
@@ -91,13 +90,13 @@ def write_viewer(
                     f"the scene {scene_name} has {scene.width} x {scene.height} pixels, the class map {result} "
                     f"{class_map.width} x {class_map.height}: expected the same"
                 )
-            picture = reduce_scene(scene, factor)
+            picture = Image.fromarray(reduce_scene(scene, factor))
         ids, rows = reduce_class_map(class_map, factor)
         areas = _areas(class_map, rows)
         facts = _facts(class_map, areas, factor, title or result.name, str(scene_name))
-        page = viewer_page(facts, _jpeg(picture), _png(ids, [area.id for area in areas]))
-    with atomic_file(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        scene_picture = image_data(picture, quality=_JPEG_QUALITY, optimize=True)
+        page = viewer_page(facts, scene_picture, _png(ids, [area.id for area in areas]))
+    write_text(output, page)
     return ViewerReport(output, output.stat().st_size, factor)
 
 
@@ -154,20 +153,8 @@ def _facts(class_map: ClassMap, areas: list[ClassArea], factor: int, title: str,
     )
 
 
-def _jpeg(picture: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="JPEG", quality=_JPEG_QUALITY, optimize=True)
-    return _data_uri("image/jpeg", buffer)
-
-
 def _png(ids: np.ndarray, classes: Sequence[int]) -> str:
     """A grey PNG: 0 for no data, k + 1 for the class that is number k in the table."""
     numbers = np.zeros(max([*classes, NO_CLASS]) + 2, dtype=np.uint8)
     numbers[np.asarray(classes, dtype=np.int64) + 1] = np.arange(1, len(classes) + 1)
-    buffer = io.BytesIO()
-    Image.fromarray(numbers[ids + 1]).save(buffer, format="PNG", optimize=True)
-    return _data_uri("image/png", buffer)
-
-
-def _data_uri(kind: str, buffer: io.BytesIO) -> str:
-    return f"data:{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return image_data(Image.fromarray(numbers[ids + 1]), "PNG", optimize=True)

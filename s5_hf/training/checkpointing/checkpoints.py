@@ -70,8 +70,9 @@ class Checkpoints:
         final = self.folder / f"step-{step:08d}"
         temporary = self.folder / f".step-{step:08d}.partial"
         on_main_process(self.accelerator, self._remove_leftovers)
-        state_dict = self.saved_state(model)
-        error = on_every_process(self.accelerator, lambda: self._write(temporary, step, model, state_dict))
+        bare_model = self.accelerator.unwrap_model(model)
+        state_dict = self.kind.saved_state(bare_model, self.accelerator.get_state_dict(model))
+        error = on_every_process(self.accelerator, lambda: self._write(temporary, step, bare_model, state_dict))
         if error is None:
             error = on_main_process(self.accelerator, lambda: self._publish(temporary, final))
         if error is not None:
@@ -81,11 +82,6 @@ class Checkpoints:
                 f"the checkpoint of step {step} could not be written to {self.folder}: {error}. {self.last_good()}"
             )
         return final
-
-    def saved_state(self, model: torch.nn.Module) -> StateDict:
-        """The weights as they are saved. All processes call it together, because weights may be sharded."""
-        state_dict = self.accelerator.get_state_dict(model)
-        return self.kind.saved_state(self.accelerator.unwrap_model(model), state_dict)
 
     def load(self, folder: Path) -> int:
         """Resume from a checkpoint; returns the number of steps that were made.
@@ -149,7 +145,7 @@ class Checkpoints:
             self.accelerator.save_state(str(temporary / "state"))
             if not self.accelerator.is_main_process:
                 return
-            self.kind.save_networks(self.accelerator.unwrap_model(model), temporary, state_dict)
+            self.kind.save_networks(model, temporary, state_dict)
             self.data.save(temporary)
             description = {
                 "step": step,

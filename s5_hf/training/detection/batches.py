@@ -1,65 +1,43 @@
-"""Batches of several detection datasets, and one step of joint training with them.
+"""Batches with images and oriented boxes of every dataset, and one step with them.
 
-Source: S5 (arXiv 2508.12409), "Multi-Dataset Fine-tuning"; the losses are those of the detector itself.
+The losses are those of the detector itself; every process divides them by its own samples, as officially.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
 
-from ...semi_supervised import MethodOutput
 from ..batches import Row
-from ..joint.task_loss import TaskLoss
-from ..views.strong import normalize, to_unit_range
+from ..joint.step import JointBatch, JointStep, JointViews, TaskLoss
 
 LISTED = ("boxes", "classes")
 """Columns of a row whose length differs from image to image."""
 
 
 @dataclass(frozen=True)
-class DetectionBatch:
-    """Images of several tasks, sorted by task.
+class DetectionBatch(JointBatch):
+    """Images of several tasks; labels are `boxes` `(n, 5)` and `class_labels` `(n,)` of each.
 
     Attributes:
-        pixel_values: normalised `(batch, channels, size, size)`.
         image_sizes: height and width of each image without its padding, on the host.
-        labels: `boxes` `(n, 5)` and `class_labels` `(n,)` of each image.
-        tasks: the task of each image.
     """
 
-    pixel_values: torch.Tensor
     image_sizes: list[list[int]]
-    labels: list[dict[str, torch.Tensor]]
-    tasks: list[str]
 
 
-@dataclass(frozen=True)
-class DetectionViews:
-    """Moves batches to the device and normalises.
-
-    Attributes:
-        names: of the tasks.
-        device: of the network.
-        mean, std: of the channels, for images in 0..1.
-    """
-
-    names: tuple[str, ...]
-    device: torch.device
-    mean: Sequence[float]
-    std: Sequence[float]
+class DetectionViews(JointViews):
+    """Moves batches to the device and normalises."""
 
     def __call__(self, rows: Row) -> DetectionBatch:
         """The batch of some rows."""
-        images = to_unit_range(rows["image"].to(self.device, non_blocking=True))
+        pixel_values = self.normalized(self.images(rows))
         labels = [
             {"boxes": boxes.to(self.device), "class_labels": classes.to(self.device)}
             for boxes, classes in zip(rows["boxes"], rows["classes"], strict=True)
         ]
-        tasks = [self.names[task] for task in rows["task"].tolist()]
-        pixel_values = normalize(images, self.mean, self.std)
-        return DetectionBatch(pixel_values, rows["size"].tolist(), labels, tasks)
+        return DetectionBatch(pixel_values, labels, self.tasks(rows), rows["size"].tolist())
 
 
 def collate(rows: Sequence[Row]) -> Row:
@@ -70,29 +48,17 @@ def collate(rows: Sequence[Row]) -> Row:
     }
 
 
-@dataclass(frozen=True)
-class DetectionStep:
-    """Turns (model, mixed batch, epoch) into a loss and the losses of the tasks.
+class DetectionStep(JointStep):
+    """A step with boxes."""
 
-    Every process divides a loss by its own samples, as officially.
+    def options(self, batch: DetectionBatch, losses: Mapping[str, TaskLoss]) -> dict[str, Any]:
+        """The sizes of the images."""
+        return {"image_sizes": batch.image_sizes}
 
-    Attributes:
-        losses: how each task's loss counts; tasks that are not named count fully.
-    """
-
-    losses: Mapping[str, TaskLoss] = field(default_factory=dict)
-
-    def __call__(self, model: nn.Module, batch: DetectionBatch, epoch: int) -> MethodOutput:
-        """One forward of the whole batch. The scalars are `loss/<task>`, before weighting, and its four parts."""
-        weights = {task: self.losses.get(task, TaskLoss()).weight_at(epoch) for task in dict.fromkeys(batch.tasks)}
-        output = model(
-            batch.pixel_values,
-            labels=batch.labels,
-            task=batch.tasks,
-            task_weights=weights,
-            image_sizes=batch.image_sizes,
-        )
-        scalars = {f"loss/{task}": loss.detach() for task, loss in output.task_losses.items()}
-        for task, parts in output.loss_parts.items():
-            scalars |= {f"loss/{task}/{name}": part.detach() for name, part in parts.items()}
-        return MethodOutput(output.loss, scalars)
+    def scalars(self, output: Any) -> dict[str, torch.Tensor]:
+        """The four parts of the loss of each task."""
+        return {
+            f"loss/{task}/{name}": part.detach()
+            for task, parts in output.loss_parts.items()
+            for name, part in parts.items()
+        }

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datasets import DatasetDict, load_dataset
-
-from ...dataset_builders.errors import LayoutError
-from ...dataset_builders.registry import DatasetEntry, get_entry
+from ...dataset_builders.registry import DatasetEntry
 from ...imaging.palettes import default_palette
-from ..joint.splits import default_dataset, divide, require_classes, require_images, train_split
+from ..joint.splits import chosen_classes, chosen_entry, load_images, require_images
 from .recipe import DetectionDatasetSettings
 
 OWN_DATASET = "s5-oriented"
@@ -46,39 +43,20 @@ class DetectionTaskData:
 
 
 def load_detection_task(settings: DetectionDatasetSettings, selection: str) -> DetectionTaskData:
-    """Load one dataset of a recipe.
-
-    Args:
-        settings: of the dataset.
-        selection: of the recipe; it decides on which images weights may be chosen.
+    """Load one dataset of a recipe, whose `selection` decides on which images weights may be chosen.
 
     Raises:
         KeyError: for an unknown dataset.
-        ValueError: if nothing says what the classes are, a split is missing or empty, or weights would be chosen on
-            images whose results are published.
+        ValueError: if its classes or images do not fit: see `detection_labels` and `load_images`.
     """
-    entry = get_entry(settings.dataset or default_dataset(settings.name, OWN_DATASET))
+    entry = chosen_entry(settings, OWN_DATASET)
     labels = detection_labels(settings, entry)
-    splits = load_splits(settings, entry, labels)
-    train = train_split(settings, splits)
-    train, validation, source = divide(settings, entry, splits, train, selection)
+    options = {} if entry.labels else {"classes": list(labels), "ignored_classes": list(settings.ignored_classes)}
+    train, validation, source = load_images(settings, entry, selection, settings.config, **options)
     if settings.drop_empty:
         train = train.select([row for row, objects in enumerate(train["objects"]) if objects["category"]])
     voc07 = entry.evaluation is not None and entry.evaluation.average_precision == "voc07"
     return DetectionTaskData(settings.name, labels, train, validation, source, voc07)
-
-
-def load_splits(settings: DetectionDatasetSettings, entry: DatasetEntry, labels: Sequence[str]) -> DatasetDict:
-    """All splits of a dataset.
-
-    Raises:
-        ValueError: naming task and file, if they cannot be read.
-    """
-    options = {} if entry.labels else {"classes": list(labels), "ignored_classes": list(settings.ignored_classes)}
-    try:
-        return load_dataset(entry.name, settings.config, data_dir=settings.data_dir, **options)
-    except (LayoutError, ValueError) as error:
-        raise ValueError(f"the images of the task {settings.name!r} cannot be loaded: {error}") from error
 
 
 def detection_labels(settings: DetectionDatasetSettings, entry: DatasetEntry) -> tuple[str, ...]:
@@ -89,12 +67,8 @@ def detection_labels(settings: DetectionDatasetSettings, entry: DatasetEntry) ->
     """
     if entry.task != "detection":
         raise ValueError(f"{settings.name}: {entry.name} is for {entry.task}, a detector needs oriented boxes")
-    given, known = tuple(settings.classes), entry.labels_of(settings.config)
-    require_classes(settings, entry, known)
-    if given and known and given != known:
-        raise ValueError(
-            f"{settings.name}: {entry.name} has the classes {', '.join(known)}, the recipe says {', '.join(given)}"
-        )
+    known = entry.labels_of(settings.config)
+    labels = chosen_classes(settings, entry, known)
     if known and settings.ignored_classes:
         raise ValueError(f"{settings.name}.ignored_classes is for {OWN_DATASET}; {entry.name} has its own classes")
-    return given or known
+    return labels

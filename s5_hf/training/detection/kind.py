@@ -4,12 +4,10 @@ from pathlib import Path
 
 import torch
 
-from ..batches import ViewedDatasets
 from ..joint.kind import JointTraining
 from ..joint.model import TaskView
-from ..joint.task_loss import TaskLoss
+from ..kind import Training
 from ..schedules import linear_warmup, milestone_factor
-from ..setup import Training
 from ..throughput import Throughput
 from ..views.oriented import OrientedSampleView, OrientedView
 from .batches import DetectionStep, DetectionViews, collate
@@ -26,6 +24,7 @@ class JointDetection(JointTraining):
     model_folder = "detector"
     score, score_in_words = "map50", "mAP50"
     collate = staticmethod(collate)
+    step_type = DetectionStep
 
     def load_task(self, settings: DetectionDatasetSettings) -> DetectionTaskData:
         """The data of one dataset of the recipe."""
@@ -40,22 +39,16 @@ class JointDetection(JointTraining):
         """Images per second; the FLOPs of a detector depend on what it proposes and are not counted."""
         return Throughput(self.images_per_process() * processes)
 
-    def dataset(self) -> ViewedDatasets:
-        """The views of all datasets."""
-        seed, channels = self.recipe.run.seed, len(self.recipe.data.image_mean)
-        return self.viewed(
-            [
-                OrientedSampleView(
-                    self.oriented_view(task.name),
-                    seed,
-                    task.name,
-                    task.labels,
-                    channels,
-                    settings.least_side,
-                    settings.least_hull_side,
-                )
-                for task, settings in zip(self.tasks, self.recipe.datasets, strict=True)
-            ]
+    def sample_view(self, task: DetectionTaskData, settings: DetectionDatasetSettings) -> OrientedSampleView:
+        """The view of a task."""
+        return OrientedSampleView(
+            self.oriented_view(task.name),
+            self.recipe.run.seed,
+            task.name,
+            task.labels,
+            len(self.recipe.data.image_mean),
+            settings.least_side,
+            settings.least_hull_side,
         )
 
     def oriented_view(self, task: str) -> OrientedView:
@@ -90,15 +83,6 @@ class JointDetection(JointTraining):
             return super().learning_rate_factor(step)
         warmup = linear_warmup(step, settings.warmup_steps, settings.warmup_start)
         return warmup * milestone_factor(self.epoch_of(step), settings.milestones, settings.milestone_factor)
-
-    def make_step(self, device: torch.device) -> DetectionStep:
-        """The step of the recipe."""
-        return DetectionStep(
-            {
-                settings.name: TaskLoss(settings.loss_weight, settings.loss_from_epoch)
-                for settings in self.recipe.datasets
-            }
-        )
 
     def validate_task(self, training: Training, task: DetectionTaskData, panel: Path) -> dict[str, float]:
         """The values of one task: see [`validate_detector`]."""

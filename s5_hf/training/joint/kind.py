@@ -16,12 +16,12 @@ from tqdm import tqdm
 
 from ...files.atomic import atomic_file
 from ...semi_supervised import MethodOutput
-from ..batches import Row, SampleOrder, ViewedDataset, ViewedDatasets, load_in_order, stack_rows
-from ..kind import TrainingKind
-from ..setup import Training
+from ..batches import Row, SampleOrder, ViewedDatasets, load_in_order, stack_rows
+from ..kind import Training, TrainingKind
 from .batches import order_seed, rows_per_batch, steps_per_epoch
 from .best_models import MEAN, BestModels
-from .recipe import JointRecipe
+from .recipe import DatasetSettings, JointRecipe
+from .step import JointStep, JointViews, TaskLoss
 
 SELECTION_IN_WORDS = {
     "validation": "the best weights are chosen on the validation images",
@@ -50,6 +50,7 @@ class JointTraining(TrainingKind[JointRecipe]):
 
     Attributes:
         score: name of the value that makes weights the best, and `score_in_words`.
+        step_type: class of the step.
         collate: makes a batch of its rows.
         tasks: the datasets, in the order of the experts.
         rows: images of each dataset per batch and process.
@@ -60,10 +61,11 @@ class JointTraining(TrainingKind[JointRecipe]):
     needs_whole_weights = "dense models of single tasks"
     score: ClassVar[str]
     score_in_words: ClassVar[str]
+    step_type: ClassVar[type[JointStep]]
     collate: ClassVar[Callable[[Sequence[Row]], Any]] = staticmethod(stack_rows)
     validates = True
     rows: tuple[Fraction, ...]
-    joint_step: Callable[[torch.nn.Module, Any, int], MethodOutput]
+    joint_step: JointStep
     best: BestModels
 
     def __init__(self, recipe: JointRecipe, tasks: Sequence[Any] | None = None) -> None:
@@ -75,16 +77,12 @@ class JointTraining(TrainingKind[JointRecipe]):
         """The data of one dataset of the recipe."""
 
     @abstractmethod
-    def dataset(self) -> ViewedDatasets:
-        """The views of all datasets."""
+    def sample_view(self, task: Any, settings: Any) -> Callable[[Mapping[str, Any], int], Row]:
+        """What makes the row of a sample of a task, in the workers."""
 
     @abstractmethod
-    def views(self, device: torch.device) -> Callable[[Any], Any]:
+    def views(self, device: torch.device) -> JointViews:
         """What makes a batch on the device of collated rows."""
-
-    @abstractmethod
-    def make_step(self, device: torch.device) -> Callable[[torch.nn.Module, Any, int], MethodOutput]:
-        """What turns (model, mixed batch, epoch) into a loss, with `loss/<task>` of each task."""
 
     @abstractmethod
     def validate_task(self, training: Training, task: Any, panel: Path) -> dict[str, float]:
@@ -107,6 +105,10 @@ class JointTraining(TrainingKind[JointRecipe]):
         training = {f"{task.name} train": task.train for task in self.tasks}
         return training | {f"{task.name} validation": task.validation for task in self.tasks}
 
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of every dataset."""
+        return {task.name: task.labels for task in self.tasks}
+
     def check_tasks(self) -> None:
         """Raise a ValueError unless tasks and settings of the datasets belong together."""
         names = [task.name for task in self.tasks]
@@ -116,8 +118,15 @@ class JointTraining(TrainingKind[JointRecipe]):
 
     def attach(self, model: torch.nn.Module) -> list[Any]:
         """Make the step, on the device of the network."""
-        self.joint_step = self.make_step(next(model.parameters()).device)
+        device = next(model.parameters()).device
+        self.joint_step = self.step_type(
+            {settings.name: self.task_loss(settings, device) for settings in self.recipe.datasets}
+        )
         return []
+
+    def task_loss(self, settings: DatasetSettings, device: torch.device) -> TaskLoss:
+        """How the loss of a dataset counts."""
+        return TaskLoss(settings.loss_weight, settings.loss_from_epoch)
 
     def start(self, training: Training) -> None:
         """Write selection.json, and find the best weights so far."""
@@ -201,19 +210,21 @@ class JointTraining(TrainingKind[JointRecipe]):
         if self.recipe.run.selection == "last":
             return
         accelerator = training.accelerator
-        state_dict = training.checkpoints.saved_state(training.model)
+        model = accelerator.unwrap_model(training.model)
+        state_dict = self.saved_state(model, accelerator.get_state_dict(training.model))
         if accelerator.is_main_process:
-            self.best.keep(step, scores, accelerator.unwrap_model(training.model), state_dict)
+            self.best.keep(step, scores, model, state_dict)
         accelerator.wait_for_everyone()
 
     def images_per_process(self) -> float:
         """Images of an optimizer step on one process."""
         return float(sum(self.rows)) * self.recipe.optimizer.gradient_accumulation
 
-    def viewed(self, views: Sequence[Callable[..., Row]]) -> ViewedDatasets:
-        """The datasets with a view each."""
-        pairs = zip(self.tasks, views, strict=True)
-        return ViewedDatasets(tuple(ViewedDataset(task.train, view) for task, view in pairs))
+    def dataset(self) -> ViewedDatasets:
+        """The views of all datasets."""
+        pairs = zip(self.tasks, self.recipe.datasets, strict=True)
+        views = tuple(self.sample_view(task, settings) for task, settings in pairs)
+        return ViewedDatasets(tuple(task.train for task in self.tasks), views)
 
 
 def epoch_of(step: int, total: int, epochs: int) -> int:

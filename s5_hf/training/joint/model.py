@@ -4,7 +4,32 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+
+from ...hub.model_folder import require_model_folder
+
+
+def known_tasks(
+    name: str | None, start: str, config_type: type[PretrainedConfig], advice: str
+) -> dict[str, list[str]] | None:
+    """The tasks of a given model, `None` where there is none.
+
+    Args:
+        name: of the model.
+        start: what the recipe calls such a model.
+        config_type: that the model must have.
+        advice: what others are given as, in words.
+
+    Raises:
+        ValueError: if it is another kind of model.
+    """
+    if name is None:
+        return None
+    require_model_folder(name)
+    config = AutoConfig.from_pretrained(name)
+    if not isinstance(config, config_type):
+        raise ValueError(f"{start} {name} is a {config.model_type!r}; {advice}")
+    return config.tasks
 
 
 def refuse_other_labels(name: str, known: Mapping[str, Sequence[str]], wanted: Mapping[str, Sequence[str]]) -> None:

@@ -14,19 +14,17 @@ On the command line `--key value` goes before the file, `--city.data_dir elsewhe
 
 import dataclasses
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
+from ...dataset_builders.credentials import without_credentials
 from ..recipe_reading import (
     SectionedRecipe,
     option,
     parse_sections,
-    read_settings,
     require_positive,
     settings_to_arguments,
-    split_file,
 )
 from ..recipe_sections import (
     SAME_RESULT,
@@ -145,29 +143,12 @@ class JointRecipe(SectionedRecipe):
     datasets: tuple[DatasetSettings, ...] = ()
 
     @classmethod
-    def sections(cls) -> tuple[type, ...]:
-        """The classes of the sections."""
-        return tuple(field.type for field in dataclasses.fields(cls) if field.name != "datasets")
-
-    @classmethod
-    def read(
-        cls: type[AnyJointRecipe], arguments: Sequence[str] | None = None, description: str | None = None
+    def parse(
+        cls: type[AnyJointRecipe], settings: dict[str, Any], words: Sequence[str], source: str, description: str | None
     ) -> AnyJointRecipe:
-        """The recipe of a command line: `[recipe.yaml] [--key value ...] [--DATASET.key value ...]`.
-
-        Args:
-            arguments: of the command line; `sys.argv[1:]` by default.
-            description: for `--help`.
-
-        Raises:
-            ValueError: for unknown keys, values of the wrong type and settings that contradict each other.
-            FileNotFoundError: if there is no such file.
-        """
-        path, words = split_file(sys.argv[1:] if arguments is None else arguments)
-        settings = read_settings(path) if path else {}
-        of_datasets = dataset_arguments(settings.get("datasets") or [], str(path), cls.DATASET)
-        settings["datasets"] = list(of_datasets)
-        from_file = settings_to_arguments(settings, cls.sections(), str(path))
+        """The same with settings of the datasets: `--DATASET.key value` among the words."""
+        of_datasets = dataset_arguments(settings.get("datasets") or [], source, cls.DATASET)
+        from_file = settings_to_arguments({**settings, "datasets": list(of_datasets)}, cls.sections(), source)
         words, overrides = split_dataset_words(words)
         help_of_datasets = dataset_help(cls.DATASET)
         sections = parse_sections(cls.sections(), [*from_file, *words], description, help_of_datasets)
@@ -181,15 +162,17 @@ class JointRecipe(SectionedRecipe):
             dataset_settings(name, [*of_datasets.get(name, []), *overrides.get(name, [])], cls.DATASET)
             for name in names
         ]
-        recipe = cls(*sections, tuple(datasets))
-        recipe.check()
-        return recipe
+        return cls(*sections, tuple(datasets))
+
+    @classmethod
+    def help_of_keys(cls) -> str:
+        """Every key with its meaning and default, and the keys of a dataset."""
+        return f"{super().help_of_keys()}\n\n{dataset_help(cls.DATASET)}"
 
     def to_dict(self) -> dict[str, Any]:
-        """All keys as a YAML file holds them."""
-        sections = (self.model, self.data, self.optimizer, self.run)
-        flat = {key: value for section in sections for key, value in dataclasses.asdict(section).items()}
-        return {**flat, "datasets": [dataclasses.asdict(settings) for settings in self.datasets]}
+        """The same, with a list of the keys of every dataset."""
+        datasets = [dataclasses.asdict(settings) for settings in self.datasets]
+        return {**super().to_dict(), "datasets": without_credentials(datasets)}
 
     def batch_size_of(self, dataset: DatasetSettings) -> int:
         """Images of a dataset per process and micro-step."""

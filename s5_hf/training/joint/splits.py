@@ -1,18 +1,74 @@
-"""Which images of a dataset are learned from, and which may choose the best weights."""
+"""The classes and images of a dataset: which are learned from, and which may choose the best weights."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import concatenate_datasets
+from datasets import concatenate_datasets, load_dataset
 
-from ...dataset_builders.registry import REGISTRY, DatasetEntry
+from ...dataset_builders.errors import LayoutError
+from ...dataset_builders.registry import REGISTRY, DatasetEntry, get_entry
 from .recipe import DatasetSettings
 
 
-def default_dataset(task: str, own: str) -> str:
-    """`s5-<task>` where the registry has it, else `own`, which is for datasets of the user."""
-    name = f"s5-{task}"
-    return name if name in REGISTRY else own
+def chosen_entry(settings: DatasetSettings, own: str) -> DatasetEntry:
+    """The named dataset; by default `s5-<task>` where the registry has it, else `own`, for datasets of the user.
+
+    Raises:
+        KeyError: for an unknown dataset.
+    """
+    default = f"s5-{settings.name}"
+    return get_entry(settings.dataset or (default if default in REGISTRY else own))
+
+
+def chosen_classes(
+    settings: DatasetSettings, entry: DatasetEntry, known: tuple[str, ...], advice: str = ""
+) -> tuple[str, ...]:
+    """The classes of a task.
+
+    Args:
+        settings: of the dataset; its `classes` are used where it does not know its own.
+        entry: of the dataset.
+        known: the classes of the dataset itself, empty for none.
+        advice: ends the message about classes that differ.
+
+    Raises:
+        ValueError: if nothing says what the classes are, or the dataset has others than the recipe says.
+    """
+    given = tuple(settings.classes)
+    if not given and not known:
+        raise ValueError(
+            f"{settings.name}: {entry.name} does not know its classes: name them with "
+            f"--{settings.name}.classes in the order of their ids"
+        )
+    if given and known and given != known:
+        raise ValueError(
+            f"{settings.name}: {entry.name} has the classes {', '.join(known)}, the recipe says {', '.join(given)}"
+            f"{advice}"
+        )
+    return given or known
+
+
+def load_images(
+    settings: DatasetSettings, entry: DatasetEntry, selection: str, config: str | None = None, **options: Any
+) -> tuple[Any, Any | None, str]:
+    """Training images, validation images (`None` for none) and where the latter come from.
+
+    Args:
+        settings: of the dataset.
+        entry: of the dataset.
+        selection: of the recipe; it decides on which images weights may be chosen.
+        config: configuration of the dataset.
+        options: of its builder.
+
+    Raises:
+        ValueError: if the images cannot be loaded, a split is missing, or weights would be chosen on images whose
+            results are published.
+    """
+    try:
+        splits = load_dataset(entry.name, config, data_dir=settings.data_dir, **options)
+    except (LayoutError, ValueError) as error:
+        raise ValueError(f"the images of the task {settings.name!r} cannot be loaded: {error}") from error
+    return divide(settings, entry, splits, train_split(settings, splits), selection)
 
 
 def train_split(settings: DatasetSettings, splits: Mapping[str, Any]) -> Any:
@@ -84,17 +140,8 @@ def require_images(task: str, train: Sequence[Any], validation: Sequence[Any] | 
         raise ValueError(f"the task {task!r} has no validation images; validation_split: none does without")
 
 
-def require_classes(settings: DatasetSettings, entry: DatasetEntry, known: Sequence[str]) -> None:
-    """Raise a ValueError if neither the dataset nor the recipe says what the classes of a task are."""
-    if not settings.classes and not known:
-        raise ValueError(
-            f"{settings.name}: {entry.name} does not know its classes: name them with "
-            f"--{settings.name}.classes in the order of their ids"
-        )
-
-
 def automatic_split(settings: DatasetSettings, entry: DatasetEntry, splits: Mapping[str, Any], selection: str) -> str:
-    """The validation split that suits a selection: see the table in `examples/finetune_segmentation.py`."""
+    """The validation split that suits a selection: see the help of `selection`."""
     trained = settings.train_split.split("+")
     reported = reported_splits(entry)
     usable = [split for split in splits if split not in trained and has_labels(splits[split])]

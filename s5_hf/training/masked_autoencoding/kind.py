@@ -11,9 +11,8 @@ from ...conversion import convert_checkpoint
 from ...semi_supervised import MethodOutput
 from ..batches import IndexedBatches, Row, StreamedBatches
 from ..errors import CheckpointError
-from ..kind import StateDict, TrainingKind
+from ..kind import StateDict, Training, TrainingKind
 from ..pretraining.data import load_split
-from ..setup import Training
 from ..throughput import Throughput
 from ..views.strong import normalize, to_unit_range
 from ..views.weak import SampleView, WeakView

@@ -1,7 +1,7 @@
 """S4 pre-training (S4P): labelled and unlabelled images, and a semi-supervised method."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,7 @@ from ...semi_supervised import (
     make_method,
 )
 from ..batches import Row
-from ..kind import TrainingKind
-from ..setup import Training
+from ..kind import Training, TrainingKind
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation
@@ -68,17 +67,23 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             f"validation {data.validation_split} {data.validation_count}": self.data.validation,
         }
 
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of the labelled images."""
+        return {self.data.task: self.data.labels}
+
     def make_model(self) -> S5ForSemanticSegmentation:
         """The segmenter at step 0."""
         data, channels = self.recipe.data, len(self.recipe.data.image_mean)
-        return starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
+        model = starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
+        self.method.extend(model)
+        return model
 
     def attach(self, model: torch.nn.Module) -> list[Any]:
         """Make the teacher and the average of the weights."""
         self.method.attach(model)
         if self.recipe.optimizer.weight_average_decay is not None:
             self.average = WeightAverage(model)
-        return ([self.method] if self.method.has_teacher else []) + ([self.average] if self.average else [])
+        return ([self.method] if self.method.has_state else []) + ([self.average] if self.average else [])
 
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """Throughput with FLOPs where the device's peak is known."""
@@ -93,6 +98,12 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         weak = unlabelled * (2 if self.recipe.method.cutmix_partner == "second_batch" else 1)
         flops = step_flops(forward, labelled, self.method.strong_views * unlabelled, weak)
         return Throughput(images, flops * settings.gradient_accumulation, peak)
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Factor of the learning rate, which may lag and change in periods only."""
+        settings = self.recipe.optimizer
+        late = max(0, step - settings.schedule_delay)
+        return super().learning_rate_factor(late // settings.schedule_period * settings.schedule_period)
 
     @property
     def headline(self) -> str:
@@ -115,6 +126,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             recipe.data.image_std,
             method.strong_views,
             StrongAugmentation(cutmix_probability=recipe.method.cutmix_probability),
+            reverse=recipe.method.cutmix_partner == "reversed_batch",
         )
         labelled = labelled_batches(recipe, data, **place).start(taken)
         unlabelled = partners = None
@@ -153,7 +165,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         return {f"pseudo_label_share/{label}": share for label, share in pairs}
 
     def validate(self, training: Training, step: int) -> dict[str, float]:
-        """Validate the network, or the average of its weights where there is one."""
+        """Validate the average of the weights where there is one, else the network."""
         recipe, data = self.recipe, self.data
         settings = ValidationSettings(
             data.labels,
@@ -165,22 +177,29 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             data.palette,
             recipe.run.panel_images,
         )
-        model = training.model if self.average is None else self.average.model
         panel = Path(recipe.run.output_dir) / "panels" / f"step-{step:08d}.png"
-        scores = validate(model, data.validation, settings, training.accelerator, panel)
+        scores = validate(self.validated(training), data.validation, settings, training.accelerator, panel)
         if training.accelerator.is_main_process:
             tqdm.write(f"step {step}: validation mIoU {scores['miou']:.2f} %")
         return scores
 
+    def validated(self, training: Training) -> torch.nn.Module:
+        """The network that is validated: the average of the weights, else the averaged teacher, else the student."""
+        averaged = list(self.followers.values()) if self.recipe.run.validate_on == "averaged" else []
+        return averaged[0] if averaged else training.model
+
     @property
     def followers(self) -> dict[str, S5ForSemanticSegmentation]:
-        """The segmenter with averaged weights."""
-        return {} if self.average is None else {"average": self.average.model}
+        """The segmenters with averaged weights."""
+        models = {"average": self.average and self.average.model, "teacher": self.method.teacher_model}
+        return {name: model for name, model in models.items() if model is not None}
 
 
 def make_recipe_method(recipe: PretrainingRecipe) -> Method:
     """The method of a recipe, with those of its options that it has."""
-    settings = dataclasses.asdict(recipe.method)
+    settings = {name: value for name, value in dataclasses.asdict(recipe.method).items() if value is not None}
+    settings |= {"image_mean": tuple(recipe.data.image_mean), "image_std": tuple(recipe.data.image_std)}
+    settings |= {"total_steps": recipe.optimizer.total_steps}
     options = {field.name for field in dataclasses.fields(METHODS[recipe.method.method]) if field.init}
     return make_method(recipe.method.method, **{name: settings[name] for name in options & set(settings)})
 

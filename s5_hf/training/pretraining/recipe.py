@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ...semi_supervised import method_names
-from ..recipe_reading import SectionedRecipe, option, require_positive
+from ..recipe_reading import SectionedRecipe, option, require_not_negative, require_positive
 from ..recipe_sections import (
     SAME_RESULT,
     BackboneAdamWSettings,
@@ -18,6 +18,19 @@ from ..recipe_sections import (
     ViewSettings,
     bookkeeping,
 )
+
+
+@dataclass
+class PretrainingModelSettings(ModelSettings):
+    """The network."""
+
+    decoder: Literal["upernet", "dpt"] = option("upernet", "decoder; dpt is for a ViT without a feature pyramid")
+    image_fit: Literal["pad", "resize"] = option(
+        "pad", "what is done with images whose sides are no multiples of the patch: padded, or resized to the nearest"
+    )
+    dinov2_positions: Literal["release", "transformers"] = option(
+        "release", "rule by which a DINOv2 encoder resizes its position embeddings: its own, or that of transformers"
+    )
 
 
 @dataclass
@@ -45,13 +58,31 @@ class DataSettings(ViewSettings):
 class MethodSettings:
     """The semi-supervised method."""
 
-    method: str = option("fixmatch", "supervised, fixmatch, unimatch_v2 or another registered method")
+    method: str = option("fixmatch", "supervised, fixmatch, unimatch_v2, rs_mtdf, dwl or another registered method")
     confidence_threshold: float = option(0.95, "probability from which on a pseudo-label counts")
     unlabelled_from_step: int = option(0, "steps with labelled images only, until a new decoder's batch norm settles")
-    teacher_decay: float = option(0.996, "decay of UniMatch V2's teacher")
+    teacher: Literal["student", "ema"] | None = option(
+        None, "who labels: the student, or the moving average of its weights (ema); default: as the method publishes"
+    )
+    teacher_decay: float = option(0.996, "decay of the averaged teacher")
+    teacher_schedule: Literal["constant", "warmup"] | None = option(
+        None,
+        "its decay is constant, or at first that of the plain mean, which forgets a warm start (warmup); "
+        "default: warmup for UniMatch V2, else constant",
+    )
     channel_dropout: bool = option(True, "complementary channel dropout of UniMatch V2")
-    cutmix_partner: Literal["same_batch", "second_batch"] = option(
-        "same_batch", "where CutMix pastes from; second_batch is the official way and takes another forward pass"
+    ohem_threshold: float | None = option(
+        None, "UniMatch V2 learns from labelled pixels whose class is at most so likely; null for all"
+    )
+    ohem_min_kept: int = option(200_000, "labelled pixels that count at least, with ohem_threshold")
+    frozen_teachers: list[str] = option(
+        [], "vision transformers that RS-MTDF learns from: names or folders, with @side for a side of their own"
+    )
+    translator_channels: int = option(1024, "width inside the translators of RS-MTDF")
+    cutmix_partner: Literal["same_batch", "reversed_batch", "second_batch"] = option(
+        "same_batch",
+        "where CutMix pastes from: the neighbour, the batch in reverse order (UniMatch V2 as published), or "
+        "second_batch, the official way of S4P, which takes another forward pass",
     )
     cutmix_probability: float = option(0.5, "probability of CutMix for an image")
 
@@ -63,7 +94,24 @@ class OptimizerSettings(BackboneAdamWSettings):
     total_steps: int = option(120_000, "optimizer steps")
     labelled_batch_size: int = option(12, "labelled images per process and micro-step")
     unlabelled_batch_size: int = option(12, "unlabelled images per process and micro-step")
+    decoder_learning_rate_factor: float = option(
+        1.0, "learning rate of everything but the backbone, over learning_rate"
+    )
+    decay_everything: bool = option(False, "weight decay of norms and positions too")
+    schedule_delay: int = option(
+        0, "steps by which the schedule lags; 1 where the published code sets it after a step"
+    )
+    schedule_period: int = option(1, "steps between changes of the learning rate, such as those of an epoch")
     weight_average_decay: float | None = option(None, "decay of an average of the weights; null for none")
+
+
+@dataclass
+class PretrainingRunSettings(ValidatedRunSettings):
+    """Bookkeeping, and which weights are validated."""
+
+    validate_on: Literal["averaged", "student"] = option(
+        "averaged", "validate averaged weights where there are some (weight_average_decay, teacher), or the student"
+    )
 
 
 @dataclass
@@ -71,16 +119,16 @@ class PretrainingRecipe(SectionedRecipe):
     """All settings of a run, by section."""
 
     FREE_TO_CHANGE: ClassVar[frozenset[str]] = (
-        bookkeeping(ValidatedRunSettings)
+        bookkeeping(PretrainingRunSettings)
         | SAME_RESULT
         | {"labelled_dir", "unlabelled_dir", "validation_split", "validation_count", "mean_excludes"}
     )
 
-    model: ModelSettings
+    model: PretrainingModelSettings
     data: DataSettings
     method: MethodSettings
     optimizer: OptimizerSettings
-    run: ValidatedRunSettings
+    run: PretrainingRunSettings
 
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
@@ -93,18 +141,24 @@ class PretrainingRecipe(SectionedRecipe):
                 "labelled_batch_size": optimizer.labelled_batch_size,
                 "unlabelled_batch_size": optimizer.unlabelled_batch_size,
                 "gradient_accumulation": optimizer.gradient_accumulation,
+                "schedule_period": optimizer.schedule_period,
+                "decoder_learning_rate_factor": optimizer.decoder_learning_rate_factor,
                 "labelled_count": data.labelled_count,
                 "validation_count": data.validation_count,
             }
         )
+        require_not_negative({"schedule_delay": optimizer.schedule_delay})
         data.check()
         self.run.check()
         if self.model.encoder and self.model.segmenter:
             raise ValueError("give encoder or segmenter, not both: a segmenter brings its encoder")
+        if self.model.backbone and (self.model.encoder or self.model.segmenter):
+            raise ValueError("backbone describes new weights: give it, or encoder or segmenter, not both")
         if data.unlabelled_dataset == "rest" and data.labelled_count is None:
             raise ValueError("unlabelled_dataset: rest needs labelled_count, which says what it is the rest of")
-        alone = optimizer.unlabelled_batch_size == 1 and self.method.cutmix_partner == "same_batch"
+        alone = optimizer.unlabelled_batch_size == 1 and self.method.cutmix_partner != "second_batch"
         if alone and self.method.method != "supervised":
             raise ValueError(
-                "cutmix_partner: same_batch needs an unlabelled_batch_size of at least 2, got 1; use second_batch"
+                f"cutmix_partner: {self.method.cutmix_partner} needs an unlabelled_batch_size of at least 2, got 1; "
+                "use second_batch"
             )

@@ -1,18 +1,27 @@
 """The network that a recipe starts from: new, from an encoder, or from a whole segmenter."""
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
+import torch
 from torch import nn
-from transformers import AutoBackbone, AutoConfig, PreTrainedModel
+from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ...hub.model_folder import require_model_folder
-from ...modeling.configuration_s5 import S5SegmentationConfig, S5ViTConfig
+from ...modeling.configuration_s5 import S5SegmentationConfig
+from ...modeling.configuration_s5_dinov2 import S5Dinov2Config
+from ...modeling.configuration_s5_vit import default_dpt_taps, default_taps
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
-from ..recipe_sections import EncoderSettings, ModelSettings
+from ..recipe_sections import EncoderSettings
+from ..starting_weights import load_network
+from .backbone_config import new_backbone_config, with_four_taps
+from .recipe import PretrainingModelSettings
+
+AnyModel = TypeVar("AnyModel", bound=PreTrainedModel)
 
 
 def starting_model(
-    settings: ModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int = 3
+    settings: PretrainingModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int = 3
 ) -> S5ForSemanticSegmentation:
     """The segmenter at step 0, in train mode.
 
@@ -29,7 +38,7 @@ def starting_model(
     """
     if settings.segmenter:
         require_model_folder(settings.segmenter)
-        model = S5ForSemanticSegmentation.from_pretrained(settings.segmenter)
+        model = load_network(S5ForSemanticSegmentation, settings.segmenter)
         found = sum(len(known) for known in model.config.tasks.values())
         if len(model.config.tasks) != 1 or found != len(labels):
             raise ValueError(
@@ -38,55 +47,61 @@ def starting_model(
             )
     elif settings.encoder:
         require_model_folder(settings.encoder)
-        rates = {"drop_path_rate": settings.drop_path_rate}
-        has_drop_path = hasattr(AutoConfig.from_pretrained(settings.encoder), "drop_path_rate")
         model = S5ForSemanticSegmentation.from_backbone(
-            AutoBackbone.from_pretrained(settings.encoder, **(rates if has_drop_path else {})),
+            load_network(AutoBackbone, settings.encoder, config=encoder_config(settings)),
             tasks={task: labels},
-            decoder_channels=settings.decoder_channels,
-            classifier_dropout=settings.classifier_dropout,
+            **decoder_settings(settings),
         )
     else:
         model = S5ForSemanticSegmentation(new_config(settings, task, labels, crop_size, channels))
-    check_fit(model, crop_size, channels)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    model.train()
-    if settings.freeze_batch_norm:
-        freeze_batch_norm(model)
-    return model
+        require_feature_maps(model, crop_size, channels)
+    return ready_to_train(model, settings, crop_size, channels)
 
 
 def new_config(
-    settings: ModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int
+    settings: PretrainingModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int
 ) -> S5SegmentationConfig:
     """The configuration of a network with new weights."""
     return S5SegmentationConfig(
         backbone_config=new_backbone_config(settings, crop_size, channels),
         tasks={task: list(labels)},
-        decoder_channels=settings.decoder_channels,
-        classifier_dropout=settings.classifier_dropout,
+        **decoder_settings(settings),
     )
 
 
-def new_backbone_config(settings: EncoderSettings, crop_size: int, channels: int) -> S5ViTConfig:
-    """The configuration of a new S5 ViT, with position embeddings for the grid of a crop.
+def decoder_settings(settings: PretrainingModelSettings) -> dict[str, Any]:
+    """What a recipe says of everything behind the backbone."""
+    names = ("decoder", "decoder_channels", "classifier_dropout", "image_fit")
+    return {name: getattr(settings, name) for name in names}
+
+
+def encoder_config(settings: PretrainingModelSettings) -> PretrainedConfig:
+    """The configuration of a pre-trained encoder, with feature maps of four stages and the recipe's drop path."""
+    config = AutoConfig.from_pretrained(settings.encoder)
+    if config.model_type == "dinov2" and settings.dinov2_positions == "release":
+        config = S5Dinov2Config.from_dict({**config.to_dict(), "model_type": S5Dinov2Config.model_type})
+    config = with_four_taps(config, default_dpt_taps if settings.decoder == "dpt" else default_taps)
+    if settings.decoder == "dpt" and hasattr(config, "use_feature_pyramid"):
+        config.use_feature_pyramid = False  # its weights, if there are any, stay behind
+    if hasattr(config, "drop_path_rate"):
+        config.drop_path_rate = settings.drop_path_rate
+    return config
+
+
+def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, channels: int) -> AnyModel:
+    """The network in train mode, with what the settings freeze or recompute.
 
     Raises:
-        ValueError: if its size is given in part only, or the crop is not a multiple of the patch size.
+        ValueError: unless it takes crops of this size and number of channels.
     """
-    sizes = {
-        "hidden_size": settings.hidden_size,
-        "num_hidden_layers": settings.num_hidden_layers,
-        "num_attention_heads": settings.num_attention_heads,
-    }
-    given = {name: value for name, value in sizes.items() if value is not None}
-    if 0 < len(given) < len(sizes):
-        raise ValueError(f"a ViT of its own size needs {', '.join(sizes)}; got only {', '.join(given)}")
-    shared = {"image_size": crop_size, "num_channels": channels, "drop_path_rate": settings.drop_path_rate}
-    if crop_size % S5ViTConfig().patch_size:
-        raise ValueError(f"crop_size {crop_size} is not a multiple of the patch size {S5ViTConfig().patch_size}")
-    return S5ViTConfig(**given, **shared) if given else S5ViTConfig.from_size(settings.model_size, **shared)
+    check_fit(model, crop_size, channels)
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    freeze_mask_tokens(model)
+    model.train()
+    if settings.freeze_batch_norm:
+        freeze_batch_norm(model)
+    return model
 
 
 def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
@@ -97,6 +112,29 @@ def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
     expected = getattr(model.backbone.config, "num_channels", channels)
     if expected != channels:
         raise ValueError(f"the network takes {expected} channels, image_mean has {channels}")
+
+
+def freeze_mask_tokens(model: nn.Module) -> None:
+    """Let no process wait for the gradient of a mask token, which only masked pre-training of DINO uses."""
+    for name, parameter in model.named_parameters():
+        if name.endswith("mask_token"):
+            parameter.requires_grad_(False)
+
+
+@torch.no_grad()
+def require_feature_maps(model: PreTrainedModel, crop_size: int, channels: int) -> None:
+    """Raise a ValueError unless the backbone's maps have the numbers of channels that its configuration promises.
+
+    Some backbones of transformers take their widths from two settings that need not agree.
+    """
+    model.backbone.eval()
+    maps = model.backbone(torch.zeros(1, channels, crop_size, crop_size)).feature_maps
+    found = [feature_map.shape[1] for feature_map in maps]
+    if found != list(model.backbone.channels):
+        raise ValueError(
+            f"the feature maps of the {model.backbone.config.model_type} have {found} channels, its configuration "
+            f"says {list(model.backbone.channels)}: its sizes contradict one another"
+        )
 
 
 def freeze_batch_norm(model: nn.Module) -> None:

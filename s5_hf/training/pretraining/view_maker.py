@@ -20,6 +20,7 @@ class ViewMaker:
         mean, std: of the channels, for images in 0..1.
         strong_views: number of strong views of an unlabelled image.
         augmentation: of the strong views.
+        reverse: whether a batch that is its own partner pastes its rows in reverse order.
     """
 
     device: torch.device
@@ -27,6 +28,7 @@ class ViewMaker:
     std: Sequence[float]
     strong_views: int = 1
     augmentation: StrongAugmentation = field(default_factory=StrongAugmentation)
+    reverse: bool = False
 
     def labelled(self, batch: Row) -> LabelledBatch:
         """Rows of weak views with labels, normalised."""
@@ -53,6 +55,7 @@ class ViewMaker:
             ignored=self._move(batch["labels"]) == IGNORED,
             boxes=tuple(boxes),
             partner=None if partner is None else self.unlabelled(partner),
+            reverse=self.reverse,
         )
 
     def _move(self, values: torch.Tensor) -> torch.Tensor:

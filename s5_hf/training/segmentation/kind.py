@@ -1,15 +1,14 @@
 """Joint training of a segmenter for one or many datasets."""
 
+import dataclasses
 from pathlib import Path
 
 import torch
 
-from ..batches import ViewedDatasets
 from ..joint.kind import JointTraining, epoch_of
 from ..joint.model import TaskView
-from ..joint.task_loss import TaskLoss
-from ..kind import StateDict
-from ..setup import Training
+from ..joint.step import TaskLoss
+from ..kind import StateDict, Training
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation
@@ -18,7 +17,7 @@ from .low_rank import add_adapters, merged_adapters
 from .model import joint_model
 from .recipe import SegmentationDatasetSettings
 from .step import SegmentationStep, SegmentationViews
-from .task_data import TaskData, load_task
+from .task_data import TaskData, load_task, require_class_weights
 
 
 class JointSegmentation(JointTraining):
@@ -27,6 +26,7 @@ class JointSegmentation(JointTraining):
     project = "finetuning"
     model_folder = "segmenter"
     score, score_in_words = "miou", "mIoU"
+    step_type = SegmentationStep
 
     def load_task(self, settings: SegmentationDatasetSettings) -> TaskData:
         """The data of one dataset of the recipe."""
@@ -36,11 +36,7 @@ class JointSegmentation(JointTraining):
         """Raise a ValueError unless tasks and settings of the datasets belong together."""
         super().check_tasks()
         for task, settings in zip(self.tasks, self.recipe.datasets, strict=True):
-            if settings.class_weights and len(settings.class_weights) != len(task.labels):
-                raise ValueError(
-                    f"{task.name}.class_weights has {len(settings.class_weights)} numbers for "
-                    f"{len(task.labels)} classes"
-                )
+            require_class_weights(settings, task.labels)
 
     def make_model(self) -> torch.nn.Module:
         """The segmenter at step 0, with adapters if the recipe has some."""
@@ -59,14 +55,11 @@ class JointSegmentation(JointTraining):
         forward = forward_flops(TaskView(model, self.tasks[0].name), data.crop_size, len(data.image_mean))
         return Throughput(per_process * processes, step_flops(forward, 1, 0, 0) * per_process, peak)
 
-    def dataset(self) -> ViewedDatasets:
-        """The weak views of all datasets."""
+    def sample_view(self, task: TaskData, settings: SegmentationDatasetSettings) -> SampleView:
+        """The weak view of a task."""
         data, seed = self.recipe.data, self.recipe.run.seed
         view = WeakView(data.crop_size, tuple(data.scale_range), rotation_probability=data.rotation_probability)
-        channels = len(data.image_mean)
-        return self.viewed(
-            [SampleView(view, seed, task.name, len(task.labels), task.ignore_index, channels) for task in self.tasks]
-        )
+        return SampleView(view, seed, task.name, len(task.labels), task.ignore_index, len(data.image_mean))
 
     def views(self, device: torch.device) -> SegmentationViews:
         """What moves batches to the device, changes their colours there and normalises."""
@@ -83,18 +76,10 @@ class JointSegmentation(JointTraining):
             step = max(settings.warmup_steps, -(-epoch * total // settings.epochs))  # the first step of the epoch
         return super().learning_rate_factor(step)
 
-    def make_step(self, device: torch.device) -> SegmentationStep:
-        """The step of the recipe."""
-        return SegmentationStep(
-            {
-                settings.name: TaskLoss(
-                    settings.loss_weight,
-                    settings.loss_from_epoch,
-                    torch.tensor(settings.class_weights, device=device) if settings.class_weights else None,
-                )
-                for settings in self.recipe.datasets
-            }
-        )
+    def task_loss(self, settings: SegmentationDatasetSettings, device: torch.device) -> TaskLoss:
+        """The same with the weights of the classes."""
+        weights = torch.tensor(settings.class_weights, device=device) if settings.class_weights else None
+        return dataclasses.replace(super().task_loss(settings, device), class_weights=weights)
 
     def validate_task(self, training: Training, task: TaskData, panel: Path) -> dict[str, float]:
         """The values of one task. Nothing is pseudo-labelled here; the threshold is that of S4 pre-training."""

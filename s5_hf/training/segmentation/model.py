@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from transformers import AutoConfig
 
-from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5SegmentationConfig, S5ViTConfig
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
-from ..joint.model import refuse_other_labels, require_mode
-from ..pretraining.starting_model import check_fit, freeze_batch_norm, starting_model
+from ..joint.model import known_tasks, refuse_other_labels, require_mode
+from ..pretraining.starting_model import ready_to_train, starting_model
+from ..starting_weights import load_network
 from .recipe import SegmentationModelSettings
 from .task_data import TaskData
 
@@ -30,7 +30,7 @@ def joint_model(
     names = {task.name: task.labels for task in tasks}
     ignore_index = {task.name: task.ignore_index for task in tasks}
     expert_channels = settings.expert_channels if settings.mode == "moe" else 0
-    known = known_tasks(settings.segmenter)
+    known = known_tasks(settings.segmenter, "segmenter", S5SegmentationConfig, "an encoder is given as encoder")
     if known is not None:
         refuse_other_labels(settings.segmenter, known, names)
     if known == {name: list(labels) for name, labels in names.items()}:
@@ -45,24 +45,7 @@ def joint_model(
         )
         model = S5ForSemanticSegmentation.from_dense(dense, names, expert_channels, ignore_index=ignore_index)
     model.config.class_maps = {task.name: dict(task.class_map) for task in tasks if task.class_map}
-    check_fit(model, crop_size, channels)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    model.train()
-    if settings.freeze_batch_norm:
-        freeze_batch_norm(model)
-    return model
-
-
-def known_tasks(segmenter: str | None) -> dict[str, list[str]] | None:
-    """The tasks of a segmenter, `None` where there is none."""
-    if segmenter is None:
-        return None
-    require_model_folder(segmenter)
-    config = AutoConfig.from_pretrained(segmenter)
-    if not isinstance(config, S5SegmentationConfig):
-        raise ValueError(f"segmenter {segmenter} is a {config.model_type!r}; an encoder is given as encoder")
-    return config.tasks
+    return ready_to_train(model, settings, crop_size, channels)
 
 
 def load_segmenter(settings: SegmentationModelSettings) -> S5ForSemanticSegmentation:
@@ -71,4 +54,4 @@ def load_segmenter(settings: SegmentationModelSettings) -> S5ForSemanticSegmenta
     config.classifier_dropout = settings.classifier_dropout
     if isinstance(config.backbone_config, S5ViTConfig):
         config.backbone_config.drop_path_rate = settings.drop_path_rate
-    return S5ForSemanticSegmentation.from_pretrained(settings.segmenter, config=config)
+    return load_network(S5ForSemanticSegmentation, settings.segmenter, config=config)

@@ -4,12 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datasets import load_dataset
-
-from ...dataset_builders.errors import LayoutError
-from ...dataset_builders.registry import DatasetEntry, get_entry
+from ...dataset_builders.registry import DatasetEntry
 from ...imaging.palettes import default_palette
-from ..joint.splits import default_dataset, divide, require_classes, require_images, train_split
+from ..joint.splits import chosen_classes, chosen_entry, load_images, require_images
 from ..views.weak import IGNORED
 from .class_map import ClassMap, MappedSamples
 from .recipe import SegmentationDatasetSettings
@@ -49,28 +46,18 @@ class TaskData:
 
 
 def load_task(settings: SegmentationDatasetSettings, selection: str) -> TaskData:
-    """Load one dataset of a recipe.
-
-    Args:
-        settings: of the dataset.
-        selection: of the recipe; it decides on which images weights may be chosen.
+    """Load one dataset of a recipe, whose `selection` decides on which images weights may be chosen.
 
     Raises:
         KeyError: for an unknown dataset.
-        ValueError: if nothing says what the classes are, a split is missing or empty, or weights would be chosen on
-            images whose results are published.
+        ValueError: if its classes or images do not fit: see `task_labels`, `load_images` and [`ClassMap`].
     """
-    entry = get_entry(settings.dataset or default_dataset(settings.name, OWN_DATASET))
+    entry = chosen_entry(settings, OWN_DATASET)
     labels = task_labels(settings, entry)
     options = {"classes": list(labels)} if not entry.labels and not settings.class_map else {}
     if settings.mask_values is not None:
         options["mask_values"] = settings.mask_values
-    try:
-        splits = load_dataset(entry.name, data_dir=settings.data_dir, **options)
-    except (LayoutError, ValueError) as error:
-        raise ValueError(f"the images of the task {settings.name!r} cannot be loaded: {error}") from error
-    train = train_split(settings, splits)
-    train, validation, source = divide(settings, entry, splits, train, selection)
+    train, validation, source = load_images(settings, entry, selection, **options)
     ignore_index = settings.ignore_index if entry.ignore_index is None else entry.ignore_index
     palette = entry.palette if entry.labels == labels and entry.palette else default_palette(len(labels))
     stored = None
@@ -102,14 +89,14 @@ def task_labels(settings: SegmentationDatasetSettings, entry: DatasetEntry) -> t
     """
     if entry.task != "segmentation":
         raise ValueError(f"{settings.name}: {entry.name} is for {entry.task}, fine-tuning needs masks")
-    given, known = tuple(settings.classes), entry.labels_of()
-    require_classes(settings, entry, known)
-    if given and known and given != known and not settings.class_map:
-        raise ValueError(
-            f"{settings.name}: {entry.name} has the classes {', '.join(known)}, the recipe says {', '.join(given)}; "
-            "class_map says which mask value is which of them"
-        )
-    labels, weights = given or known, settings.class_weights
+    known = () if settings.class_map and settings.classes else entry.labels_of()
+    labels = chosen_classes(settings, entry, known, "; class_map says which mask value is which of them")
+    require_class_weights(settings, labels)
+    return labels
+
+
+def require_class_weights(settings: SegmentationDatasetSettings, labels: Sequence[str]) -> None:
+    """Raise a ValueError unless there are no class weights, or one for each class."""
+    weights = settings.class_weights
     if weights and len(weights) != len(labels):
         raise ValueError(f"{settings.name}.class_weights has {len(weights)} numbers for {len(labels)} classes")
-    return labels

@@ -1,7 +1,7 @@
-"""Views of an image together with its oriented boxes: scale, crop, turns and flips, on the host.
+"""Views of an image with its oriented boxes: scale, crop, rotations and flips, on the host.
 
-Source: S5 (arXiv 2508.12409), detection: images fitted into the model's size, flipped in both directions. Crops and
-turns go beyond it. Work is on uint8 with Pillow; boxes move by the very map that moves the pixels.
+Source: S5 (arXiv 2508.12409), detection: images are resized to fit the model's size and flipped in both directions;
+crops and rotations are additions. Pillow works on uint8 pixels; boxes undergo the same transform as the pixels.
 """
 
 import math
@@ -24,25 +24,26 @@ from ...modeling.rotated_iou import elementwise_rotated_iou
 from .weak import resize, sample_seed, uniform_integer
 
 Map = np.ndarray
-"""float64 `(3, 3)`, from homogeneous pixel coordinates of one image to those of another; pixel (0, 0) is centred on
+"""An affine transform, float64 `(3, 3)`, of homogeneous pixel coordinates; pixel (0, 0) has its centre at
 (0.5, 0.5)."""
 
 
 @dataclass(frozen=True)
 class OrientedView:
-    """Random scale, crop or padding, flips, quarter turns and free turns of an image and its boxes.
+    """Random scale, crop or padding, flips, quarter turns and rotations of an image and its boxes.
 
     Attributes:
         size: side of the square view.
         image_scale: factor by which images are resized; `None` makes their longer side `size`.
-        scale_range: a random factor on top of it.
-        object_crop_probability: of a crop that shows the centre of a random object, where there is one; other crops
-            lie anywhere.
+        scale_range: range of an additional random factor.
+        object_crop_probability: of a crop that contains the centre of a random object, if there is one; other crops
+            are placed anywhere.
         flip_probability: of each of the two flips.
-        quarter_turn_probability: of a turn by 90, 180 or 270 degrees, each as likely as the others.
-        rotation_probability: of a turn by any angle up to `rotation_degrees`, either way, about the view's middle.
-        least_visible_share: boxes of whose visible area less than this is left after a crop are left out.
-        fill: grey of what lies beyond the image, 0 to 255, per channel.
+        quarter_turn_probability: of a rotation by 90, 180 or 270 degrees, all equally likely.
+        rotation_probability: of a rotation about the centre of the view.
+        rotation_degrees: largest angle of a rotation, in either direction.
+        least_visible_share: boxes are dropped if a crop leaves less than this share of their visible area.
+        fill: value of each channel outside the image, 0 to 255.
     """
 
     size: int
@@ -59,17 +60,17 @@ class OrientedView:
     def __call__(
         self, pixels: np.ndarray, boxes: torch.Tensor, generator: torch.Generator
     ) -> tuple[np.ndarray, tuple[int, int], torch.Tensor, torch.Tensor]:
-        """View an image and its boxes.
+        """Make the view of an image and its boxes.
 
         Args:
             pixels: uint8 `(height, width, channels)`.
             boxes: float `(n, 5)` in pixels of the image; may be empty.
-            generator: decides everything that is random.
+            generator: the source of all random numbers.
 
         Returns:
-            uint8 image `(size, size, channels)`; height and width of what is image in it, from the top left (the rest
-            is padding); float32 boxes `(m, 5)` that are seen, canonical; their positions `(m,)` in `boxes`. Boxes may
-            reach beyond the view, as those of DOTA's tiles do.
+            uint8 image `(size, size, channels)`; height and width of the image in its top left corner (the rest is
+            padding); canonical float32 boxes `(m, 5)` that remain visible; their indices `(m,)` in `boxes`. Boxes may
+            extend beyond the view, as in DOTA's tiles.
         """
         height, width = pixels.shape[:2]
         scaled = self._scaled_size(height, width, generator)
@@ -127,7 +128,7 @@ class OrientedView:
         return bool(torch.rand((), generator=generator) < self.object_crop_probability)
 
     def _draw_angle(self, generator: torch.Generator) -> float:
-        """Radians, clockwise on the screen; 0 for no turn."""
+        """Radians, clockwise on the screen; 0 for no rotation."""
         if not self.rotation_probability or torch.rand((), generator=generator) >= self.rotation_probability:
             return 0.0
         share = 2 * torch.rand((), generator=generator, dtype=torch.float64).item() - 1
@@ -136,7 +137,7 @@ class OrientedView:
     def _turned(
         self, pixels: np.ndarray, scaled: tuple[int, int], to_view: Map, canvas: tuple[int, int]
     ) -> np.ndarray:
-        """The canvas (rows, columns) of a turned view; Pillow smooths only where it resizes, so that comes first."""
+        """A rotated view of size `canvas` (rows, columns). Images are shrunk first: only resizing smooths."""
         if scaled[0] < pixels.shape[0]:
             to_view = to_view @ scaling(pixels.shape[1] / scaled[1], pixels.shape[0] / scaled[0])
             whole = (0, 0, pixels.shape[1], pixels.shape[0])
@@ -155,7 +156,7 @@ class OrientedView:
         return np.stack([np.asarray(channel) for channel in channels], axis=2)
 
     def _mirrored(self, pixels: np.ndarray, generator: torch.Generator) -> tuple[np.ndarray, Map]:
-        """Flips and quarter turns, and their map."""
+        """The pixels after flips and quarter turns, and their transform."""
         total = np.eye(3)
         for axis in (1, 0):
             if torch.rand((), generator=generator) < self.flip_probability:
@@ -169,35 +170,35 @@ class OrientedView:
 
 
 def shift(x: float, y: float) -> Map:
-    """The map that adds x and y."""
+    """Translation by x and y pixels."""
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], dtype=np.float64)
 
 
 def scaling(x: float, y: float) -> Map:
-    """The map that multiplies by x and y."""
+    """Scaling by the factors x and y."""
     return np.diag([x, y, 1.0])
 
 
 def rotation(angle: float, x: float, y: float) -> Map:
-    """The map that turns about (x, y), by an angle in radians, clockwise on the screen."""
+    """Rotation about (x, y) by an angle in radians, clockwise on the screen."""
     cosine, sine = math.cos(angle), math.sin(angle)
     return shift(x, y) @ np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ shift(-x, -y)
 
 
 def flip(axis: int, side: int) -> Map:
-    """The map that mirrors an array axis (0: rows, 1: columns) of this length."""
+    """Reflection along an array axis (0: rows, 1: columns) of length `side`."""
     return shift(0, side) @ scaling(1, -1) if axis == 0 else shift(side, 0) @ scaling(-1, 1)
 
 
 def quarter_turn(columns: int) -> Map:
-    """The map of `numpy.rot90`: a turn by 90 degrees, counter-clockwise on the screen, of an image this wide."""
+    """The transform of `numpy.rot90`: 90 degrees counter-clockwise on the screen, for an image of this width."""
     return np.array([[0, 1, 0], [-1, 0, columns], [0, 0, 1]], dtype=np.float64)
 
 
 def move_boxes(boxes: torch.Tensor, moved_by: Map) -> torch.Tensor:
-    """Boxes `(n, 5)` after a map, canonical, float64.
+    """Canonical float64 boxes `(n, 5)` after a transform.
 
-    Where the two factors of a map differ, by the rounding of a size, the smallest rectangle around is taken.
+    If rounding of the size makes its two factors differ, a box becomes the smallest rectangle around its corners.
     """
     corners = oriented_boxes_to_corners(boxes.double())
     matrix = torch.from_numpy(moved_by)
@@ -211,17 +212,17 @@ def remaining(
     view_size: tuple[int, int],
     least_share: float,
 ) -> torch.Tensor:
-    """Positions of the boxes that a view still shows, for the most part.
+    """Indices of the boxes of which a view shows enough.
 
     Args:
         before, after: the boxes `(n, 5)` in the image and in the view.
         image_size, view_size: height and width.
-        least_share: of the share that lies inside the image, so much must lie inside the view.
+        least_share: a box is kept if at least this share of its area inside the image is inside the view.
     """
     shown_before, shown_after = (
         share_inside(boxes, size) for boxes, size in ((before, image_size), (after, view_size))
     )
-    # A millionth for the rounding of the areas: what was not cut off stays.
+    # The tolerance is for rounding of the areas: a box that was not cut is kept.
     return ((shown_after > 0) & (shown_after >= (least_share - 1e-6) * shown_before)).nonzero().flatten()
 
 
@@ -233,16 +234,16 @@ def share_inside(boxes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class OrientedSampleView:
-    """Turns a decoded sample into the tensors of a batch row; picklable, so it runs in workers.
+    """Converts a decoded sample to the tensors of a batch row; can be pickled, so it runs in workers.
 
     Attributes:
         view: of image and boxes.
         seed: of the run.
-        task: name for draws and messages.
+        task: name, for seeds and messages.
         labels: class names.
         channels: that images must have.
-        least_side: shorter sides of boxes, in pixels of the file, are taken as this long (1 for DIOR-R, officially).
-        least_hull_side: boxes whose horizontal hull is narrower, in pixels of the view, are left out (2 for DOTA).
+        least_side: box sides, in pixels of the file, are increased to this if shorter (1 for DIOR-R, officially).
+        least_hull_side: boxes whose horizontal hull is narrower, in pixels of the view, are dropped (2 for DOTA).
     """
 
     view: OrientedView
@@ -261,7 +262,7 @@ class OrientedSampleView:
             float32 `(n, 5)`, `classes` int64 `(n,)`.
 
         Raises:
-            ValueError: naming the image, if it has no image or boxes, other channels, or a box or class is none.
+            ValueError: naming the image, if it or its boxes are missing, or channels, a box or a class are invalid.
         """
         pixels, boxes, classes = read_sample(sample, self.task, self.labels, self.channels)
         boxes = torch.cat([boxes[:, :2], boxes[:, 2:4].clamp(min=self.least_side), boxes[:, 4:]], dim=1)
@@ -281,10 +282,10 @@ class OrientedSampleView:
 def read_sample(
     sample: Mapping[str, Any], task: str, labels: Sequence[str], channels: int
 ) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
-    """Pixels, boxes float64 `(n, 5)` and class ids int64 `(n,)` of a sample, checked.
+    """The checked pixels, float64 boxes `(n, 5)` and int64 class ids `(n,)` of a sample.
 
     Raises:
-        ValueError: naming the image (its file, where that is known) and the object.
+        ValueError: naming the image (its file, if known) and the object.
     """
     image, objects = sample.get("image"), sample.get("objects")
     name = getattr(image, "filename", "") or repr(str(sample.get("id", "a sample")))

@@ -1,9 +1,9 @@
 """The strong view A_s, batched on the device: colour jitter, grayscale, Gaussian blur, CutMix boxes, normalisation.
 
 Source: S5 (arXiv 2508.12409), section "S4 Pre-training", with the ranges of the official code. The official code works
-on one Pillow image at a time on a CPU worker; here the numbers are drawn per sample on the host, from a generator that
-the sample's seed starts, and the pixels are computed for the whole batch on its device. So a sample gets the same view
-wherever it is computed, up to rounding.
+on one Pillow image at a time in a CPU worker; here the random numbers are drawn for each sample on the host, from a
+generator with the sample's seed, and the pixels are computed for the whole batch on its device. A sample therefore
+gets the same view on every device, up to rounding.
 
 Images are float `(batch, 3, height, width)` in 0..1 until `normalize`.
 """
@@ -25,15 +25,15 @@ class StrongAugmentation:
     """Ranges and probabilities of the strong view; the defaults are the published ones.
 
     Attributes:
-        jitter_probability: of the colour jitter.
-        brightness, contrast, saturation: factors lie in 1 minus to 1 plus this.
-        hue: shifts lie in minus to plus this, as a share of the colour circle.
-        grayscale_probability: of dropping the colour.
-        blur_probability: of the Gaussian blur.
+        jitter_probability: of colour jitter.
+        brightness, contrast, saturation: factors lie between 1 minus this and 1 plus this.
+        hue: shifts lie between minus this and plus this, as a fraction of the colour circle.
+        grayscale_probability: of removing the colour.
+        blur_probability: of Gaussian blur.
         blur_sigma: range of its standard deviation in pixels.
         cutmix_probability: of pasting a box.
-        cutmix_area: range of the box's share of the image.
-        cutmix_aspect: range of the box's height over its width.
+        cutmix_area: range of the box's area, as a fraction of the image.
+        cutmix_aspect: range of the box's ratio of height to width.
     """
 
     jitter_probability: float = 0.8
@@ -51,14 +51,14 @@ class StrongAugmentation:
 
 @dataclass(frozen=True)
 class StrongParameters:
-    """What was drawn for each sample of a batch, on the host.
+    """The random parameters of each sample of a batch, on the host.
 
     Attributes:
-        jitter: bool `(batch,)`, whether colours are jittered.
+        jitter: bool `(batch,)`, whether the colours are jittered.
         order: int `(batch, 4)`, the order of the operations, as positions in `OPERATIONS`.
         factors: float `(batch, 4)`, one per operation in the order of `OPERATIONS`.
         grayscale: bool `(batch,)`.
-        sigma: float `(batch,)`, 0 where nothing is blurred.
+        sigma: float `(batch,)`, 0 for no blur.
         box: int `(batch, 4)`, top, left, bottom, right of the pasted box; all 0 for none.
     """
 
@@ -83,7 +83,7 @@ def draw_strong_parameters(
     """
     rows = []
     for seed in seeds:
-        # The weak view has started from the seed itself: another start for each strong view.
+        # The weak view uses the seed itself; each strong view uses another one.
         generator = torch.Generator().manual_seed((int(seed) + 0x9E3779B9 * (view + 1)) % 2**63)
         rows.append(_draw_sample(generator, image_size, augmentation))
     return StrongParameters(**{field.name: torch.stack([row[field.name] for row in rows]) for field in FIELDS})
@@ -116,9 +116,10 @@ def _draw_sample(generator: torch.Generator, image_size: int, augmentation: Stro
 def draw_box(
     generator: torch.Generator, image_size: int, augmentation: StrongAugmentation
 ) -> tuple[int, int, int, int]:
-    """Top, left, bottom and right of a CutMix box: an area, then aspect and place until the box fits, as officially.
+    """Top, left, bottom and right of a CutMix box.
 
-    Drawing the place again together with the aspect makes boxes that fit easily likelier; the official code does so.
+    The area is drawn once, aspect and position until the box fits, as in the official code. This makes boxes that fit
+    easily more likely.
     """
     area = uniform(*augmentation.cutmix_area, generator) * image_size**2
     while True:
@@ -135,10 +136,10 @@ def uniform(low: float, high: float, generator: torch.Generator) -> float:
 
 
 def strong_view(images: torch.Tensor, parameters: StrongParameters) -> torch.Tensor:
-    """Jitter, grayscale, blur; CutMix comes later, because it needs two finished views.
+    """Apply jitter, grayscale and blur; CutMix comes later, because it needs two finished views.
 
     Args:
-        images: float `(batch, 3, height, width)`, 0..1. They are left as they are.
+        images: float `(batch, 3, height, width)`, 0..1; not modified.
         parameters: one row per image.
 
     Raises:
@@ -161,7 +162,7 @@ def strong_view(images: torch.Tensor, parameters: StrongParameters) -> torch.Ten
 def color_jitter(
     images: torch.Tensor, jitter: torch.Tensor, order: torch.Tensor, factors: torch.Tensor
 ) -> torch.Tensor:
-    """Apply the four operations to the chosen samples, each sample in its own order; a new tensor."""
+    """Apply the four operations to the chosen samples, each in its own order; returns a new tensor."""
     images = images.clone()
     for turn in range(len(OPERATIONS)):
         for index, name in enumerate(OPERATIONS):
@@ -174,23 +175,23 @@ def color_jitter(
 
 
 def adjust_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """`factor` times the image, cut to 0..1."""
+    """The image times `factor`, clipped to 0..1."""
     return (images * factor).clamp_(0, 1)
 
 
 def adjust_contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Stretch around the mean gray of the image."""
+    """Scale the differences from the mean grey of the image."""
     mean = grayscale(images).mean(dim=(1, 2, 3), keepdim=True)
     return torch.lerp(mean.expand_as(images), images, factor).clamp_(0, 1)
 
 
 def adjust_saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Stretch away from the gray of each pixel."""
+    """Scale the differences of each pixel from its grey."""
     return torch.lerp(grayscale(images).expand_as(images), images, factor).clamp_(0, 1)
 
 
 def adjust_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """Turn the hue of the HSV colour by `shift` (1 is the whole circle)."""
+    """Shift the hue of the HSV colour by `shift` (1 is the full circle)."""
     red, green, blue = images.unbind(1)
     value, brightest = images.max(dim=1)
     chroma = value - images.min(dim=1).values
@@ -222,7 +223,7 @@ def grayscale(images: torch.Tensor) -> torch.Tensor:
 
 
 def gaussian_blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Blur each image with its own sigma `(batch,)` in pixels, edges repeated."""
+    """Blur each image with its own sigma `(batch,)` in pixels; edge pixels are repeated."""
     batch, channels, height, width = images.shape
     offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, dtype=torch.float32)
     weights = torch.exp(-0.5 * (offsets / sigma[:, None].float()) ** 2)

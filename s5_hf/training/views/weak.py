@@ -15,18 +15,18 @@ from PIL import Image
 from ...imaging.decoded_pixels import image_pixels
 
 IGNORED = 255
-"""Value of the label map, and of the map of ignored pixels, where nothing is learnt."""
+"""Value of the label map, and of the map of ignored pixels, where nothing is learned."""
 
 
 @dataclass(frozen=True)
 class WeakView:
-    """Random scale of the long side, random crop (padded with 0), horizontal and vertical flip, quarter turn.
+    """Random scale of the longer side, random crop (padded with 0), horizontal and vertical flips, quarter turn.
 
     Args:
         crop_size: height and width of the crop in pixels.
-        scale_range: the long side is scaled to a uniform integer between these multiples of its length.
+        scale_range: the longer side is resized to a uniform random integer between these multiples of its length.
         flip_probability: of each of the two flips.
-        rotation_probability: of a turn by 90 degrees (0 in pre-training, 0.5 in fine-tuning).
+        rotation_probability: of a rotation by 90 degrees (0 in pre-training, 0.5 in fine-tuning).
     """
 
     crop_size: int
@@ -37,16 +37,16 @@ class WeakView:
     def __call__(
         self, image: Image.Image | np.ndarray, mask: Image.Image | np.ndarray | None, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """View an image and its mask.
+        """Make the view of an image and its mask.
 
         Args:
             image: Pillow image, or uint8 array `(height, width, channels)`.
             mask: class ids `(height, width)`, or `None` for an image without labels.
-            generator: decides everything that is random.
+            generator: the source of all random numbers.
 
         Returns:
-            uint8 image `(channels, crop_size, crop_size)` and uint8 labels `(crop_size, crop_size)`: padded pixels
-            are 255; where there is no mask, the others are 0.
+            uint8 image `(channels, crop_size, crop_size)` and uint8 labels `(crop_size, crop_size)`: 255 in the
+            padding; without a mask, 0 elsewhere.
 
         Raises:
             ValueError: if image and mask differ in size or the image is not 8 bits per channel.
@@ -58,7 +58,7 @@ class WeakView:
         height, width = self._scaled_size(pixels.shape[0], pixels.shape[1], generator)
         top, left = (uniform_integer(0, max(0, side - self.crop_size), generator) for side in (height, width))
         rows, columns = min(height, self.crop_size), min(width, self.crop_size)
-        # Only what the crop shows is resized: Pillow takes the box of the source in fractions of a pixel.
+        # Only the part that the crop shows is resized: Pillow accepts a source box in fractions of a pixel.
         vertical, horizontal = pixels.shape[0] / height, pixels.shape[1] / width
         box = (
             left * horizontal,
@@ -75,7 +75,7 @@ class WeakView:
         for axis in (-1, -2):
             if torch.rand((), generator=generator) < self.flip_probability:
                 view, view_labels = np.flip(view, axis), np.flip(view_labels, axis)
-        # Nothing is drawn where nothing turns, so that pre-training keeps its draws.
+        # Without rotations no number is drawn, so that the random numbers of pre-training stay the same.
         if self.rotation_probability and torch.rand((), generator=generator) < self.rotation_probability:
             view, view_labels = np.rot90(view, axes=(-2, -1)), np.rot90(view_labels)
         return torch.from_numpy(np.ascontiguousarray(view)), torch.from_numpy(np.ascontiguousarray(view_labels))
@@ -89,14 +89,14 @@ class WeakView:
 
 @dataclass(frozen=True)
 class SampleView:
-    """Turns a decoded sample into the tensors of a batch row; picklable, so it runs in workers.
+    """Converts a decoded sample to the tensors of a batch row; can be pickled, so it runs in workers.
 
     Args:
         view: the weak view.
         seed: of the run.
-        stream: name of the stream, so that labelled and unlabelled draws differ for one image.
-        num_labels: number of classes, `None` for samples without labels. Labels beyond it raise an error.
-        ignore_index: label value without a class.
+        stream: name of the stream; an image gets different views in the labelled and the unlabelled stream.
+        num_labels: number of classes, `None` for samples without labels. Larger class ids raise an error.
+        ignore_index: mask value without a class.
         channels: number of channels that images must have.
     """
 
@@ -108,7 +108,7 @@ class SampleView:
     channels: int = 3
 
     def __call__(self, sample: Mapping[str, Any], epoch: int) -> dict[str, torch.Tensor]:
-        """The row of a sample in an epoch: `image`, `labels` (uint8) and `seed` (int64), for the strong view.
+        """The row of a sample in an epoch: `image` and `labels` (uint8), and `seed` (int64) for the strong view.
 
         Raises:
             ValueError: if the sample has no image or mask, another number of channels, or labels out of range.
@@ -159,7 +159,7 @@ def sample_seed(seed: int, stream: str, epoch: int, name: str) -> int:
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int], box: tuple[float, ...], filter_: int) -> np.ndarray:
-    """Resize the box of uint8 `(height, width, channels)` to `(columns, rows)`; Pillow knows 1 and 3 channels."""
+    """Resize a box of uint8 `(height, width, channels)` to `(columns, rows)`; Pillow handles 1 or 3 channels."""
     if pixels.shape[2] == 3:
         return np.asarray(Image.fromarray(pixels).resize(size, filter_, box=box))
     channels = [Image.fromarray(np.ascontiguousarray(channel)) for channel in pixels.transpose(2, 0, 1)]
@@ -167,5 +167,5 @@ def resize(pixels: np.ndarray, size: tuple[int, int], box: tuple[float, ...], fi
 
 
 def uniform_integer(low: int, high: int, generator: torch.Generator) -> int:
-    """A uniform integer in `low..high`, both included."""
+    """A uniform random integer in `low..high`, both included."""
     return int(torch.randint(low, high + 1, (), generator=generator))
