@@ -305,6 +305,13 @@ _ENTRIES = (
         homepage="https://linlin-dev.github.io/project/STAR",
     ),
     DatasetEntry(
+        name="s5-images",
+        title="Your own images",
+        task="unlabelled",
+        builder=f"{__package__}.image_folder.ImageFolder",
+        splits=("train",),
+    ),
+    DatasetEntry(
         name="s5-image-mask",
         title="Your own images and masks",
         task="segmentation",

@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "rasters": ("PADDING_RGB", "Raster", "open_raster", "pad_to", "pillow_reads", "unlimited_pixels"),
         "scene_files": ("SCENE_SUFFIXES", "find_scenes", "is_remote", "scene_stem"),
         "sheets": ("add_legend", "contact_sheet", "legend", "side_by_side"),
-        "value_scaling": ("ByteScaling", "Scaling"),
+        "value_scaling": ("ByteScaling", "Scaling", "ValueScaling"),
         "windows": ("Window", "column_windows", "quarters", "row_windows", "window_starts"),
     },
 )

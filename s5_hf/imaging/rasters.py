@@ -168,14 +168,13 @@ class _RasterioRaster:
         """How values become bytes; None where they are 8-bit already."""
         kinds = {self._dataset.dtypes[band - 1] for band in self._bands}
         kind = kinds.pop() if len(kinds) == 1 else "float64"
-        if scaling.values is not None:
-            return ByteScaling.fixed(scaling.values, 3, kind)
-        if kind == "uint8":
-            return None
+        fixed = scaling.fixed(3, kind, str(self._path))
+        if fixed is not None or kind == "uint8":
+            return fixed
         ratio = max(1.0, max(self.width, self.height) / _STATISTICS_SIDE)
         shape = (3, max(1, round(self.height / ratio)), max(1, round(self.width / ratio)))
         pixels = self._read(out_shape=shape, masked=True).astype(np.float64)
-        return ByteScaling.of_sample(np.ma.masked_invalid(pixels).reshape(3, -1), scaling, kind)
+        return ByteScaling.of_sample(np.ma.masked_invalid(pixels).reshape(3, -1), scaling.percentiles, kind)
 
     def _read(self, **options) -> np.ndarray:
         with damage_named(self._path):

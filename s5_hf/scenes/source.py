@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from ..imaging.decoded_pixels import MAXIMUM_PIXELS, require_decodable
 from ..imaging.rasters import damage_named, pillow_reads, require_geo, unlimited_pixels
 from ..imaging.scene_files import is_remote
-from ..imaging.value_scaling import ByteScaling
+from ..imaging.value_scaling import Scaling
 from .reading import SceneReading, default_bands, require_bands
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ __all__ = ["ArrayScene", "SceneSource", "has_rasterio", "open_scene"]
 
 # Tags of GeoTIFF: pixel scale, tie points, keys.
 _GEOTIFF_TAGS = (33550, 33922, 34735)
+_COLORS = {"R": "red", "G": "green", "B": "blue", "L": "gray", "A": "alpha"}
 _WORLD_FILES = (".pgw", ".jgw", ".tfw", ".wld", ".pngw", ".jpgw", ".bpw")
 
 
@@ -128,14 +129,15 @@ class PillowScene:
         names = self._image.getbands()
         described = ", ".join(f"{index} ({name})" for index, name in enumerate(names, start=1))
         colors = [index for index, name in enumerate(names, start=1) if name != "A"]
-        self.bands = list(default_bands(colors, len(names), num_channels) if reading.bands is None else reading.bands)
+        default = default_bands(colors, len(names), num_channels)
+        self.bands = reading.numbers(default, [(_COLORS.get(name), name) for name in names], self.name, described)
         require_bands(self.bands, num_channels, len(names), self.name, described)
         self._has_mask = "A" in names and len(names) not in self.bands
         self._nodata = reading.nodata
-        values = None if reading.scaling is None else reading.scaling.values
-        self._scaling = ByteScaling.fixed(values, num_channels, np.uint8) if values else None
-        stat = path.stat()
-        self.fingerprint = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {self.bands} {values} {self._nodata}"
+        scaling = reading.scaling or Scaling()
+        self._scaling = scaling.fixed(num_channels, np.uint8, self.name)
+        stat, ranges = path.stat(), scaling.values or scaling.ranges
+        self.fingerprint = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {self.bands} {ranges} {self._nodata}"
 
     def read_rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
         rows = np.asarray(self._image.crop((0, top, self.width, bottom)))

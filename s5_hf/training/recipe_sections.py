@@ -73,8 +73,8 @@ class AdamWSettings:
     """AdamW, its schedule and its precision, for any network."""
 
     layer_decay: ClassVar[float] = 1.0
+    encoder_rate: ClassVar[float] = 1.0
     sync_batch_norm: ClassVar[bool] = False
-    decoder_learning_rate_factor: ClassVar[float] = 1.0
     decay_everything: ClassVar[bool] = False
 
     gradient_accumulation: int = option(1, "micro-steps per optimizer step")
