@@ -144,6 +144,24 @@ def band_numbers(text: str | None) -> tuple[int, ...] | None:
     return bands
 
 
+def class_values(text: str) -> dict[str, list[str]]:
+    """The classes of `--classes` with the values that mean each: `road=street|path,water` gives two classes.
+
+    Raises:
+        typer.BadParameter: a class is named twice, or a name or a value is empty.
+    """
+    found: dict[str, list[str]] = {}
+    for word in words(text):
+        name, equals, values = (part.strip() for part in word.partition("="))
+        meant = [value.strip() for value in values.split("|")] if equals else [name]
+        if not name or not all(meant) or name in found:
+            raise typer.BadParameter(
+                f"--classes takes different names, and after = the values that mean one, separated by |; got {word!r}"
+            )
+        found[name] = meant
+    return found
+
+
 def scaling_of(percentiles: Percentiles = None, value_range: ValueRange = None) -> "Scaling | None":
     """The scaling of `--percentiles` and `--value-range`; None if neither is given.
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ..modeling import S5Dinov2Config, S5SegmentationConfig
+from ..modeling.configuration_s5_vit import default_dpt_taps
 from .official_configs import checked_taps, count_layers, known_heads, named_tasks, require, segmentation_settings
 from .official_layout import rename
 from .official_limits import Told
@@ -18,8 +19,7 @@ State = dict[str, torch.Tensor]
 
 MARKER = "head.scratch.output_conv.2.weight"
 
-# Blocks whose tokens the decoder takes, counted from 1, by depth.
-PUBLISHED_TAPS = {12: [3, 6, 9, 12], 24: [5, 12, 18, 24]}
+PUBLISHED_DEPTHS = (12, 24)
 
 NAMES: tuple[tuple[str, str], ...] = (
     (r"^backbone\.embeddings\.(cls_token|mask_token)$", r"backbone.\1"),
@@ -83,11 +83,11 @@ def taps_of(depth: int, told: Told) -> list[int]:
     """The blocks that feed the decoder, counted from 1, or a ValueError where nobody says which."""
     if told.taps is not None:
         return checked_taps(told.taps, depth)
-    if depth not in PUBLISHED_TAPS:
+    if depth not in PUBLISHED_DEPTHS:
         raise ValueError(
             f"DINOv2 of {depth} blocks is none of the known sizes: give taps (--taps), no tensor shows them"
         )
-    return PUBLISHED_TAPS[depth]
+    return default_dpt_taps(depth)
 
 
 def unimatch_v2_name(name: str) -> str:

@@ -50,6 +50,9 @@ class Method(ABC):
     ) -> MethodOutput:
         """The loss of a step. `model` is in train mode and stays in it; it is called once with gradients."""
 
+    def extend(self, model: nn.Module) -> None:  # noqa: B027 - most methods need nothing
+        """Give the new bare network the parts that the method trains in it, before anything else sees it."""
+
     def attach(self, model: nn.Module) -> None:  # noqa: B027 - most methods need nothing
         """See the bare model once, before training and before it is wrapped for several processes."""
 

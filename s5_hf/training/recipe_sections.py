@@ -33,11 +33,7 @@ class EncoderSettings:
 class ModelSettings(EncoderSettings):
     """The network."""
 
-    decoder: Literal["upernet", "dpt"] = option("upernet", "decoder; dpt is for a ViT without a feature pyramid")
     decoder_channels: int = option(256, "width of the decoder")
-    image_fit: Literal["pad", "resize"] = option(
-        "pad", "what is done with images whose sides are no multiples of the patch: padded, or resized to the nearest"
-    )
     classifier_dropout: float = option(0.1, "channel dropout before the classifier")
     freeze_batch_norm: bool = option(False, "keep batch norm statistics as they are")
 
@@ -77,8 +73,8 @@ class AdamWSettings:
     """AdamW, its schedule and its precision, for any network."""
 
     layer_decay: ClassVar[float] = 1.0
+    encoder_rate: ClassVar[float] = 1.0
     sync_batch_norm: ClassVar[bool] = False
-    decoder_learning_rate_factor: ClassVar[float] = 1.0
     decay_everything: ClassVar[bool] = False
 
     gradient_accumulation: int = option(1, "micro-steps per optimizer step")

@@ -311,6 +311,13 @@ class TestOrder:
             assert sorted(whole.batch(step)) == sorted(halves[0].batch(step) + halves[1].batch(step))
 
 
+def test_what_is_recorded_of_a_dataset_holds_no_credentials():
+    url = "https://me:secret@host/data?token=abc"
+    recipe = micro_recipe("--blocks.data_dir", url)
+    assert recipe.datasets[0].data_dir == url
+    assert recipe.to_dict()["datasets"][0]["data_dir"] == "https://host/data?token=***"
+
+
 def micro_batch(augmentation=None, taken=0):
     tasks = micro_tasks()
     views = tuple(SampleView(WeakView(64), 0, task.name, len(task.labels), task.ignore_index) for task in tasks)

@@ -65,7 +65,7 @@ def segment_scene(
         task: of a model with several.
         settings: windows, blending, batches, test-time augmentation.
         products: what to make besides the map.
-        reading: how the scene is read: bands, scaling, pixels without data.
+        reading: how the scene is read: bands, scaling, pixels without data; by default as the model was trained.
         devices: where the network runs; they take batches in turn.
         precision: `"fp32"` or `"bf16"`.
         compile_model: whether to run the network through `torch.compile`.
@@ -101,7 +101,7 @@ def segment_scene(
     require_distinct({source: files.paths(labels)})
     if not overwrite:
         files.require_new(resume, labels)
-    with open_scene(source, len(segmenters[0].image_mean), reading) as scene:
+    with open_scene(source, len(segmenters[0].image_mean), reading.as_trained(segmenters[0])) as scene:
         if scene.crs is not None and not is_geotiff(files.classes):
             scene.notes.append(f"{files.classes} carries no coordinates; a .tif would")
         for note in scene.notes:

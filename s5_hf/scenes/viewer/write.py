@@ -22,7 +22,7 @@ from .page import ViewerFacts, viewer_page
 __all__ = ["MAX_SIZE", "ViewerReport", "write_viewer"]
 
 MAX_SIZE = 4096
-"""Longer side of the embedded pictures in pixels, if nothing else is asked for."""
+"""Longer side of the embedded pictures in pixels by default."""
 
 _SIZES = (64, 16384)  # beyond the larger one no browser draws a picture
 _MAX_CLASSES = 255  # of a grey PNG, less the value for no data

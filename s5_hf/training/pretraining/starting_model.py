@@ -9,16 +9,19 @@ from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedM
 
 from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5SegmentationConfig
+from ...modeling.configuration_s5_dinov2 import S5Dinov2Config
+from ...modeling.configuration_s5_vit import default_dpt_taps, default_taps
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
-from ..recipe_sections import EncoderSettings, ModelSettings
+from ..recipe_sections import EncoderSettings
 from ..starting_weights import load_network
 from .backbone_config import new_backbone_config, with_four_taps
+from .recipe import PretrainingModelSettings
 
 AnyModel = TypeVar("AnyModel", bound=PreTrainedModel)
 
 
 def starting_model(
-    settings: ModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int = 3
+    settings: PretrainingModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int = 3
 ) -> S5ForSemanticSegmentation:
     """The segmenter at step 0, in train mode.
 
@@ -56,7 +59,7 @@ def starting_model(
 
 
 def new_config(
-    settings: ModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int
+    settings: PretrainingModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int
 ) -> S5SegmentationConfig:
     """The configuration of a network with new weights."""
     return S5SegmentationConfig(
@@ -66,15 +69,18 @@ def new_config(
     )
 
 
-def decoder_settings(settings: ModelSettings) -> dict[str, Any]:
+def decoder_settings(settings: PretrainingModelSettings) -> dict[str, Any]:
     """What a recipe says of everything behind the backbone."""
     names = ("decoder", "decoder_channels", "classifier_dropout", "image_fit")
     return {name: getattr(settings, name) for name in names}
 
 
-def encoder_config(settings: EncoderSettings) -> PretrainedConfig:
+def encoder_config(settings: PretrainingModelSettings) -> PretrainedConfig:
     """The configuration of a pre-trained encoder, with feature maps of four stages and the recipe's drop path."""
-    config = with_four_taps(AutoConfig.from_pretrained(settings.encoder))
+    config = AutoConfig.from_pretrained(settings.encoder)
+    if config.model_type == "dinov2" and settings.dinov2_positions == "release":
+        config = S5Dinov2Config.from_dict({**config.to_dict(), "model_type": S5Dinov2Config.model_type})
+    config = with_four_taps(config, default_dpt_taps if settings.decoder == "dpt" else default_taps)
     if settings.decoder == "dpt" and hasattr(config, "use_feature_pyramid"):
         config.use_feature_pyramid = False  # its weights, if there are any, stay behind
     if hasattr(config, "drop_path_rate"):

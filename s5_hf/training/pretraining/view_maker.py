@@ -21,6 +21,7 @@ class ViewMaker:
         strong_views: number of strong views of an unlabelled image.
         augmentation: of the strong views.
         reverse: whether a batch that is its own partner pastes its rows in reverse order.
+        strong_labelled: whether the colours of labelled images are changed too.
     """
 
     device: torch.device
@@ -28,11 +29,16 @@ class ViewMaker:
     std: Sequence[float]
     strong_views: int = 1
     augmentation: StrongAugmentation = field(default_factory=StrongAugmentation)
+    strong_labelled: bool = False
     reverse: bool = False
 
     def labelled(self, batch: Row) -> LabelledBatch:
         """Rows of weak views with labels, normalised."""
         images = to_unit_range(self._move(batch["image"]))
+        if self.strong_labelled:
+            images = strong_view(
+                images, draw_strong_parameters(batch["seed"].tolist(), images.shape[-1], self.augmentation)
+            )
         return LabelledBatch(normalize(images, self.mean, self.std), self._move(batch["labels"]).long())
 
     def unlabelled(self, batch: Row, partner: Row | None = None) -> UnlabelledBatch:
