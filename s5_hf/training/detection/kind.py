@@ -53,6 +53,7 @@ class JointDetection(JointTraining):
                     channels,
                     settings.least_side,
                     settings.least_hull_side,
+                    self.recipe.data.value_scaling,
                 )
                 for task, settings in zip(self.tasks, self.recipe.datasets, strict=True)
             ]
@@ -100,6 +101,7 @@ class JointDetection(JointTraining):
             data.image_mean,
             data.image_std,
             self.recipe.run.panel_images,
+            data.value_scaling,
         )
         model = TaskView(training.accelerator.unwrap_model(training.model), task.name)
         return validate_detector(model, task, settings, training.accelerator, panel)

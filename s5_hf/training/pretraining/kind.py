@@ -23,7 +23,7 @@ from ..batches import Row
 from ..kind import Training, TrainingKind
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
-from ..views.strong import StrongAugmentation
+from ..views.strong import StrongAugmentation, color_positions
 from .data import SegmentationData, labelled_batches, load_data, unlabelled_batches
 from .pseudo_label_health import PseudoLabelHealth
 from .recipe import PretrainingRecipe
@@ -66,6 +66,10 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             "unlabelled": self.data.unlabelled,
             f"validation {data.validation_split} {data.validation_count}": self.data.validation,
         }
+
+    def learned_from(self) -> Sequence[Any]:
+        """The labelled and the unlabelled images."""
+        return self.data.labelled, self.data.unlabelled
 
     def class_names(self) -> Mapping[str, Sequence[str]]:
         """The classes of the labelled images."""
@@ -118,6 +122,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             recipe.data.image_std,
             method.strong_views,
             StrongAugmentation(cutmix_probability=recipe.method.cutmix_probability),
+            color_positions(recipe.data.bands, len(recipe.data.image_mean)),
         )
         labelled = labelled_batches(recipe, data, **place).start(taken)
         unlabelled = partners = None
@@ -167,6 +172,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             recipe.data.image_std,
             data.palette,
             recipe.run.panel_images,
+            recipe.data.value_scaling,
+            color_positions(recipe.data.bands, len(recipe.data.image_mean)),
         )
         panel = Path(recipe.run.output_dir) / "panels" / f"step-{step:08d}.png"
         scores = validate(self.validated(training), data.validation, settings, training.accelerator, panel)

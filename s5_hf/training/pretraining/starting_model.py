@@ -9,6 +9,7 @@ from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedM
 
 from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5SegmentationConfig
+from ...modeling.input_channels import adapt_input_channels
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..recipe_sections import EncoderSettings, ModelSettings
 from ..starting_weights import load_network
@@ -52,6 +53,7 @@ def starting_model(
         )
     else:
         model = S5ForSemanticSegmentation(new_config(settings, task, labels, crop_size, channels))
+    adapt_channels(model, settings, channels)
     check_fit(model, crop_size, channels)
     require_feature_maps(model, crop_size, channels)
     return ready_to_train(model, settings, crop_size, channels)
@@ -83,6 +85,7 @@ def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, c
     Raises:
         ValueError: unless it takes crops of this size and number of channels.
     """
+    adapt_channels(model, settings, channels)
     check_fit(model, crop_size, channels)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -92,6 +95,13 @@ def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, c
     return model
 
 
+def adapt_channels(model: PreTrainedModel, settings: EncoderSettings, channels: int) -> None:
+    """Let the network take the channels of the images, where the recipe says how and it takes others."""
+    expected = getattr(model.backbone.config, "num_channels", channels)
+    if settings.channel_weights and expected != channels:
+        adapt_input_channels(model, channels, settings.channel_weights)
+
+
 def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
     """Raise a ValueError unless the network takes such crops."""
     patch_size = getattr(model.backbone.config, "patch_size", 1)
@@ -99,7 +109,10 @@ def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
         raise ValueError(f"crop_size {crop_size} is not a multiple of the patch size {patch_size}")
     expected = getattr(model.backbone.config, "num_channels", channels)
     if expected != channels:
-        raise ValueError(f"the network takes {expected} channels, image_mean has {channels}")
+        raise ValueError(
+            f"the network takes {expected} channels, the images have {channels}: choose as many with bands, or let "
+            "channel_weights say how its first layer is adapted"
+        )
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ class ViewMaker:
         mean, std: of the channels, for images in 0..1.
         strong_views: number of strong views of an unlabelled image.
         augmentation: of the strong views.
+        colors: positions of red, green and blue among the channels; `None` where there are no colours.
     """
 
     device: torch.device
@@ -27,6 +28,7 @@ class ViewMaker:
     std: Sequence[float]
     strong_views: int = 1
     augmentation: StrongAugmentation = field(default_factory=StrongAugmentation)
+    colors: tuple[int, int, int] | None = (0, 1, 2)
 
     def labelled(self, batch: Row) -> LabelledBatch:
         """Rows of weak views with labels, normalised."""
@@ -44,8 +46,8 @@ class ViewMaker:
         size = images.shape[-1]
         strong, boxes = [], []
         for view in range(self.strong_views):
-            parameters = draw_strong_parameters(batch["seed"].tolist(), size, self.augmentation, view)
-            strong.append(normalize(strong_view(images, parameters), self.mean, self.std))
+            parameters = draw_strong_parameters(batch["seed"].tolist(), size, self.augmentation, view, images.shape[1])
+            strong.append(normalize(strong_view(images, parameters, self.colors), self.mean, self.std))
             boxes.append(box_masks(parameters.box, size, self.device))
         return UnlabelledBatch(
             weak=normalize(images, self.mean, self.std),
