@@ -11,7 +11,7 @@ _PLAIN_TYPES = {"string": str, "float32": float, "int32": int}
 
 
 class ImageFeatures(Features):
-    """Features of images and plain values, quick for samples as builders of this package hand them out.
+    """Features of images and plain values, fast for the samples that builders of this package give.
 
     `datasets` walks through every value of a sample to encode and to decode it, which costs a twentieth of the time
     that decoding a 512 px JPEG takes. Samples that are encoded already go through unchanged; all others, such as those

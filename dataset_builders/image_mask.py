@@ -133,7 +133,7 @@ def _value_map(config: ImageMaskConfig) -> dict[int, int] | None:
 
 
 def _csv_records(text: str, name: str, available: set[str]) -> list[tuple[str, Record]]:
-    """(split or empty, record) of each row of a CSV file with a header line; line ends may be of any system."""
+    """(split or empty, record) of each row of a CSV file with a header line; with the line endings of any system."""
     reader = csv.DictReader(io.StringIO(text, newline=None))
     records = []
     try:

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from .errors import CorruptImageError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
-"""Of files that are taken for images, in lower case."""
+"""Extensions of the files that count as images, in lower case."""
 
 _BITS_TAG, _SAMPLES_TAG = 258, 277  # of TIFF: bits per sample, samples per pixel
 _TRAILER_BYTES = 4096

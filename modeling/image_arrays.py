@@ -32,7 +32,7 @@ def to_channels_last(image: ImageLike, num_channels: int) -> np.ndarray:
     """An image as an array `(height, width, num_channels)` of numbers; grey images are repeated over the channels.
 
     Raises:
-        ValueError: for a wrong shape, a Pillow image of more than 8 bits per channel, or values that are no finite
+        ValueError: for a wrong shape, a Pillow image of more than 8 bits per channel, or values that are not finite
             numbers.
         TypeError: for something that is not an image.
     """
@@ -140,12 +140,12 @@ def resize_image(array: np.ndarray, size: Mapping[str, int], resample: int) -> n
 
 
 def to_label_map(label_map: ImageLike) -> np.ndarray:
-    """A label map as int64; a ValueError if its values are no whole numbers."""
+    """A label map as int64; a ValueError if its values are not whole numbers."""
     array = np.asarray(label_map) if isinstance(label_map, Image.Image) else to_array(label_map)
     if np.issubdtype(array.dtype, np.integer) or array.dtype == bool:
         return array.astype(np.int64)
     if not np.issubdtype(array.dtype, np.floating) or not np.array_equal(array, np.rint(array)):
-        raise ValueError(f"a segmentation map of the type {array.dtype} holds values that are no whole numbers")
+        raise ValueError(f"a segmentation map of the type {array.dtype} holds values that are not whole numbers")
     return array.astype(np.int64)
 
 

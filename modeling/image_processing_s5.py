@@ -213,7 +213,7 @@ class S5ImageProcessor(BaseImageProcessor):
 
         Args:
             outputs: an output with `logits`, `pred_boxes` and `image_sizes`.
-            threshold: least score, exclusive.
+            threshold: lowest score, exclusive.
             target_sizes: `(height, width)` per image, if the boxes are wanted in pixels of images of other sizes than
                 those the model saw (the originals, where `do_resize=True`).
             iou_threshold: of two objects of a class that overlap by more than this rotated IoU the better one stays.

@@ -29,6 +29,14 @@ def pad_to_patches(pixel_values: torch.Tensor, patch_size: int) -> torch.Tensor:
     return functional.pad(pixel_values, (0, right, 0, bottom))
 
 
+def resize_to_patches(pixel_values: torch.Tensor, patch_size: int) -> torch.Tensor:
+    """Resize (bilinear, align_corners True) to the nearest multiples of the patch, one patch at least."""
+    size = [max(1, (2 * side + patch_size) // (2 * patch_size)) * patch_size for side in pixel_values.shape[2:]]
+    if size == list(pixel_values.shape[2:]):
+        return pixel_values
+    return functional.interpolate(pixel_values, size=tuple(size), mode="bilinear", align_corners=True)
+
+
 def read_image_sizes(pixel_values: torch.Tensor, pixel_mask: torch.Tensor | None) -> list[tuple[int, int]]:
     """Height and width of every image without its padding.
 

@@ -1,4 +1,4 @@
-"""S5 segmentation: one backbone, and per task a UPerNet decoder and a classifier.
+"""S5 segmentation: one backbone, and per task a decoder (UPerNet or DPT) and a classifier.
 
 Source: S5 (arXiv 2508.12409), section "Multi-Dataset Fine-tuning". One class covers the single-dataset model (SDF),
 the shared backbone with several decoders (MDF) and the mixture of experts (MoE-MDF): they differ in the number of
@@ -8,18 +8,22 @@ the shared backbone with several decoders (MDF) and the mixture of experts (MoE-
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 from transformers import initialization as init
 from transformers.modeling_outputs import SemanticSegmenterOutput
+from transformers.utils import can_return_tuple
 
 from .configuration_s5 import S5SegmentationConfig
-from .image_sizes import check_pixel_values, pad_to_patches
+from .dpt import DPTDecoder, initialise_as_torch
+from .image_sizes import check_pixel_values, pad_to_patches, resize_to_patches
 from .segmentation_loss import check_label_range, check_labels, labelled_pixels, masked_cross_entropy
 from .task_model import S5TaskPreTrainedModel, build_backbone
 from .tasks import TaskGroups, group_rows
+from .teacher_fusion import TeacherFusion
 from .upernet import UPerNetDecoder
 
 
@@ -65,7 +69,7 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
     """
 
     config_class = S5SegmentationConfig
-    _no_split_modules = [*S5TaskPreTrainedModel._no_split_modules, "UPerNetDecoder"]  # noqa: RUF012 - as in transformers
+    _no_split_modules = [*S5TaskPreTrainedModel._no_split_modules, "UPerNetDecoder", "DPTDecoder"]  # noqa: RUF012 - as in transformers
 
     def __init__(self, config: S5SegmentationConfig) -> None:
         super().__init__(config)
@@ -73,12 +77,15 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
         self.decoders = nn.ModuleList(self._new_decoder() for _ in config.tasks)
         self.classifiers = nn.ModuleList(self._new_classifier(len(labels)) for labels in config.tasks.values())
         self.dropout = nn.Dropout2d(config.classifier_dropout)
+        self.fusion = TeacherFusion(self.backbone.channels[-1], config.teachers) if config.teachers else None
         self.post_init()
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         # By layer, because transformers passes over modules of custom code that have no parameters of their own.
-        if isinstance(module, nn.Conv2d):
+        if getattr(module, "starts_as_in_torch", False):
+            initialise_as_torch(module)
+        elif isinstance(module, nn.Conv2d):
             if hasattr(module, "initial_std"):
                 init.normal_(module.weight, mean=0.0, std=module.initial_std)
             else:
@@ -95,6 +102,7 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
             init.zeros_(module.unused_classifier_weight)
             init.zeros_(module.unused_classifier_bias)
 
+    @can_return_tuple
     def forward(
         self,
         pixel_values: torch.Tensor,
@@ -103,7 +111,6 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
         task_weights: Mapping[str, float] | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
-        return_dict: bool | None = None,
         class_weights: Mapping[str, torch.Tensor] | None = None,
         ignore_index: int | None = None,
         reduce_count: Callable[[torch.Tensor], torch.Tensor] | None = None,
@@ -138,9 +145,12 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
         pixel_values = groups.sort(pixel_values)
 
         patch_size = getattr(self.backbone.config, "patch_size", 1)
-        padded = pad_to_patches(pixel_values, patch_size if isinstance(patch_size, int) else 1)
-        outputs = self.backbone(padded, **self._backbone_arguments(groups, output_hidden_states, output_attentions))
-        logits = self._decode(outputs.feature_maps, groups, padded.shape[2:], pixel_values.shape[2:])
+        fit = {"pad": pad_to_patches, "resize": resize_to_patches}[self.config.image_fit]
+        padded = fit(pixel_values, patch_size if isinstance(patch_size, int) else 1)
+        arguments = self._backbone_arguments(groups, output_hidden_states, output_attentions)
+        outputs = self.backbone(padded, **arguments)
+        feature_maps = self._fused(outputs.feature_maps, padded, arguments)
+        logits = self._decode(feature_maps, groups, padded.shape[2:], pixel_values.shape[2:])
 
         names = list(self.config.tasks)
         task_losses = None
@@ -157,23 +167,65 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
             output.task_rows = {names[group.index]: groups.rows(group) for group in groups}
             output.task_logits = dict(zip(output.task_rows, logits, strict=True))
             output.logits = per_image(output.task_logits, output.task_rows)
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        return output if return_dict else output.to_tuple()
+        return output
 
     def decode_features(self, feature_maps: Sequence[torch.Tensor], task: str | None = None) -> torch.Tensor:
         """The decoder's map `(batch, decoder_channels, ...)` for backbone maps of one task, before the classifier."""
         return self.decoders[self._single_index(task)](feature_maps)
 
+    def fuse_teachers(self, teachers: Sequence[Mapping[str, Any]]) -> None:
+        """Let the network predict and fuse the tokens of frozen teachers from now on (see `TeacherFusion`).
+
+        A network that does so for the same teachers keeps what it has learnt.
+
+        Raises:
+            ValueError: if it does so for other teachers, or its decoder is not `dpt`.
+        """
+        teachers = [dict(teacher) for teacher in teachers]
+        if self.fusion is not None and self.config.teachers == teachers:
+            return
+        if self.fusion is not None:
+            raise ValueError(f"the network fuses other teachers already: {self.config.teachers}, not {teachers}")
+        if self.config.decoder != "dpt":
+            raise ValueError("teachers are fused into the maps of a plain ViT: this needs decoder: dpt")
+        self.fusion = TeacherFusion(self.backbone.channels[-1], teachers).to(device=self.device, dtype=self.dtype)
+        self.config.teachers = teachers
+
+    def _fused(
+        self, feature_maps: Sequence[torch.Tensor], images: torch.Tensor, arguments: Mapping[str, Any]
+    ) -> Sequence[torch.Tensor]:
+        """The maps, the last one with the teachers' part where there are any."""
+        if self.fusion is None:
+            return feature_maps
+        resized = {
+            side: self.backbone(
+                functional.interpolate(images, size=(side, side), mode="bilinear", align_corners=True), **arguments
+            ).feature_maps[-1]
+            for side in self.fusion.image_sizes
+        }
+        fused, _ = self.fusion(feature_maps[-1], resized)
+        return [*feature_maps[:-1], fused]
+
     def _append_heads(self, source: int, num_labels: int) -> None:
         self.decoders.append(copy.deepcopy(self.decoders[source]))
         self.classifiers.append(self._start_classifier(self._new_classifier(num_labels)))
 
-    def _new_decoder(self) -> UPerNetDecoder:
+    def _new_decoder(self) -> UPerNetDecoder | DPTDecoder:
+        if self.config.decoder == "dpt":
+            if getattr(self.config.backbone_config, "use_feature_pyramid", False):
+                raise ValueError("the dpt decoder needs maps of one grid: give the S5 ViT use_feature_pyramid=False")
+            decoder = DPTDecoder(
+                self.backbone.channels, self.config.decoder_channels, self.config.decoder_level_channels
+            )
+            for layer in decoder.modules():
+                layer.starts_as_in_torch = isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
+            return decoder
         return UPerNetDecoder(self.backbone.channels, self.config.decoder_channels, self.config.pool_scales)
 
     def _new_classifier(self, num_labels: int) -> nn.Conv2d:
         classifier = nn.Conv2d(self.config.decoder_channels, num_labels, kernel_size=1)
         classifier.initial_std = self.config.initializer_range
+        classifier.starts_as_in_torch = self.config.decoder == "dpt"
         return classifier
 
     def _decode(
@@ -191,6 +243,8 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
             coarse = self.classifiers[group.index](self.dropout(features)).contiguous()
             # align_corners True here, and only here, as in the official head.
             fine = functional.interpolate(coarse, size=tuple(padded_size), mode="bilinear", align_corners=True)
+            if self.config.image_fit == "resize" and tuple(padded_size) != tuple(image_size):
+                fine = functional.interpolate(fine, size=tuple(image_size), mode="bilinear", align_corners=True)
             logits.append(fine[:, :, : image_size[0], : image_size[1]])
         return logits
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from s5_hf.demo.commands import quiet_libraries, run_command
+from s5_hf.project.commands import quiet_libraries, run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))

@@ -41,8 +41,11 @@ def convert(
     image_size: Annotated[
         int, typer.Option(help="Side in pixels for which a MAE encoder gets its position embeddings.", min=16)
     ] = 512,
+    entry: Annotated[
+        str | None, typer.Option(help="Network to take from a file with several: model_ema (default) or model.")
+    ] = None,
 ) -> None:
-    """Convert an official S5 or a MAE checkpoint to a folder, or such a folder to an official file.
+    """Convert an official S5, a UniMatch V2 or a MAE checkpoint to a folder, or such a folder to an official file.
 
     What a checkpoint is is read off its tensors. With `--store` the name follows from that, too, so that
     `from_pretrained("s5-vit-b")` finds it from everywhere.
@@ -60,6 +63,7 @@ def convert(
         "task": task,
         "labels": [name.strip() for name in classes.split(",")] if classes else None,
         "image_size": image_size,
+        "entry": entry,
         **told,
     }
     if store:
@@ -189,7 +193,8 @@ def print_report(report: "ConversionReport", folder: Path, load_as: str) -> None
     from ..hub.store import folder_size
 
     vit = getattr(report.config, "backbone_config", report.config)
-    experts = f", {vit.num_experts} experts of {vit.expert_channels} channels" if vit.num_experts else ""
+    num_experts = getattr(vit, "num_experts", 0)
+    experts = f", {num_experts} experts of {vit.expert_channels} channels" if num_experts else ""
     console.print(
         f"recognised: {report.kind}, {count_parameters(report.config) / 1e6:.1f} M parameters; ViT of "
         f"{vit.num_hidden_layers} blocks, width {vit.hidden_size}, {vit.num_attention_heads} heads, "

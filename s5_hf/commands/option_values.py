@@ -24,9 +24,7 @@ Scales = Annotated[str, typer.Option(help="Image scales to predict and average, 
 Precision = Annotated[str, typer.Option(help="Number format of the network: fp32, or bf16 (faster on GPUs).")]
 Bands = Annotated[
     str | None,
-    typer.Option(
-        metavar="R,G,B", help="Bands that become the channels, counted from 1, such as 4,3,2 for red, green and blue."
-    ),
+    typer.Option(metavar="R,G,B", help="Bands that become the channels, counted from 1, such as 4,3,2 for RGB."),
 ]
 Percentiles = Annotated[
     str | None,
@@ -158,6 +156,24 @@ def band_numbers(text: str | None) -> tuple[int, ...] | None:
             f"--bands takes whole numbers from 1, separated by commas, such as 4,3,2; got {text!r}"
         )
     return bands
+
+
+def class_values(text: str) -> dict[str, list[str]]:
+    """The classes of `--classes` with the values that mean each: `road=street|path,water` gives two classes.
+
+    Raises:
+        typer.BadParameter: a class is named twice, or a name or a value is empty.
+    """
+    found: dict[str, list[str]] = {}
+    for word in words(text):
+        name, equals, values = (part.strip() for part in word.partition("="))
+        meant = [value.strip() for value in values.split("|")] if equals else [name]
+        if not name or not all(meant) or name in found:
+            raise typer.BadParameter(
+                f"--classes takes different names, and after = the values that mean one, separated by |; got {word!r}"
+            )
+        found[name] = meant
+    return found
 
 
 def scaling_of(percentiles: Percentiles = None, value_range: ValueRange = None) -> "Scaling | None":

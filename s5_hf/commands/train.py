@@ -1,9 +1,8 @@
 """`s5-hf train`: the trainings, from recipes of the package or of a file."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from click import Context, HelpFormatter
 from typer.core import TyperCommand
 
 app = typer.Typer(name="train", no_args_is_help=True)
@@ -20,7 +19,7 @@ def train() -> None:
 class TrainingCommand(TyperCommand):
     """A command whose options are the keys of a recipe, which is asked for them when somebody wants help."""
 
-    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:
         """The help, and below it every key of the recipe."""
         super().format_help(ctx, formatter)
         from ..training.programs import PROGRAMS

@@ -12,33 +12,38 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-STATE_ENTRIES = ("model", "state_dict")
+# Where a file holds averaged weights beside the trained ones, they are what is used.
+STATE_ENTRIES = ("model_ema", "model", "state_dict")
 
-# What torch's loader was seen to raise on bytes that are no checkpoint, besides UnpicklingError.
+# What torch's loader was seen to raise on bytes that are not a checkpoint, besides UnpicklingError.
 UNREADABLE = (
     *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError),
     *(ArithmeticError, MemoryError, struct.error, SafetensorError),
 )
 
 
-def read_checkpoint(path: str | Path) -> dict[str, torch.Tensor]:
+def read_checkpoint(path: str | Path, entry: str | None = None) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint, by name.
 
     Args:
         path: a `.pth`/`.pt`/`.bin` or `.safetensors` file, or a folder of transformers with one of them.
+        entry: the entry that they lie under, where the file holds several networks.
 
-    The tensors may lie at the top, under `"model"` or under `"state_dict"`; the prefix `module.` of distributed
+    The tensors may lie at the top, under `"model_ema"`, `"model"` or `"state_dict"` (the first that there is, unless
+    `entry` names one); the prefix `module.` of distributed
     training is removed. Everything else at the top (epochs, best scores, optimizer state) is left aside.
 
     Raises:
         FileNotFoundError: if there is no such file, or no weights in the folder.
-        ValueError: if the file is broken or truncated, wants more than tensors, or holds none.
+        ValueError: if the file is broken or truncated, wants more than tensors, holds none, or has no such entry.
     """
     path = find_weights(Path(path))
     content = load_tensors(path)
-    for entry in STATE_ENTRIES:
-        if isinstance(content.get(entry), Mapping):
-            content = content[entry]
+    if entry is not None and not isinstance(content.get(entry), Mapping):
+        raise ValueError(f"{path} has no entry {entry!r}; its entries are {sorted(map(str, content))[:10]}")
+    for name in STATE_ENTRIES if entry is None else (entry,):
+        if isinstance(content.get(name), Mapping):
+            content = content[name]
             break
     state = {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
     if not state:
@@ -74,11 +79,11 @@ def load_tensors(path: Path) -> dict[str, Any]:
         # Without the loader's own text: it tells how to load the file all the same.
         raise ValueError(
             f"{path} is refused: besides tensors its pickle asks for other Python objects"
-            f"{f', such as {wanted[1]}' if wanted else ' or steps'}. They could run any code; ask who made the file "
-            "for tensors alone, best as .safetensors"
+            f"{f', such as {wanted[1]}' if wanted else ' or steps'}. They could run any code; ask its author "
+            "for the tensors alone, preferably as .safetensors"
         ) from None
     except UNREADABLE as error:
-        raise ValueError(f"{path} cannot be read, it is truncated or no checkpoint: {first_line(error)}") from error
+        raise ValueError(f"{path} cannot be read, it is truncated or not a checkpoint: {first_line(error)}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, expected a dictionary of tensors")
     return content

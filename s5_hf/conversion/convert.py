@@ -10,7 +10,14 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ..files.atomic import atomic_file, atomic_folder, require_absent
 from ..files.disk_space import full_disk_in_words, tensor_bytes
-from ..modeling import S5DetectionConfig, S5ImageProcessor, S5SegmentationConfig, S5ViTBackbone, S5ViTConfig
+from ..modeling import (
+    S5DetectionConfig,
+    S5Dinov2Config,
+    S5ImageProcessor,
+    S5SegmentationConfig,
+    S5ViTBackbone,
+    S5ViTConfig,
+)
 from ..modeling.task_model import MODEL_CLASSES
 from .checkpoint_files import read_checkpoint
 from .mae_layout import (
@@ -31,6 +38,14 @@ from .official_configs import (
 )
 from .official_layout import detector_name, encoder_name, segmenter_name
 from .official_limits import Told, require_same_outputs
+from .unimatch_v2_layout import (
+    MARKER,
+    join_attention,
+    split_attention,
+    unimatch_v2_config,
+    unimatch_v2_content,
+    unimatch_v2_name,
+)
 
 State = dict[str, torch.Tensor]
 
@@ -40,45 +55,66 @@ class OfficialLayout:
     """A kind of official checkpoint.
 
     Attributes:
-        what: the kind in a word.
+        what: the kind in a word or two.
+        model_type: of the models that it is converted to.
         marker: a tensor that checkpoints of this kind, and no others, have.
         read_config: the configuration behind the tensors, from (tensors, task, labels, what was told).
         tensor_name: the official name of a tensor of the model, from (its name here, names of the tasks).
         content: what the file holds, from the tensors under their official names.
+        split, join: between official tensors and such as have one counterpart each in the model, and back.
     """
 
     what: str
+    model_type: str
     marker: str
     read_config: Callable[[State, str | None, Sequence[str] | None, Told], PretrainedConfig]
     tensor_name: Callable[[str, Sequence[str]], str]
     content: Callable[[State], dict[str, object]]
+    split: Callable[[State], State] = dict
+    join: Callable[[State], State] = dict
 
 
 LAYOUTS: dict[str, OfficialLayout] = {
     S5ViTConfig.model_type: OfficialLayout(
-        "encoder",
+        "S5 encoder",
+        S5ViTConfig.model_type,
         "patch_embed.projection.weight",
         lambda state, task, labels, told: official_vit_config(state, told),
         lambda name, tasks: encoder_name(name),
         lambda state: {"model": state},
     ),
     S5SegmentationConfig.model_type: OfficialLayout(
-        "segmenter",
+        "S5 segmenter",
+        S5SegmentationConfig.model_type,
         "encoder.patch_embed.projection.weight",
         official_segmentation_config,
         segmenter_name,
         lambda state: {"model": {f"module.{name}": tensor for name, tensor in state.items()}},
     ),
     S5DetectionConfig.model_type: OfficialLayout(
-        "detector",
+        "S5 detector",
+        S5DetectionConfig.model_type,
         "backbone.patch_embed.projection.weight",
         official_detection_config,
         detector_name,
         lambda state: {"state_dict": state, "meta": {}},
     ),
+    "unimatch_v2": OfficialLayout(
+        "UniMatch V2 segmenter",
+        S5SegmentationConfig.model_type,
+        MARKER,
+        unimatch_v2_config,
+        lambda name, tasks: unimatch_v2_name(name),
+        unimatch_v2_content,
+        split=split_attention,
+        join=join_attention,
+    ),
 }
 
-KNOWN_LAYOUTS = "official S5 encoder, segmenter or detector, MAE (facebook/timm), MAE (transformers' ViTMAE)"
+KNOWN_LAYOUTS = (
+    "official S5 encoder, segmenter or detector, UniMatch V2 on DINOv2, MAE (facebook/timm), "
+    "MAE (transformers' ViTMAE)"
+)
 
 
 @dataclass(frozen=True)
@@ -100,8 +136,9 @@ def convert_checkpoint(
     num_attention_heads: int | None = None,
     taps: Sequence[int] | None = None,
     image_size: int = 512,
+    entry: str | None = None,
 ) -> ConversionReport:
-    """Convert an official S5 or a MAE checkpoint to a folder that `from_pretrained` loads.
+    """Convert an official S5, a UniMatch V2 or a MAE checkpoint to a folder that `from_pretrained` loads.
 
     Args:
         source: checkpoint file, or a folder of transformers for ViTMAE.
@@ -109,27 +146,29 @@ def convert_checkpoint(
         task: name of the task of a single-task model (default: `isaid` for a segmenter with 16 classes, else
             `segmentation`; `dior` for a detector with 20 classes, `dota` with 18, else `detection`).
         labels: names of its classes; the official ones where `task` is an official name.
-        num_attention_heads: needed only where the width is none of the known sizes, because no tensor shows it.
+        num_attention_heads: needed only where the width is not a known size, because no tensor shows it.
         taps: blocks whose outputs make the feature pyramid, four numbers counted from 1 (0 is the stem); needed only
             where they are not the published ones of this depth (or its quarters), because no tensor shows them.
         image_size: side in pixels for which a MAE encoder gets its position embeddings.
+        entry: which of several networks in the file: `model_ema` (the averaged one, which is taken by default) or
+            `model` of UniMatch V2.
 
     Raises:
         FileNotFoundError, FileExistsError: if `source` is missing or `output` exists.
-        ValueError: if the file is unreadable, of no known layout, or its tensors do not fit or are not finite; the
-            message names them.
+        ValueError: if the file is unreadable or has an unknown layout, or its tensors do not fit or are not finite;
+            the message names them.
     """
     require_absent(Path(output))
-    state = read_checkpoint(source)
+    state = read_checkpoint(source, entry)
     told = Told(num_attention_heads, taps)
-    kinds = [model_type for model_type, layout in LAYOUTS.items() if layout.marker in state]
+    kinds = [kind for kind, layout in LAYOUTS.items() if layout.marker in state]
     if is_timm_mae(state) or is_transformers_mae(state):
         model, report = model_from_mae(state, told, image_size)
     elif kinds:
         model, report = model_from_official(kinds[0], state, told, task, labels)
     else:
         raise ValueError(
-            f"{source} is of no known layout ({KNOWN_LAYOUTS}); its first tensors: {', '.join(list(state)[:5])}"
+            f"{source} has an unknown layout ({KNOWN_LAYOUTS}); its first tensors: {', '.join(list(state)[:5])}"
         )
     require_finite_weights(model, source)
     needed = tensor_bytes(model.state_dict())
@@ -162,18 +201,17 @@ def export_official(
 
     Raises:
         FileExistsError: if `output` exists.
-        ValueError: if the folder holds another kind of model or one that is not whole (weights missing or not
+        ValueError: if the folder holds another kind of model or an incomplete one (weights missing or not
             finite), or the layout cannot hold a setting on which the outputs depend; the message names it.
     """
     output = Path(output)
     require_absent(output)
     config = AutoConfig.from_pretrained(folder)
     vit = getattr(config, "backbone_config", config)
-    if config.model_type not in LAYOUTS or not isinstance(vit, S5ViTConfig):
-        raise ValueError(f"{folder} holds a {config.model_type!r} model, which the official layout cannot express")
-    layout, tasks = LAYOUTS[config.model_type], list(getattr(config, "tasks", ()))
+    layout, tasks = layout_for(config, folder), list(getattr(config, "tasks", ()))
     model = load_checked(MODEL_CLASSES[config.model_type], folder)
     state = {layout.tensor_name(name, tasks): tensor for name, tensor in model.state_dict().items()}
+    state = layout.join(state)
     told = Told(num_attention_heads, taps).for_way_back(vit)
     require_same_outputs(config, layout.read_config(state, None, None, told), folder)
     warn_of_normalisation(folder)
@@ -183,8 +221,22 @@ def export_official(
     return output
 
 
+def layout_for(config: PretrainedConfig, folder: str | Path) -> OfficialLayout:
+    """The official layout for a model of this configuration.
+
+    Raises:
+        ValueError: if there is none; `folder` is what the message calls the model.
+    """
+    vit = getattr(config, "backbone_config", config)
+    if isinstance(vit, S5Dinov2Config) and getattr(config, "decoder", None) == "dpt":
+        return LAYOUTS["unimatch_v2"]
+    if config.model_type not in LAYOUTS or not isinstance(vit, S5ViTConfig):
+        raise ValueError(f"{folder} holds a {config.model_type!r} model, which the official layout cannot express")
+    return LAYOUTS[config.model_type]
+
+
 def warn_of_normalisation(folder: str | Path) -> None:
-    """Warn where a model's images are prepared otherwise than a reader of the official file will prepare them."""
+    """Warn where a model's images are prepared differently from how a reader of the official file prepares them."""
     file = Path(folder) / "preprocessor_config.json"
     if not file.is_file():
         return
@@ -201,15 +253,18 @@ def warn_of_normalisation(folder: str | Path) -> None:
 
 
 def model_from_official(
-    model_type: str, state: State, told: Told, task: str | None = None, labels: Sequence[str] | None = None
+    kind: str, state: State, told: Told, task: str | None = None, labels: Sequence[str] | None = None
 ) -> tuple[PreTrainedModel, ConversionReport]:
     """The model of an official checkpoint: an encoder, or a segmenter or detector of one task or of several."""
-    layout = LAYOUTS[model_type]
+    layout = LAYOUTS[kind]
     config = layout.read_config(state, task, labels, told)
     tasks = list(getattr(config, "tasks", ()))
-    model = fill(MODEL_CLASSES[model_type], config, state, lambda name: layout.tensor_name(name, tasks))
-    kind = "S5" if len(tasks) < 2 else "MoE-MDF" if config.backbone_config.num_experts else "MDF"
-    return model, ConversionReport(f"{kind} {layout.what}", config)
+    model_class = MODEL_CLASSES[layout.model_type]
+    model = fill(model_class, config, layout.split(state), lambda name: layout.tensor_name(name, tasks))
+    what = layout.what
+    if len(tasks) > 1:
+        what = what.replace("S5", "MoE-MDF" if config.backbone_config.num_experts else "MDF")
+    return model, ConversionReport(what, config)
 
 
 def model_from_mae(state: State, told: Told, image_size: int) -> tuple[PreTrainedModel, ConversionReport]:

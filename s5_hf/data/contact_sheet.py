@@ -11,8 +11,9 @@ from ..dataset_builders.errors import SampleError
 from ..dataset_builders.images import decode
 from ..dataset_builders.shards import Sample, Shard
 from ..imaging.display import display_picture
-from ..imaging.drawing import add_legend, contact_sheet, draw_oriented_boxes, overlay_mask
+from ..imaging.drawing import draw_oriented_boxes, overlay_mask
 from ..imaging.palettes import Palette, default_palette
+from ..imaging.sheets import add_legend, contact_sheet
 from .inspection import DatasetFolder
 
 __all__ = ["draw_sheet"]

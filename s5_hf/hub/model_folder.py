@@ -16,7 +16,7 @@ OWN_CONFIGS = {config.model_type: config for config in (S5ViTConfig, S5Segmentat
 
 
 def require_model_folder(name: str | Path) -> None:
-    """Raise an error for a name that can only be a folder, and is none, and for a folder of unreadable files.
+    """Raise an error for a name that can only be a folder but is not one, and for a folder of unreadable files.
 
     Names of two parts may be repositories of the Hub: transformers looks for those and for known names, and says where
     it has looked.
@@ -45,7 +45,7 @@ def require_model_folder(name: str | Path) -> None:
 
 
 def require_configuration(path: Path) -> None:
-    """Raise a ValueError naming the file if a config.json is there and no configuration comes of it."""
+    """Raise a ValueError naming the file if a config.json is there but gives no configuration."""
     if not path.is_file():
         return
     settings = read_json_object(path)

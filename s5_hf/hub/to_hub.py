@@ -22,6 +22,7 @@ from .store import is_model_folder, stored
 # Which class `trust_remote_code=True` loads for which Auto class, by model type.
 AUTO_CLASSES = {
     "s5_vit": {"AutoConfig": "S5ViTConfig", "AutoModel": "S5ViTModel", "AutoBackbone": "S5ViTBackbone"},
+    "s5_dinov2": {"AutoConfig": "S5Dinov2Config", "AutoBackbone": "S5Dinov2Backbone"},
     "s5_segmentation": {
         "AutoConfig": "S5SegmentationConfig",
         "AutoModelForSemanticSegmentation": "S5ForSemanticSegmentation",

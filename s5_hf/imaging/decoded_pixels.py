@@ -10,7 +10,7 @@ from ..modeling.value_scaling import ValueScaling
 __all__ = ["MAXIMUM_PIXELS", "has_8_bits", "image_kind", "image_pixels", "missing_pixels", "require_decodable"]
 
 MAXIMUM_PIXELS = 1_000_000_000
-"""Pixels, if nothing else is asked for: 4 GB as RGB in memory. The largest images of DOTA-v2.0 have 840 million."""
+"""The limit in pixels by default: 4 GB as RGB in memory. The largest images of DOTA-v2.0 have 840 million."""
 
 
 def has_8_bits(image: Image.Image) -> bool:

@@ -4,6 +4,7 @@ Plain 8-bit PNG, JPEG and TIFF files need Pillow alone. Everything else (16-bit,
 GeoTIFF that Pillow does not know) goes through rasterio, the `geo` extra, and is scaled to 8 bits.
 """
 
+import importlib.util
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,17 @@ from .windows import Window
 if TYPE_CHECKING:
     import rasterio
 
-__all__ = ["PADDING_RGB", "Scaling", "open_dataset", "open_raster", "pad_to", "pillow_reads", "unlimited_pixels"]
+__all__ = [
+    "PADDING_RGB",
+    "Scaling",
+    "damage_named",
+    "open_dataset",
+    "open_raster",
+    "pad_to",
+    "pillow_reads",
+    "require_geo",
+    "unlimited_pixels",
+]
 
 PADDING_RGB = (124, 116, 104)
 """What fills a patch beyond the image: the mean colour, as the official DOTA patches have it."""
@@ -62,9 +73,18 @@ def open_raster(
         with unlimited_pixels(), Image.open(path) as image:
             yield _PillowRaster(image, path)
         return
-    _import_rasterio(path)
+    require_geo(f"{path} is not a plain 8-bit image, or bands or a value range were asked for: reading it", "rasterio")
     with open_dataset(path) as dataset:
         yield _RasterioRaster(dataset, path, scaling, bands)
+
+
+@contextmanager
+def damage_named(path: str | Path) -> Iterator[None]:
+    """Turn all that Pillow and rasterio raise for a file that is cut off or damaged into an OSError that names it."""
+    try:
+        yield
+    except (OSError, SyntaxError, ValueError) as error:
+        raise OSError(f"{path} cannot be read as an image: {error}") from error
 
 
 @contextmanager
@@ -103,17 +123,11 @@ def _inside(window: Window, raster: Raster) -> Window:
     return Window(left, top, min(window.right, raster.width), min(window.bottom, raster.height))
 
 
-def _import_rasterio(path: Path):
-    try:
-        import rasterio
-        import rasterio.errors
-        import rasterio.windows
-    except ImportError as error:
-        raise ImportError(
-            f"{path} is not a plain 8-bit image (or bands or a value range were asked for): reading it needs "
-            'rasterio. Install it with: pip install "s5_hf[geo]"'
-        ) from error
-    return rasterio
+def require_geo(purpose: str, *packages: str) -> None:
+    """Raise an ImportError that says what to install if packages of the extra `geo`, for `purpose`, are missing."""
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ImportError(f'{purpose} needs {", ".join(missing)}. Install with: pip install "s5_hf[geo]"')
 
 
 class _PillowRaster:
@@ -125,12 +139,8 @@ class _PillowRaster:
         self._path = path
 
     def read(self, window: Window) -> np.ndarray:
-        box = _inside(window, self)
-        try:
-            return np.asarray(self._image.crop(box).convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            # Pillow raises any of these for a file that is cut off or damaged.
-            raise OSError(f"{self._path} cannot be read as an image: {error}") from error
+        with damage_named(self._path):
+            return np.asarray(self._image.crop(_inside(window, self)).convert("RGB"))
 
 
 class _RasterioRaster:
@@ -167,12 +177,8 @@ class _RasterioRaster:
         return ByteScaling.of_sample(np.ma.masked_invalid(pixels).reshape(3, -1), scaling.percentiles, kind)
 
     def _read(self, **options) -> np.ndarray:
-        import rasterio.errors
-
-        try:
+        with damage_named(self._path):
             return self._dataset.read(list(self._bands), **options)
-        except rasterio.errors.RasterioIOError as error:
-            raise OSError(f"{self._path} cannot be read as an image: {error}") from error
 
     def read(self, window: Window) -> np.ndarray:
         from rasterio.windows import Window as RasterioWindow

@@ -7,7 +7,7 @@ usual way. So the networks are there for every look, in every thread, and are no
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -16,9 +16,9 @@ def await_configurations(module: ModuleType) -> None:
     """Let `AutoConfig` find the configurations."""
 
     def register() -> None:
-        from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+        from ..modeling import S5DetectionConfig, S5Dinov2Config, S5SegmentationConfig, S5ViTConfig
 
-        for config_class in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig):
+        for config_class in (S5ViTConfig, S5Dinov2Config, S5SegmentationConfig, S5DetectionConfig):
             module.AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
 
     fill_when_asked(module.CONFIG_MAPPING, register)
@@ -26,30 +26,30 @@ def await_configurations(module: ModuleType) -> None:
 
 def await_models(module: ModuleType) -> None:
     """Let `AutoModel`, `AutoBackbone` and the Auto classes of the tasks find the models."""
-    for auto_class, config_name, model_name in (
-        (module.AutoModel, "S5ViTConfig", "S5ViTModel"),
-        (module.AutoBackbone, "S5ViTConfig", "S5ViTBackbone"),
-        (module.AutoModelForSemanticSegmentation, "S5SegmentationConfig", "S5ForSemanticSegmentation"),
-        (module.AutoModelForObjectDetection, "S5DetectionConfig", "S5ForOrientedObjectDetection"),
+    for auto_class, names in (
+        (module.AutoModel, {"S5ViTConfig": "S5ViTModel"}),
+        (module.AutoBackbone, {"S5ViTConfig": "S5ViTBackbone", "S5Dinov2Config": "S5Dinov2Backbone"}),
+        (module.AutoModelForSemanticSegmentation, {"S5SegmentationConfig": "S5ForSemanticSegmentation"}),
+        (module.AutoModelForObjectDetection, {"S5DetectionConfig": "S5ForOrientedObjectDetection"}),
     ):
-        register = functools.partial(register_model, auto_class, config_name, model_name)
-        fill_when_asked(auto_class._model_mapping, register)
+        fill_when_asked(auto_class._model_mapping, functools.partial(register_models, auto_class, names))
 
 
-def register_model(auto_class: type, config_name: str, model_name: str) -> None:
-    """Register one model of this package with an Auto class."""
+def register_models(auto_class: type, names: Mapping[str, str]) -> None:
+    """Register models of this package, by the names of their configurations, with an Auto class."""
     from .. import modeling
 
-    auto_class.register(getattr(modeling, config_name), getattr(modeling, model_name), exist_ok=True)
+    for config_name, model_name in names.items():
+        auto_class.register(getattr(modeling, config_name), getattr(modeling, model_name), exist_ok=True)
 
 
 def await_image_processors(module: ModuleType) -> None:
     """Let `AutoImageProcessor` find the processor."""
 
     def register() -> None:
-        from ..modeling import S5DetectionConfig, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
+        from ..modeling import S5DetectionConfig, S5Dinov2Config, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
 
-        for config_class in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig):
+        for config_class in (S5ViTConfig, S5Dinov2Config, S5SegmentationConfig, S5DetectionConfig):
             module.AutoImageProcessor.register(
                 config_class, slow_image_processor_class=S5ImageProcessor, exist_ok=True
             )

@@ -13,10 +13,10 @@ import numpy as np
 from ..dataset_builders.band_files import color_bands, describe_bands, require_real, valid_pixels
 from ..dataset_builders.credentials import without_credentials
 from ..imaging.rasters import Scaling, open_dataset
+from ..imaging.scene_files import is_remote
 from ..imaging.value_scaling import ByteScaling
 from ..imaging.windows import window_starts
 from .reading import SceneReading, default_bands, require_bands
-from .scene_names import is_remote
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -46,7 +46,7 @@ def open_with_rasterio(source: str | Path, num_channels: int, reading: SceneRead
     import rasterio
 
     # GDAL keeps up to 5 % of the machine's memory as a cache; a row of tiles is all that reading rows needs.
-    # A local VRT may point to a server, so that the limits of time always hold.
+    # A local VRT may point to a server, so the time limits always apply.
     options = {name: value for name, value in _STALL_OPTIONS.items() if name not in os.environ}
     options |= _REMOTE_OPTIONS if is_remote(source) else {}
     with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE, **options), open_dataset(source) as dataset:

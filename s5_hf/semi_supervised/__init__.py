@@ -6,6 +6,7 @@ A new method is a dataclass that derives from [`Method`] and is decorated with [
 from .batches import LabelledBatch, UnlabelledBatch
 from .fixmatch import FixMatch
 from .method import METHODS, Method, MethodOutput, make_method, method_names, register_method
+from .rs_mtdf import RSMTDF
 from .supervised import Supervised
 from .teacher import TaughtMethod
 from .unimatch_v2 import UniMatchV2
@@ -13,6 +14,7 @@ from .weight_average import WeightAverage
 
 __all__ = [
     "METHODS",
+    "RSMTDF",
     "FixMatch",
     "LabelledBatch",
     "Method",

@@ -30,7 +30,9 @@ class UnlabelledBatch:
         strong: the strong views, before CutMix, each of the shape of `weak`.
         ignored: bool `(batch, height, width)`, true where padding was.
         boxes: per strong view, bool `(batch, height, width)`, true where the partner is pasted.
-        partner: the batch that is pasted from; `None` for the same batch, where neighbours paste from each other.
+        partner: the batch that is pasted from; `None` for the same batch.
+        reverse: within the same batch, whether the rows in reverse order are pasted (as UniMatch V2 does; the middle
+            one of an odd batch meets itself) or neighbours are.
     """
 
     weak: torch.Tensor
@@ -38,6 +40,11 @@ class UnlabelledBatch:
     ignored: torch.Tensor
     boxes: tuple[torch.Tensor, ...]
     partner: "UnlabelledBatch | None" = None
+    reverse: bool = False
+
+    def partners_in_batch(self, values: torch.Tensor) -> torch.Tensor:
+        """For every row the one that is pasted onto it, where the batch is its own partner."""
+        return values.flip(0) if self.reverse else swap_neighbours(values)
 
 
 def swap_neighbours(values: torch.Tensor) -> torch.Tensor:

@@ -10,12 +10,12 @@ from torch import nn
 def complementary_masks(count: int, channels: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Two masks `(count, channels)` for two views of `count` images.
 
-    For a random half of the images a channel is doubled in one view and dropped in the other, by the toss of a coin;
-    the other images keep all channels in both views.
+    By the toss of a coin a channel is doubled in one view and dropped in the other. A random half of the images,
+    rounded down, keep all channels in both views.
     """
     first = torch.randint(0, 2, (count, channels), device=device) * 2.0
     second = 2.0 - first
-    kept = torch.randperm(count, device=device)[: count - count // 2]
+    kept = torch.randperm(count, device=device)[: count // 2]
     first[kept], second[kept] = 1.0, 1.0
     return first, second
 

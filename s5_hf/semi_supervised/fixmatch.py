@@ -6,10 +6,9 @@ import torch
 from torch import nn
 
 from .batches import LabelledBatch, UnlabelledBatch
-from .losses import consistency_loss, supervised_loss
+from .losses import supervised_loss
 from .method import MethodOutput, register_method
-from .pseudo_labels import cutmix, label_weak_views, threshold_at
-from .teacher import TaughtMethod
+from .teacher import TaughtMethod, taught_output
 
 
 @register_method("fixmatch")
@@ -26,19 +25,8 @@ class FixMatch(TaughtMethod):
     def __call__(
         self, model: nn.Module, labelled: LabelledBatch, unlabelled: UnlabelledBatch | None, step: int
     ) -> MethodOutput:
-        own, pasted = label_weak_views(self.labeller(model), unlabelled)
-        threshold = threshold_at(step, self.confidence_threshold, self.unlabelled_from_step)
-        mixed = cutmix(unlabelled, 0, own, pasted, threshold)
-        logits = model(torch.cat([labelled.pixel_values, mixed.pixel_values])).logits
+        own, views = self.label(model, unlabelled, step)
+        logits = model(torch.cat([labelled.pixel_values, views[0].pixel_values])).logits
         count = len(labelled.labels)
         loss_supervised = supervised_loss(logits[:count], labelled.labels)
-        loss_unsupervised = consistency_loss(logits[count:], mixed.labels, mixed.confident, mixed.valid)
-        return MethodOutput(
-            loss=(loss_supervised + loss_unsupervised) / 2,
-            scalars={
-                "loss_supervised": loss_supervised.detach(),
-                "loss_unsupervised": loss_unsupervised.detach(),
-                "mask_ratio": mixed.mask_ratio,
-            },
-            class_counts=mixed.class_counts(logits.shape[1]),
-        )
+        return taught_output(self, step, loss_supervised, [logits[count:]], own, views, unlabelled.ignored)

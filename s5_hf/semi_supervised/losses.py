@@ -21,6 +21,21 @@ def supervised_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return masked_cross_entropy(logits, labels, IGNORED, count=mean_over_processes(labelled_pixels(labels, IGNORED)))
 
 
+def hard_pixel_loss(logits: torch.Tensor, labels: torch.Tensor, threshold: float, min_kept: int) -> torch.Tensor:
+    """Cross-entropy of the labelled pixels whose own class is unlikely (online hard example mining).
+
+    Kept are pixels whose class has at most the probability `threshold`, or that of the `min_kept`-th least likely
+    pixel if it is higher. With fewer than `min_kept` labelled pixels all count. Shapes as in `supervised_loss`.
+    """
+    valid = labels != IGNORED
+    if valid.sum() >= min_kept:
+        classes = labels.masked_fill(~valid, 0)[:, None]
+        likelihood = logits.detach().float().softmax(dim=1).gather(1, classes)[:, 0]
+        bound = likelihood[valid].kthvalue(max(1, min_kept)).values.clamp(min=threshold)
+        labels = labels.masked_fill(~valid | (likelihood > bound), IGNORED)
+    return supervised_loss(logits, labels)
+
+
 def consistency_loss(
     logits: torch.Tensor, pseudo_labels: torch.Tensor, confident: torch.Tensor, valid: torch.Tensor
 ) -> torch.Tensor:
@@ -42,8 +57,18 @@ def mean_over_processes(count: torch.Tensor) -> torch.Tensor:
     Distributed training averages the gradients of the processes. With this denominator the average is the gradient of
     the mean over the pixels of all processes, whatever the share of ignored pixels of each.
     """
-    count = count.detach().float()
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        distributed.all_reduce(count)
-        count /= distributed.get_world_size()
-    return count
+    total = sum_over_processes(count.detach().float())
+    return total / distributed.get_world_size() if in_several_processes() else total
+
+
+def sum_over_processes(counts: torch.Tensor) -> torch.Tensor:
+    """Float counts of any shape, added up over the processes of a distributed run."""
+    if in_several_processes():
+        counts = counts.clone()
+        distributed.all_reduce(counts)
+    return counts
+
+
+def in_several_processes() -> bool:
+    """Whether this is one of several processes of a distributed run."""
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1

@@ -35,7 +35,7 @@ class Method(ABC):
     Attributes:
         strong_views: number of strong views that the method takes of every unlabelled image; 0 for a method that
             takes no unlabelled images.
-        has_teacher: whether [`after_step`] changes a state that a checkpoint must hold.
+        has_teacher: whether there is a teacher, whose weights the method changes in [`after_step`].
         teacher_model: a network with averaged weights that the method keeps, `None` where it has none.
     """
 
@@ -50,11 +50,19 @@ class Method(ABC):
     ) -> MethodOutput:
         """The loss of a step. `model` is in train mode and stays in it; it is called once with gradients."""
 
+    def extend(self, model: nn.Module) -> None:  # noqa: B027 - most methods need nothing
+        """Give the new bare network the parts that the method trains in it, before anything else sees it."""
+
     def attach(self, model: nn.Module) -> None:  # noqa: B027 - most methods need nothing
         """See the bare model once, before training and before it is wrapped for several processes."""
 
     def after_step(self, model: nn.Module, step: int) -> None:  # noqa: B027 - most methods need nothing
         """Called with the bare model after the optimizer's step `step`, counted from 0."""
+
+    @property
+    def has_state(self) -> bool:
+        """Whether a checkpoint must hold something of the method."""
+        return self.has_teacher
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must hold besides the model."""

@@ -1,6 +1,5 @@
 """Pseudo-labels: what a network in eval mode says about weak views, and how sure it is."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .batches import UnlabelledBatch, paste, swap_neighbours
+from .batches import UnlabelledBatch, paste
 from .losses import mean_over_processes
 
 
@@ -19,10 +18,12 @@ class PseudoLabels:
     Attributes:
         labels: int64 `(batch, height, width)`, the likeliest class.
         confidence: float32 `(batch, height, width)`, its probability.
+        classes: how many classes there are.
     """
 
     labels: torch.Tensor
     confidence: torch.Tensor
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,22 @@ class CutMixed:
 
     @property
     def mask_ratio(self) -> torch.Tensor:
-        """Share of the valid pixels that are confident; the mean over the processes is that of all their pixels."""
-        return self.confident.sum() / mean_over_processes(self.valid.sum()).clamp(min=1)
+        """Share of the valid pixels that are confident."""
+        return share_of(self.confident, self.valid)
+
+    def agreement(self, logits: torch.Tensor) -> torch.Tensor:
+        """Share of the valid pixels that a network's logits `(batch, classes, height, width)` give the same class."""
+        return share_of((logits.argmax(dim=1) == self.labels) & self.valid, self.valid)
 
     def class_counts(self, num_classes: int) -> torch.Tensor:
         """Confident pixels of each class, float32 `(num_classes,)`."""
         counts = torch.zeros(num_classes, device=self.labels.device)
         return counts.scatter_add_(0, self.labels.flatten(), self.confident.flatten().float())
+
+
+def share_of(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """The sum of some values over the number of valid pixels; the mean over the processes is that of all of them."""
+    return values.sum() / mean_over_processes(valid.sum()).clamp(min=1)
 
 
 @contextmanager
@@ -70,21 +80,23 @@ def predict(model: nn.Module, pixel_values: torch.Tensor) -> PseudoLabels:
     with evaluating(model):
         logits = model(pixel_values).logits.float()
     highest, labels = logits.max(dim=1)
-    return PseudoLabels(labels, torch.exp(highest - logits.logsumexp(dim=1)))
+    return PseudoLabels(labels, torch.exp(highest - logits.logsumexp(dim=1)), logits.shape[1])
 
 
 def label_weak_views(model: nn.Module, unlabelled: UnlabelledBatch) -> tuple[PseudoLabels, PseudoLabels]:
     """Pseudo-labels of the batch and of what CutMix pastes into it; one forward pass serves both."""
     if unlabelled.partner is None:
         own = predict(model, unlabelled.weak)
-        return own, PseudoLabels(swap_neighbours(own.labels), swap_neighbours(own.confidence))
+        pasted = unlabelled.partners_in_batch(own.labels), unlabelled.partners_in_batch(own.confidence)
+        return own, PseudoLabels(*pasted, own.classes)
     both = predict(model, torch.cat([unlabelled.weak, unlabelled.partner.weak]))
-    labels, confidence = both.labels.chunk(2), both.confidence.chunk(2)
-    return PseudoLabels(labels[0], confidence[0]), PseudoLabels(labels[1], confidence[1])
+    halves = zip(both.labels.chunk(2), both.confidence.chunk(2), strict=True)
+    own, pasted = (PseudoLabels(labels, confidence, both.classes) for labels, confidence in halves)
+    return own, pasted
 
 
 def cutmix(
-    unlabelled: UnlabelledBatch, view: int, own: PseudoLabels, pasted: PseudoLabels, threshold: float
+    unlabelled: UnlabelledBatch, view: int, own: PseudoLabels, pasted: PseudoLabels, threshold: float | torch.Tensor
 ) -> CutMixed:
     """Paste the partner's boxes into a strong view; pseudo-label, confidence and ignore mask go with them.
 
@@ -92,27 +104,28 @@ def cutmix(
         unlabelled: the batch.
         view: number of the strong view.
         own, pasted: pseudo-labels of the batch and of its partner.
-        threshold: confidence from which on a pixel is learnt from.
+        threshold: confidence from which on a pixel is learnt from: a number, or one per class, float `(classes,)`.
     """
     strong, boxes, partner = unlabelled.strong[view], unlabelled.boxes[view], unlabelled.partner
-    strong_partner = swap_neighbours(strong) if partner is None else partner.strong[view]
-    ignored_partner = swap_neighbours(unlabelled.ignored) if partner is None else partner.ignored
+    strong_partner = unlabelled.partners_in_batch(strong) if partner is None else partner.strong[view]
+    ignored_partner = unlabelled.partners_in_batch(unlabelled.ignored) if partner is None else partner.ignored
     valid = ~paste(unlabelled.ignored, ignored_partner, boxes)
+    labels = paste(own.labels, pasted.labels, boxes)
     confidence = paste(own.confidence, pasted.confidence, boxes)
     return CutMixed(
         pixel_values=paste(strong, strong_partner, boxes),
-        labels=paste(own.labels, pasted.labels, boxes),
-        confident=(confidence >= threshold) & valid,
+        labels=labels,
+        confident=reaches(labels, confidence, threshold) & valid,
         valid=valid,
     )
 
 
-def threshold_at(step: int, threshold: float, unlabelled_from_step: int) -> float:
-    """The threshold of a step; before `unlabelled_from_step` one that no probability reaches."""
-    return threshold if step >= unlabelled_from_step else math.inf
+def reaches(labels: torch.Tensor, confidence: torch.Tensor, threshold: float | torch.Tensor) -> torch.Tensor:
+    """Where the confidence reaches the threshold, of all classes or of each; bool, of the shape of `labels`."""
+    return confidence >= (threshold[labels] if isinstance(threshold, torch.Tensor) else threshold)
 
 
-def check_threshold(threshold: float) -> None:
+def check_threshold(threshold: float, name: str = "the confidence threshold") -> None:
     """Raise a ValueError unless 0 <= threshold <= 1."""
     if not 0 <= threshold <= 1:
-        raise ValueError(f"the confidence threshold must lie between 0 and 1, got {threshold}")
+        raise ValueError(f"{name} must lie between 0 and 1, got {threshold}")

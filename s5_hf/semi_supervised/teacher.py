@@ -1,33 +1,47 @@
-"""Who labels the weak views: the student itself, or a teacher that is the moving average of its weights."""
+"""Methods that learn from pseudo-labels: who gives them, which of them count, and how much."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import nn
 
-from .method import Method
-from .pseudo_labels import check_threshold
+from .batches import UnlabelledBatch
+from .confidence import AdaptiveThresholds, Confidence, FixedThreshold
+from .method import Method, MethodOutput
+from .pseudo_labels import CutMixed, PseudoLabels, check_threshold, cutmix, label_weak_views, share_of
 from .weight_average import WeightAverage
 
-TEACHERS = ("student", "ema")
-SCHEDULES = ("constant", "warmup")
+CHOICES = {
+    "teacher": ("student", "ema"),
+    "teacher_schedule": ("constant", "warmup"),
+    "threshold": ("fixed", "adaptive"),
+}
 
 
 @dataclass
 class TaughtMethod(Method):
-    """A method that learns from pseudo-labels; what such methods have in common about their teacher.
+    """A method that learns from pseudo-labels; what such methods have in common.
 
     Args:
-        confidence_threshold: probability from which on a pseudo-label counts.
+        confidence_threshold: probability from which on a pseudo-label counts; of the class that is learnt best where
+            thresholds are adaptive.
         unlabelled_from_step: before this step no pseudo-label counts, and an averaged teacher copies the student.
         teacher: `"student"`, the network itself, or `"ema"`, the exponential moving average of its weights.
         teacher_decay: decay of the average.
         teacher_schedule: `"constant"`, or `"warmup"`: min(1 - 1 / (t + 1), teacher_decay) with t steps since
             `unlabelled_from_step`. The latter is the plain mean at first: it forgets the weights of a warm start
             within a few steps, where a constant decay keeps them.
+        threshold: `"fixed"`, or `"adaptive"`, one per class, see [`AdaptiveThresholds`].
+        threshold_floor: the lowest adaptive threshold.
+        unlabelled_weight: of the unsupervised loss; 1 as published.
+        unlabelled_ramp_steps: steps from `unlabelled_from_step` on in which that weight grows from 0.
 
     Attributes:
         averaged: the averaged teacher, `None` before [`attach`] and where the student teaches itself.
+        confidence: decides which pseudo-labels count.
 
     Raises:
         ValueError: if a number is out of range or a name unknown.
@@ -38,21 +52,43 @@ class TaughtMethod(Method):
     teacher: str = "student"
     teacher_decay: float = 0.996
     teacher_schedule: str = "constant"
+    threshold: str = "fixed"
+    threshold_floor: float = 0.5
+    unlabelled_weight: float = 1.0
+    unlabelled_ramp_steps: int = 0
     averaged: WeightAverage | None = field(default=None, init=False, repr=False, compare=False)
+    confidence: Confidence = field(init=False, repr=False, compare=False)
     strong_views: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         check_threshold(self.confidence_threshold)
-        if not 0 <= self.teacher_decay <= 1:
-            raise ValueError(f"teacher_decay must lie between 0 and 1, got {self.teacher_decay}")
-        for name, known in (("teacher", TEACHERS), ("teacher_schedule", SCHEDULES)):
+        for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be {' or '.join(known)}, got {getattr(self, name)!r}")
+        if not 0 <= self.teacher_decay <= 1:
+            raise ValueError(f"teacher_decay must lie between 0 and 1, got {self.teacher_decay}")
+        if not 0 <= self.threshold_floor <= 1:
+            raise ValueError(f"threshold_floor must lie between 0 and 1, got {self.threshold_floor}")
+        for name in ("unlabelled_from_step", "unlabelled_ramp_steps", "unlabelled_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        self.confidence = self.make_confidence()
+
+    def make_confidence(self) -> Confidence:
+        """What decides which pseudo-labels count."""
+        if self.threshold == "adaptive":
+            return AdaptiveThresholds(self.confidence_threshold, min(self.threshold_floor, self.confidence_threshold))
+        return FixedThreshold(self.confidence_threshold)
 
     @property
     def has_teacher(self) -> bool:
-        """Whether there is an averaged teacher, whose weights a checkpoint must hold."""
+        """Whether there is an averaged teacher."""
         return self.teacher == "ema"
+
+    @property
+    def has_state(self) -> bool:
+        """Whether a checkpoint must hold something of the method."""
+        return self.has_teacher or self.confidence.has_state
 
     @property
     def teacher_model(self) -> nn.Module | None:
@@ -76,6 +112,31 @@ class TaughtMethod(Method):
             raise RuntimeError(f"{self.name} has no teacher yet: call attach(model) before the first step")
         return self.averaged.model
 
+    def label(self, model: nn.Module, unlabelled: UnlabelledBatch, step: int) -> tuple[PseudoLabels, list[CutMixed]]:
+        """Pseudo-labels of the weak views for the student `model`, and the strong views with theirs."""
+        own, pasted = label_weak_views(self.labeller(model), unlabelled)
+        threshold: float | torch.Tensor = math.inf
+        if step >= self.unlabelled_from_step:
+            self.confidence.see(own, unlabelled.ignored)
+            threshold = self.confidence.threshold
+        return own, [cutmix(unlabelled, view, own, pasted, threshold) for view in range(self.strong_views)]
+
+    def unsupervised_loss(self, logits: Sequence[torch.Tensor], views: Sequence[CutMixed]) -> torch.Tensor:
+        """The mean consistency loss of the strong views.
+
+        Args:
+            logits: of each view, `(batch, classes, height, width)`.
+            views: with their pseudo-labels.
+        """
+        pairs = zip(logits, views, strict=True)
+        return sum(self.confidence.loss(of_view, view) for of_view, view in pairs) / len(views)
+
+    def weight_at(self, step: int) -> float:
+        """Weight of the unsupervised loss at a step counted from 0."""
+        since = step - self.unlabelled_from_step
+        ramp = 1.0 if since >= self.unlabelled_ramp_steps else max(0.0, (since + 1) / (self.unlabelled_ramp_steps + 1))
+        return ramp * self.unlabelled_weight
+
     def after_step(self, model: nn.Module, step: int) -> None:
         """Let the teacher follow."""
         if self.averaged is not None:
@@ -86,15 +147,53 @@ class TaughtMethod(Method):
         since = step - self.unlabelled_from_step
         if since < 0:
             return 0.0
-        return (
-            self.teacher_decay if self.teacher_schedule == "constant" else min(1 - 1 / (since + 1), self.teacher_decay)
-        )
+        highest = 1.0 if self.teacher_schedule == "constant" else 1 - 1 / (since + 1)
+        return min(highest, self.teacher_decay)
 
     def state_dict(self) -> dict[str, Any]:
-        """The teacher's weights."""
-        return {} if self.averaged is None else {"teacher": self.averaged.state_dict()}
+        """The weights of the teacher, and what the thresholds rest on."""
+        teacher = {} if self.averaged is None else {"teacher": self.averaged.state_dict()}
+        return teacher | ({"confidence": self.confidence.state_dict()} if self.confidence.has_state else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the teacher's weights."""
+        """Restore a state from `state_dict`."""
         if self.averaged is not None:
             self.averaged.load_state_dict(state["teacher"])
+        if self.confidence.has_state:
+            self.confidence.load_state_dict(state["confidence"])
+
+
+def taught_output(
+    method: TaughtMethod,
+    step: int,
+    loss_supervised: torch.Tensor,
+    logits: Sequence[torch.Tensor],
+    own: PseudoLabels,
+    views: Sequence[CutMixed],
+    ignored: torch.Tensor,
+) -> MethodOutput:
+    """L = (Ls + weight * Lu) / 2, and what is worth watching.
+
+    Args:
+        method: whose step it is.
+        step: counted from 0.
+        loss_supervised: Ls.
+        logits: of each strong view, `(batch, classes, height, width)`.
+        own: pseudo-labels of the weak views.
+        views: the strong views with theirs.
+        ignored: bool `(batch, height, width)`, true where a weak view has padding.
+    """
+    loss_unsupervised = method.unsupervised_loss(logits, views)
+    pairs = list(zip(logits, views, strict=True))
+    return MethodOutput(
+        loss=(loss_supervised + method.weight_at(step) * loss_unsupervised) / 2,
+        scalars={
+            "loss_supervised": loss_supervised.detach(),
+            "loss_unsupervised": loss_unsupervised.detach(),
+            "mask_ratio": sum(view.mask_ratio for view in views) / len(views),
+            "agreement": sum(view.agreement(of_view.detach()) for of_view, view in pairs) / len(views),
+            "mean_confidence": share_of(own.confidence * ~ignored, ~ignored),
+            "highest_confidence": (own.confidence * ~ignored).max(),
+        },
+        class_counts=sum(view.class_counts(own.classes) for view in views),
+    )

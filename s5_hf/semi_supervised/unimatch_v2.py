@@ -8,10 +8,10 @@ from torch import nn
 
 from .batches import LabelledBatch, UnlabelledBatch
 from .channel_dropout import complementary_masks, scaled_channels
-from .losses import consistency_loss, supervised_loss
+from .losses import hard_pixel_loss, supervised_loss
 from .method import MethodOutput, register_method
-from .pseudo_labels import cutmix, label_weak_views, threshold_at
-from .teacher import TaughtMethod
+from .pseudo_labels import check_threshold
+from .teacher import TaughtMethod, taught_output
 
 
 @register_method("unimatch_v2")
@@ -24,13 +24,25 @@ class UniMatchV2(TaughtMethod):
 
     Args:
         channel_dropout: whether channels are dropped in complementary halves.
+        ohem_threshold: learn from labelled pixels only where their class has at most this probability (online hard
+            example mining; 0.7 as published for Cityscapes); `None` for all.
+        ohem_min_kept: so many labelled pixels of a process count at least.
     """
 
     teacher: str = "ema"
     teacher_schedule: str = "warmup"
     channel_dropout: bool = True
+    ohem_threshold: float | None = None
+    ohem_min_kept: int = 200_000
     strong_views: ClassVar[int] = 2
     backbone: nn.Module | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ohem_threshold is not None:
+            check_threshold(self.ohem_threshold, "ohem_threshold")
+        if self.ohem_min_kept < 1:
+            raise ValueError(f"ohem_min_kept must be at least 1, got {self.ohem_min_kept}")
 
     def attach(self, model: nn.Module) -> None:
         super().attach(model)
@@ -39,25 +51,15 @@ class UniMatchV2(TaughtMethod):
     def __call__(
         self, model: nn.Module, labelled: LabelledBatch, unlabelled: UnlabelledBatch | None, step: int
     ) -> MethodOutput:
-        own, pasted = label_weak_views(self.labeller(model), unlabelled)
-        threshold = threshold_at(step, self.confidence_threshold, self.unlabelled_from_step)
-        views = [cutmix(unlabelled, view, own, pasted, threshold) for view in (0, 1)]
+        own, views = self.label(model, unlabelled, step)
         logits = self._logits(model, labelled.pixel_values, *(view.pixel_values for view in views))
-        loss_supervised = supervised_loss(logits[0], labelled.labels)
-        losses = [
-            consistency_loss(view_logits, view.labels, view.confident, view.valid)
-            for view_logits, view in zip(logits[1:], views, strict=True)
-        ]
-        loss_unsupervised = sum(losses) / 2
-        return MethodOutput(
-            loss=(loss_supervised + loss_unsupervised) / 2,
-            scalars={
-                "loss_supervised": loss_supervised.detach(),
-                "loss_unsupervised": loss_unsupervised.detach(),
-                "mask_ratio": sum(view.mask_ratio for view in views) / 2,
-            },
-            class_counts=sum(view.class_counts(logits[0].shape[1]) for view in views),
-        )
+        loss_supervised = self._labelled_loss(logits[0], labelled.labels)
+        return taught_output(self, step, loss_supervised, logits[1:], own, views, unlabelled.ignored)
+
+    def _labelled_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if self.ohem_threshold is None:
+            return supervised_loss(logits, labels)
+        return hard_pixel_loss(logits, labels, self.ohem_threshold, self.ohem_min_kept)
 
     def _logits(self, model: nn.Module, labelled: torch.Tensor, *views: torch.Tensor) -> list[torch.Tensor]:
         """Logits of the labelled images and of both views, from one forward."""

@@ -10,10 +10,8 @@ from accelerate import Accelerator
 
 from ..files.disk_space import free_bytes
 from .checkpointing.checkpoints import Checkpoints
-from .kind import TrainingKind
-from .setup import Training
+from .kind import Training, TrainingKind
 from .starting_weights import weights_in_words, without_weights
-from .throughput import Throughput
 
 BYTES_PER_PARAMETER = 20
 """Of a checkpoint: the network for users and its encoder, and to resume from, weights and two moments of AdamW."""
@@ -31,9 +29,9 @@ def dry_run(kind: TrainingKind, say: Callable[[str], None] = print) -> None:
         ValueError, OSError, KeyError: as the run itself would, for data, classes, sizes and networks that do not fit
             together, weights that are nowhere, and a disk that is too full for the checkpoints.
     """
-    recipe, training = kind.recipe, weightless_training(kind)
+    recipe, training = kind.recipe, Training(Accelerator(cpu=True), model=None)
     recipe.data.num_workers = 0  # one batch is not worth the start of processes
-    found = training.checkpoints.to_resume()
+    found = Checkpoints(kind, training.accelerator).to_resume()
     for name, dataset in kind.load(processes=1).items():
         if dataset is not None:
             say(f"data         {name}: {f'{len(dataset):,} samples' if hasattr(dataset, '__len__') else 'streamed'}")
@@ -44,17 +42,12 @@ def dry_run(kind: TrainingKind, say: Callable[[str], None] = print) -> None:
     with without_weights():
         parameters = sum(parameter.numel() for parameter in kind.make_model().parameters())
     say(f"network      {parameters / 1e6:,.1f} M parameters, {start_in_words(recipe.model)}")
+    kind.learning_rate_factor(0)
     precision = recipe.optimizer.mixed_precision
     say(f"steps        {kind.total_steps:,}, in {'full' if precision == 'no' else precision} precision")
     say(f"disk         {disk_in_words(recipe.run, parameters)}")
     resumed = "a new run" if found is None else f"resumed from the checkpoint {found.name}"
     say(f"output       {recipe.run.output_dir}: {resumed}")
-
-
-def weightless_training(kind: TrainingKind) -> Training:
-    """A run on the CPU as far as its data and its folder need one."""
-    accelerator = Accelerator(cpu=True)
-    return Training(kind, accelerator, None, None, Checkpoints(kind, accelerator), Throughput(1), 0)
 
 
 def tensors_of(value: Any, name: str = "") -> Iterator[tuple[str, torch.Tensor]]:

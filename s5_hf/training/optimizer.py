@@ -18,15 +18,19 @@ def make_optimizer(
     weight_decay: float,
     betas: tuple[float, float] = (0.9, 0.999),
     layer_decay: float = 1.0,
+    encoder_rate: float = 1.0,
+    decay_everything: bool = False,
 ) -> torch.optim.AdamW:
     """AdamW, fused where the device has it.
 
     Args:
         model: a segmenter with a `backbone`, not yet wrapped.
-        learning_rate: of the decoder; each group holds its own as `initial_lr`.
+        learning_rate: the highest of the backbone; each group holds its own as `initial_lr`.
         weight_decay: of all parameters but norms, position embeddings and relative positions.
         betas: of AdamW.
         layer_decay: the learning rate of a backbone block is this to the power of its distance from the decoder.
+        encoder_rate: the learning rate of the whole backbone is times this.
+        decay_everything: whether norms and positions are decayed too.
 
     Raises:
         ValueError: for numbers out of range.
@@ -35,13 +39,18 @@ def make_optimizer(
         raise ValueError(
             f"learning_rate and weight_decay must not be negative, got {learning_rate} and {weight_decay}"
         )
-    groups = parameter_groups(model, learning_rate, weight_decay, layer_decay)
+    groups = parameter_groups(model, learning_rate, weight_decay, layer_decay, encoder_rate, decay_everything)
     device = next(model.parameters()).device.type
     return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=device in FUSED_DEVICES)
 
 
 def parameter_groups(
-    model: nn.Module, learning_rate: float, weight_decay: float, layer_decay: float = 1.0
+    model: nn.Module,
+    learning_rate: float,
+    weight_decay: float,
+    layer_decay: float = 1.0,
+    encoder_rate: float = 1.0,
+    decay_everything: bool = False,
 ) -> list[dict[str, object]]:
     """Groups of parameters with one weight decay and one learning rate each.
 
@@ -54,11 +63,13 @@ def parameter_groups(
     if not 0 < layer_decay <= 1:
         raise ValueError(f"layer_decay must be above 0 and at most 1, got {layer_decay}")
     distances = decoder_distances(model)
-    groups: dict[tuple[int, bool], dict[str, object]] = {}
-    for name, parameter, decays in named_parameters_with_decay(model):
-        rate = learning_rate * layer_decay ** distances[name]
+    groups: dict[tuple[int, float, bool], dict[str, object]] = {}
+    for name, parameter, is_decayed in named_parameters_with_decay(model):
+        decays = is_decayed or decay_everything
+        factor = encoder_rate if name.startswith("backbone.") else 1.0
+        rate = learning_rate * layer_decay ** distances[name] * factor
         group = groups.setdefault(
-            (distances[name], decays),
+            (distances[name], factor, decays),
             {
                 "params": [],
                 "names": [],

@@ -42,7 +42,7 @@ class EncoderSettings:
 class ModelSettings(EncoderSettings):
     """The network."""
 
-    decoder_channels: int = option(256, "width of the UPerNet decoder")
+    decoder_channels: int = option(256, "width of the decoder")
     classifier_dropout: float = option(0.1, "channel dropout before the classifier")
     freeze_batch_norm: bool = option(False, "keep batch norm statistics as they are")
 
@@ -112,7 +112,9 @@ class AdamWSettings:
     """AdamW, its schedule and its precision, for any network."""
 
     layer_decay: ClassVar[float] = 1.0
+    encoder_rate: ClassVar[float] = 1.0
     sync_batch_norm: ClassVar[bool] = False
+    decay_everything: ClassVar[bool] = False
 
     gradient_accumulation: int = option(1, "micro-steps per optimizer step")
     learning_rate: float = option(5e-5, "highest learning rate")

@@ -59,8 +59,15 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
     model = model.to(accelerator.device)
     followers = kind.attach(model)
     throughput = kind.make_throughput(model, accelerator.num_processes)
+    betas = (settings.beta1, settings.beta2)
     optimizer = make_optimizer(
-        model, settings.learning_rate, settings.weight_decay, (settings.beta1, settings.beta2), settings.layer_decay
+        model,
+        settings.learning_rate,
+        settings.weight_decay,
+        betas,
+        settings.layer_decay,
+        settings.encoder_rate,
+        settings.decay_everything,
     )
     align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
     model, optimizer = accelerator.prepare(model, optimizer)

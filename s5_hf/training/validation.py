@@ -13,7 +13,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..imaging.decoded_pixels import image_pixels
-from ..imaging.drawing import add_legend, colorize_mask, contact_sheet
+from ..imaging.drawing import colorize_mask
+from ..imaging.sheets import add_legend, contact_sheet
 from ..imaging.value_scaling import ValueScaling
 from ..metrics import ConfusionMatrix
 from ..metrics.segmentation_scores import intersection_over_union

@@ -92,7 +92,7 @@ def test_three_real_processes_give_the_files_of_one(model_folder, fields, accele
     run_evaluation(one, accelerator)
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=3"),
-        *("examples/evaluate.py", "--model", str(model_folder), "--dataset", "s5-image-mask"),
+        *("examples/evaluate_model.py", "--model", str(model_folder), "--dataset", "s5-image-mask"),
         *("--data_dir", str(fields), "--batch_size", "2"),
         *("--output", str(tmp_path / "three"), "--class_maps", str(maps["three"])),
     ]
@@ -163,10 +163,11 @@ def test_an_image_that_is_not_of_8_bits_is_named(segmenter, fields, accelerator,
     with pytest.raises(ValueError, match=rf"2\.tif gives 1 band of {dtype.__name__}, but .*0\.png gives RGB"):
         load_evaluation_data("s5-image-mask", "val", str(tmp_path / "data"), LABELS)
     for path in sorted(folder.iterdir()):
+        width, height = Image.open(path).size
         path.unlink()
-        Image.fromarray(np.zeros((64, 64), dtype=dtype)).save(path.with_suffix(".tif"))
+        Image.fromarray(np.zeros((height, width), dtype=dtype)).save(path.with_suffix(".tif"))
     data = load_evaluation_data("s5-image-mask", "val", str(tmp_path / "data"), LABELS)
-    with pytest.raises(ValueError, match=r"image '.*': an image has the shape \(64, 64, 1\), expected 3 channels"):
+    with pytest.raises(ValueError, match=r"image '.*': an image has the shape \(\d+, \d+, 1\), expected 3 channels"):
         count_segmentation(segmenter, data, SegmentationProtocol(), accelerator)
 
 

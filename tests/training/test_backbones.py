@@ -6,9 +6,8 @@ import yaml
 from transformers import AutoBackbone, AutoConfig, AutoModelForSemanticSegmentation, ConvNextConfig, ResNetConfig
 
 from s5_hf.training.pretraining.backbone_config import new_backbone_config
-from s5_hf.training.pretraining.recipe import PretrainingRecipe
+from s5_hf.training.pretraining.recipe import PretrainingModelSettings, PretrainingRecipe
 from s5_hf.training.pretraining.starting_model import starting_model
-from s5_hf.training.recipe_sections import ModelSettings
 from s5_hf.training.run_folder import read_log
 from tests.training.pretraining import MICRO, pretrain
 
@@ -23,7 +22,7 @@ SMALL = {
 
 
 def config_of(*words, crop_size=64, channels=3, **settings):
-    return new_backbone_config(ModelSettings(backbone=list(words), **settings), crop_size, channels)
+    return new_backbone_config(PretrainingModelSettings(backbone=list(words), **settings), crop_size, channels)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -63,7 +62,7 @@ def test_a_configuration_comes_from_a_folder_and_its_weights_with_encoder(tmp_pa
     encoder.save_pretrained(tmp_path)
     found = config_of(str(tmp_path), "hidden_act:relu")
     assert (found.hidden_sizes, found.hidden_act) == ([8, 16, 24, 32], "relu")
-    settings = ModelSettings(encoder=str(tmp_path), decoder_channels=8)
+    settings = PretrainingModelSettings(encoder=str(tmp_path), decoder_channels=8)
     model = starting_model(settings, "blocks", ["a", "b"], 64)
     assert model.backbone.channels == [8, 16, 24, 32]
     assert len(AutoConfig.from_pretrained(tmp_path).out_features) == 1
@@ -100,7 +99,7 @@ def test_sizes_that_contradict_one_another_are_refused():
     with pytest.raises(
         ValueError, match=r"have \[16, 32, 64, 64\] channels, its configuration says \[8, 16, 24, 32\]"
     ):
-        starting_model(ModelSettings(backbone=words), "blocks", ["a", "b"], 64)
+        starting_model(PretrainingModelSettings(backbone=words), "blocks", ["a", "b"], 64)
 
 
 def test_the_type_is_that_of_transformers():

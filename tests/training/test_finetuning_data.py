@@ -11,7 +11,7 @@ from datasets import Dataset
 from PIL import Image
 
 from s5_hf.recipes import find_recipe
-from s5_hf.training.batches import SampleOrder, ViewedDataset, ViewedDatasets, load_in_order
+from s5_hf.training.batches import SampleOrder, ViewedDatasets, load_in_order
 from s5_hf.training.joint.batches import (
     rows_per_batch,
     steps_per_epoch,
@@ -311,15 +311,20 @@ class TestOrder:
             assert sorted(whole.batch(step)) == sorted(halves[0].batch(step) + halves[1].batch(step))
 
 
+def test_what_is_recorded_of_a_dataset_holds_no_credentials():
+    url = "https://me:secret@host/data?token=abc"
+    recipe = micro_recipe("--blocks.data_dir", url)
+    assert recipe.datasets[0].data_dir == url
+    assert recipe.to_dict()["datasets"][0]["data_dir"] == "https://host/data?token=***"
+
+
 def micro_batch(augmentation=None, taken=0):
     tasks = micro_tasks()
-    views = tuple(
-        ViewedDataset(task.train, SampleView(WeakView(64), 0, task.name, len(task.labels), task.ignore_index))
-        for task in tasks
-    )
+    views = tuple(SampleView(WeakView(64), 0, task.name, len(task.labels), task.ignore_index) for task in tasks)
+    datasets = ViewedDatasets(tuple(task.train for task in tasks), views)
     order = SampleOrder((8, 3), (Fraction(2), Fraction(2)), (1, 2))
     views_of = SegmentationViews(("blocks", "halves"), torch.device("cpu"), [0.5] * 3, [0.25] * 3, augmentation)
-    return views_of(next(load_in_order(ViewedDatasets(views), order, taken, 0)))
+    return views_of(next(load_in_order(datasets, order, taken, 0)))
 
 
 def test_a_mixed_batch():

@@ -62,6 +62,7 @@ class DetectionImages(EvaluationImages):
         return DetectionImage(name, read_pixels(sample, name, self.network), references)
 
 
+# A twin of `count_segmentation` in its arguments on purpose: `run_evaluation` calls both alike.
 def judge_detections(
     detector: SceneDetector,
     data: EvaluationData,

@@ -14,11 +14,11 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from ...files.atomic import atomic_file
+from ...imaging.scene_files import scene_stem
 from ...predictors.interfaces import SceneDetector
 from ...predictors.normalization import input_pixels
 from ...predictors.torch_detector import load_detector
 from ..reading import SceneReading
-from ..scene_names import scene_stem
 from ..scene_run import finished_work_kept, model_name, require_absent, require_distinct
 from ..source import ArrayScene, SceneSource, open_scene
 from ..vector_files import require_vector_file
@@ -42,6 +42,8 @@ FORMATS = {
 _ENDINGS = {"json": ".json", "geojson": ".geojson", "gpkg": ".gpkg", "overlay": "_overlay.png"}
 
 
+# A twin of `segment_scene` in its arguments on purpose: what belongs together is in `settings` and `reading`, and the
+# others are one decision of a user each.
 def detect_scene(
     model: str | Path | PreTrainedModel | SceneDetector,
     image: str | Path | Image.Image | np.ndarray,

@@ -16,11 +16,11 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from ...imaging.palettes import default_palette
+from ...imaging.scene_files import scene_stem
 from ...predictors.interfaces import SceneSegmenter
 from ...predictors.test_time_augmentation import check_augmentations
 from ...predictors.torch_segmenter import load_segmenters
 from ..reading import SceneReading
-from ..scene_names import scene_stem
 from ..scene_run import finished_work_kept, model_name, require_distinct
 from ..source import SceneSource, open_scene
 from .areas import write_areas

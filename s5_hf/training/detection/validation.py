@@ -13,7 +13,8 @@ from accelerate.utils import gather_object
 from PIL import Image
 from tqdm import tqdm
 
-from ...imaging.drawing import add_legend, contact_sheet, draw_oriented_boxes
+from ...imaging.drawing import draw_oriented_boxes
+from ...imaging.sheets import add_legend, contact_sheet
 from ...imaging.value_scaling import ValueScaling
 from ...metrics.oriented_average_precision import OrientedAveragePrecision
 from ...modeling.image_processing_s5 import S5ImageProcessor

@@ -1,6 +1,6 @@
 """The configuration of a backbone with new weights: an S5 ViT, or any backbone that transformers knows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import yaml
@@ -9,7 +9,9 @@ from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
 
 from ...hub.model_folder import require_model_folder
-from ...modeling.configuration_s5 import S5ViTConfig, default_taps, make_backbone_config
+from ...modeling.configuration_s5 import make_backbone_config
+from ...modeling.configuration_s5_dinov2 import S5Dinov2Config
+from ...modeling.configuration_s5_vit import S5ViTConfig, default_dpt_taps, default_taps
 from ..recipe_sections import EncoderSettings
 
 EXPLICIT_TAPS = frozenset({"out_features", "out_indices"})
@@ -26,6 +28,8 @@ def new_backbone_config(settings: EncoderSettings, crop_size: int, channels: int
         return any_backbone_config(settings, crop_size, channels)
     given = own_size(settings)
     shared = {"image_size": crop_size, "num_channels": channels, "drop_path_rate": settings.drop_path_rate}
+    if getattr(settings, "decoder", "upernet") == "dpt":
+        shared["use_feature_pyramid"] = False
     if crop_size % S5ViTConfig().patch_size:
         raise ValueError(f"crop_size {crop_size} is not a multiple of the patch size {S5ViTConfig().patch_size}")
     return S5ViTConfig(**given, **shared) if given else S5ViTConfig.from_size(settings.model_size, **shared)
@@ -60,6 +64,7 @@ def any_backbone_config(settings: EncoderSettings, crop_size: int, channels: int
     else:
         config = make_backbone_config({"model_type": changes.pop("model_type", None)})
     refuse_no_backbone(config)
+    taps = default_dpt_taps if getattr(settings, "decoder", "upernet") == "dpt" else default_taps
     of_recipe = {"image_size": crop_size, "num_channels": channels, "drop_path_rate": settings.drop_path_rate}
     known = config.to_dict()
     unknown = sorted(set(changes) - set(known) - EXPLICIT_TAPS)
@@ -74,7 +79,7 @@ def any_backbone_config(settings: EncoderSettings, crop_size: int, channels: int
         config = type(config).from_dict(values)
     except (StrictDataclassError, TypeError) as error:
         raise ValueError(f"backbone: a {config.model_type} cannot have these settings: {error}") from error
-    return config if EXPLICIT_TAPS & set(changes) else with_four_taps(config)
+    return config if EXPLICIT_TAPS & set(changes) else with_four_taps(config, taps)
 
 
 def read_backbone(words: Sequence[str]) -> tuple[str | None, dict[str, Any]]:
@@ -107,17 +112,18 @@ def read_backbone(words: Sequence[str]) -> tuple[str | None, dict[str, Any]]:
 
 def refuse_no_backbone(config: PretrainedConfig) -> None:
     """Raise a ValueError for a network that gives no feature maps."""
-    known = sorted([*MODEL_FOR_BACKBONE_MAPPING_NAMES, S5ViTConfig.model_type])
+    known = sorted([*MODEL_FOR_BACKBONE_MAPPING_NAMES, S5ViTConfig.model_type, S5Dinov2Config.model_type])
     if config.model_type not in known:
         raise ValueError(f"a {config.model_type} is no backbone of transformers; backbones: {', '.join(known)}")
 
 
-def with_four_taps(config: PretrainedConfig) -> PretrainedConfig:
+def with_four_taps(config: PretrainedConfig, taps: Callable[[int], list[int]] = default_taps) -> PretrainedConfig:
     """A configuration whose feature maps are those of four stages, evenly spaced, where it names its last stage only.
 
     The last stage is what transformers takes by default; a decoder needs the finer ones too. Changed in place.
+    `taps` gives the numbers of four stages from their count.
     """
     stages = [name for name in getattr(config, "stage_names", None) or [] if name != "stem"]
     if len(stages) > 1 and list(config.out_features) == stages[-1:]:
-        config.out_features = [stages[tap - 1] for tap in default_taps(len(stages))]
+        config.out_features = [stages[tap - 1] for tap in taps(len(stages))]
     return config

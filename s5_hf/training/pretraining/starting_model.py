@@ -1,7 +1,7 @@
 """The network that a recipe starts from: new, from an encoder, or from a whole segmenter."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -9,17 +9,20 @@ from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedM
 
 from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5SegmentationConfig
+from ...modeling.configuration_s5_dinov2 import S5Dinov2Config
+from ...modeling.configuration_s5_vit import default_dpt_taps, default_taps
 from ...modeling.input_channels import adapt_input_channels
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
-from ..recipe_sections import EncoderSettings, ModelSettings
+from ..recipe_sections import EncoderSettings
 from ..starting_weights import load_network
 from .backbone_config import new_backbone_config, with_four_taps
+from .recipe import PretrainingModelSettings
 
 AnyModel = TypeVar("AnyModel", bound=PreTrainedModel)
 
 
 def starting_model(
-    settings: ModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int = 3
+    settings: PretrainingModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int = 3
 ) -> S5ForSemanticSegmentation:
     """The segmenter at step 0, in train mode.
 
@@ -48,32 +51,39 @@ def starting_model(
         model = S5ForSemanticSegmentation.from_backbone(
             load_network(AutoBackbone, settings.encoder, config=encoder_config(settings)),
             tasks={task: labels},
-            decoder_channels=settings.decoder_channels,
-            classifier_dropout=settings.classifier_dropout,
+            **decoder_settings(settings),
         )
     else:
         model = S5ForSemanticSegmentation(new_config(settings, task, labels, crop_size, channels))
-    adapt_channels(model, settings, channels)
-    check_fit(model, crop_size, channels)
-    require_feature_maps(model, crop_size, channels)
+        require_feature_maps(model, crop_size, channels)
     return ready_to_train(model, settings, crop_size, channels)
 
 
 def new_config(
-    settings: ModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int
+    settings: PretrainingModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int
 ) -> S5SegmentationConfig:
     """The configuration of a network with new weights."""
     return S5SegmentationConfig(
         backbone_config=new_backbone_config(settings, crop_size, channels),
         tasks={task: list(labels)},
-        decoder_channels=settings.decoder_channels,
-        classifier_dropout=settings.classifier_dropout,
+        **decoder_settings(settings),
     )
 
 
-def encoder_config(settings: EncoderSettings) -> PretrainedConfig:
+def decoder_settings(settings: PretrainingModelSettings) -> dict[str, Any]:
+    """What a recipe says of everything behind the backbone."""
+    names = ("decoder", "decoder_channels", "classifier_dropout", "image_fit")
+    return {name: getattr(settings, name) for name in names}
+
+
+def encoder_config(settings: PretrainingModelSettings) -> PretrainedConfig:
     """The configuration of a pre-trained encoder, with feature maps of four stages and the recipe's drop path."""
-    config = with_four_taps(AutoConfig.from_pretrained(settings.encoder))
+    config = AutoConfig.from_pretrained(settings.encoder)
+    if config.model_type == "dinov2" and settings.dinov2_positions == "release":
+        config = S5Dinov2Config.from_dict({**config.to_dict(), "model_type": S5Dinov2Config.model_type})
+    config = with_four_taps(config, default_dpt_taps if settings.decoder == "dpt" else default_taps)
+    if settings.decoder == "dpt" and hasattr(config, "use_feature_pyramid"):
+        config.use_feature_pyramid = False  # its weights, if there are any, stay behind
     if hasattr(config, "drop_path_rate"):
         config.drop_path_rate = settings.drop_path_rate
     return config
@@ -89,6 +99,7 @@ def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, c
     check_fit(model, crop_size, channels)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    freeze_mask_tokens(model)
     model.train()
     if settings.freeze_batch_norm:
         freeze_batch_norm(model)
@@ -113,6 +124,13 @@ def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
             f"the network takes {expected} channels, the images have {channels}: choose as many with bands, or let "
             "channel_weights say how its first layer is adapted"
         )
+
+
+def freeze_mask_tokens(model: nn.Module) -> None:
+    """Let no process wait for the gradient of a mask token, which only masked pre-training of DINO uses."""
+    for name, parameter in model.named_parameters():
+        if name.endswith("mask_token"):
+            parameter.requires_grad_(False)
 
 
 @torch.no_grad()

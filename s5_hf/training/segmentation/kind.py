@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from ..batches import ViewedDatasets
 from ..joint.kind import JointTraining, epoch_of
 from ..joint.model import TaskView
 from ..joint.step import TaskLoss
@@ -18,7 +17,7 @@ from .low_rank import add_adapters, merged_adapters
 from .model import joint_model
 from .recipe import SegmentationDatasetSettings
 from .step import SegmentationStep, SegmentationViews
-from .task_data import TaskData, load_task
+from .task_data import TaskData, load_task, require_class_weights
 
 
 class JointSegmentation(JointTraining):
@@ -37,11 +36,7 @@ class JointSegmentation(JointTraining):
         """Raise a ValueError unless tasks and settings of the datasets belong together."""
         super().check_tasks()
         for task, settings in zip(self.tasks, self.recipe.datasets, strict=True):
-            if settings.class_weights and len(settings.class_weights) != len(task.labels):
-                raise ValueError(
-                    f"{task.name}.class_weights has {len(settings.class_weights)} numbers for "
-                    f"{len(task.labels)} classes"
-                )
+            require_class_weights(settings, task.labels)
 
     def make_model(self) -> torch.nn.Module:
         """The segmenter at step 0, with adapters if the recipe has some."""
@@ -60,18 +55,18 @@ class JointSegmentation(JointTraining):
         forward = forward_flops(TaskView(model, self.tasks[0].name), data.crop_size, len(data.image_mean))
         return Throughput(per_process * processes, step_flops(forward, 1, 0, 0) * per_process, peak)
 
-    def dataset(self) -> ViewedDatasets:
-        """The weak views of all datasets."""
+    def sample_view(self, task: TaskData, settings: SegmentationDatasetSettings) -> SampleView:
+        """The weak view of a task."""
         data, seed = self.recipe.data, self.recipe.run.seed
         view = WeakView(data.crop_size, tuple(data.scale_range), rotation_probability=data.rotation_probability)
-        channels = len(data.image_mean)
-        return self.viewed(
-            [
-                SampleView(
-                    view, seed, task.name, len(task.labels), task.ignore_index, channels, scaling=data.value_scaling
-                )
-                for task in self.tasks
-            ]
+        return SampleView(
+            view,
+            seed,
+            task.name,
+            len(task.labels),
+            task.ignore_index,
+            len(data.image_mean),
+            scaling=data.value_scaling,
         )
 
     def views(self, device: torch.device) -> SegmentationViews:

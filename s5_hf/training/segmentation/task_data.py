@@ -100,7 +100,12 @@ def task_labels(settings: SegmentationDatasetSettings, entry: DatasetEntry) -> t
         raise ValueError(f"{settings.name}: {entry.name} is for {entry.task}, fine-tuning needs masks")
     known = () if settings.class_map and settings.classes else entry.labels_of()
     labels = chosen_classes(settings, entry, known, "; class_map says which mask value is which of them")
+    require_class_weights(settings, labels)
+    return labels
+
+
+def require_class_weights(settings: SegmentationDatasetSettings, labels: Sequence[str]) -> None:
+    """Raise a ValueError unless there are no class weights, or one for each class."""
     weights = settings.class_weights
     if weights and len(weights) != len(labels):
         raise ValueError(f"{settings.name}.class_weights has {len(weights)} numbers for {len(labels)} classes")
-    return labels

@@ -51,17 +51,20 @@ def find_examples(package: Path = PACKAGE) -> Path:
     )
 
 
-def run_command(words: Sequence[str], examples: Path) -> None:
-    """Run `s5-hf ...` or `python examples/SCRIPT ...` to its end.
+def run_command(words: Sequence[str], examples: Path | None = None) -> None:
+    """Run `s5-hf ...`, or `python examples/SCRIPT ...`, to its end.
 
     Args:
         words: of the command.
-        examples: folder of the scripts.
+        examples: folder of the scripts; for a script only.
 
     Raises:
         CommandStopped: if Ctrl-C or SIGTERM stopped it.
         OSError, ValueError, RuntimeError: as the command.
     """
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)  # commands may differ in precision, as programs do
     arguments = sys.argv
     try:
         with warnings.catch_warnings():  # scripts set filters of their own
