@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ..imaging.decoded_pixels import image_pixels
 from ..imaging.drawing import colorize_mask
 from ..imaging.sheets import add_legend, contact_sheet
+from ..imaging.value_scaling import ValueScaling
 from ..metrics import ConfusionMatrix
 from ..metrics.segmentation_scores import intersection_over_union
 from ..semi_supervised.pseudo_labels import predict, reaches
@@ -35,6 +36,8 @@ class ValidationSettings:
         mean, std: of the channels, for images in 0..1.
         palette: a colour per class.
         panel_images: images in the picture.
+        scaling: of the values of images that are not of 8 bits.
+        colors: positions of red, green and blue among the channels; without them the first is shown in grey.
     """
 
     labels: Sequence[str]
@@ -45,6 +48,8 @@ class ValidationSettings:
     std: Sequence[float]
     palette: Sequence[tuple[int, int, int]]
     panel_images: int = 4
+    scaling: ValueScaling | None = None
+    colors: tuple[int, int, int] | None = (0, 1, 2)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.mean_excludes) - set(self.labels))
@@ -90,7 +95,7 @@ def validate(
         index = turn * world + rank
         # Every process makes the same number of forward passes, because sharded weights are gathered in each.
         sample = samples[min(index, len(samples) - 1)]
-        pixels = image_pixels(sample["image"])
+        pixels = image_pixels(sample["image"], settings.scaling)
         images = to_unit_range(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].to(accelerator.device))
         with accelerator.autocast():
             found = predict(model, normalize(images, settings.mean, settings.std))
@@ -154,7 +159,7 @@ def panel_tiles(
     classes = predicted.cpu().numpy().astype(np.uint8)
     sure = confidence.float().cpu().numpy()
     pseudo_label = np.where(confident.cpu().numpy(), classes, IGNORED).astype(np.uint8)
-    shown = pixels if pixels.shape[2] == 3 else np.repeat(pixels[:, :, :1], 3, axis=2)
+    shown = np.ascontiguousarray(pixels[:, :, list(settings.colors or (0, 0, 0))])
     palette = list(settings.palette)[: len(settings.labels)]
     return [
         Image.fromarray(shown),

@@ -1,5 +1,6 @@
 """UniMatch V2 as published, RS-MTDF and DWL in the loop: exact resume, two processes, what is saved and refused."""
 
+import contextlib
 import json
 import shutil
 import socket
@@ -72,10 +73,12 @@ def test_exact_resume_and_a_network_that_stands_alone(method, teachers, tmp_path
 
 
 ALL_RUNS = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from tests.training.pretraining import pretrain
+ports = sys.argv[3:]  # one for each run: the one before may still hold its own
 for method, options in json.loads(sys.argv[2]).items():
+    os.environ["MASTER_PORT"] = ports.pop()
     pretrain(Path(sys.argv[1]) / method, *options)
 print("ended")
 """
@@ -88,14 +91,21 @@ def test_two_processes_with_half_the_batch_equal_one(teachers, tmp_path):
         pretrain(tmp_path / "one" / method, *options)
     halves = ["--labelled_batch_size", "1", "--unlabelled_batch_size", "2"]
     words = json.dumps({method: [*options, *halves] for method, options in runs.items()})
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
+    with contextlib.ExitStack() as probes:
+        sockets = [probes.enter_context(socket.socket()) for _ in METHODS]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        ports = [probe.getsockname()[1] for probe in sockets]
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
     processes = [
-        driver(ALL_RUNS, tmp_path / "two", words, RANK=str(rank), LOCAL_RANK=str(rank), **place) for rank in (0, 1)
+        driver(ALL_RUNS, tmp_path / "two", words, *ports, RANK=str(rank), LOCAL_RANK=str(rank), **place)
+        for rank in (0, 1)
     ]
-    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    try:
+        outputs = [process.communicate(timeout=240)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     for method in METHODS:
         one, two = losses(tmp_path / "one" / method), losses(tmp_path / "two" / method)

@@ -28,7 +28,7 @@ from ..kind import StateDict, Training, TrainingKind
 from ..schedules import learning_rate_factor
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
-from ..views.strong import StrongAugmentation
+from ..views.strong import StrongAugmentation, color_positions
 from .data import SegmentationData, labelled_batches, load_data, sample_ids, unlabelled_batches
 from .health_report import WARNINGS, read_warnings, write_health_report, write_warnings
 from .pseudo_label_health import PseudoLabelHealth
@@ -77,6 +77,10 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             "unlabelled": self.data.unlabelled,
             f"validation {data.validation_split} {data.validation_count}": self.data.validation,
         }
+
+    def learned_from(self) -> Sequence[Any]:
+        """The labelled and the unlabelled images."""
+        return self.data.labelled, self.data.unlabelled
 
     def class_names(self) -> Mapping[str, Sequence[str]]:
         """The classes of the labelled images."""
@@ -175,6 +179,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             StrongAugmentation(cutmix_probability=recipe.method.cutmix_probability),
             recipe.data.strong_labelled_views,
             reverse=recipe.method.cutmix_partner == "reversed_batch",
+            colors=color_positions(recipe.data.bands, len(recipe.data.image_mean)),
         )
         labelled = labelled_batches(recipe, data, **place).start(taken)
         unlabelled = partners = None
@@ -231,6 +236,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             recipe.data.image_std,
             data.palette,
             recipe.run.panel_images,
+            recipe.data.value_scaling,
+            color_positions(recipe.data.bands, len(recipe.data.image_mean)),
         )
         panel = Path(recipe.run.output_dir) / "panels" / f"step-{step:08d}.png"
         scores = validate(self.validated(training), data.validation, settings, training.accelerator, panel)

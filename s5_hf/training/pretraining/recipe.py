@@ -93,8 +93,6 @@ class MethodSettings:
         [], "vision transformers that RS-MTDF learns from: names or folders, with @side for a side of their own"
     )
     translator_channels: int = option(1024, "width inside the translators of RS-MTDF")
-    mixing_steps: int | None = option(None, "steps of an epoch of DWL, after each of which its classifiers are mixed")
-    mixing_share: float = option(1.0, "share of DWL's pseudo classifier in the mixture")
     threshold: Literal["fixed", "adaptive", "rank"] = option(
         "fixed",
         "one confidence_threshold for all classes; adaptive: a lower one for classes that are learnt more slowly; "
@@ -103,6 +101,8 @@ class MethodSettings:
     threshold_floor: float = option(0.5, "lowest adaptive threshold")
     unlabelled_weight: float = option(1.0, "weight of the unlabelled loss")
     unlabelled_ramp_steps: int = option(0, "steps from unlabelled_from_step on in which that weight grows from 0")
+    mixing_steps: int | None = option(None, "steps of an epoch of DWL, after each of which its classifiers are mixed")
+    mixing_share: float = option(1.0, "share of DWL's pseudo classifier in the mixture")
     cutmix_partner: Literal["same_batch", "reversed_batch", "second_batch"] = option(
         "same_batch",
         "where CutMix pastes from: the neighbour, the batch in reverse order (UniMatch V2 as published), or "
