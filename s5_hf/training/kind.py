@@ -150,6 +150,9 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """Score the weights after `step` steps, and keep them where they are the best so far."""
         raise NotImplementedError(f"{type(self).__name__} does not validate")
 
+    def report(self) -> None:
+        """Write a page about the run so far; called on the main process, after a validation and at the end."""
+
     @property
     def processor(self) -> S5ImageProcessor:
         """The image processor that goes with the networks of the run."""
