@@ -1,4 +1,4 @@
-"""Class names and colours of the datasets, in the order of the class ids: tables of data, alike because they are data."""
+"""Class names and colours of the datasets in the order of the class ids; tables of data, so they look alike."""
 
 _ISAID = {
     "background": (0, 0, 0),
