@@ -1,10 +1,10 @@
 """What unlabelled images bring: supervised against FixMatch against UniMatch V2, over several seeds.
 
-    python examples/pretrain_mae.py --dataset s5-image-mask --data-dir DATA --classes A B C \
+    s5-hf train mae --dataset s5-image-mask --data-dir DATA --classes A B C \
         --hidden-size 128 --num-hidden-layers 8 --num-attention-heads 4 --decoder-hidden-size 64 \
         --decoder-num-hidden-layers 2 --decoder-num-attention-heads 4 --crop-size 192 --batch-size 16 \
         --total-steps 800 --warmup-steps 50 --learning-rate 1.5e-3 --num-workers 0 --output-dir runs/mae_tiny
-    python benchmarks/s4p_effect.py examples/recipes/s4p_tiny_cpu.yaml --seeds 0 1 2 -- \
+    python benchmarks/s4p_effect.py s4p_tiny_cpu --seeds 0 1 2 -- \
         --labelled-dir DATA --classes A B C --encoder runs/mae_tiny/encoder
 
 Every method starts from the same weights, sees the same labelled images and makes the same number of steps. What

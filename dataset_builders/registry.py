@@ -165,6 +165,7 @@ _ISPRS = DatasetEntry(
     homepage="https://www.isprs.org/education/benchmarks/UrbanSemLab/2d-sem-label-vaihingen.aspx",
 )
 
+# Entries look alike because they are data.
 _ENTRIES = (
     replace(
         _UNLABELLED,
@@ -324,6 +325,13 @@ _ENTRIES = (
         licence="CC BY-NC-SA 4.0",
         citation=STAR_CITATION,
         homepage="https://linlin-dev.github.io/project/STAR",
+    ),
+    DatasetEntry(
+        name="s5-images",
+        title="Your own images",
+        task="unlabelled",
+        builder=f"{__package__}.image_folder.ImageFolder",
+        splits=("train",),
     ),
     DatasetEntry(
         name="s5-image-mask",

@@ -1,8 +1,9 @@
 """The S5 networks. This folder imports torch and transformers only, so a model travels to the Hub with its code."""
 
-from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig
 from .configuration_s5_dinov2 import S5Dinov2Config
 from .configuration_s5_segformer import S5SegformerConfig
+from .configuration_s5_vit import S5ViTConfig
 from .image_processing_s5 import S5ImageProcessor
 from .modeling_s5_detection import S5ForOrientedObjectDetection, S5ObjectDetectionOutput
 from .modeling_s5_dinov2 import S5Dinov2Backbone

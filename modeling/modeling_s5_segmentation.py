@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import initialization as init
 from transformers.modeling_outputs import SemanticSegmenterOutput
+from transformers.utils import can_return_tuple
 
 from .configuration_s5 import S5SegmentationConfig
 from .dpt import DPTDecoder, initialise_as_torch
@@ -102,6 +103,7 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
             init.zeros_(module.unused_classifier_weight)
             init.zeros_(module.unused_classifier_bias)
 
+    @can_return_tuple
     def forward(
         self,
         pixel_values: torch.Tensor,
@@ -110,7 +112,6 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
         task_weights: Mapping[str, float] | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
-        return_dict: bool | None = None,
         class_weights: Mapping[str, torch.Tensor] | None = None,
         ignore_index: int | None = None,
         reduce_count: Callable[[torch.Tensor], torch.Tensor] | None = None,
@@ -167,8 +168,7 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
             output.task_rows = {names[group.index]: groups.rows(group) for group in groups}
             output.task_logits = dict(zip(output.task_rows, logits, strict=True))
             output.logits = per_image(output.task_logits, output.task_rows)
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        return output if return_dict else output.to_tuple()
+        return output
 
     def decode_features(self, feature_maps: Sequence[torch.Tensor], task: str | None = None) -> torch.Tensor:
         """The decoder's map `(batch, decoder_channels, ...)` for backbone maps of one task, before the classifier."""

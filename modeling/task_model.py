@@ -10,14 +10,15 @@ import torch
 from torch import nn
 from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedModel
 
-from .configuration_s5 import S5ViTConfig
 from .configuration_s5_dinov2 import S5Dinov2Config
 from .configuration_s5_segformer import S5SegformerConfig
+from .configuration_s5_vit import S5ViTConfig
 from .modeling_s5_dinov2 import S5Dinov2Backbone
 from .modeling_s5_segformer import S5SegformerBackbone
-from .modeling_s5_vit import S5ViTBackbone, resize_position_embeddings
+from .modeling_s5_vit import S5ViTBackbone
 from .pretrained_model import S5PreTrainedModel
 from .tasks import TaskGroups, Tasks
+from .vit_embeddings import resize_position_embeddings
 
 EXPERT_KEY = re.compile(r"^(backbone\.encoder\.layers\.\d+\.feed_forward)\.experts\.(\d+)\.(weight|bias)$")
 TASK_KEY = re.compile(r"^(decoders|classifiers|necks|rpn_heads|roi_heads)\.(\d+)\.(.+)$")

@@ -88,7 +88,7 @@ def evaluate_command(
     - `s5-hf evaluate s5-vit-b-moe-det --dataset s5-dior-r --data-dir DIOR-R`
     - `s5-hf evaluate s5-vit-b-moe-det --dataset s5-dota --data-dir DOTA --split test --detections submission`
 
-    To use many processes: `accelerate launch examples/evaluate.py`.
+    To use many processes: `accelerate launch examples/evaluate_model.py`.
     """
     from rich.console import Console
     from rich.markdown import Markdown

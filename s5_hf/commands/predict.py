@@ -78,7 +78,8 @@ def predict(
 
     To share the scenes among several GPUs: `accelerate launch -m s5_hf.cli predict ...`.
     """
-    from ..scenes import MapProducts, WindowSettings, find_scenes, segment_scenes
+    from ..imaging import find_scenes
+    from ..scenes import MapProducts, WindowSettings, segment_scenes
 
     results = segment_scenes(
         model,

@@ -130,8 +130,8 @@ def _blocks_of(source: ImageSource) -> list[Block]:
 
     from datasets import load_dataset
 
+    from ..dataset_builders.dataset_blocks import blocks_of
     from ..dataset_builders.registry import REGISTRY
-    from ..dataset_builders.streaming import blocks_of
 
     streaming = source.dataset in REGISTRY  # its shards know their rows; others are prepared once and then indexed
     dataset = load_dataset(

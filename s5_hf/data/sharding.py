@@ -238,7 +238,7 @@ def _write_shard(
 
 
 def _skip_written(samples: Iterator[dict], done: list[WrittenShard], folder: Path) -> None:
-    """Pass over the samples of finished shards and compare the ids at their ends."""
+    """Skip the samples of finished shards and compare the ids at their ends."""
     for shard in done:
         last = deque(islice(samples, sum(shard.rows)), maxlen=1)
         found = last[0].get("id") if last else "no sample"

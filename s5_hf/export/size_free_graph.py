@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from ..modeling import S5ForSemanticSegmentation, S5ViTBackbone
-from ..modeling.modeling_s5_vit import S5ViTEmbeddings, resize_position_embeddings
 from ..modeling.upernet import UPerNetDecoder
+from ..modeling.vit_embeddings import S5ViTEmbeddings, resize_position_embeddings
 
 
 class SizeFreeGraph(nn.Module):

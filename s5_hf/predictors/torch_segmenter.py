@@ -66,10 +66,12 @@ def load_segmenters(
         refuse_torch_options(model, devices=devices, compile_model=compile_model, precision=precision)
         return [_load_onnx(model, task) if is_onnx else model]
     devices = [usable_device(device) for device in devices or (default_device(),)]
-    network, mean, std = load_network(model, AutoModelForSemanticSegmentation)
+    network, settings = load_network(model, AutoModelForSemanticSegmentation)
     networks = [network, *(copy.deepcopy(network) for _ in devices[1:])]
     return [
-        TorchSegmenter(replica, task, mean, std, device, precision, compile_model)
+        TorchSegmenter(
+            replica, task, device=device, precision=precision, compile_model=compile_model, **vars(settings)
+        )
         for replica, device in zip(networks, devices, strict=True)
     ]
 

@@ -1,4 +1,4 @@
-"""From publishers' raw tiles to the official crops: `prepare` and what it is made of."""
+"""From what publishers and surveyors give to tiles: `prepare` for known datasets, `prepare_scenes` for own scenes."""
 
 from ..lazy_face import lazy_face
 
@@ -7,5 +7,7 @@ __getattr__, __dir__, __all__ = lazy_face(
     {
         "label_shares": ("SHARED_DATASETS", "prepare_label_shares"),
         "preparation": ("OPTIONS", "PREPARED_DATASETS", "PreparationSummary", "prepare"),
+        "scenes.run": ("PartCount", "PreparedScenes", "prepare_scenes"),
+        "scenes.settings": ("LabelSettings", "SplitSettings", "TileSettings"),
     },
 )

@@ -7,7 +7,6 @@ CRS stays in the units of its transform, or in pixels, x to the right and y down
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import struct
 import warnings
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 import numpy as np
 
 from ..files.atomic import atomic_file, temporary_folder
+from ..imaging.rasters import require_geo
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -43,7 +43,7 @@ class VectorWriter(Protocol):
 
         Raises:
             OSError: the file cannot be written.
-            ValueError: the CRS does not know longitude and latitude for a corner.
+            ValueError: the CRS gives no longitude and latitude for a corner.
         """
         ...
 
@@ -86,10 +86,8 @@ def require_vector_file(path: Path) -> None:
         raise ValueError(f"polygons are written to {', '.join(_OPENERS)}, got {path}")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected the name of a file to write")
-    if path.suffix.lower() == ".gpkg" and importlib.util.find_spec("pyogrio") is None:
-        raise ImportError(
-            'GeoPackage needs pyogrio. Install it with: pip install "s5_hf[geo]"; GeoJSON works without it'
-        )
+    if path.suffix.lower() == ".gpkg":
+        require_geo("writing GeoPackage (GeoJSON needs nothing more)", "pyogrio")
 
 
 def coordinates_of(path: Path, crs: CRS | None, has_transform: bool) -> str:

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..semi_supervised.pseudo_labels import evaluating
+
 # Dense bf16/fp16 tensor-core peak in FLOP/s, from the vendor's data sheets.
 PEAK_FLOPS = {
     "H200": 989e12,
@@ -66,11 +68,8 @@ def peak_flops(device: torch.device) -> float | None:
 def forward_flops(model: nn.Module, image_size: int, channels: int = 3) -> float:
     """FLOPs of the forward pass of one image, counted on the bare model in eval mode."""
     device = next(model.parameters()).device
-    training = model.training
-    model.eval()
-    with FlopCounterMode(display=False) as counter:
+    with evaluating(model), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, channels, image_size, image_size, device=device))
-    model.train(training)
     return float(counter.get_total_flops())
 
 

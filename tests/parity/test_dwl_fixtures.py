@@ -118,7 +118,7 @@ def test_an_epoch(training):
     method, model, settings = training
     load_weights(model, "before/")
     encoder, decoder = settings["lr_encoder_and_decoder"].tolist()
-    optimizer = make_optimizer(model, encoder, 0.0, decoder_factor=decoder / encoder)
+    optimizer = make_optimizer(model, decoder, 0.0, encoder_rate=encoder / decoder)
     batches, losses = load("dwl", "batches/"), load("dwl", "losses/")
     labels = batches["labels"].long().masked_fill(batches["labels"] == IGNORED, 255)
     nothing = torch.zeros(2, 16, 48, dtype=torch.bool)

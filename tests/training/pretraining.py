@@ -1,6 +1,10 @@
 """A micro pre-training run for tests: the example itself on a few random images."""
 
 import importlib.util
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +16,8 @@ from safetensors.torch import load_file
 
 from s5_hf.training.pretraining.data import SegmentationData
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+REPOSITORY = Path(__file__).parents[2]
+EXAMPLES = REPOSITORY / "examples"
 
 MICRO = [
     *("--hidden_size", "32", "--num_hidden_layers", "4", "--num_attention_heads", "4", "--decoder_channels", "16"),
@@ -74,3 +79,51 @@ def _run(output_dir: Path, arguments: Sequence[str], data: SegmentationData | No
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
     """The weights of the segmenter that a run or a checkpoint holds."""
     return load_file(folder / "segmenter" / "model.safetensors")
+
+
+def driver(code: str, *arguments: object, **environment: str) -> subprocess.Popen:
+    """Start Python with this repository's tests importable, and with this process's number of threads.
+
+    A sum over another number of threads rounds differently, and runs are compared bit for bit.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+from tests.training.pretraining import pretrain
+pretrain(Path(sys.argv[1]), *sys.argv[2:])
+print("ended")
+"""
+HALVES = ("--labelled_batch_size", "1", "--unlabelled_batch_size", "2")
+
+
+def pretrain_in_two_processes(output_dir: Path, *arguments: str) -> None:
+    """The micro recipe in two processes that talk over gloo."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes = [
+        driver(
+            TWO_PROCESSES,
+            *(output_dir, *arguments),
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            WORLD_SIZE="2",
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=str(port),
+            ACCELERATE_USE_CPU="true",
+        )
+        for rank in (0, 1)
+    ]
+    outputs = [process.communicate(timeout=240)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    assert all("ended" in output for output in outputs)

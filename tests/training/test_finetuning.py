@@ -14,8 +14,7 @@ from s5_hf.training.errors import CheckpointError, NonFiniteLossError
 from s5_hf.training.run_folder import read_log
 from s5_hf.training.segmentation.step import SegmentationStep
 from tests.training.finetuning import finetune, micro_tasks
-from tests.training.pretraining import weights_of
-from tests.training.test_pretraining import driver
+from tests.training.pretraining import driver, weights_of
 
 # Everything random at once; images of the datasets by size.
 VARIED = ("--drop_path_rate", "0.1", "--sampling", "temperature", "--batch_size", "3", "--blocks.class_weights")

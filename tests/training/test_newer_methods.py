@@ -49,7 +49,7 @@ def options_of(method, teachers):
     }
     return (
         *("--method", method, "--validation_steps", "0", "--total_steps", "4", "--checkpoint_steps", "2"),
-        *("--decoder_learning_rate_factor", "4", "--schedule", "poly", "--schedule_delay", "1", *own[method]),
+        *("--encoder_rate", "0.25", "--schedule", "poly", "--schedule_delay", "1", *own[method]),
     )
 
 

@@ -4,11 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,13 +14,11 @@ from s5_hf.semi_supervised import FixMatch
 from s5_hf.training.checkpointing.checkpoints import checkpoint_folders, newest
 from s5_hf.training.errors import CheckpointError, DataWorkerError, NonFiniteLossError
 from s5_hf.training.kind import TrainingKind
-from s5_hf.training.pretraining.pseudo_label_health import PseudoLabelHealth
 from s5_hf.training.run_folder import read_log
 from tests.shifted_weights import shifted_parameters
-from tests.training.pretraining import micro_data, pretrain, random_samples
+from tests.training.pretraining import HALVES, driver, micro_data, pretrain, pretrain_in_two_processes, random_samples
 from tests.training.pretraining import weights_of as weights
 
-REPOSITORY = Path(__file__).parents[2]
 # Everything random at once, and an average of the weights.
 VARIED = ("--weight_average_decay", "0.9", "--classifier_dropout", "0.1", "--drop_path_rate", "0.1")
 
@@ -69,21 +62,6 @@ def interrupt_at(monkeypatch, step, action):
         return original(self, model, labelled, unlabelled, at)
 
     monkeypatch.setattr(FixMatch, "__call__", call)
-
-
-def driver(code, *arguments, **environment):
-    """Start Python with this repository's tests importable, and with this process's number of threads.
-
-    A sum over another number of threads rounds differently, and runs are compared bit for bit.
-    """
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def test_what_a_run_leaves(whole_run):
@@ -250,41 +228,13 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path):
         assert losses(tmp_path / "two")[step] == pytest.approx(values, abs=1e-5)
 
 
-TWO_PROCESSES = """
-import sys
-from pathlib import Path
-from tests.training.pretraining import pretrain
-pretrain(Path(sys.argv[1]), *sys.argv[2:])
-print("ended")
-"""
-
-
 def test_two_processes_with_half_the_batch_equal_one(tmp_path):
     options = (
         *("--total_steps", "6", "--checkpoint_steps", "3", "--freeze_batch_norm", "--classifier_dropout", "0"),
         *("--drop_path_rate", "0", "--validation_steps", "3"),
     )
     pretrain(tmp_path / "one", *options)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    halves = ("--labelled_batch_size", "1", "--unlabelled_batch_size", "2")
-    processes = [
-        driver(
-            TWO_PROCESSES,
-            *(tmp_path / "two", *options, *halves),
-            RANK=str(rank),
-            LOCAL_RANK=str(rank),
-            WORLD_SIZE="2",
-            MASTER_ADDR="127.0.0.1",
-            MASTER_PORT=str(port),
-            ACCELERATE_USE_CPU="true",
-        )
-        for rank in (0, 1)
-    ]
-    outputs = [process.communicate(timeout=240)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
-    assert all("ended" in output for output in outputs)
+    pretrain_in_two_processes(tmp_path / "two", *options, *HALVES)
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert sorted(one) == sorted(two) == list(range(1, 7))
     for step in one:
@@ -420,17 +370,3 @@ def test_a_whole_segmenter_or_an_encoder_can_start_a_run(whole_run, tmp_path):
         if name.startswith("backbone."):
             assert torch.equal(tensor, expected[name]), name
     assert torch.equal(weights(tmp_path / "a")["classifiers.0.weight"], expected["classifiers.0.weight"])
-
-
-def test_collapse_is_warned_about():
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        health = PseudoLabelHealth(["land", "water"], window=3, patience=5)
-        for step in range(4):
-            assert health.see(step, 0.5, [0.5, 0.5]) == []
-        for step in range(4, 8):
-            health.see(step, 0.001, [0.0, 1.0])
-    texts = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
-    assert len(texts) == 2
-    assert any("mask ratio has collapsed" in text for text in texts)
-    assert any("class 'water' has taken over 100%" in text for text in texts)

@@ -10,9 +10,8 @@ from s5_hf.files import locks
 from s5_hf.files.locks import LOCK_FILE, FolderInUseError, folder_lock
 from s5_hf.training.run_lock import locked_folder
 from tests.training.finetuning import finetune
-from tests.training.pretraining import example, pretrain
+from tests.training.pretraining import driver, example, pretrain
 from tests.training.test_pretrain_mae import run as pretrain_mae
-from tests.training.test_pretraining import driver
 
 HOLDER = """
 import os, sys, time

@@ -200,14 +200,14 @@ class PngMap:
 
 
 def open_map(folder: Path, final: Path, layout: MapLayout) -> MapFile:
-    """The map that is to be called `final`, made or gone on with in `folder`, in the format of its suffix."""
+    """The map that is to be called `final`, begun or continued in `folder`, in the format of its suffix."""
     if is_geotiff(final):
         return GeoTiffMap(folder / f"{final.stem}.tif", final, layout)
     return PngMap(folder / f"{final.stem}.raw", final, layout)
 
 
 def map_paths(final: Path, bands: Sequence[str]) -> list[Path]:
-    """The files of a map called `final`: one, but of several bands as PNG a picture each, with number and name."""
+    """The files of a map called `final`: one, or for several bands as PNG a picture each, with its number and name."""
     if is_geotiff(final) or len(bands) == 1:
         return [final]
     return [final.with_name(f"{final.stem}_{index}_{_file_name(name)}.png") for index, name in enumerate(bands)]

@@ -6,7 +6,6 @@ not depend on the height of a band.
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from ...imaging.rasters import require_geo
 from ..class_maps import ClassMap, open_class_map
 from ..vector_files import VectorWriter, require_vector_file, vector_file
 
@@ -66,7 +66,7 @@ def write_polygons(
             of its units (of pixels, where it has no transform).
         simplify: how far an outline may move, in units of the map; 0 keeps the outlines of the pixels, None is the
             side of one pixel. Every outline stays free of self-intersections; outlines of neighbours are simplified
-            one by one and may overlap or part by as much.
+            one by one and may overlap or leave gaps of as much.
         maximum_pixels: of a PNG, which is decoded as a whole; as `open_class_map` takes it.
 
     Returns:
@@ -82,7 +82,7 @@ def write_polygons(
     for name, value in (("minimum_area", minimum_area), ("simplify", simplify or 0.0)):
         if not 0 <= value < math.inf:
             raise ValueError(f"{name} must not be negative, got {value}")
-    _require_geo()
+    require_geo("writing polygons", "rasterio", "shapely")
     output_path = Path(output_path)
     require_vector_file(output_path)
     with open_class_map(class_map_path, maximum_pixels) as class_map:
@@ -105,7 +105,7 @@ def trace_polygons(
 
     Args:
         class_map: an open one.
-        classes: ids to trace; all but `nodata` if left out.
+        classes: ids to trace; all except `nodata` if left out.
         band_rows: rows that are read at once; by default as many as make 16 million pixels.
         progress: whether to show a bar over the rows.
     """
@@ -245,9 +245,3 @@ def _batches(regions: Iterator[ClassPolygon], size: int) -> Iterator[list[ClassP
 def _rings(outline: Polygon) -> list[np.ndarray]:
     """The shell of a polygon and its holes."""
     return [np.asarray(ring.coords) for ring in (outline.exterior, *outline.interiors)]
-
-
-def _require_geo() -> None:
-    missing = [package for package in ("rasterio", "shapely") if importlib.util.find_spec(package) is None]
-    if missing:
-        raise ImportError(f'polygons need {", ".join(missing)}. Install with: pip install "s5_hf[geo]"')

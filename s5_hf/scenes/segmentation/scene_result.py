@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 from ...files.atomic import write_text
+from ...files.json_files import read_json_object
 from ...imaging.palettes import Palette
-from ..scene_names import relative_source, scene_stem
+from ...imaging.rasters import require_geo
+from ...imaging.scene_files import scene_stem
+from ..scene_names import relative_source
 from ..scene_run import require_absent
 from ..source import SceneSource, has_rasterio
 from .areas import ClassArea
@@ -97,10 +99,10 @@ class SceneFiles:
         """
         if not is_geotiff(output) and output.suffix.lower() != ".png":
             raise ValueError(f"a map is written as .tif or .png, got {str(output)!r}")
-        if is_geotiff(output) and not has_rasterio():
-            raise ImportError(f'writing {output} needs rasterio. Install it with: pip install "s5_hf[geo]"')
-        if products.polygons is not None and find_spec("shapely") is None:
-            raise ImportError('polygons need shapely. Install it with: pip install "s5_hf[geo]"')
+        if is_geotiff(output):
+            require_geo(f"writing {output}", "rasterio")
+        if products.polygons is not None:
+            require_geo("writing polygons", "shapely")
 
         def beside(ending: str) -> Path:
             return output.with_name(f"{output.stem}_{ending}")
@@ -202,4 +204,4 @@ def write_sidecar(
 
 def read_sidecar_areas(path: Path) -> list[ClassArea]:
     """The areas in the description of a map that is finished."""
-    return [ClassArea(**area) for area in json.loads(path.read_text(encoding="utf-8"))["areas"]]
+    return [ClassArea(**area) for area in read_json_object(path)["areas"]]

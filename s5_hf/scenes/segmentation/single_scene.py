@@ -16,11 +16,11 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from ...imaging.palettes import default_palette
+from ...imaging.scene_files import scene_stem
 from ...predictors.interfaces import SceneSegmenter
 from ...predictors.test_time_augmentation import check_augmentations
 from ...predictors.torch_segmenter import load_segmenters
 from ..reading import SceneReading
-from ..scene_names import scene_stem
 from ..scene_run import finished_work_kept, model_name, require_distinct
 from ..source import SceneSource, open_scene
 from .areas import write_areas
@@ -65,7 +65,7 @@ def segment_scene(
         task: of a model with several.
         settings: windows, blending, batches, test-time augmentation.
         products: what to make besides the map.
-        reading: how the scene is read: bands, scaling, pixels without data.
+        reading: how the scene is read: bands, scaling, pixels without data; by default as the model was trained.
         devices: where the network runs; they take batches in turn.
         precision: `"fp32"` or `"bf16"`.
         compile_model: whether to run the network through `torch.compile`.
@@ -101,7 +101,7 @@ def segment_scene(
     require_distinct({source: files.paths(labels)})
     if not overwrite:
         files.require_new(resume, labels)
-    with open_scene(source, len(segmenters[0].image_mean), reading) as scene:
+    with open_scene(source, len(segmenters[0].image_mean), reading.as_trained(segmenters[0])) as scene:
         if scene.crs is not None and not is_geotiff(files.classes):
             scene.notes.append(f"{files.classes} carries no coordinates; a .tif would")
         for note in scene.notes:

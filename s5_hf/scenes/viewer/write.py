@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 
 from ...files.atomic import write_text
+from ...imaging.scene_files import is_remote
 from ...pages.parts import image_data
 from ..class_maps import ClassMap, open_class_map
 from ..reading import SceneReading
 from ..reduction import NO_CLASS, reduce_class_map, reduce_scene, reduction_factor
-from ..scene_names import is_remote
 from ..segmentation.areas import ClassArea, pixel_areas
 from ..source import open_scene
 from .page import ViewerFacts, viewer_page
@@ -22,7 +22,7 @@ from .page import ViewerFacts, viewer_page
 __all__ = ["MAX_SIZE", "ViewerReport", "write_viewer"]
 
 MAX_SIZE = 4096
-"""Longer side of the embedded pictures in pixels, if nothing else is asked for."""
+"""Longer side of the embedded pictures in pixels by default."""
 
 _SIZES = (64, 16384)  # beyond the larger one no browser draws a picture
 _MAX_CLASSES = 255  # of a grey PNG, less the value for no data

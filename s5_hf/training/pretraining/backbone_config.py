@@ -9,7 +9,8 @@ from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
 
 from ...hub.model_folder import require_model_folder
-from ...modeling.configuration_s5 import S5ViTConfig, default_dpt_taps, default_taps, make_backbone_config
+from ...modeling.configuration_s5 import make_backbone_config
+from ...modeling.configuration_s5_vit import S5ViTConfig, default_dpt_taps, default_taps
 from ...modeling.task_model import OWN_BACKBONES
 from ..recipe_sections import EncoderSettings
 

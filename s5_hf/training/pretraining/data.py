@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from datasets import load_dataset
 
-from ...dataset_builders.registry import get_entry
+from ...dataset_builders.registry import DatasetEntry, get_entry
 from ...imaging.palettes import default_palette
 from ..batches import IndexedBatches, StreamedBatches
+from ..image_input import band_options
+from ..joint.splits import hold_out, reported_splits
 from ..views.weak import SampleView, WeakView
+from .labelled_choice import covering_choice, curated_names, listed_choice, random_choice, read_names, shown_classes
 from .recipe import DataSettings, PretrainingRecipe
 
 
@@ -26,6 +29,7 @@ class SegmentationData:
         labelled: samples with `image` and `mask`.
         unlabelled: samples with `image`; `None` for a method that takes none.
         validation: samples with `image` and `mask`, `None` for no validation.
+        validation_source: where these come from, in words.
     """
 
     task: str
@@ -35,49 +39,54 @@ class SegmentationData:
     labelled: Any
     unlabelled: Any | None
     validation: Sequence[Any] | None
+    validation_source: str = "given"
 
 
-def load_data(settings: DataSettings, seed: int, with_unlabelled: bool) -> SegmentationData:
+def load_data(
+    settings: DataSettings, seed: int, with_unlabelled: bool, chooses_weights: bool = False
+) -> SegmentationData:
     """Load what a recipe names.
 
     Args:
         settings: of the recipe.
         seed: chooses the labelled images where only some are used.
         with_unlabelled: whether the method takes unlabelled images.
+        chooses_weights: whether the validation images choose the best weights.
 
     Raises:
         KeyError: for an unknown dataset.
-        ValueError: if nothing says what the classes are, a split is missing, or a selection is impossible.
+        ValueError: if nothing says what the classes are, a split is missing, a selection is impossible, or weights
+            would be chosen on images whose results are reported.
     """
     entry = get_entry(settings.labelled_dataset)
     labels = tuple(settings.classes) or entry.labels_of()
     if not labels:
         raise ValueError(f"{entry.name} does not know its classes: name them with classes: [...] in their order")
-    options = {"classes": list(labels)} if not entry.labels else {}
+    ignore_index = settings.ignore_index if entry.ignore_index is None else entry.ignore_index
+    options = ({"classes": list(labels)} if not entry.labels else {}) | band_options(settings, entry)
     labelled = load_split(
         settings.labelled_dataset, settings.labelled_dir, settings.labelled_split, settings.streaming, options
     )
+    labelled, validation, source = split_validation(settings, entry, labelled, options, chooses_weights)
     rest = None
-    if settings.labelled_count is not None:
-        labelled, rest = split_off(labelled, settings.labelled_count, seed)
+    if settings.labelled_count is not None or settings.labelled_list is not None:
+        chosen = choose_labelled(settings, labelled, seed, labels, ignore_index)
+        others = sorted(set(range(len(labelled))) - set(chosen))
+        labelled, rest = labelled.select(chosen), labelled.select(others)
     unlabelled = None
     if with_unlabelled:
         unlabelled = rest
         if settings.unlabelled_dataset != "rest":
             unlabelled = load_split(
-                settings.unlabelled_dataset, settings.unlabelled_dir, settings.unlabelled_split, settings.streaming, {}
+                settings.unlabelled_dataset,
+                settings.unlabelled_dir,
+                settings.unlabelled_split,
+                settings.streaming,
+                band_options(settings, get_entry(settings.unlabelled_dataset)),
             )
-    validation = None
-    if settings.validation_split is not None:
-        validation = load_split(
-            settings.labelled_dataset, settings.labelled_dir, settings.validation_split, False, options
-        )
-        if settings.validation_count is not None:
-            validation = validation.select(range(min(len(validation), settings.validation_count)))
     palette = entry.palette if entry.palette and not settings.classes else default_palette(len(labels))
-    ignore_index = settings.ignore_index if entry.ignore_index is None else entry.ignore_index
     task = entry.name.removeprefix("s5-").replace("-", "_")
-    return SegmentationData(task, labels, palette, ignore_index, labelled, unlabelled, validation)
+    return SegmentationData(task, labels, palette, ignore_index, labelled, unlabelled, validation, source)
 
 
 def load_split(name: str, data_dir: str | None, split: str, streaming: bool, options: dict[str, Any]) -> Any:
@@ -86,18 +95,69 @@ def load_split(name: str, data_dir: str | None, split: str, streaming: bool, opt
     return load_dataset(name, data_dir=data_dir, split=split, streaming=streaming, **options)
 
 
-def split_off(dataset: Any, count: int, seed: int) -> tuple[Any, Any]:
-    """`count` samples chosen by the seed, and the others.
+def split_validation(
+    settings: DataSettings, entry: DatasetEntry, labelled: Any, options: dict[str, Any], chooses_weights: bool
+) -> tuple[Any, Any | None, str]:
+    """Images to learn from, validation images (`None` for none), and where these come from, in words.
 
     Raises:
-        ValueError: if the dataset is streamed or too small.
+        ValueError: if images of a stream are to be held out, or weights would be chosen on images whose results are
+            reported.
     """
+    chosen, source = settings.validation_split, "none"
+    if chosen == "none" or chosen is None:
+        return labelled, None, source
+    if chosen == "held_out":
+        require_indexed(labelled, "validation_split: held_out")
+        rest, validation = hold_out(labelled, settings.held_out_share, entry.name)
+        source = f"{len(validation)} of {len(labelled)} labelled images, set aside (the last by name of each folder)"
+        labelled = rest
+    else:
+        if chooses_weights and chosen in reported_splits(entry):
+            raise ValueError(
+                f"results on the split {chosen!r} of {entry.name} are what one reports, so it must not choose the "
+                "weights. Use validation_split: held_out, or selection: last (nothing is chosen)"
+            )
+        validation = load_split(settings.labelled_dataset, settings.labelled_dir, chosen, False, options)
+        source = f"split {chosen}"
+    if settings.validation_count is not None:
+        validation = validation.select(range(min(len(validation), settings.validation_count)))
+        source = f"{source}, the first {len(validation)} images"
+    return labelled, validation, source
+
+
+def choose_labelled(
+    settings: DataSettings, dataset: Any, seed: int, labels: Sequence[str], ignore_index: int
+) -> list[int]:
+    """Positions of the labelled images that are learnt from.
+
+    Raises:
+        ValueError: if the dataset is streamed or too small, or the choice is impossible.
+        FileNotFoundError: if there is no such list.
+    """
+    require_indexed(dataset, "labelled_count" if settings.labelled_list is None else "labelled_list")
+    count = settings.labelled_count
+    if settings.labelled_list is not None:
+        ids = sample_ids(dataset)
+        path = Path(settings.labelled_list)
+        names = curated_names(path, ids) if settings.labelled_choice == "curated" else read_names(path)
+        return sorted(listed_choice(ids, names, count, str(path)))
+    if settings.labelled_choice == "covering":
+        return covering_choice(shown_classes(dataset, len(labels), ignore_index), count, seed, labels)
+    return random_choice(len(dataset), count, seed)
+
+
+def sample_ids(dataset: Any) -> list[str]:
+    """The names of indexed samples, of `load_dataset` or in a list; where one has none, its number."""
+    if hasattr(dataset, "column_names"):
+        return [str(name) for name in dataset["id"]]
+    return [str(sample.get("id", number)) for number, sample in enumerate(dataset)]
+
+
+def require_indexed(dataset: Any, key: str) -> None:
+    """Raise a ValueError for a stream, of which nothing can be selected."""
     if not hasattr(dataset, "select"):
-        raise ValueError("labelled_count needs an indexed dataset: set streaming: false")
-    if count > len(dataset):
-        raise ValueError(f"labelled_count is {count}, but the dataset has {len(dataset)} samples")
-    order = np.random.default_rng(seed).permutation(len(dataset))
-    return dataset.select(sorted(order[:count].tolist())), dataset.select(sorted(order[count:].tolist()))
+        raise ValueError(f"{key} needs an indexed dataset: set streaming: false")
 
 
 def labelled_batches(recipe: PretrainingRecipe, data: SegmentationData, rank: int, world_size: int) -> IndexedBatches:
@@ -109,6 +169,7 @@ def labelled_batches(recipe: PretrainingRecipe, data: SegmentationData, rank: in
         len(data.labels),
         data.ignore_index,
         channels=len(recipe.data.image_mean),
+        scaling=recipe.data.value_scaling,
     )
     return make_batches(data.labelled, view, recipe, recipe.optimizer.labelled_batch_size, 0, rank, world_size)
 
@@ -117,7 +178,13 @@ def unlabelled_batches(
     recipe: PretrainingRecipe, data: SegmentationData, rank: int, world_size: int, stream: str = "unlabelled"
 ) -> IndexedBatches:
     """Endless unlabelled batches of a process; another `stream` has another order."""
-    view = SampleView(weak_view(recipe), recipe.run.seed, stream, channels=len(recipe.data.image_mean))
+    view = SampleView(
+        weak_view(recipe),
+        recipe.run.seed,
+        stream,
+        channels=len(recipe.data.image_mean),
+        scaling=recipe.data.value_scaling,
+    )
     offset = 1 if stream == "unlabelled" else 2
     return make_batches(
         data.unlabelled, view, recipe, recipe.optimizer.unlabelled_batch_size, offset, rank, world_size
@@ -142,4 +209,10 @@ def make_batches(
 
 def weak_view(recipe: PretrainingRecipe) -> WeakView:
     """The weak view of a recipe."""
-    return WeakView(recipe.data.crop_size, tuple(recipe.data.scale_range))
+    data = recipe.data
+    return WeakView(
+        data.crop_size,
+        tuple(data.scale_range),
+        rotation_probability=data.rotation_probability,
+        vertical_flips=data.vertical_flips,
+    )

@@ -1,7 +1,8 @@
 """S4 pre-training (S4P): labelled and unlabelled images, and a semi-supervised method."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,26 +10,33 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from ...files.atomic import write_text
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ...semi_supervised import (
     METHODS,
     LabelledBatch,
     Method,
     MethodOutput,
+    Supervised,
     UnlabelledBatch,
     WeightAverage,
     make_method,
 )
 from ..batches import Row
+from ..joint.best_models import MEAN, BestModels
 from ..kind import StateDict, Training, TrainingKind
+from ..schedules import learning_rate_factor
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
-from ..views.strong import StrongAugmentation
-from .data import SegmentationData, labelled_batches, load_data, unlabelled_batches
+from ..views.strong import StrongAugmentation, color_positions
+from .data import SegmentationData, labelled_batches, load_data, sample_ids, unlabelled_batches
+from .health_report import WARNINGS, read_warnings, write_health_report, write_warnings
 from .pseudo_label_health import PseudoLabelHealth
 from .recipe import PretrainingRecipe
 from .starting_model import starting_model
 from .view_maker import ViewMaker
+
+IN_WORDS = "the best weights are chosen on the validation images"
 
 
 class S4Pretraining(TrainingKind[PretrainingRecipe]):
@@ -50,16 +58,19 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def __init__(self, recipe: PretrainingRecipe, data: SegmentationData | None = None) -> None:
         super().__init__(recipe)
         self.data = data
-        self.method = make_recipe_method(recipe)
+        self.method, self.supervised = make_recipe_method(recipe), Supervised()
         self.total_steps = recipe.optimizer.total_steps
-        if self.method.has_teacher or recipe.optimizer.weight_average_decay is not None:
-            self.needs_whole_weights = "a teacher or weight_average_decay"
+        averages = self.method.has_teacher or recipe.optimizer.weight_average_decay is not None
+        if averages or recipe.run.selection == "validation":
+            self.needs_whole_weights = "a teacher, weight_average_decay or selection: validation"
 
     def load_data(self, processes: int) -> Mapping[str, Any]:
         """Load the datasets."""
         data = self.recipe.data
         if self.data is None:
-            self.data = load_data(data, self.recipe.run.seed, with_unlabelled=self.method.strong_views > 0)
+            self.data = load_data(
+                data, self.recipe.run.seed, self.method.strong_views > 0, self.recipe.run.selection == "validation"
+            )
         self.validates = self.data.validation is not None
         return {
             "labelled": self.data.labelled,
@@ -67,11 +78,21 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             f"validation {data.validation_split} {data.validation_count}": self.data.validation,
         }
 
+    def learned_from(self) -> Sequence[Any]:
+        """The labelled and the unlabelled images."""
+        return self.data.labelled, self.data.unlabelled
+
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of the labelled images."""
+        return {self.data.task: self.data.labels}
+
     def make_model(self) -> S5ForSemanticSegmentation:
         """The segmenter at step 0."""
         data, channels = self.recipe.data, len(self.recipe.data.image_mean)
         model = starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
         self.method.extend(model)
+        if self.recipe.optimizer.encoder_rate == 0:  # as a fixed function: no dropout, batch norm as it is
+            model.backbone.requires_grad_(False).eval()
         return model
 
     def attach(self, model: torch.nn.Module) -> list[Any]:
@@ -80,6 +101,27 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         if self.recipe.optimizer.weight_average_decay is not None:
             self.average = WeightAverage(model)
         return ([self.method] if self.method.has_state else []) + ([self.average] if self.average else [])
+
+    def start(self, training: Training) -> None:
+        """Write labelled.json: the labelled images by name, and how they were chosen."""
+        data, folder = self.recipe.data, Path(self.recipe.run.output_dir)
+        if not training.accelerator.is_main_process:
+            return
+        if self.recipe.run.resume is None:
+            (folder / WARNINGS).unlink(missing_ok=True)  # of another run, which left no checkpoint
+        self.health.warned = read_warnings(folder)
+        if not hasattr(self.data.labelled, "__len__"):
+            return
+        ids = sample_ids(self.data.labelled)
+        record = {
+            "choice": "all" if data.labelled_count is None and data.labelled_list is None else data.labelled_choice,
+            "list": data.labelled_list,
+            "seed": self.recipe.run.seed,
+            "count": len(ids),
+            "validation": self.data.validation_source,
+            "ids": ids,
+        }
+        write_text(folder / "labelled.json", json.dumps(record, indent=1))
 
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """Throughput with FLOPs where the device's peak is known."""
@@ -95,12 +137,6 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         flops = step_flops(forward, labelled, self.method.strong_views * unlabelled, weak)
         return Throughput(images, flops * settings.gradient_accumulation, peak)
 
-    def learning_rate_factor(self, step: int) -> float:
-        """Factor of the learning rate, which may lag and change in periods only."""
-        settings = self.recipe.optimizer
-        late = max(0, step - settings.schedule_delay)
-        return super().learning_rate_factor(late // settings.schedule_period * settings.schedule_period)
-
     @property
     def headline(self) -> str:
         """The method."""
@@ -111,8 +147,27 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         """Names of the values beside the progress bar."""
         return ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "images_per_second", "mfu")
 
+    @property
+    def supervised_steps(self) -> int:
+        """Steps of the supervised phase."""
+        return self.recipe.method.unlabelled_from_step
+
+    def learning_rate_factor(self, step: int) -> float:
+        """Factor of the learning rate at a step counted from 0; of each phase by itself where the recipe says so."""
+        settings, phase, total_steps = self.recipe.optimizer, self.supervised_steps, self.total_steps
+        if settings.supervised_schedule == "constant" and phase:
+            if step < phase:
+                return learning_rate_factor("constant", step, phase, settings.warmup_steps)
+            step, total_steps = step - phase, total_steps - phase
+        late = max(0, step - settings.schedule_delay)
+        begun = late // settings.schedule_period * settings.schedule_period
+        return learning_rate_factor(settings.schedule, begun, total_steps, settings.warmup_steps)
+
     def batches(self, training: Training, taken: int) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
-        """Labelled and unlabelled batches on the device from number `taken` on, for ever."""
+        """Labelled and unlabelled batches on the device from number `taken` on, for ever.
+
+        In the supervised phase there are no unlabelled ones, and their order begins after it.
+        """
         recipe, data, method = self.recipe, self.data, self.method
         accelerator = training.accelerator
         place = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
@@ -122,23 +177,27 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             recipe.data.image_std,
             method.strong_views,
             StrongAugmentation(cutmix_probability=recipe.method.cutmix_probability),
+            recipe.data.strong_labelled_views,
             reverse=recipe.method.cutmix_partner == "reversed_batch",
+            colors=color_positions(recipe.data.bands, len(recipe.data.image_mean)),
         )
         labelled = labelled_batches(recipe, data, **place).start(taken)
         unlabelled = partners = None
+        supervised = self.supervised_steps * recipe.optimizer.gradient_accumulation
+        first = max(0, taken - supervised)
         if method.strong_views:
             if data.unlabelled is None:
                 raise ValueError(f"{method.name} needs unlabelled images, the data has none")
-            unlabelled = unlabelled_batches(recipe, data, **place).start(taken)
+            unlabelled = unlabelled_batches(recipe, data, **place).start(first)
             if recipe.method.cutmix_partner == "second_batch":
-                partners = unlabelled_batches(recipe, data, **place, stream="partner").start(taken)
-        return joined(views, labelled, unlabelled, partners)
+                partners = unlabelled_batches(recipe, data, **place, stream="partner").start(first)
+        return joined(views, labelled, unlabelled, partners, max(0, supervised - taken))
 
     def step(
         self, model: torch.nn.Module, batch: tuple[LabelledBatch, UnlabelledBatch | None], step: int
     ) -> MethodOutput:
-        """The loss of the method."""
-        return self.method(model, *batch, step)
+        """The loss of the method, or in the supervised phase that of the labelled images."""
+        return (self.supervised if step < self.supervised_steps else self.method)(model, *batch, step)
 
     def after_step(self, model: torch.nn.Module, step: int) -> None:
         """Let the teacher and the average follow."""
@@ -149,35 +208,63 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     @cached_property
     def health(self) -> PseudoLabelHealth:
         """Warns of sick pseudo-labels."""
-        return PseudoLabelHealth(self.data.labels)
+        return PseudoLabelHealth(self.data.labels, self.total_steps - self.supervised_steps)
 
     def observe(
         self, training: Training, step: int, values: Mapping[str, float], class_shares: list[float]
     ) -> dict[str, float]:
         """Watch the pseudo-labels; returns the share of each class in them."""
         if class_shares and "mask_ratio" in values and training.accelerator.is_main_process:
-            self.health.see(step, values["mask_ratio"], class_shares)
+            threshold = self.method.threshold_now
+            lowest = threshold if threshold is None or isinstance(threshold, float) else threshold.min().item()
+            highest_confidence = values.get("highest_confidence", 0.0)
+            if self.health.see(step, values["mask_ratio"], class_shares, lowest, highest_confidence):
+                write_warnings(Path(self.recipe.run.output_dir), self.health.warned)
         pairs = zip(self.data.labels, class_shares, strict=bool(class_shares))
         return {f"pseudo_label_share/{label}": share for label, share in pairs}
 
     def validate(self, training: Training, step: int) -> dict[str, float]:
         """Validate the average of the weights where there is one, else the network."""
         recipe, data = self.recipe, self.data
+        threshold = self.method.threshold_now
         settings = ValidationSettings(
             data.labels,
             data.ignore_index,
             recipe.data.mean_excludes,
-            recipe.method.confidence_threshold,
+            recipe.method.confidence_threshold if threshold is None else threshold,
             recipe.data.image_mean,
             recipe.data.image_std,
             data.palette,
             recipe.run.panel_images,
+            recipe.data.value_scaling,
+            color_positions(recipe.data.bands, len(recipe.data.image_mean)),
         )
         panel = Path(recipe.run.output_dir) / "panels" / f"step-{step:08d}.png"
         scores = validate(self.validated(training), data.validation, settings, training.accelerator, panel)
         if training.accelerator.is_main_process:
             tqdm.write(f"step {step}: validation mIoU {scores['miou']:.2f} %")
+            if self.health.see_validation(step, scores):
+                write_warnings(Path(recipe.run.output_dir), self.health.warned)
+        if isinstance(threshold, torch.Tensor):
+            named = zip(data.labels, threshold.tolist(), strict=True)
+            scores |= {f"threshold/{label}": value for label, value in named}
+        if recipe.run.selection == "validation":
+            self.keep_best(training, step, scores["miou"])
         return scores
+
+    def report(self) -> None:
+        """Write the page about the health of the run."""
+        write_health_report(self.recipe, self.data)
+
+    def keep_best(self, training: Training, step: int, miou: float) -> None:
+        """Save the validated weights under best/mean if none were better before."""
+        accelerator, validated = training.accelerator, self.validated(training)
+        model, state_dict = accelerator.unwrap_model(validated), accelerator.get_state_dict(validated)
+        if accelerator.is_main_process:
+            selection = {"selection": "validation", "in_words": IN_WORDS, "validation": self.data.validation_source}
+            best = BestModels(Path(self.recipe.run.output_dir) / "best", self.processor, selection)
+            best.keep(step, {MEAN: miou}, model, state_dict)
+        accelerator.wait_for_everyone()
 
     def validated(self, training: Training) -> torch.nn.Module:
         """The network that is validated: the average of the weights, else the averaged teacher, else the student."""
@@ -205,11 +292,15 @@ def make_recipe_method(recipe: PretrainingRecipe) -> Method:
 
 
 def joined(
-    views: ViewMaker, labelled: Iterator[Row], unlabelled: Iterator[Row] | None, partners: Iterator[Row] | None
+    views: ViewMaker,
+    labelled: Iterator[Row],
+    unlabelled: Iterator[Row] | None,
+    partners: Iterator[Row] | None,
+    without: int,
 ) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
-    """Rows of the streams, together and on the device."""
-    for rows in labelled:
+    """Rows of the streams, together and on the device; the first `without` batches have no unlabelled images."""
+    for number, rows in enumerate(labelled):
         unlabelled_batch = None
-        if unlabelled is not None:
+        if unlabelled is not None and number >= without:
             unlabelled_batch = views.unlabelled(next(unlabelled), None if partners is None else next(partners))
         yield views.labelled(rows), unlabelled_batch

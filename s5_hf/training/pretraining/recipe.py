@@ -42,17 +42,31 @@ class DataSettings(ViewSettings):
     labelled_dataset: str = option("s5-isaid", "name of the labelled dataset for load_dataset")
     labelled_dir: str | None = option(None, "its data_dir")
     labelled_split: str = option("train", "its split")
-    labelled_count: int | None = option(None, "use only this many labelled images, chosen by the seed")
-    unlabelled_dataset: str = option(
-        "rs4p-1m", "name of the unlabelled dataset, or 'rest': what labelled_count leaves out of the labelled one"
+    labelled_count: int | None = option(None, "use only this many labelled images")
+    labelled_choice: Literal["random", "covering", "curated"] = option(
+        "random",
+        "which: chosen by the seed, so that they show every class, or the first ones of a curation (labelled_list is "
+        "its folder `selection`)",
     )
-    unlabelled_dir: str | None = option(None, "its data_dir")
+    labelled_list: str | None = option(None, "text file with the ids of the labelled images to use, one a line")
+    unlabelled_dataset: str = option(
+        "s5-images",
+        "name of the unlabelled dataset; by default any folder of images, unlabelled_dir; or 'rest': what "
+        "labelled_count leaves out of the labelled one",
+    )
+    unlabelled_dir: str | None = option(None, "its data_dir, or the folder of images")
     unlabelled_split: str = option("train", "its split")
-    validation_split: str | None = option("val", "split of the labelled dataset for validation; null for none")
+    strong_labelled_views: bool = option(False, "change the colours of labelled images too, as in the strong views")
+    validation_split: str | None = option(
+        "val", "split of the labelled dataset for validation; held_out for a share of the training images; none"
+    )
+    held_out_share: float = option(0.1, "share of the training images that held_out sets aside")
     validation_count: int | None = option(None, "validate on the first images only")
     classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
     mean_excludes: list[str] = option([], "classes left out of mIoU, such as iSAID's background")
     ignore_index: int = option(255, "mask value without a class")
+    rotation_probability: float = option(0.0, "probability of a rotation of an image by 90 degrees")
+    vertical_flips: bool = option(True, "flip images top to bottom too")
     streaming: bool = option(False, "stream the datasets instead of indexing them")
 
 
@@ -62,7 +76,7 @@ class MethodSettings:
 
     method: str = option("fixmatch", "supervised, fixmatch, unimatch_v2, rs_mtdf, dwl or another registered method")
     confidence_threshold: float = option(0.95, "probability from which on a pseudo-label counts")
-    unlabelled_from_step: int = option(0, "steps with labelled images only, until a new decoder's batch norm settles")
+    unlabelled_from_step: int = option(0, "steps of a supervised phase, in which unlabelled images are not read")
     teacher: Literal["student", "ema"] | None = option(
         None, "who labels: the student, or the moving average of its weights (ema); default: as the method publishes"
     )
@@ -81,6 +95,12 @@ class MethodSettings:
         [], "vision transformers that RS-MTDF learns from: names or folders, with @side for a side of their own"
     )
     translator_channels: int = option(1024, "width inside the translators of RS-MTDF")
+    threshold: Literal["fixed", "adaptive"] = option(
+        "fixed", "one confidence_threshold for all classes, or a lower one for classes that are learnt more slowly"
+    )
+    threshold_floor: float = option(0.5, "lowest adaptive threshold")
+    unlabelled_weight: float = option(1.0, "weight of the unlabelled loss")
+    unlabelled_ramp_steps: int = option(0, "steps from unlabelled_from_step on in which that weight grows from 0")
     mixing_steps: int | None = option(None, "steps of an epoch of DWL, after each of which its classifiers are mixed")
     mixing_share: float = option(1.0, "share of DWL's pseudo classifier in the mixture")
     cutmix_partner: Literal["same_batch", "reversed_batch", "second_batch"] = option(
@@ -98,14 +118,17 @@ class OptimizerSettings(BackboneAdamWSettings):
     total_steps: int = option(120_000, "optimizer steps")
     labelled_batch_size: int = option(12, "labelled images per process and micro-step")
     unlabelled_batch_size: int = option(12, "unlabelled images per process and micro-step")
-    decoder_learning_rate_factor: float = option(
-        1.0, "learning rate of everything but the backbone, over learning_rate"
-    )
     decay_everything: bool = option(False, "weight decay of norms and positions too")
     schedule_delay: int = option(
         0, "steps by which the schedule lags; 1 where the published code sets it after a step"
     )
     schedule_period: int = option(1, "steps between changes of the learning rate, such as those of an epoch")
+    supervised_schedule: Literal["joint", "constant"] = option(
+        "joint",
+        "learning rate of the supervised phase: a part of the one schedule, or constant, after which warm-up and "
+        "schedule begin anew",
+    )
+    encoder_rate: float = option(1.0, "learning rate of the encoder over that of the decoder; 0 freezes the encoder")
     weight_average_decay: float | None = option(None, "decay of an average of the weights; null for none")
 
 
@@ -115,6 +138,9 @@ class PretrainingRunSettings(ValidatedRunSettings):
 
     validate_on: Literal["averaged", "student"] = option(
         "averaged", "validate averaged weights where there are some (weight_average_decay, teacher), or the student"
+    )
+    selection: Literal["last", "validation"] = option(
+        "last", "keep the last weights only, or also those with the best validation, under best/mean"
     )
 
 
@@ -146,7 +172,6 @@ class PretrainingRecipe(SectionedRecipe):
                 "unlabelled_batch_size": optimizer.unlabelled_batch_size,
                 "gradient_accumulation": optimizer.gradient_accumulation,
                 "schedule_period": optimizer.schedule_period,
-                "decoder_learning_rate_factor": optimizer.decoder_learning_rate_factor,
                 "labelled_count": data.labelled_count,
                 "validation_count": data.validation_count,
             }
@@ -158,11 +183,49 @@ class PretrainingRecipe(SectionedRecipe):
             raise ValueError("give encoder or segmenter, not both: a segmenter brings its encoder")
         if self.model.backbone and (self.model.encoder or self.model.segmenter):
             raise ValueError("backbone describes new weights: give it, or encoder or segmenter, not both")
-        if data.unlabelled_dataset == "rest" and data.labelled_count is None:
-            raise ValueError("unlabelled_dataset: rest needs labelled_count, which says what it is the rest of")
+        self.check_labelled()
+        self.check_phases()
         alone = optimizer.unlabelled_batch_size == 1 and self.method.cutmix_partner != "second_batch"
         if alone and self.method.method != "supervised":
             raise ValueError(
                 f"cutmix_partner: {self.method.cutmix_partner} needs an unlabelled_batch_size of at least 2, got 1; "
                 "use second_batch"
             )
+
+    def check_labelled(self) -> None:
+        """Raise a ValueError for choices of labelled images that contradict one another."""
+        data = self.data
+        if data.unlabelled_dataset == "rest" and data.labelled_count is None and data.labelled_list is None:
+            raise ValueError(
+                "unlabelled_dataset: rest needs labelled_count or labelled_list, which says what it is the rest of"
+            )
+        if data.labelled_choice == "curated" and data.labelled_list is None:
+            raise ValueError("labelled_choice: curated needs labelled_list, the folder `selection` of a curation")
+        if data.labelled_choice == "covering" and (data.labelled_count is None or data.labelled_list is not None):
+            raise ValueError("labelled_choice: covering chooses labelled_count images: give it, and no labelled_list")
+
+    def check_phases(self) -> None:
+        """Raise a ValueError for a supervised phase and rates that cannot work."""
+        optimizer, phase = self.optimizer, self.method.unlabelled_from_step
+        require_not_negative(
+            {
+                "unlabelled_from_step": phase,
+                "unlabelled_ramp_steps": self.method.unlabelled_ramp_steps,
+                "encoder_rate": optimizer.encoder_rate,
+            }
+        )
+        if phase and phase >= optimizer.total_steps:
+            raise ValueError(
+                f"unlabelled_from_step is {phase}, but the run ends after {optimizer.total_steps} steps: "
+                "no unlabelled image would be read"
+            )
+        shortest = min(phase, optimizer.total_steps - phase)
+        if phase and optimizer.supervised_schedule == "constant" and optimizer.warmup_steps >= shortest:
+            raise ValueError(
+                f"supervised_schedule: constant has a warm-up in both phases: warmup_steps must lie between 0 and "
+                f"{shortest - 1}, got {optimizer.warmup_steps}"
+            )
+        if self.run.selection == "validation" and self.data.validation_split == "none":
+            raise ValueError("selection: validation needs a validation_split, such as held_out")
+        if not 0 < self.data.held_out_share < 1:
+            raise ValueError(f"held_out_share must lie between 0 and 1, got {self.data.held_out_share}")
