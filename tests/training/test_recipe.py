@@ -114,9 +114,9 @@ def test_a_resumed_run_may_change_its_bookkeeping_only():
 @pytest.mark.parametrize(
     ("name", "method", "values"),
     [
-        ("unimatch_v2_dinov2_s", "unimatch_v2", {"learning_rate": 5e-6, "decoder_learning_rate_factor": 40}),
-        ("rs_mtdf_s", "rs_mtdf", {"learning_rate": 5e-6, "labelled_batch_size": 8, "schedule_delay": 1}),
-        ("dwl", "dwl", {"learning_rate": 2.5e-4, "decoder_learning_rate_factor": 10, "schedule_period": 812}),
+        ("unimatch_v2_dinov2_s", "unimatch_v2", {"learning_rate": 2e-4, "encoder_rate": 0.025}),
+        ("rs_mtdf_s", "rs_mtdf", {"encoder_rate": 0.025, "labelled_batch_size": 8, "schedule_delay": 1}),
+        ("dwl", "dwl", {"learning_rate": 2.5e-3, "encoder_rate": 0.1, "schedule_period": 812}),
     ],
 )
 def test_published_recipes_of_other_methods(name, method, values):
