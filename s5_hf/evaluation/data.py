@@ -9,7 +9,8 @@ from datasets import load_dataset
 
 from ..dataset_builders.description import described_classes
 from ..dataset_builders.registry import DatasetEntry, get_entry
-from ..modeling.image_processing_s5 import to_channels_last
+from ..hub.normalization import InputSettings
+from ..predictors.normalization import input_pixels
 from ..training.segmentation.class_map import ClassMap
 from ..training.views.weak import IGNORED
 
@@ -62,7 +63,7 @@ class EvaluationImages:
     """The samples of a dataset, decoded and checked one by one; picklable for worker processes."""
 
     data: EvaluationData
-    channels: int
+    network: InputSettings
 
     def __len__(self) -> int:
         return len(self.data.samples)
@@ -76,7 +77,7 @@ class EvaluationImages:
         """
         sample = self.data.samples[index]
         name = str(sample.get("id", index))
-        pixels = read_pixels(sample, name, self.channels)
+        pixels = read_pixels(sample, name, self.network)
         if sample.get("mask") is None:
             return EvaluationImage(name, pixels, None)
         mask = np.asarray(sample["mask"])
@@ -100,14 +101,15 @@ class EvaluationImages:
             )
 
 
-def read_pixels(sample: Mapping[str, Any], name: str, channels: int) -> np.ndarray:
-    """The image of a sample, uint8 `(height, width, channels)`.
+def read_pixels(sample: Mapping[str, Any], name: str, network: InputSettings) -> np.ndarray:
+    """The image of a sample as a network takes it, uint8 `(height, width, channels)`.
 
     Raises:
-        ValueError: if it has another number of channels or is not of 8 bits; names the file.
+        ValueError: if it has another number of channels than the network takes, or values that it was not trained on;
+            names the file.
     """
     try:
-        return to_channels_last(sample["image"], channels)
+        return input_pixels(sample["image"], network, f"the image {name!r}")
     except (TypeError, ValueError) as error:
         place = getattr(sample["image"], "filename", "") or f"the image {name!r}"
         raise ValueError(f"{place}: {error}") from error

@@ -62,9 +62,7 @@ def said(found: Found) -> list[str]:
         counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts.items())
         lines.append(f"images with masks: {dataset.folder} ({counts}), {len(dataset.classes)} classes")
         if not dataset.named:
-            lines.append(
-                f"  the folder does not name its classes: name them in the file, {', '.join(dataset.classes)}"
-            )
+            lines.append(f"  the folder does not name them; name them in the file: {', '.join(dataset.classes)}")
     lines += [f"images without masks: {folder} ({count:,})" for folder, count in found.archive.items()]
     return [*lines, *(f"scene: {scene}" for scene in found.scenes)]
 

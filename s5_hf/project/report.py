@@ -123,12 +123,13 @@ def training_section(part: str) -> Callable[[Project, ProjectFolders], str]:
         entries = read_log(run)
         losses = sorted({key for entry in entries for key in entry if key == "loss" or key.startswith("loss/")})
         scores = sorted({key for entry in entries for key in entry if key.endswith("miou")})
+        losses = losses if len(losses) > 2 else losses[:1]  # the loss of a single task is the loss
         charts = [line_chart({name: curve(run, name) for name in losses[:6]}, "step", "loss")]
         if scores:
             named = {name.removeprefix("validation/"): curve(run, name) for name in scores[:6]}
             charts.append(line_chart(named, "step", "mIoU on validation images, percent"))
         pictures = sorted((run / "panels").glob("*.png"))
-        shown = picture(Image.open(pictures[-1]), largest=1000) if pictures else ""
+        shown = picture(Image.open(pictures[-1]), largest=760) if pictures else ""
         recipe = folders.recipe(part)
         return f'<div class="charts">{"".join(charts)}</div>{shown}' + details(
             str(recipe), recipe.read_text(encoding="utf-8")
