@@ -68,7 +68,7 @@ def said(found: Found) -> list[str]:
     for scenes in found.labelled:
         field = f"field {scenes.attribute}" if scenes.attribute else "no field that looks like classes"
         lines.append(
-            f"scenes with polygons: {scenes.count} on {scenes.labels} ({field}), {len(scenes.classes)} classes"
+            f"scenes with polygons: {scenes.count} under {scenes.labels} ({field}), {len(scenes.classes)} classes"
         )
     lines += [f"images without masks: {folder} ({count:,})" for folder, count in found.archive.items()]
     return [*lines, *(f"scene: {scene}" for scene in found.scenes)]
@@ -93,7 +93,7 @@ def datasets_text(found: Found, base: Path) -> str:
     """The datasets, with their classes."""
     lines = ["datasets:  # each is a task of the model; curation and pre-training learn from the first"]
     folders = [
-        *(scenes.labels.with_suffix("") for scenes in found.labelled),
+        *(named_after(scenes.labels) for scenes in found.labelled),
         *(data.folder for data in found.datasets),
     ]
     names = names_of(folders)
@@ -119,6 +119,13 @@ def datasets_text(found: Found, base: Path) -> str:
             f"    classes: {flow(dataset.classes)}  # {told}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def named_after(labels: Path) -> Path:
+    """What a dataset of polygons is called after: their file, or its folder where the file is called labels."""
+    return (
+        labels.resolve().parent if labels.stem.lower() in ("labels", "polygons", "classes") else labels.with_suffix("")
+    )
 
 
 def flow(values: Sequence[str]) -> str:
