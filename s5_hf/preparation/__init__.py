@@ -6,7 +6,6 @@ __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
         "preparation": ("OPTIONS", "PREPARED_DATASETS", "PreparationSummary", "prepare"),
-        "scenes.description": ("DESCRIPTION_FILE", "read_description"),
         "scenes.run": ("PartCount", "PreparedScenes", "prepare_scenes"),
         "scenes.settings": ("LabelSettings", "SplitSettings", "TileSettings"),
     },

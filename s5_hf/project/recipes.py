@@ -52,7 +52,7 @@ def pretraining_recipe(project: Project, folders: ProjectFolders) -> dict[str, A
     if project.curate is not None:
         fixed |= {"unlabelled_dataset": "rs4p-1m", "unlabelled_dir": str(folders.curated / "dataset")}
     elif project.archive:
-        fixed |= {"unlabelled_dataset": "s5-million-aid", "unlabelled_dir": project.archive[0]}
+        fixed |= {"unlabelled_dataset": "s5-images", "unlabelled_dir": project.archive[0]}
     starts = {} if project.first is None else {"segmenter": str(folders.run("first") / "segmenter")}
     starts |= {"validation_split": "val" if "val" in splits_of(dataset) else None}
     return completed(project, "pretrain", project.pretrain, fixed, starts, folders)

@@ -60,9 +60,18 @@ class Method(ABC):
         """Called with the bare model after the optimizer's step `step`, counted from 0."""
 
     @property
+    def threshold_now(self) -> float | torch.Tensor | None:
+        """Probability from which on a pseudo-label counts: a number, or one per class; `None` for another rule."""
+        return None
+
+    @property
     def has_state(self) -> bool:
         """Whether a checkpoint must hold something of the method."""
         return self.has_teacher
+
+    def saved_state(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The weights of the network as users load it, from those of the network in training."""
+        return state
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must hold besides the model."""

@@ -81,6 +81,11 @@ class TaughtMethod(Method):
         return FixedThreshold(self.confidence_threshold)
 
     @property
+    def threshold_now(self) -> float | torch.Tensor:
+        """Probability from which on a pseudo-label counts: a number, or one per class."""
+        return self.confidence.threshold
+
+    @property
     def has_teacher(self) -> bool:
         """Whether there is an averaged teacher."""
         return self.teacher == "ema"

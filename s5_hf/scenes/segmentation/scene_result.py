@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ...files.atomic import write_text
+from ...files.json_files import read_json_object
 from ...imaging.palettes import Palette
 from ...imaging.rasters import require_geo
 from ...imaging.scene_files import scene_stem
@@ -203,4 +204,4 @@ def write_sidecar(
 
 def read_sidecar_areas(path: Path) -> list[ClassArea]:
     """The areas in the description of a map that is finished."""
-    return [ClassArea(**area) for area in json.loads(path.read_text(encoding="utf-8"))["areas"]]
+    return [ClassArea(**area) for area in read_json_object(path)["areas"]]

@@ -24,7 +24,9 @@ from ..recipe_sections import (
 class PretrainingModelSettings(ModelSettings):
     """The network."""
 
-    decoder: Literal["upernet", "dpt"] = option("upernet", "decoder; dpt is for a ViT without a feature pyramid")
+    decoder: Literal["upernet", "dpt", "segformer"] = option(
+        "upernet", "decoder; dpt is for a ViT without a feature pyramid"
+    )
     image_fit: Literal["pad", "resize"] = option(
         "pad", "what is done with images whose sides are no multiples of the patch: padded, or resized to the nearest"
     )
@@ -97,6 +99,8 @@ class MethodSettings:
     threshold_floor: float = option(0.5, "lowest adaptive threshold")
     unlabelled_weight: float = option(1.0, "weight of the unlabelled loss")
     unlabelled_ramp_steps: int = option(0, "steps from unlabelled_from_step on in which that weight grows from 0")
+    mixing_steps: int | None = option(None, "steps of an epoch of DWL, after each of which its classifiers are mixed")
+    mixing_share: float = option(1.0, "share of DWL's pseudo classifier in the mixture")
     cutmix_partner: Literal["same_batch", "reversed_batch", "second_batch"] = option(
         "same_batch",
         "where CutMix pastes from: the neighbour, the batch in reverse order (UniMatch V2 as published), or "

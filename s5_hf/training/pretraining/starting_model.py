@@ -10,7 +10,9 @@ from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedM
 from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5SegmentationConfig
 from ...modeling.configuration_s5_dinov2 import S5Dinov2Config
+from ...modeling.configuration_s5_segformer import S5SegformerConfig
 from ...modeling.configuration_s5_vit import default_dpt_taps, default_taps
+from ...modeling.input_channels import adapt_input_channels
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..recipe_sections import EncoderSettings
 from ..starting_weights import load_network
@@ -80,6 +82,8 @@ def encoder_config(settings: PretrainingModelSettings) -> PretrainedConfig:
     config = AutoConfig.from_pretrained(settings.encoder)
     if config.model_type == "dinov2" and getattr(settings, "dinov2_positions", "release") == "release":
         config = S5Dinov2Config.from_dict({**config.to_dict(), "model_type": S5Dinov2Config.model_type})
+    if config.model_type == "segformer":  # which transformers knows as a whole network only
+        config = S5SegformerConfig.from_dict({**config.to_dict(), "model_type": S5SegformerConfig.model_type})
     has_dpt = getattr(settings, "decoder", None) == "dpt"
     config = with_four_taps(config, default_dpt_taps if has_dpt else default_taps)
     if has_dpt and hasattr(config, "use_feature_pyramid"):
@@ -95,6 +99,7 @@ def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, c
     Raises:
         ValueError: unless it takes crops of this size and number of channels.
     """
+    adapt_channels(model, settings, channels)
     check_fit(model, crop_size, channels)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -105,6 +110,13 @@ def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, c
     return model
 
 
+def adapt_channels(model: PreTrainedModel, settings: EncoderSettings, channels: int) -> None:
+    """Let the network take the channels of the images, where the recipe says how and it takes others."""
+    expected = getattr(model.backbone.config, "num_channels", channels)
+    if settings.channel_weights and expected != channels:
+        adapt_input_channels(model, channels, settings.channel_weights)
+
+
 def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
     """Raise a ValueError unless the network takes such crops."""
     patch_size = getattr(model.backbone.config, "patch_size", 1)
@@ -112,7 +124,10 @@ def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
         raise ValueError(f"crop_size {crop_size} is not a multiple of the patch size {patch_size}")
     expected = getattr(model.backbone.config, "num_channels", channels)
     if expected != channels:
-        raise ValueError(f"the network takes {expected} channels, image_mean has {channels}")
+        raise ValueError(
+            f"the network takes {expected} channels, the images have {channels}: choose as many with bands, or let "
+            "channel_weights say how its first layer is adapted"
+        )
 
 
 def freeze_mask_tokens(model: nn.Module) -> None:
