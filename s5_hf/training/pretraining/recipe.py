@@ -65,6 +65,8 @@ class DataSettings(ViewSettings):
     classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
     mean_excludes: list[str] = option([], "classes left out of mIoU, such as iSAID's background")
     ignore_index: int = option(255, "mask value without a class")
+    rotation_probability: float = option(0.0, "probability of a rotation of an image by 90 degrees")
+    vertical_flips: bool = option(True, "flip images top to bottom too")
     streaming: bool = option(False, "stream the datasets instead of indexing them")
 
 
