@@ -51,6 +51,17 @@ def test_every_key_resumes_exactly(varied_run, tmp_path):
     assert files(tmp_path / "parts") == files(varied_run)
 
 
+def test_weights_by_rank_resume_exactly(tmp_path):
+    options = ("--total_steps", "4", "--checkpoint_steps", "2", "--validation_steps", "0", "--threshold", "rank")
+    pretrain(tmp_path / "whole", *options)
+    assert all(0 < entry["mask_ratio"] < 1 for entry in read_log(tmp_path / "whole") if "loss" in entry)
+    shutil.copytree(tmp_path / "whole", tmp_path / "parts")
+    shutil.rmtree(checkpoint_folders(tmp_path / "parts" / "checkpoints")[-1])
+    pretrain(tmp_path / "parts", *options, "--resume", "auto")
+    assert log(tmp_path / "parts") == log(tmp_path / "whole")
+    assert files(tmp_path / "parts") == files(tmp_path / "whole")
+
+
 def test_two_processes_equal_one_with_every_key(tmp_path):
     same = ("--freeze_batch_norm", "--classifier_dropout", "0", "--drop_path_rate", "0")
     pretrain(tmp_path / "one", *VARIED, *same)
