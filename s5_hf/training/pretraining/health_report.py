@@ -9,6 +9,7 @@ from typing import Any
 
 from ...files.atomic import write_text
 from ...pages import Points, line_chart, page, table
+from ...semi_supervised import Method
 from ..run_folder import read_log
 from .data import SegmentationData
 from .recipe import PretrainingRecipe
@@ -21,16 +22,17 @@ CURVES = 6
 Log = Sequence[Mapping[str, Any]]
 
 
-def write_health_report(recipe: PretrainingRecipe, data: SegmentationData) -> Path:
+def write_health_report(recipe: PretrainingRecipe, data: SegmentationData, method: Method) -> Path:
     """Write report.html in the run's folder, from its log.jsonl and warnings.json.
 
     Args:
         recipe: of the run.
         data: that it learns from.
+        method: by which it learns.
     """
     folder = Path(recipe.run.output_dir)
     log, labels = read_log(folder), list(data.labels)
-    content = facts(recipe, data, log) + warning_section(folder)
+    content = facts(recipe, data, method, log) + warning_section(folder)
     content += charts("Training", training_charts(log))
     content += charts("Pseudo-labels of the unlabelled images", unlabelled_charts(log, labels), UNLABELLED_NOTE)
     content += charts("Pseudo-labels against the truth", validation_charts(log, labels), VALIDATION_NOTE)
@@ -52,17 +54,20 @@ VALIDATION_NOTE = (
 )
 
 
-def facts(recipe: PretrainingRecipe, data: SegmentationData, log: Log) -> str:
+def facts(recipe: PretrainingRecipe, data: SegmentationData, method: Method, log: Log) -> str:
     """What was run on what."""
-    method = recipe.method
+    settings = recipe.method
+    teacher = "average of its weights (ema)" if method.has_teacher else "itself" if method.strong_views else "none"
+    by_threshold = method.threshold_now is not None
+    rule = f"{settings.threshold}, {settings.confidence_threshold:g}" if by_threshold else "none"
     steps = max((entry["step"] for entry in log), default=0)
     rows = [
-        ("method", method.method),
-        ("teacher", method.teacher or "as published"),
-        ("threshold", f"{method.threshold}, {method.confidence_threshold:g}"),
+        ("method", settings.method),
+        ("teacher", teacher),
+        ("threshold", rule),
         ("labelled images", counted(data.labelled)),
         ("unlabelled images", counted(data.unlabelled)),
-        ("supervised phase", f"{method.unlabelled_from_step} steps"),
+        ("supervised phase", f"{settings.unlabelled_from_step} steps"),
         ("steps", f"{steps} of {recipe.optimizer.total_steps}"),
     ]
     if data.validation is not None:

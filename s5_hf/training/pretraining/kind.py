@@ -232,7 +232,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             data.labels,
             data.ignore_index,
             recipe.data.mean_excludes,
-            recipe.method.confidence_threshold if threshold is None else threshold,
+            self.counted_from(threshold),
             recipe.data.image_mean,
             recipe.data.image_std,
             data.palette,
@@ -253,9 +253,19 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             self.keep_best(training, step, scores["miou"])
         return scores
 
+    def counted_from(self, threshold: float | torch.Tensor | None) -> float | torch.Tensor:
+        """The confidence from which on a validation pixel is called confident.
+
+        Every pixel counts somehow where the method has no threshold. Where it has no pseudo-labels, the recipe's
+        threshold says what they would be worth.
+        """
+        if threshold is not None:
+            return threshold
+        return 0.0 if self.method.strong_views else self.recipe.method.confidence_threshold
+
     def report(self) -> None:
         """Write the page about the health of the run."""
-        write_health_report(self.recipe, self.data)
+        write_health_report(self.recipe, self.data, self.method)
 
     def keep_best(self, training: Training, step: int, miou: float) -> None:
         """Save the validated weights under best/mean if none were better before."""
