@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from datasets import load_dataset
 
+from ..dataset_builders.description import described_classes
 from ..dataset_builders.registry import DatasetEntry, get_entry
 from ..hub.normalization import InputSettings
 from ..predictors.normalization import input_pixels
@@ -131,7 +132,7 @@ def load_evaluation_data(
         split: name of the split; that of the published numbers if left out.
         data_dir: where its files are.
         model_labels: classes of the model. A dataset that does not know its own (`s5-image-mask`, `s5-oriented`)
-            takes them, unless `options` give `classes`.
+            takes them, unless `options` or `dataset.json` in the folder give `classes`.
         options: of the builder.
         left_out: classes that means leave out; those of the published numbers if left out.
         task: of the model, `"segmentation"` or `"detection"`.
@@ -148,7 +149,8 @@ def load_evaluation_data(
     options = dict(options or {})
     labels_of_model = not entry.labels and "classes" not in options and class_map is None
     if labels_of_model:
-        options["classes"] = list(model_labels)
+        described = described_classes(data_dir)
+        options["classes"], labels_of_model = list(described or model_labels), not described
     split = split or entry.evaluation.split
     samples = load_dataset(dataset, data_dir=data_dir, split=split, **options)
     if len(samples) == 0:

@@ -69,6 +69,10 @@ class Method(ABC):
         """Whether a checkpoint must hold something of the method."""
         return self.has_teacher
 
+    def saved_state(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The weights of the network as users load it, from those of the network in training."""
+        return state
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must hold besides the model."""
         return {}

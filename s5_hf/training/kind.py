@@ -181,6 +181,6 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         model.save_pretrained(folder / self.model_folder, state_dict=state_dict)
         model.backbone.save_pretrained(folder / "encoder", state_dict=encoder)
         for name, network in self.followers.items():
-            network.save_pretrained(folder / name)
+            network.save_pretrained(folder / name, state_dict=self.saved_state(network, network.state_dict()))
         for name in (self.model_folder, "encoder", *self.followers):
             self.processor.save_pretrained(folder / name)

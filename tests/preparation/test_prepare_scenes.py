@@ -18,7 +18,8 @@ from rasterio.crs import CRS
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
-from s5_hf.preparation import LabelSettings, SplitSettings, TileSettings, prepare_scenes, read_description
+from s5_hf.dataset_builders.description import read_description
+from s5_hf.preparation import LabelSettings, SplitSettings, TileSettings, prepare_scenes
 from s5_hf.synthetic import SCENE_LABELS
 from tests.geo_project import BANDS, IGNORE, synthetic_pairs, write_geo_project, write_polygons, write_scene
 
@@ -94,7 +95,8 @@ def test_the_description_and_the_report(project, prepared):
 def test_masks_are_read_by_the_builder_of_images_and_masks(prepared):
     from s5_hf.data import open_folder
 
-    folder = open_folder("s5-image-mask", prepared.folder, options={"classes": CLASSES})
+    folder = open_folder("s5-image-mask", prepared.folder)
+    assert folder.labels == tuple(CLASSES)  # as dataset.json says
     counts = {split: sum(shard.num_rows for shard in shards) for split, shards in folder.shards.items()}
     assert counts == {part.part: part.tiles for part in prepared.parts}
     mask = next(iter(sorted(prepared.folder.glob("train/masks/*.tif"))))

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from ...dataset_builders.description import DESCRIPTION_FILE
 from ...imaging.scene_files import find_scenes
 from ..manifest import MANIFEST_NAME, CutTile
 from ..runner import cut_tiles, failures_message
 from .cutter import SceneCutter, read_areas
-from .description import DESCRIPTION_FILE, describe_dataset, write_description
+from .description import describe_dataset, write_description
 from .labels import open_labels
 from .plan import SceneBlock, plan_blocks
 from .report import REPORT_FILE, write_report

@@ -24,7 +24,7 @@ from ...semi_supervised import (
 )
 from ..batches import Row
 from ..joint.best_models import MEAN, BestModels
-from ..kind import Training, TrainingKind
+from ..kind import StateDict, Training, TrainingKind
 from ..schedules import learning_rate_factor
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
@@ -271,6 +271,10 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         """The network that is validated: the average of the weights, else the averaged teacher, else the student."""
         averaged = list(self.followers.values()) if self.recipe.run.validate_on == "averaged" else []
         return averaged[0] if averaged else training.model
+
+    def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
+        """The weights without what the method needs in training only."""
+        return self.method.saved_state(state_dict)
 
     @property
     def followers(self) -> dict[str, S5ForSemanticSegmentation]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...dataset_builders.description import described_classes
 from ...dataset_builders.registry import DatasetEntry
 from ...imaging.palettes import default_palette
 from ..image_input import band_options
@@ -98,7 +99,8 @@ def task_labels(settings: SegmentationDatasetSettings, entry: DatasetEntry) -> t
     """
     if entry.task != "segmentation":
         raise ValueError(f"{settings.name}: {entry.name} is for {entry.task}, fine-tuning needs masks")
-    known = () if settings.class_map and settings.classes else entry.labels_of()
+    of_dataset = entry.labels_of() or described_classes(settings.data_dir)
+    known = () if settings.class_map and settings.classes else of_dataset
     labels = chosen_classes(settings, entry, known, "; class_map says which mask value is which of them")
     require_class_weights(settings, labels)
     return labels
