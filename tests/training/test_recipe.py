@@ -75,7 +75,7 @@ def test_a_resolved_recipe_reads_back(write):
         ("total_steps: 1.5", r"total_steps.*invalid int value: '1\.5'"),
         ("schedule: linear", "schedule.*linear"),
         ("compile: perhaps", "compile"),
-        ("method: fixmach", "unknown method 'fixmach'; known methods: dwl, fixmatch"),
+        ("method: fixmach", "unknown method 'fixmach'; known methods: .*fixmatch"),
         ("total_steps: 0", "total_steps must be at least 1, got 0"),
         ("scale_range: [2.0, 0.5]", r"scale_range .* got \[2\.0, 0\.5\]"),
         ("unlabelled_batch_size: 1", "needs an unlabelled_batch_size of at least 2"),

@@ -72,9 +72,9 @@ def new_config(
 
 
 def decoder_settings(settings: PretrainingModelSettings) -> dict[str, Any]:
-    """What a recipe says of everything behind the backbone."""
+    """What a recipe says of everything behind the backbone; recipes of fine-tuning leave some of it to the defaults."""
     names = ("decoder", "decoder_channels", "classifier_dropout", "image_fit")
-    return {name: getattr(settings, name) for name in names}
+    return {name: getattr(settings, name) for name in names if hasattr(settings, name)}
 
 
 def encoder_config(settings: PretrainingModelSettings) -> PretrainedConfig:
