@@ -72,7 +72,7 @@ def new_config(
 
 
 def decoder_settings(settings: PretrainingModelSettings) -> dict[str, Any]:
-    """What a recipe says of everything behind the backbone; recipes of fine-tuning leave some of it to the defaults."""
+    """What a recipe says of what lies behind the backbone; one of fine-tuning leaves some of it to the defaults."""
     names = ("decoder", "decoder_channels", "classifier_dropout", "image_fit")
     return {name: getattr(settings, name) for name in names if hasattr(settings, name)}
 
