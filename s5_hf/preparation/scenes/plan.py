@@ -135,7 +135,7 @@ def _coarse_ids(
     if areas is not None:
         ids[~inside_areas(areas, scene, whole, shape)] = IGNORE_INDEX
     with open_dataset(scene.path) as dataset:
-        _, valid = read_values(dataset, scene, out_shape=(len(scene.bands), *shape))
+        _, valid = read_values(dataset, scene, shape=shape)
     ids[~valid] = IGNORE_INDEX
     return ids, (scene.width / shape[1], scene.height / shape[0])
 
