@@ -63,6 +63,31 @@ def prepare_command(
     _print_summary(prepare(dataset, raw, out, workers, **given))
 
 
+@app.command("label-shares")
+def label_shares_command(
+    dataset: Annotated[str, typer.Argument(help="s5-potsdam, s5-loveda or s5-deepglobe-landcover.")],
+    data_dir: Annotated[str, typer.Argument(help="Folder with its whole images and masks.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make, later the `data_dir` of `load_dataset`.")],
+    seed: Annotated[int, typer.Option(min=0, help="Decides which tile is where.")] = 0,
+    by_scene: Annotated[
+        bool, typer.Option("--by-scene", help="Keep the tiles of an image in one split, unlike the publication.")
+    ] = False,
+    tile_size: Annotated[int, typer.Option(min=1, help="Side of a tile in pixels.")] = 512,
+) -> None:
+    """Cut images into tiles of which 1, 5 or 10 percent are labelled, for semi-supervised training.
+
+    This is the protocol of DWL: 60, 20 and 20 percent of the tiles are for training, validation and test. The splits
+    labelled_1 and unlabelled_1 divide the training tiles, and so do those with 5 and 10.
+
+        s5-hf label-shares s5-potsdam downloads/Potsdam data/potsdam-shares --by-scene
+    """
+    from s5_hf.preparation import prepare_label_shares
+
+    counts = prepare_label_shares(dataset, data_dir, out, seed=seed, by_scene=by_scene, tile_size=tile_size)
+    for split, count in counts.items():
+        typer.echo(f"{split}: {count} tiles")
+
+
 def _print_summary(summary) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -90,11 +115,18 @@ def _print_summary(summary) -> None:
 
 
 @app.command("datasets")
-def datasets_command() -> None:
-    """List the datasets that `load_dataset` knows after `import s5_hf`.
+def datasets_command(
+    name: Annotated[str | None, typer.Argument(help="A single dataset, to see where it is obtained.")] = None,
+) -> None:
+    """List the datasets that `load_dataset` knows after `import s5_hf`, or say how to obtain one.
 
     s5-hf datasets
+
+    s5-hf datasets s5-loveda
     """
+    if name is not None:
+        _print_dataset(name)
+        return
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
@@ -118,6 +150,29 @@ def datasets_command() -> None:
         licence = entry.licence or entry.title.lower()
         table.add_row(entry.name, entry.task, classes, ", ".join(entry.splits), licence)
     Console().print(table)
+
+
+def _print_dataset(name: str) -> None:
+    """Where a dataset is obtained, its size, its licence, and the command that prepares it."""
+    from s5_hf.dataset_builders.obtaining import OBTAINING
+    from s5_hf.dataset_builders.registry import get_entry
+
+    entry = get_entry(name)
+    found = OBTAINING.get(name)
+    rows = {
+        "dataset": f"{entry.title}, for {entry.task}",
+        "homepage": entry.homepage,
+        "obtained": found.where if found else "your own files",
+        "size": found.size_in_words if found else "",
+        "licence": entry.licence,
+        "splits": ", ".join(entry.splits),
+        "classes": ", ".join(entry.labels),
+        "prepare": found.prepare or "nothing to prepare" if found else "",
+        "note": found.note if found else "",
+    }
+    for row, text in rows.items():
+        if text:
+            typer.echo(f"{row:10} {text}")
 
 
 @app.command("inspect")

@@ -10,11 +10,8 @@ from torch.nn import functional
 from .batches import LabelledBatch, UnlabelledBatch
 from .losses import mean_over_processes, supervised_loss
 from .method import Method, MethodOutput, register_method
-from .rank_weights import NOTHING, RankMemory, rank_weights
+from .rank_weights import NOTHING, RankMemory, rank_weights, thinned
 from .two_classifiers import TwoClassifiers, without_pseudo_classifier
-
-# Side of the grid at which a batch is remembered.
-MEMORY_SIDE = 64
 
 
 @register_method("dwl")
@@ -116,11 +113,7 @@ class DWL(Method):
             step: counted from 0.
         """
         remembered = labels.masked_fill(ignored, NOTHING)
-        small = [
-            functional.interpolate(values[:, None].float(), size=(MEMORY_SIDE, MEMORY_SIDE), mode="nearest").flatten()
-            for values in (confidence, remembered)
-        ]
-        self.memory.see(small[0], small[1].long())
+        self.memory.see(thinned(confidence), thinned(remembered))
         weights = rank_weights(confidence, labels, self.memory.bins(), step / self.total_steps)
         nothing = ignored if self.ignored_class is None else ignored | (labels == self.ignored_class)
         return weights.masked_fill(nothing, 0.0) * (step >= self.unlabelled_from_step)

@@ -10,8 +10,8 @@ import torch
 from transformers import AutoModelForSemanticSegmentation, CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model
 
 from s5_hf.semi_supervised.frozen_teacher import load_frozen_teacher
-from tests.training.pretraining import pretrain, weights_of
-from tests.training.test_pretraining import driver, forget_after_first_checkpoint, losses
+from tests.training.pretraining import driver, pretrain, weights_of
+from tests.training.test_pretraining import forget_after_first_checkpoint, losses
 
 TINY = {"num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 16}
 

@@ -65,6 +65,8 @@ class DataSettings(ViewSettings):
     classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
     mean_excludes: list[str] = option([], "classes left out of mIoU, such as iSAID's background")
     ignore_index: int = option(255, "mask value without a class")
+    rotation_probability: float = option(0.0, "probability of a rotation of an image by 90 degrees")
+    vertical_flips: bool = option(True, "flip images top to bottom too")
     streaming: bool = option(False, "stream the datasets instead of indexing them")
 
 
@@ -93,8 +95,10 @@ class MethodSettings:
         [], "vision transformers that RS-MTDF learns from: names or folders, with @side for a side of their own"
     )
     translator_channels: int = option(1024, "width inside the translators of RS-MTDF")
-    threshold: Literal["fixed", "adaptive"] = option(
-        "fixed", "one confidence_threshold for all classes, or a lower one for classes that are learnt more slowly"
+    threshold: Literal["fixed", "adaptive", "rank"] = option(
+        "fixed",
+        "one confidence_threshold for all classes; adaptive: a lower one for classes that are learnt more slowly; "
+        "rank: none, every pixel counts by the rank of its confidence within its class, as in DWL",
     )
     threshold_floor: float = option(0.5, "lowest adaptive threshold")
     unlabelled_weight: float = option(1.0, "weight of the unlabelled loss")
