@@ -1,6 +1,8 @@
 """Scenes with polygons or rasters of classes to tiles: what is written, where it lies, and what is refused."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -129,6 +131,15 @@ def test_the_same_call_resumes_and_other_labels_are_refused(project, tmp_path):
         prepare_scenes(
             project.scenes, project.labels, folder, LabelSettings(CLASSES, "class", unlabelled="field"), TILES
         )
+
+
+def test_a_scene_that_was_replaced_is_refused_as_its_blocks_may_go_to_other_parts(project, tmp_path):
+    shutil.copytree(project.scenes, tmp_path / "scenes")
+    options = {"split_settings": SplitSettings("scenes", test_share=0.5, val_share=0), "workers": 1}
+    prepare_scenes(tmp_path / "scenes", project.labels, tmp_path / "out", LABELS, TILES, **options)
+    os.utime(tmp_path / "scenes" / "scene_1.tif", (1, 1))
+    with pytest.raises(ValueError, match="prepared with other settings: scenes was"):
+        prepare_scenes(tmp_path / "scenes", project.labels, tmp_path / "out", LABELS, TILES, **options)
 
 
 def test_scenes_can_be_held_out_by_name(project, tmp_path):

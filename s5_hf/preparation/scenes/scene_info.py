@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...dataset_builders.credentials import without_credentials
 from ...imaging.rasters import open_dataset
-from ...imaging.scene_files import scene_stem
+from ...imaging.scene_files import is_remote, scene_stem
 from ...imaging.windows import Window
+from .settings import file_identity
 
 if TYPE_CHECKING:
     import shapely
@@ -60,6 +62,10 @@ class SceneInfo:
         left, top, right, bottom = window or Window(0, 0, self.width, self.height)
         places = [(left, top), (right, top), (right, bottom), (left, bottom)]
         return np.array([self.transform * place for place in places])
+
+    def identity(self) -> list[Any]:
+        """What tells that the file was replaced, as far as that can be seen from outside; as JSON values."""
+        return [self.path] if is_remote(self.path) else file_identity(Path(self.path))
 
     @property
     def pixel_metres(self) -> float:
