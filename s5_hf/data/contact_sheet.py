@@ -9,6 +9,7 @@ from ..dataset_builders.errors import SampleError
 from ..dataset_builders.images import decode
 from ..dataset_builders.shards import Sample, Shard
 from ..imaging.drawing import draw_oriented_boxes, overlay_mask
+from ..imaging.natural_colors import natural_palette
 from ..imaging.palettes import Palette, default_palette
 from ..imaging.sheets import add_legend, contact_sheet
 from .inspection import DatasetFolder
@@ -51,7 +52,7 @@ def _palette(folder: DatasetFolder) -> Palette:
     """The dataset's own colours, or well separated ones where it has none or an eye could not tell them apart."""
     palette = folder.entry.palette
     if palette is None or len(palette) < len(folder.labels) or not _tells_apart(palette):
-        return default_palette(len(folder.labels) or 256)
+        return natural_palette(folder.labels) if folder.labels else default_palette(256)
     return palette
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from datasets import load_dataset
 
 from ...dataset_builders.registry import DatasetEntry, get_entry
-from ...imaging.palettes import default_palette
+from ...imaging.natural_colors import natural_palette
 from ..batches import IndexedBatches, StreamedBatches
 from ..joint.splits import hold_out, reported_splits
 from ..views.weak import SampleView, WeakView
@@ -79,7 +79,7 @@ def load_data(
             unlabelled = load_split(
                 settings.unlabelled_dataset, settings.unlabelled_dir, settings.unlabelled_split, settings.streaming, {}
             )
-    palette = entry.palette if entry.palette and not settings.classes else default_palette(len(labels))
+    palette = entry.palette if entry.palette and not settings.classes else natural_palette(labels)
     task = entry.name.removeprefix("s5-").replace("-", "_")
     return SegmentationData(task, labels, palette, ignore_index, labelled, unlabelled, validation, source)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...dataset_builders.registry import DatasetEntry
-from ...imaging.palettes import default_palette
+from ...imaging.natural_colors import natural_palette
 from ..joint.splits import chosen_classes, chosen_entry, load_images, require_images
 from ..views.weak import IGNORED
 from .class_map import ClassMap, MappedSamples
@@ -59,7 +59,7 @@ def load_task(settings: SegmentationDatasetSettings, selection: str) -> TaskData
         options["mask_values"] = settings.mask_values
     train, validation, source = load_images(settings, entry, selection, **options)
     ignore_index = settings.ignore_index if entry.ignore_index is None else entry.ignore_index
-    palette = entry.palette if entry.labels == labels and entry.palette else default_palette(len(labels))
+    palette = entry.palette if entry.labels == labels and entry.palette else natural_palette(labels)
     stored = None
     if settings.class_map:
         class_map = ClassMap.parse(settings.class_map, labels, ignore_index, settings.name)
