@@ -63,6 +63,31 @@ def prepare_command(
     _print_summary(prepare(dataset, raw, out, workers, **given))
 
 
+@app.command("label-shares")
+def label_shares_command(
+    dataset: Annotated[str, typer.Argument(help="s5-potsdam, s5-loveda or s5-deepglobe-landcover.")],
+    data_dir: Annotated[str, typer.Argument(help="Folder with its whole images and masks.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make, later the `data_dir` of `load_dataset`.")],
+    seed: Annotated[int, typer.Option(min=0, help="Decides which tile is where.")] = 0,
+    by_scene: Annotated[
+        bool, typer.Option("--by-scene", help="Keep the tiles of an image in one split, unlike the publication.")
+    ] = False,
+    tile_size: Annotated[int, typer.Option(min=1, help="Side of a tile in pixels.")] = 512,
+) -> None:
+    """Cut images into tiles of which 1, 5 or 10 percent are labelled, for semi-supervised training.
+
+    This is the protocol of DWL: 60, 20 and 20 percent of the tiles are for training, validation and test. The splits
+    labelled_1 and unlabelled_1 divide the training tiles, and so do those with 5 and 10.
+
+        s5-hf label-shares s5-potsdam downloads/Potsdam data/potsdam-shares --by-scene
+    """
+    from s5_hf.preparation import prepare_label_shares
+
+    counts = prepare_label_shares(dataset, data_dir, out, seed=seed, by_scene=by_scene, tile_size=tile_size)
+    for split, count in counts.items():
+        typer.echo(f"{split}: {count} tiles")
+
+
 def _print_summary(summary) -> None:
     from rich.console import Console
     from rich.table import Table

@@ -15,6 +15,7 @@ NAMES = {
     "rs4p-1m",
     *(f"s5-{name}" for name in ["isaid", "vaihingen", "potsdam", "loveda", "openearthmap", "dior-r", "dota"]),
     *(f"s5-{name}" for name in ["million-aid", "samrs", "star", "images", "image-mask", "oriented"]),
+    "s5-deepglobe-landcover",
 }
 
 
@@ -47,6 +48,7 @@ def test_numbers_of_classes():
         "s5-vaihingen": 5,
         "s5-potsdam": 5,
         "s5-loveda": 7,
+        "s5-deepglobe-landcover": 6,
         "s5-openearthmap": 9,
         "s5-dior-r": 20,
         "s5-dota": 18,
@@ -61,7 +63,7 @@ def test_numbers_of_classes():
 
 
 def test_unknown_names_list_the_known_and_the_closest():
-    with pytest.raises(KeyError, match=r"'s5-lovda'. Did you mean 's5-loveda'\? Known: rs4p-1m, s5-dior"):
+    with pytest.raises(KeyError, match=r"'s5-lovda'. Did you mean 's5-loveda'\? Known: rs4p-1m, s5-deepglobe"):
         get_entry("s5-lovda")
     with pytest.raises(KeyError, match="Did you mean 's5-dota'"):
         get_entry("dota")

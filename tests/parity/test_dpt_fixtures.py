@@ -104,7 +104,7 @@ def test_unfit_checkpoints_are_refused(tmp_path):
     tensors = write_micro_checkpoint(tmp_path / "official.pth")
     with pytest.raises(ValueError, match="has no entry 'teacher'; its entries are"):
         convert_checkpoint(tmp_path / "official.pth", tmp_path / "a", entry="teacher", **TOLD)
-    with pytest.raises(ValueError, match="24 wide, which is none of the known sizes"):
+    with pytest.raises(ValueError, match="24 wide, which is not a known size"):
         convert_checkpoint(tmp_path / "official.pth", tmp_path / "a")
     with pytest.raises(ValueError, match="DINOv2 of 4 blocks is none of the known sizes: give taps"):
         convert_checkpoint(tmp_path / "official.pth", tmp_path / "a", num_attention_heads=3)

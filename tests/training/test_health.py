@@ -105,7 +105,7 @@ def test_the_page_of_a_run(tmp_path):
     for part in (
         *("recall of pseudo-labels per true class", "share of a class among those that count", "agreement"),
         *("class drift", "Classes at step 12", '<td class="n">12 of 12</td>', "labelled images"),
-        *("step 9</td>", "The threshold is 1, the highest confidence was 0."),
+        *("<li>step 9: in 10 steps", "The threshold is 1, the highest confidence was 0."),
     ):
         assert part in text, part
     assert json.loads((tmp_path / "warnings.json").read_text(encoding="utf-8"))["admission"][0] == 9

@@ -10,8 +10,8 @@ import torch
 from transformers import AutoModelForSemanticSegmentation, CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model
 
 from s5_hf.semi_supervised.frozen_teacher import load_frozen_teacher
-from tests.training.pretraining import pretrain, weights_of
-from tests.training.test_pretraining import driver, forget_after_first_checkpoint, losses
+from tests.training.pretraining import driver, pretrain, weights_of
+from tests.training.test_pretraining import forget_after_first_checkpoint, losses
 
 TINY = {"num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 16}
 
@@ -44,7 +44,7 @@ def options_of(method, teachers):
         "dwl": (
             *("--decoder", "segformer", "--decoder_channels", "8", "--classifier_dropout", "0"),
             *("--drop_path_rate", "0", "--mixing_steps", "2", "--mixing_share", "0.5", "--freeze_batch_norm"),
-            *("--cutmix_probability", "0", "--schedule_period", "2"),
+            *("--cutmix_probability", "0", "--schedule_period", "2", "--weights_from_step", "1"),
         ),
     }
     return (
@@ -164,3 +164,7 @@ class TestTeachers:
 def test_dwl_needs_the_steps_of_an_epoch(tmp_path):
     with pytest.raises(ValueError, match="dwl needs mixing_steps of at least 1, got 0"):
         pretrain(tmp_path, "--method", "dwl", "--total_steps", "1")
+    with pytest.raises(ValueError, match="leave out unlabelled_from_step, got 1; weights_from_step says"):
+        pretrain(
+            tmp_path, "--method", "dwl", "--total_steps", "2", "--mixing_steps", "1", "--unlabelled_from_step", "1"
+        )

@@ -209,4 +209,10 @@ def make_batches(
 
 def weak_view(recipe: PretrainingRecipe) -> WeakView:
     """The weak view of a recipe."""
-    return WeakView(recipe.data.crop_size, tuple(recipe.data.scale_range))
+    data = recipe.data
+    return WeakView(
+        data.crop_size,
+        tuple(data.scale_range),
+        rotation_probability=data.rotation_probability,
+        vertical_flips=data.vertical_flips,
+    )

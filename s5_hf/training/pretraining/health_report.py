@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,8 @@ def warning_section(folder: Path) -> str:
     found = read_warnings(folder)
     if not found:
         return "<p>No warnings so far.</p>"
-    rows = [(f"step {step}", text) for step, text in sorted(found.values())]
-    return "<h2>Warnings</h2>" + table(("", "what"), rows)
+    lines = [f"<li>step {step}: {escape(text)}</li>" for step, text in sorted(found.values())]
+    return f"<h2>Warnings</h2><ul>{''.join(lines)}</ul>"
 
 
 def read_warnings(folder: Path) -> dict[str, tuple[int, str]]:
@@ -98,10 +99,9 @@ def write_warnings(folder: Path, warned: Mapping[str, tuple[int, str]]) -> None:
 
 def training_charts(log: Log) -> list[str]:
     """Losses and learning rate."""
-    losses = {
-        "labelled images": curve(log, "loss_supervised"),
-        "unlabelled images": curve(log, "loss_unsupervised"),
-    }
+    losses = {"labelled images": curve(log, "loss_supervised")}
+    unlabelled = curve(log, "loss_unsupervised")
+    losses |= {"unlabelled images": unlabelled} if unlabelled else {}
     return [chart(losses, "loss"), chart({"learning rate": curve(log, "learning_rate")}, "highest learning rate")]
 
 
@@ -137,9 +137,8 @@ def per_class(log: Log, labels: Sequence[str], key: str, name: str) -> list[str]
 
 
 def chart(curves: Mapping[str, Points], name: str) -> str:
-    """The curves that have points, as a chart; nothing without any."""
-    shown = {label: points for label, points in curves.items() if points}
-    return line_chart(shown, "step", name) if shown else ""
+    """The curves as a chart, each class in the colour that it has in the others; nothing without any points."""
+    return line_chart(curves, "step", name) if any(curves.values()) else ""
 
 
 def charts(title: str, found: Sequence[str], note: str = "") -> str:

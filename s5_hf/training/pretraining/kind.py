@@ -89,6 +89,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def make_model(self) -> S5ForSemanticSegmentation:
         """The segmenter at step 0."""
         data, channels = self.recipe.data, len(self.recipe.data.image_mean)
+        self.method = make_recipe_method(self.recipe)  # again: mean and deviation may have been measured since
         model = starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
         self.method.extend(model)
         if self.recipe.optimizer.encoder_rate == 0:  # as a fixed function: no dropout, batch norm as it is
