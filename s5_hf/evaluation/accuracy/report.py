@@ -179,8 +179,10 @@ class AccuracyResult:
         folder = Path(folder)
         write_text(folder / "accuracy.json", json.dumps(self.as_json(), indent=2, ensure_ascii=False) + "\n")
         write_text(folder / "accuracy.md", self.as_markdown())
-        unit = "points" if self.estimates is not None else "pixels"
-        picture = draw_confusion_matrix(self.counts.T, self.classes, f"{Path(self.map).name}, {unit}")
+        # Points are not spread evenly over the ground; the picture shows the ground that they stand for.
+        shown = self.counts if self.estimates is None else self.estimates.proportions
+        title = Path(self.map).name + ("" if self.estimates is None else f", from {self.counts.sum():,} points")
+        picture = draw_confusion_matrix(shown.T, self.classes, title)
         with atomic_file(folder / "confusion_matrix.png") as temporary:
             picture.save(temporary, format="PNG")
 

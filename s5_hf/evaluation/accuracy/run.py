@@ -134,6 +134,12 @@ def _compare_with_points(
             warnings.append(f"no point lies on {names[index]} ({share:.1%} of the map): the estimates leave it out")
         elif number < _FEW_POINTS:
             warnings.append(f"only {number} points lie on {names[index]}: its numbers are rough")
+        elif counts[index].max() == number:
+            # The rule of three: an error of 3/n is missed by n points with a chance of 5 %.
+            warnings.append(
+                f"all {number} points on {names[index]} are of one class: the formulas see no uncertainty there, and "
+                f"yet up to about {3 / number:.1%} of it may be of others"
+            )
     return counts, estimate_from_sample(counts, mapped), warnings
 
 

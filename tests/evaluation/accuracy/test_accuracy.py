@@ -202,6 +202,8 @@ def test_points_that_do_not_count_are_named(truth, mapped, tmp_path):
     only_land = [row for row in rows if row["reference"] == "land"][:5]
     (tmp_path / "few.csv").write_text("x,y,reference\n" + "".join(f"{r['x']},{r['y']},land\n" for r in only_land))
     assert any("the estimates leave it out" in w for w in assess_accuracy(class_map, tmp_path / "few.csv").warnings)
+    perfect = assess_accuracy(write_map(tmp_path / "perfect.tif", truth), tmp_path / "points.csv")
+    assert [w for w in perfect.warnings if "points on lake are of one class" in w and "up to about" in w]
     (tmp_path / "none.csv").write_text("x,y,reference\n1,2,\n")
     with pytest.raises(ValueError, match=r"no point of .*none\.csv has a reference"):
         assess_accuracy(class_map, tmp_path / "none.csv")
