@@ -187,10 +187,13 @@ def inspect_command(
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the builder as name=value (repeatable), value in JSON or text.")
     ] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Also measure the bands of the first split, as a training does.")
+    ] = False,
 ) -> None:
     """Count and check every file of a dataset; the exit code is 1 if anything is wrong.
 
-    Finds files that cannot be read, images that are not of 8 bits per channel, masks of another size or with values
+    Finds files that cannot be read, images whose values no training takes, masks of another size or with values
     outside the classes, boxes outside their image and ids that appear twice; warns of JPEG masks.
 
         s5-hf inspect s5-potsdam --data-dir data/potsdam --output potsdam.png
@@ -210,6 +213,30 @@ def inspect_command(
         typer.echo(f"contact sheet: {output}")
     if report.problems:
         raise typer.Exit(1)
+    if statistics:
+        _print_statistics(folder)
+
+
+def _print_statistics(folder) -> None:
+    """The bands of the first split, which is that of the training where there is one."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from s5_hf.data import measure_bands
+    from s5_hf.data.inspection import decoded_images
+
+    split = next(iter(folder.shards))
+    found = measure_bands([decoded_images(folder, split)])
+    scaling = found.value_scaling
+    table = Table(title=f"bands of {found.images} images of {split}, {found.dtype}")
+    columns = ("band", "lowest", "highest", "range that becomes 0..1", "mean", "deviation")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for band, (lowest, highest) in enumerate(zip(found.lowest, found.highest, strict=True)):
+        low, high = (0, 255) if scaling is None else (scaling.low[band], scaling.high[band])
+        numbers = (f"{found.image_mean[band]:.6f}", f"{found.image_std[band]:.6f}")
+        table.add_row(str(band + 1), f"{lowest:g}", f"{highest:g}", f"{low:g} to {high:g}", *numbers)
+    Console().print(table)
 
 
 def builder_options(options: list[str]) -> dict[str, object]:

@@ -89,8 +89,10 @@ def settle_input(settings: ImageSettings, datasets: Sequence[Any], inherited: bo
         ValueError: if mean, deviation or range are for another number of channels than the images have, or as
             `measure_bands`.
     """
-    looked_at = [dataset for dataset in datasets if dataset is not None and may_be_deep(dataset)]
-    if not looked_at or any(hasattr(dataset, "__len__") and len(dataset) == 0 for dataset in looked_at):
+    looked_at = [dataset for dataset in datasets if dataset is not None]
+    if not looked_at or not all(map(may_be_deep, looked_at)):
+        return  # what is learned together has one kind of images, and one dataset has RGB only
+    if any(hasattr(dataset, "__len__") and len(dataset) == 0 for dataset in looked_at):
         return  # an empty dataset is refused where its batches are made
     channels, kind = image_kind(first_image(looked_at[0]))
     if inherited and len(settings.image_mean) != channels:

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
-from s5_hf.data import measure_bands
+from s5_hf.cli import app
+from s5_hf.data import measure_bands, open_folder
+from s5_hf.data.inspection import decoded_images
+from tests.band_files import write_dataset
 
 
 def samples(count=4, bands=3, dtype=np.uint16, scale=1000):
@@ -75,3 +79,24 @@ def test_only_so_many_images_are_looked_at_and_each_dataset_counts_alike():
 def test_what_cannot_be_measured(datasets, options, message):
     with pytest.raises(ValueError, match=message):
         measure_bands(datasets, **options)
+
+
+def test_inspect_prints_what_a_training_would_measure(tmp_path):
+    pytest.importorskip("rasterio", reason="bands need rasterio (the extra geo)")
+    folder = write_dataset(tmp_path, train=3, val=1)
+    words = [
+        "inspect",
+        "s5-image-mask",
+        "--data-dir",
+        str(folder),
+        "--option",
+        'classes=["a", "b", "c"]',
+        "--statistics",
+    ]
+    result = CliRunner().invoke(app, [*words, "--statistics"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    options = {"classes": ["a", "b", "c"]}
+    measured = measure_bands([decoded_images(open_folder("s5-image-mask", folder, options=options), "train")])
+    assert "bands of 3 images of train, uint16" in result.output
+    for band in range(4):
+        assert f"{measured.image_mean[band]:.6f}" in result.output
