@@ -112,3 +112,9 @@ def test_pushed_with_its_code(tmp_path):
     images = torch.randn(1, 3, 30, 40)
     with torch.no_grad():
         assert torch.equal(again(images).logits, model(images).logits)
+
+
+def test_exporting_another_decoder_is_refused():
+    model = segmenter(BACKBONES["S5 ViT"]())
+    with pytest.raises(ValueError, match="only models with the upernet decoder can be exported, this one has 'dpt'"):
+        SizeFreeGraph(model)
