@@ -115,11 +115,18 @@ def _print_summary(summary) -> None:
 
 
 @app.command("datasets")
-def datasets_command() -> None:
-    """List the datasets that `load_dataset` knows after `import s5_hf`.
+def datasets_command(
+    name: Annotated[str | None, typer.Argument(help="A single dataset, to see where it is obtained.")] = None,
+) -> None:
+    """List the datasets that `load_dataset` knows after `import s5_hf`, or say how to obtain one.
 
     s5-hf datasets
+
+    s5-hf datasets s5-loveda
     """
+    if name is not None:
+        _print_dataset(name)
+        return
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
@@ -143,6 +150,29 @@ def datasets_command() -> None:
         licence = entry.licence or entry.title.lower()
         table.add_row(entry.name, entry.task, classes, ", ".join(entry.splits), licence)
     Console().print(table)
+
+
+def _print_dataset(name: str) -> None:
+    """Where a dataset is obtained, its size, its licence, and the command that prepares it."""
+    from s5_hf.dataset_builders.obtaining import OBTAINING
+    from s5_hf.dataset_builders.registry import get_entry
+
+    entry = get_entry(name)
+    found = OBTAINING.get(name)
+    rows = {
+        "dataset": f"{entry.title}, for {entry.task}",
+        "homepage": entry.homepage,
+        "obtained": found.where if found else "your own files",
+        "size": found.size_in_words if found else "",
+        "licence": entry.licence,
+        "splits": ", ".join(entry.splits),
+        "classes": ", ".join(entry.labels),
+        "prepare": found.prepare or "nothing to prepare" if found else "",
+        "note": found.note if found else "",
+    }
+    for row, text in rows.items():
+        if text:
+            typer.echo(f"{row:10} {text}")
 
 
 @app.command("inspect")

@@ -14,7 +14,8 @@ from datasets import load_dataset
 from PIL import Image
 
 from ..files.atomic import write_text
-from ..imaging.palettes import Palette, default_palette
+from ..imaging.natural_colors import natural_palette
+from ..imaging.palettes import Palette
 from ..pages import (
     Points,
     class_legend,
@@ -90,7 +91,7 @@ def data_section(project: Project) -> str:
     for dataset in project.datasets:
         splits = ", ".join(f"{len(samples)} {split}" for split, samples in load(dataset).items())
         palette = palette_of(dataset)
-        section += f"<h3>{escape(dataset.name)}: {splits}</h3>{class_legend(dataset.classes, palette)}"
+        section += f"<h3>{escape(dataset.name)}: {splits}</h3>{class_legend(dataset.labels_of_classes, palette)}"
         images = []
         masks = []
         for sample in load(dataset)["train"].select(range(min(SHOWN, len(load(dataset)["train"])))):
@@ -107,12 +108,12 @@ def data_section(project: Project) -> str:
 
 def load(dataset: ProjectDataset) -> Mapping[str, object]:
     """All splits of a dataset."""
-    return load_dataset(OWN_DATASET, data_dir=dataset.folder, classes=list(dataset.classes))
+    return load_dataset(OWN_DATASET, data_dir=dataset.folder, classes=list(dataset.labels_of_classes))
 
 
 def palette_of(dataset: ProjectDataset) -> Palette:
     """A colour for every class."""
-    return default_palette(len(dataset.classes))
+    return natural_palette(dataset.labels_of_classes)
 
 
 def training_section(part: str) -> Callable[[Project, ProjectFolders], str]:
@@ -187,7 +188,7 @@ def maps_section(project: Project, folders: ProjectFolders) -> str:
     for dataset in mapped(project):
         folder = folders.maps(dataset.name)
         overlays = sorted(folder.glob("*_overlay.png"))[:SHOWN]
-        section += f"<h3>{escape(dataset.name)}</h3>{class_legend(dataset.classes, palette_of(dataset))}"
+        section += f"<h3>{escape(dataset.name)}</h3>{class_legend(dataset.labels_of_classes, palette_of(dataset))}"
         section += picture_grid([picture(Image.open(path), path.stem, 700) for path in overlays], 2, width=520)
         for path in sorted(folder.glob("*_areas.csv"))[:SHOWN]:
             with path.open(encoding="utf-8", newline="") as file:
@@ -198,7 +199,20 @@ def maps_section(project: Project, folders: ProjectFolders) -> str:
     return section
 
 
+def prepare_section(project: Project, folders: ProjectFolders) -> str:
+    """How many tiles were cut for each part, and links to the reports on them."""
+    rows, links = [], ""
+    for dataset in project.datasets:
+        report = Path(dataset.folder) / "report.html"
+        if dataset.is_cut and report.is_file():
+            counts = {split: len(samples) for split, samples in load(dataset).items()}
+            rows.append((dataset.name, *(f"{counts.get(split, 0):,}" for split in ("train", "val", "test"))))
+            links += f"<p>{link(project, report)}</p>"
+    return table(("tiles", "train", "val", "test"), rows) + links
+
+
 SECTIONS: dict[str, Callable[[Project, ProjectFolders], str]] = {
+    "prepare": prepare_section,
     **{part: training_section(part) for part in ("first", "pretrain", "finetune")},
     "curate": curation_section,
     "evaluate": evaluation_section,

@@ -7,6 +7,7 @@ import datasets
 import pytest
 
 from s5_hf.dataset_builders.builder import Builder
+from s5_hf.dataset_builders.obtaining import OBTAINING
 from s5_hf.dataset_builders.registry import REGISTRY, get_entry
 
 ROOT = Path(__file__).parents[2]
@@ -109,3 +110,12 @@ def test_builders_import_nothing_of_the_other_folders():
                 assert node.level <= 1 and "s5_hf" not in (node.module or ""), path.name
             elif isinstance(node, ast.Import):
                 assert not any(alias.name.startswith("s5_hf") for alias in node.names), path.name
+
+
+def test_every_published_dataset_says_how_it_is_obtained():
+    published = {name for name, entry in REGISTRY.items() if entry.homepage}
+    assert set(OBTAINING) == published
+    for name, found in OBTAINING.items():
+        assert found.where and (not found.prepare or found.prepare.startswith(f"s5-hf prepare {name} "))
+    assert OBTAINING["s5-loveda"].size_in_words.startswith("at most 18.8 GB: the pixels without compression (2,522")
+    assert OBTAINING["s5-dior-r"].size_in_words == "not known to us"

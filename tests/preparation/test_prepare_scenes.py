@@ -1,6 +1,8 @@
 """Scenes with polygons or rasters of classes to tiles: what is written, where it lies, and what is refused."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from typer.testing import CliRunner
 from s5_hf.cli import app
 from s5_hf.dataset_builders.description import read_description
 from s5_hf.preparation import LabelSettings, SplitSettings, TileSettings, prepare_scenes
+from s5_hf.preparation.scenes.scene_info import describe_scenes
 from s5_hf.synthetic import SCENE_LABELS
 from tests.geo_project import BANDS, IGNORE, synthetic_pairs, write_geo_project, write_polygons, write_scene
 
@@ -130,6 +133,15 @@ def test_the_same_call_resumes_and_other_labels_are_refused(project, tmp_path):
         )
 
 
+def test_a_scene_that_was_replaced_is_refused_as_its_blocks_may_go_to_other_parts(project, tmp_path):
+    shutil.copytree(project.scenes, tmp_path / "scenes")
+    options = {"split_settings": SplitSettings("scenes", test_share=0.5, val_share=0), "workers": 1}
+    prepare_scenes(tmp_path / "scenes", project.labels, tmp_path / "out", LABELS, TILES, **options)
+    os.utime(tmp_path / "scenes" / "scene_1.tif", (1, 1))
+    with pytest.raises(ValueError, match="prepared with other settings: scenes was"):
+        prepare_scenes(tmp_path / "scenes", project.labels, tmp_path / "out", LABELS, TILES, **options)
+
+
 def test_scenes_can_be_held_out_by_name(project, tmp_path):
     split = SplitSettings(val_share=0.2, test_scenes=["*_1"])
     result = prepare_scenes(project.scenes, project.labels, tmp_path / "city", LABELS, TILES, split, workers=1)
@@ -148,7 +160,7 @@ def test_whole_scenes_are_split_and_need_to_be_enough(project, tmp_path):
     result = prepare_scenes(project.scenes, project.labels, tmp_path / "city", LABELS, TILES, split, workers=1)
     scenes = [{place_of(path)[0] for path, *_ in tiles_of(result.folder, part)} for part in ("train", "test")]
     assert [len(names) for names in scenes] == [1, 1] and scenes[0] != scenes[1]
-    with pytest.raises(ValueError, match="2 units with labels to share out among train, val, test"):
+    with pytest.raises(ValueError, match="2 blocks or scenes with labels to share out among train, val, test"):
         prepare_scenes(project.scenes, project.labels, tmp_path / "x", LABELS, TILES, SplitSettings("scenes"))
     assert not (tmp_path / "x").exists()
 
@@ -386,3 +398,41 @@ def test_the_command(project, tmp_path):
         ids = project.masks[scene][top : top + 64, left : left + 64]
         expected = np.select([ids == i for i in range(6)], [0, 0, 1, 3, 2, 4], IGNORE)
         np.testing.assert_array_equal(mask, expected)
+
+
+def test_pixels_of_different_sizes_are_told_in_metres_whatever_the_crs(project, tmp_path):
+    with rasterio.open(project.paths[0]) as source:
+        values, place = source.read(), source.transform
+        degrees, width, height = rasterio.warp.calculate_default_transform(
+            source.crs, "EPSG:4326", source.width, source.height, *source.bounds
+        )
+    write_scene(tmp_path / "a.tif", values, place, "EPSG:32618")
+    write_scene(tmp_path / "b.tif", values[:, :height, :width], degrees, "EPSG:4326")
+    scenes, warnings = describe_scenes([str(tmp_path / name) for name in ("a.tif", "b.tif")])
+    assert warnings == [] and scenes[1].pixel_metres == pytest.approx(1, rel=0.05)
+    write_scene(tmp_path / "c.tif", values, place * Affine.scale(2), "EPSG:32618")
+    warnings = describe_scenes([str(tmp_path / name) for name in ("a.tif", "b.tif", "c.tif")])[1]
+    assert [w for w in warnings if w.startswith("the pixels of the scenes differ in size") and "to 2 m (c)" in w]
+
+
+def test_a_band_of_transparency_is_left_out_and_says_where_data_is(tmp_path):
+    values = np.full((4, 128, 128), 200, dtype=np.uint8)
+    values[3, :40] = 0
+    place = {"crs": "EPSG:32618", "transform": Affine(1, 0, NORTH_WEST[0], 0, -1, NORTH_WEST[1])}
+    kind = {"count": 4, "height": 128, "width": 128, "dtype": "uint8", "photometric": "RGB", "alpha": "YES"}
+    with rasterio.open(tmp_path / "a.tif", "w", **kind, **place) as file:
+        file.write(values)
+    labels = write_polygons(tmp_path / "labels.gpkg", [(box(0, 0, 128, 128), 0)], ["grass"], "EPSG:32618")
+    settings = LabelSettings(["grass"], "class")
+    result = prepare_scenes(
+        tmp_path / "a.tif", labels, tmp_path / "out", settings, TileSettings(128), ONE_PART, workers=1
+    )
+    mask = only_mask(result)
+    assert (mask[:40] == IGNORE).all() and (mask[40:] == 0).all()
+    assert read_description(tmp_path / "out")["bands"] == ["red", "green", "blue"]
+    assert [warning for warning in result.warnings if "marks band 4 as transparency" in warning]
+    every_band = TileSettings(128, bands=(1, 2, 3, 4))
+    mask = only_mask(
+        prepare_scenes(tmp_path / "a.tif", labels, tmp_path / "all", settings, every_band, ONE_PART, workers=1)
+    )
+    assert (mask == 0).all()

@@ -76,7 +76,7 @@ def test_named_units_keep_their_part_and_too_few_are_refused():
     shares = {"train": 0.5, "val": 0.5, "test": 0.0}
     parts = assign_parts(counts, [0, 1, 2, 3], ["test", None, None, None], shares, 0)
     assert parts[0] == "test" and set(parts[1:]) == {"train", "val"}
-    with pytest.raises(ValueError, match="there are 1 units with labels to share out among train, val"):
+    with pytest.raises(ValueError, match="there are 1 blocks or scenes with labels to share out among train, val"):
         assign_parts(counts, [0, 1, 2, 2], ["test", "test", None, None], shares, 0)
 
 

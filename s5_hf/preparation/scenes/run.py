@@ -114,7 +114,12 @@ def prepare_scenes(
     blocks, more = plan_blocks(found, opened, len(label_settings.names), interest, tiles, split)
     warnings += more
     cutter = SceneCutter(
-        opened, None if areas is None else str(areas), label_settings, tiles, split, tuple(s.name for s in found)
+        opened,
+        None if areas is None else str(areas),
+        label_settings,
+        tiles,
+        split,
+        tuple(scene.identity() for scene in found),
     )
     cut, failures, skipped = cut_tiles(cutter, blocks, folder, workers or os.cpu_count() or 1)
     if failures:
