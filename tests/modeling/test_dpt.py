@@ -10,6 +10,7 @@ from transformers import (
     SegformerForImageClassification,
 )
 
+from s5_hf.export.size_free_graph import SizeFreeGraph
 from s5_hf.hub.to_hub import stage_for_hub
 from s5_hf.modeling import S5Dinov2Config, S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
 from s5_hf.training.pretraining.recipe import PretrainingModelSettings
