@@ -62,7 +62,7 @@ OBTAINING = {
     "s5-deepglobe-landcover": Obtaining(
         "the challenge's page, after registration",
         (("train images of 2448 px, the only ones with masks", 803, 2448**2),),
-        note="Read as published: train, valid and test unpacked side by side. `s5-hf label-shares` cuts and divides it.",
+        note="Read as published, all folders side by side. `s5-hf label-shares` cuts and divides it.",
     ),
     "s5-openearthmap": Obtaining(
         "the homepage, which links the files",
