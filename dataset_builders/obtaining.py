@@ -59,6 +59,11 @@ OBTAINING = {
         (("train images of 1024 px", 2522, 1024**2), ("val", 1669, 1024**2), ("test", 1796, 1024**2)),
         note="Read as published: Train, Val and Test unpacked side by side.",
     ),
+    "s5-deepglobe-landcover": Obtaining(
+        "the challenge's page, after registration",
+        (("train images of 2448 px, the only ones with masks", 803, 2448**2),),
+        note="Read as published, all folders side by side. `s5-hf label-shares` cuts and divides it.",
+    ),
     "s5-openearthmap": Obtaining(
         "the homepage, which links the files",
         note="Read as published: 2,303 train and 384 val tiles, by the dataset's own train.txt and val.txt.",

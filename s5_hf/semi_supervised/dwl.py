@@ -45,6 +45,7 @@ class DWL(Method):
     memory_entries: int = 50
     ignored_class: int | None = None
     pastes: ClassVar[bool] = False
+    changes_weights: ClassVar[bool] = True
     heads: TwoClassifiers | None = field(default=None, init=False, repr=False, compare=False)
     memory: RankMemory | None = field(default=None, init=False, repr=False, compare=False)
     mixed_at: int = field(default=0, init=False, repr=False, compare=False)

@@ -121,6 +121,9 @@ def test_published_keys_and_parameters():
         network = published(size)
         assert sum(parameter.numel() for parameter in network.parameters()) == expected["total"]
         assert sum(parameter.numel() for parameter in network.backbone.parameters()) == expected["backbone"]
+        width = SIZES[size][0]["hidden_size"]
+        levels = {"large": [256, 512, 1024, 1024]}.get(size, [width // part for part in (8, 4, 2, 1)])
+        assert network.config.decoder_level_channels == levels, "in the configuration, so that exporting reads them"
     state = published("small").state_dict()
     official = join_attention({unimatch_v2_name(name): tensor for name, tensor in state.items()})
     found = {f"module.{name}": (list(tensor.shape), str(tensor.dtype)) for name, tensor in official.items()}

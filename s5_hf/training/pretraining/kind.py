@@ -63,6 +63,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         averages = self.method.has_teacher or recipe.optimizer.weight_average_decay is not None
         if averages or recipe.run.selection == "validation":
             self.needs_whole_weights = "a teacher, weight_average_decay or selection: validation"
+        if self.method.changes_weights:
+            self.needs_whole_weights = f"method: {self.method.name}, which mixes weights"
 
     def load_data(self, processes: int) -> Mapping[str, Any]:
         """Load the datasets."""
