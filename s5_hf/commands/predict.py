@@ -67,6 +67,16 @@ def predict(
         float | None,
         typer.Option(help="How far the outline of a polygon may move, in units of the map; one pixel if not given."),
     ] = None,
+    palette: Annotated[
+        Path | None,
+        typer.Option(help="File with the colours of the classes: JSON, CSV, or a QGIS style (.qml)."),
+    ] = None,
+    style: Annotated[
+        bool, typer.Option("--style", help="Also write a .qml file: names and colours of the classes for QGIS.")
+    ] = False,
+    cog: Annotated[
+        bool, typer.Option("--cog", help="Write cloud optimized GeoTIFFs, which can be read in parts from a server.")
+    ] = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -103,6 +113,9 @@ def predict(
             polygon_classes=words(classes) if classes else None,
             minimum_area=minimum_area,
             simplify=simplify,
+            palette=palette,
+            style=style,
+            cloud_optimized=cog,
         ),
         reading=reading,
         devices=device,

@@ -14,7 +14,8 @@ from datasets import load_dataset
 from PIL import Image
 
 from ..files.atomic import write_text
-from ..imaging.palettes import Palette, default_palette
+from ..imaging.natural_colors import natural_palette
+from ..imaging.palettes import Palette
 from ..pages import (
     Points,
     class_legend,
@@ -112,7 +113,7 @@ def load(dataset: ProjectDataset) -> Mapping[str, object]:
 
 def palette_of(dataset: ProjectDataset) -> Palette:
     """A colour for every class."""
-    return default_palette(len(dataset.labels_of_classes))
+    return natural_palette(dataset.labels_of_classes)
 
 
 def training_section(part: str) -> Callable[[Project, ProjectFolders], str]:

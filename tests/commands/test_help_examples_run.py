@@ -50,6 +50,7 @@ NOT_RUN = {
     "demo": "takes minutes; tests/demo runs it in small",
     "export": "takes a minute; tests/export writes every format",
     "prepare": "the publishers' files; tests/preparation cuts small ones",
+    "label-shares": "the publishers' files; tests/preparation cuts small ones",
     "train s4p": "tests/training runs every training",
     "train mae": "tests/training runs every training",
     "train segmentation": "tests/training runs every training",

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -48,6 +48,7 @@ class TestAdaptive:
         assert before == pytest.approx(0.9)
         assert adaptive.threshold[1].item() == pytest.approx(0.9 * share / (2 - share))
 
+    @settings(deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 2), st.floats(0.0, 1.0, width=32)), min_size=4, max_size=4))
     def test_thresholds_stay_in_their_range(self, pixels):
         adaptive = AdaptiveThresholds(0.9, 0.4)

@@ -44,7 +44,7 @@ def options_of(method, teachers):
         "dwl": (
             *("--decoder", "segformer", "--decoder_channels", "8", "--classifier_dropout", "0"),
             *("--drop_path_rate", "0", "--mixing_steps", "2", "--mixing_share", "0.5", "--freeze_batch_norm"),
-            *("--cutmix_probability", "0", "--schedule_period", "2"),
+            *("--cutmix_probability", "0", "--schedule_period", "2", "--weights_from_step", "1"),
         ),
     }
     return (
@@ -164,3 +164,7 @@ class TestTeachers:
 def test_dwl_needs_the_steps_of_an_epoch(tmp_path):
     with pytest.raises(ValueError, match="dwl needs mixing_steps of at least 1, got 0"):
         pretrain(tmp_path, "--method", "dwl", "--total_steps", "1")
+    with pytest.raises(ValueError, match="leave out unlabelled_from_step, got 1; weights_from_step says"):
+        pretrain(
+            tmp_path, "--method", "dwl", "--total_steps", "2", "--mixing_steps", "1", "--unlabelled_from_step", "1"
+        )

@@ -125,6 +125,6 @@ def test_published_recipes_of_other_methods(name, method, values):
     assert made.name == method
     assert {key: getattr(recipe.optimizer, key) for key in values} == values
     if method == "dwl":
-        assert (made.total_steps, made.mixing_steps, made.unlabelled_from_step) == (50 * 812, 812, 51)
+        assert (made.total_steps, made.mixing_steps, made.weights_from_step) == (50 * 812, 812, 51)
     else:
         assert (made.teacher, made.teacher_schedule, made.confidence_threshold) == ("ema", "warmup", 0.95)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK_SIDE",
+    "CloudOptimizedMap",
     "GeoTiffMap",
     "MapFile",
     "MapLayout",
@@ -46,6 +47,14 @@ _CREATION_OPTIONS = {
     "compress": "deflate",
     "interleave": "band",
     "BIGTIFF": "IF_SAFER",
+}
+_COG_OPTIONS = {
+    "driver": "COG",
+    "blocksize": BLOCK_SIDE,
+    "compress": "deflate",
+    "predictor": "no",
+    "bigtiff": "if_safer",
+    "overviews": "ignore_existing",
 }
 
 
@@ -166,6 +175,26 @@ class GeoTiffMap:
             raise OSError(f"{self._final} cannot be written: is the disk full?")
 
 
+class CloudOptimizedMap(GeoTiffMap):
+    """A map that becomes a cloud optimized GeoTIFF (COG) when it is complete: header and overviews before the tiles.
+
+    Such a file cannot be written row by row, so GDAL copies the finished rows.
+    """
+
+    def finish(self) -> list[tuple[Path, Path]]:
+        import rasterio.errors
+        import rasterio.shutil
+
+        copy = self._temporary.with_name(f"{self._temporary.stem}_cog.tif")
+        is_classes = self._layout.palette is not None
+        options = _COG_OPTIONS | {"overview_resampling": "nearest" if is_classes else "average"}
+        try:
+            rasterio.shutil.copy(self._temporary, copy, **options)
+        except rasterio.errors.RasterioError as error:
+            raise OSError(f"{self._final} cannot be written; is the disk full? {error.__cause__ or error}") from error
+        return [(copy, self._final)]
+
+
 class PngMap:
     """A map as PNG with Pillow alone: one file for classes, one grey picture per band for values.
 
@@ -199,10 +228,11 @@ class PngMap:
         return files
 
 
-def open_map(folder: Path, final: Path, layout: MapLayout) -> MapFile:
+def open_map(folder: Path, final: Path, layout: MapLayout, cloud_optimized: bool = False) -> MapFile:
     """The map that is to be called `final`, begun or continued in `folder`, in the format of its suffix."""
     if is_geotiff(final):
-        return GeoTiffMap(folder / f"{final.stem}.tif", final, layout)
+        kind = CloudOptimizedMap if cloud_optimized else GeoTiffMap
+        return kind(folder / f"{final.stem}.tif", final, layout)
     return PngMap(folder / f"{final.stem}.raw", final, layout)
 
 

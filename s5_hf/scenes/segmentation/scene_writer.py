@@ -42,6 +42,7 @@ class SceneWriter:
         task: of the model, for the tags.
         fingerprint: of everything that decides what the maps hold.
         resume: continue with the folder of an earlier run, if there is one, instead of starting afresh.
+        cloud_optimized: whether GeoTIFFs become COGs.
 
     Attributes:
         rows_done: rows that are safe on the disk.
@@ -61,9 +62,10 @@ class SceneWriter:
         task: str | None,
         fingerprint: dict[str, str],
         resume: bool = False,
+        cloud_optimized: bool = False,
     ) -> None:
         self.files, self._scene, self._id2label, self._palette = files, scene, id2label, palette
-        self._fingerprint = fingerprint
+        self._fingerprint, self._cloud_optimized = fingerprint, cloud_optimized
         state = self._earlier_state() if resume else {}
         if not state:
             shutil.rmtree(files.work, ignore_errors=True)
@@ -203,7 +205,7 @@ class SceneWriter:
             "entropy": (self.files.entropy, layout(["entropy"])),
         }
         return {
-            name: open_map(self.files.work, final, form)
+            name: open_map(self.files.work, final, form, self._cloud_optimized)
             for name, (final, form) in layouts.items()
             if final is not None
         }

@@ -8,7 +8,7 @@ Unknown keys and values of the wrong type are refused.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ...semi_supervised import method_names
+from ...semi_supervised import METHODS, method_names
 from ..recipe_reading import SectionedRecipe, option, require_not_negative, require_positive
 from ..recipe_sections import (
     SAME_RESULT,
@@ -104,6 +104,9 @@ class MethodSettings:
     unlabelled_weight: float = option(1.0, "weight of the unlabelled loss")
     unlabelled_ramp_steps: int = option(0, "steps from unlabelled_from_step on in which that weight grows from 0")
     mixing_steps: int | None = option(None, "steps of an epoch of DWL, after each of which its classifiers are mixed")
+    weights_from_step: int = option(
+        51, "first step in which DWL learns from pseudo-labels; it fills its memory before"
+    )
     mixing_share: float = option(1.0, "share of DWL's pseudo classifier in the mixture")
     cutmix_partner: Literal["same_batch", "reversed_batch", "second_batch"] = option(
         "same_batch",
@@ -188,7 +191,7 @@ class PretrainingRecipe(SectionedRecipe):
         self.check_labelled()
         self.check_phases()
         alone = optimizer.unlabelled_batch_size == 1 and self.method.cutmix_partner != "second_batch"
-        if alone and self.method.method != "supervised":
+        if alone and METHODS[self.method.method].pastes:
             raise ValueError(
                 f"cutmix_partner: {self.method.cutmix_partner} needs an unlabelled_batch_size of at least 2, got 1; "
                 "use second_batch"
