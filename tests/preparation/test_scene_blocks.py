@@ -94,5 +94,8 @@ def test_settings_out_of_range_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             kind(**options)
+    assert LabelSettings({"road": "street", "water": 5, "park": ["p", 6]}).values() == {
+        "street": 0, "5": 1, "p": 2, "6": 2,
+    }  # fmt: skip
     with pytest.raises(ValueError, match="the value '1' means both a and b"):
         LabelSettings({"a": [1], "b": ["1"]}).values()

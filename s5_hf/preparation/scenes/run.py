@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from ...dataset_builders.credentials import without_credentials
 from ...dataset_builders.description import DESCRIPTION_FILE
 from ...imaging.scene_files import find_scenes
 from ..manifest import MANIFEST_NAME, CutTile
@@ -151,7 +152,8 @@ def _require_own_folder(folder: Path) -> None:
 
 
 def _texts(places: str | Path | Sequence[str | Path]) -> str | list[str]:
-    return str(places) if isinstance(places, (str, Path)) else [str(place) for place in places]
+    texts = str(places) if isinstance(places, (str, Path)) else [str(place) for place in places]
+    return without_credentials(texts)
 
 
 def _count(blocks: Sequence[SceneBlock], cut: dict, names: Sequence[str]) -> tuple[PartCount, ...]:

@@ -65,7 +65,7 @@ class SceneInfo:
 
     def identity(self) -> list[Any]:
         """What tells that the file was replaced, as far as that can be seen from outside; as JSON values."""
-        return [self.path] if is_remote(self.path) else file_identity(Path(self.path))
+        return [without_credentials(self.path)] if is_remote(self.path) else file_identity(Path(self.path))
 
     @property
     def pixel_metres(self) -> float:
