@@ -61,7 +61,11 @@ def predict(
     ] = None,
     classes: Annotated[str | None, typer.Option(help="Classes that become polygons, such as roof,road.")] = None,
     minimum_area: Annotated[
-        float, typer.Option(help="Smallest area of a polygon, in m² (in pixels if the scene has no CRS).")
+        float,
+        typer.Option(
+            help="Smallest region of the map, in m² (in pixels if the scene has no CRS); a smaller one goes to the "
+            "neighbour with the longest border."
+        ),
     ] = 0.0,
     simplify: Annotated[
         float | None,

@@ -90,6 +90,14 @@ class MapFile(Protocol):
         """
         ...
 
+    def read(self, top: int, bottom: int) -> np.ndarray:
+        """Rows `top` to `bottom` (exclusive) that have been written, uint8 `(bands, rows, width)`.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        ...
+
     def finish(self) -> list[tuple[Path, Path]]:
         """Complete the map; the temporary files and the names that they are to get."""
         ...
@@ -121,6 +129,12 @@ class GeoTiffMap:
         with self._opened("r+") as dataset:
             dataset.write(rows, window=Window(0, top, self._layout.width, rows.shape[1]))
         self._require_written(top, rows)
+
+    def read(self, top: int, bottom: int) -> np.ndarray:
+        from rasterio.windows import Window
+
+        with self._opened("r") as dataset:
+            return dataset.read(window=Window(0, top, self._layout.width, bottom - top))
 
     def finish(self) -> list[tuple[Path, Path]]:
         from rasterio.enums import Resampling
@@ -166,11 +180,8 @@ class GeoTiffMap:
 
     def _require_written(self, top: int, rows: np.ndarray) -> None:
         """GDAL does not say so when a disk is full, so the last rows are read back."""
-        from rasterio.windows import Window
-
         bottom = top + rows.shape[1]
-        with self._opened("r") as dataset:
-            stored = dataset.read(window=Window(0, bottom - 1, self._layout.width, 1))
+        stored = self.read(bottom - 1, bottom)
         if not np.array_equal(stored, rows[:, -1:]):
             raise OSError(f"{self._final} cannot be written: is the disk full?")
 
@@ -211,6 +222,9 @@ class PngMap:
     def write(self, top: int, rows: np.ndarray) -> None:
         self._pixels[:, top : top + rows.shape[1]] = rows
         self._pixels.flush()
+
+    def read(self, top: int, bottom: int) -> np.ndarray:
+        return np.array(self._pixels[:, top:bottom])
 
     def finish(self) -> list[tuple[Path, Path]]:
         information = PngInfo()

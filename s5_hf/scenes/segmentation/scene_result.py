@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,13 +38,16 @@ class MapProducts:
         areas: `_areas.csv`; the sidecar always has the same table.
         polygons: a file name with the suffix `.geojson` or `.gpkg`, or the suffix alone, for `_polygons.geojson`.
         polygon_classes: names or ids of the classes that become polygons; all if left out.
-        minimum_area, simplify: of the polygons, as `write_polygons` takes them.
+        simplify: of the polygons, as `write_polygons` takes it.
+        minimum_area: of the regions of the map, in square metres, or in pixels where the coordinates do not say how
+            large those are. Smaller regions are merged as by `merge_small_regions`, before areas are counted and
+            polygons made.
         palette: a file with the colours of the classes, as `read_palette` reads it; `natural_palette` if left out.
         style: `.qml`, the style of the map in QGIS: names and colours of the classes.
         cloud_optimized: whether the maps are cloud optimized GeoTIFFs (COG), which can be read in parts from a server.
 
     Raises:
-        ValueError: the polygons have another suffix.
+        ValueError: the polygons have another suffix, or the area is negative.
     """
 
     probabilities: bool = False
@@ -59,6 +63,8 @@ class MapProducts:
     cloud_optimized: bool = False
 
     def __post_init__(self) -> None:
+        if not 0 <= self.minimum_area < math.inf:
+            raise ValueError(f"minimum_area must not be negative, got {self.minimum_area}")
         if self.polygons is not None and not str(self.polygons).endswith((".geojson", ".gpkg")):
             raise ValueError(f"polygons are written as .geojson or .gpkg, got {str(self.polygons)!r}")
 

@@ -151,7 +151,7 @@ class _MapMaker:
             if writer.rows_done:
                 self.report(f"resuming after row {writer.rows_done:,} of {scene.height:,}")
             self._fill(writer)
-            areas = writer.finish()
+            areas = writer.finish(self.products.minimum_area)
             write_sidecar(files, scene, areas, self.palette, task, model)
             if files.style is not None:
                 write_text(files.style, raster_style(_styled(areas, self.palette)))
@@ -208,7 +208,6 @@ def _write_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: in
         files.classes,
         files.polygons,
         classes=products.polygon_classes,
-        minimum_area=products.minimum_area,
         simplify=products.simplify,
         maximum_pixels=maximum_pixels,
     )
