@@ -27,11 +27,7 @@ class Obtaining:
 
     @property
     def size_in_words(self) -> str:
-<<<<<<< HEAD
-        """Bytes of all pixels without compression, the most that lies on the disk; or that it is not known."""
-=======
         """Bytes of all pixels without compression, an upper limit of the size on disk; or that it is not known."""
->>>>>>> main
         if not self.parts:
             return "not known to us"
         counted = "; ".join(f"{count:,} {what}" for what, count, _ in self.parts)
