@@ -14,6 +14,7 @@ from datasets import load_dataset
 from PIL import Image
 
 from ..files.atomic import write_text
+from ..imaging import display_picture
 from ..imaging.natural_colors import natural_palette
 from ..imaging.palettes import Palette
 from ..pages import (
@@ -92,10 +93,10 @@ def data_section(project: Project) -> str:
         splits = ", ".join(f"{len(samples)} {split}" for split, samples in load(dataset).items())
         palette = palette_of(dataset)
         section += f"<h3>{escape(dataset.name)}: {splits}</h3>{class_legend(dataset.labels_of_classes, palette)}"
-        images = []
-        masks = []
-        for sample in load(dataset)["train"].select(range(min(SHOWN, len(load(dataset)["train"])))):
-            image = np.asarray(sample["image"].convert("RGB"))
+        images, masks = [], []
+        train = load(dataset)["train"]
+        for sample in train.select(range(min(SHOWN, len(train)))):
+            image = display_picture(sample["image"])
             images.append(picture(image))
             masks.append(picture(overlay(image, np.asarray(sample["mask"]), palette)))
         section += picture_grid([*images, *masks], len(images))
@@ -148,7 +149,7 @@ def curation_section(project: Project, folders: ProjectFolders) -> str:
     samples = load_dataset("rs4p-1m", data_dir=str(folders.curated / "dataset"), split="train", streaming=True)
     dataset, images, masks = project.datasets[0], [], []
     for _, sample in zip(range(2 * SHOWN), samples, strict=False):
-        image = np.asarray(sample["image"].convert("RGB"))
+        image = display_picture(sample["image"])
         images.append(picture(image, f"{sample['entropy']:.3f} nats"))
         masks.append(picture(overlay(image, np.asarray(sample["pseudo_mask"]), palette_of(dataset))))
     recipe, report = folders.recipe("curate"), folders.curated / "report.html"
