@@ -14,6 +14,7 @@ from .commands import (
     evaluate,
     export,
     models,
+    mosaic,
     predict,
     prepare_scenes,
     project,
@@ -70,6 +71,7 @@ project.register(app)
 demo.register(app)
 export.register(app)
 predict.register(app)
+mosaic.register(app)
 view.register(app)
 detect.register(app)
 
