@@ -81,8 +81,8 @@ def open_scene(
     without rasterio a plain 8-bit TIFF goes to Pillow too.
 
     Args:
-        source: a path; a URL (http, https: by byte ranges, for COGs); a name that GDAL knows (`/vsizip/...`); or a STAC
-            item, a `.json` file that points to the image.
+        source: a path; a URL (http, https: by byte ranges, for COGs); a name that GDAL knows (`/vsizip/...`); or a
+            STAC item, a `.json` file that points to the image.
         num_channels: of the network.
         reading: bands, scaling and what holds no data.
 

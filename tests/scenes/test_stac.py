@@ -66,6 +66,6 @@ def test_files_that_are_no_items(tmp_path):
         with pytest.raises(ValueError, match=r"a\.json is not"):
             item_asset(tmp_path / "a.json")
     item = write_item(tmp_path / "a.json", a=image("absent.tif"))
-    with pytest.raises(FileNotFoundError, match=r"absent\.tif, which the STAC item points to, is not a file"):
-        with open_scene(item, reading=SceneReading(asset="a")):
-            pass
+    missing = r"absent\.tif, which the STAC item points to, is not a file"
+    with pytest.raises(FileNotFoundError, match=missing), open_scene(item, reading=SceneReading(asset="a")):
+        pass
