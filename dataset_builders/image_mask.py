@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datasets import Features
 
 from .builder import BandConfig
+from .description import described_classes
 from .errors import LayoutError, SampleError
 from .features import segmentation_features
 from .layouts import COMMON_LAYOUTS, IMAGE, SPLIT_NAMES, Layout, always_train
@@ -34,7 +35,7 @@ class ImageMaskConfig(BandConfig):
     """Options beyond those of every builder of images of any depth.
 
     Attributes:
-        classes: class names in the order of their ids.
+        classes: class names in the order of their ids; by default those that `dataset.json` in the folder names.
         ignore_values: stored mask values without a class; they become `ignore_index`.
         value_map: stored mask value -> class id, where the masks do not hold class ids.
         colours: RGB colour of each class in the order of the ids, for colour masks.
@@ -78,7 +79,7 @@ class ImageMask(SegmentationBuilder):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return tuple(self.config.classes or ())
+        return tuple(self.config.classes or described_classes(self.config.data_dir))
 
     def encoding(self, root: str, files: Sequence[str], masks: Sequence[str]) -> MaskEncoding:
         """How the masks encode class ids, from the options.

@@ -2,10 +2,12 @@
 
 from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig
 from .configuration_s5_dinov2 import S5Dinov2Config
+from .configuration_s5_segformer import S5SegformerConfig
 from .configuration_s5_vit import S5ViTConfig
 from .image_processing_s5 import S5ImageProcessor
 from .modeling_s5_detection import S5ForOrientedObjectDetection, S5ObjectDetectionOutput
 from .modeling_s5_dinov2 import S5Dinov2Backbone
+from .modeling_s5_segformer import S5SegformerBackbone
 from .modeling_s5_segmentation import S5ForSemanticSegmentation, S5SegmenterOutput
 from .modeling_s5_vit import S5ViTBackbone, S5ViTModel
 
@@ -17,6 +19,8 @@ __all__ = [
     "S5ForSemanticSegmentation",
     "S5ImageProcessor",
     "S5ObjectDetectionOutput",
+    "S5SegformerBackbone",
+    "S5SegformerConfig",
     "S5SegmentationConfig",
     "S5SegmenterOutput",
     "S5ViTBackbone",

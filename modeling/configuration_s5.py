@@ -9,11 +9,21 @@ from typing import Any
 from transformers import CONFIG_MAPPING, PretrainedConfig
 
 from .configuration_s5_dinov2 import S5Dinov2Config
+from .configuration_s5_segformer import S5SegformerConfig
 from .configuration_s5_vit import S5ViTConfig, require_whole_numbers
 from .tasks import S5TaskConfig, Tasks, labels_by_task
 
-DECODERS = ("upernet", "dpt")
+DECODERS = ("upernet", "dpt", "segformer")
 IMAGE_FITS = ("pad", "resize")
+
+
+# Channels of the four levels as published, where they are not an eighth, a quarter, a half and all of the width.
+PUBLISHED_LEVELS = {1024: [256, 512, 1024, 1024]}
+
+
+def default_level_channels(hidden_size: int) -> list[int]:
+    """Channels of the four levels for tokens of this width, as published for 384, 768 and 1024."""
+    return PUBLISHED_LEVELS.get(hidden_size, [max(1, hidden_size // part) for part in (8, 4, 2, 1)])
 
 
 class S5SegmentationConfig(S5TaskConfig):
@@ -25,7 +35,8 @@ class S5SegmentationConfig(S5TaskConfig):
         tasks: ordered mapping of a task's name to its labels, such as `{"loveda": ["background", ...]}`. A model
             with one task may give `id2label` or `num_labels` instead, as everywhere in transformers.
         ignore_index: label value that the loss leaves out; one number for all tasks or a mapping by task.
-        decoder: `upernet`, for a feature pyramid, or `dpt`, for four maps of one grid (a ViT without a pyramid).
+        decoder: `upernet` or `segformer`, for a feature pyramid, or `dpt`, for four maps of one grid (a ViT without a
+            pyramid). `segformer` brings a deeper classifier.
         decoder_channels: width of the decoders.
         decoder_level_channels: channels of the four levels inside a `dpt` decoder; as published if left out.
         pool_scales: grid sizes of the pyramid pooling of `upernet`.
@@ -64,6 +75,9 @@ class S5SegmentationConfig(S5TaskConfig):
         self.backbone_config = make_backbone_config(backbone_config)
         self.decoder = require_choice("decoder", decoder, DECODERS)
         self.decoder_channels = decoder_channels
+        if decoder == "dpt" and decoder_level_channels is None:
+            hidden_size = getattr(self.backbone_config, "hidden_size", None)
+            decoder_level_channels = default_level_channels(hidden_size) if isinstance(hidden_size, int) else None
         self.decoder_level_channels = None if decoder_level_channels is None else list(decoder_level_channels)
         self.image_fit = require_choice("image_fit", image_fit, IMAGE_FITS)
         self.pool_scales = list(pool_scales)
@@ -239,7 +253,7 @@ def make_backbone_config(backbone_config: PretrainedConfig | dict[str, Any] | No
     settings = dict(backbone_config)
     model_type = settings.pop("model_type", None)
     # Also where they are not registered (code loaded from the Hub).
-    for own in (S5ViTConfig, S5Dinov2Config):
+    for own in (S5ViTConfig, S5Dinov2Config, S5SegformerConfig):
         if model_type == own.model_type:
             return own(**settings)
     if model_type not in CONFIG_MAPPING:

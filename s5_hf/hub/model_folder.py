@@ -1,16 +1,15 @@
 """What is wrong with a model folder, told in our own words before transformers stumbles over it."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from ..files.json_files import read_json_object
 from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from .name_form import is_of_this_family
 from .store import stored
 
-__all__ = ["read_json_object", "require_configuration", "require_model_folder"]
+__all__ = ["require_configuration", "require_model_folder"]
 
 OWN_CONFIGS = {config.model_type: config for config in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig)}
 
@@ -79,20 +78,3 @@ def require_safetensors(path: Path) -> None:
             pass
     except SafetensorError as error:
         raise ValueError(f"{path}: the file of the weights is damaged or truncated: {error}") from error
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        ValueError: it is not UTF-8, not JSON, or not an object; names the file.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds {type(content).__name__} in JSON, expected an object")
-    return content

@@ -5,7 +5,15 @@ from ..lazy_face import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
-        "decoded_pixels": ("MAXIMUM_PIXELS", "has_8_bits", "image_pixels", "require_decodable"),
+        "decoded_pixels": (
+            "MAXIMUM_PIXELS",
+            "has_8_bits",
+            "image_kind",
+            "image_pixels",
+            "missing_pixels",
+            "require_decodable",
+        ),
+        "display": ("display_picture",),
         "drawing": ("colorize_mask", "draw_oriented_boxes", "oriented_box_corners", "overlay_mask"),
         "natural_colors": ("natural_palette",),
         "palettes": ("IGNORE_COLOR", "Color", "Palette", "default_palette"),

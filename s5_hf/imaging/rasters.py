@@ -80,11 +80,12 @@ def open_raster(
 
 @contextmanager
 def damage_named(path: str | Path) -> Iterator[None]:
-    """Turn all that Pillow and rasterio raise for a file that is cut off or damaged into an OSError that names it."""
+    """Turn what Pillow and rasterio raise for a damaged file into an OSError that names it, without credentials."""
     try:
         yield
     except (OSError, SyntaxError, ValueError) as error:
-        raise OSError(f"{path} cannot be read as an image: {error}") from error
+        problem = f"{path} cannot be read as an image: {error.__cause__ or error}"
+        raise OSError(without_credentials(problem)) from None
 
 
 @contextmanager
@@ -97,12 +98,9 @@ def open_dataset(source: str | Path) -> "Iterator[rasterio.DatasetReader]":
     import rasterio
     import rasterio.errors
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            dataset = rasterio.open(source)
-    except rasterio.errors.RasterioIOError as error:
-        raise OSError(without_credentials(f"{source} cannot be read as an image: {error}")) from None
+    with damage_named(source), warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        dataset = rasterio.open(source)
     with dataset:
         yield dataset
 

@@ -11,14 +11,18 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
+BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer")
+CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig")
+
 
 def await_configurations(module: ModuleType) -> None:
     """Let `AutoConfig` find the configurations."""
 
     def register() -> None:
-        from ..modeling import S5DetectionConfig, S5Dinov2Config, S5SegmentationConfig, S5ViTConfig
+        from .. import modeling
 
-        for config_class in (S5ViTConfig, S5Dinov2Config, S5SegmentationConfig, S5DetectionConfig):
+        for name in CONFIGURATIONS:
+            config_class = getattr(modeling, name)
             module.AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
 
     fill_when_asked(module.CONFIG_MAPPING, register)
@@ -28,7 +32,7 @@ def await_models(module: ModuleType) -> None:
     """Let `AutoModel`, `AutoBackbone` and the Auto classes of the tasks find the models."""
     for auto_class, names in (
         (module.AutoModel, {"S5ViTConfig": "S5ViTModel"}),
-        (module.AutoBackbone, {"S5ViTConfig": "S5ViTBackbone", "S5Dinov2Config": "S5Dinov2Backbone"}),
+        (module.AutoBackbone, {f"{name}Config": f"{name}Backbone" for name in BACKBONES}),
         (module.AutoModelForSemanticSegmentation, {"S5SegmentationConfig": "S5ForSemanticSegmentation"}),
         (module.AutoModelForObjectDetection, {"S5DetectionConfig": "S5ForOrientedObjectDetection"}),
     ):
@@ -47,11 +51,11 @@ def await_image_processors(module: ModuleType) -> None:
     """Let `AutoImageProcessor` find the processor."""
 
     def register() -> None:
-        from ..modeling import S5DetectionConfig, S5Dinov2Config, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
+        from .. import modeling
 
-        for config_class in (S5ViTConfig, S5Dinov2Config, S5SegmentationConfig, S5DetectionConfig):
+        for name in CONFIGURATIONS:
             module.AutoImageProcessor.register(
-                config_class, slow_image_processor_class=S5ImageProcessor, exist_ok=True
+                getattr(modeling, name), slow_image_processor_class=modeling.S5ImageProcessor, exist_ok=True
             )
 
     fill_when_asked(module.IMAGE_PROCESSOR_MAPPING, register)

@@ -3,13 +3,24 @@
 import numpy as np
 import torch
 
+from ..hub.normalization import InputSettings
 from ..modeling.image_arrays import ImageLike, arrange_channels, to_channels_last
 from .interfaces import NormalizedInput
 
-__all__ = ["channels_first", "input_pixels", "normalize_pixels"]
+__all__ = ["channels_first", "input_pixels", "input_settings", "normalize_pixels"]
 
 
-def input_pixels(image: ImageLike, network: NormalizedInput, name: str) -> np.ndarray:
+def input_settings(network: NormalizedInput) -> InputSettings:
+    """What a network expects of its images, without the network: for other processes."""
+    return InputSettings(
+        tuple(network.image_mean),
+        tuple(network.image_std),
+        getattr(network, "value_scaling", None),
+        getattr(network, "bands", None),
+    )
+
+
+def input_pixels(image: ImageLike, network: NormalizedInput | InputSettings, name: str) -> np.ndarray:
     """An image as the bytes that a network was trained on, uint8 `(height, width, channels)`.
 
     Values are scaled as the network's image processor says; images of 8 bits of a network without a scaling, 0..255,

@@ -5,8 +5,8 @@ from ..lazy_face import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
+        "label_shares": ("SHARED_DATASETS", "prepare_label_shares"),
         "preparation": ("OPTIONS", "PREPARED_DATASETS", "PreparationSummary", "prepare"),
-        "scenes.description": ("DESCRIPTION_FILE", "read_description"),
         "scenes.run": ("PartCount", "PreparedScenes", "prepare_scenes"),
         "scenes.settings": ("LabelSettings", "SplitSettings", "TileSettings"),
     },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..dataset_builders.band_files import color_bands, describe_bands, require_real, valid_pixels
 from ..dataset_builders.credentials import without_credentials
-from ..imaging.rasters import Scaling, open_dataset
+from ..imaging.rasters import Scaling, damage_named, open_dataset
 from ..imaging.scene_files import is_remote
 from ..imaging.value_scaling import ByteScaling
 from ..imaging.windows import window_starts
@@ -158,19 +158,12 @@ class RasterioScene:
         return valid_pixels(values, self._nodata, self._read_mask(window) if self._has_mask else None)
 
     def _read(self, **options: object) -> np.ndarray:
-        return self._guarded(lambda: self._dataset.read(self.bands, **options))
+        with damage_named(self.name):
+            return self._dataset.read(self.bands, **options)
 
     def _read_mask(self, window: object) -> np.ndarray:
-        return self._guarded(lambda: self._dataset.read_masks(self.bands[0], window=window)) > 0
-
-    def _guarded(self, read: Callable[[], np.ndarray]) -> np.ndarray:
-        import rasterio.errors
-
-        try:
-            return read()
-        except rasterio.errors.RasterioIOError as error:
-            problem = f"{self.name} cannot be read; is it cut off or damaged? {error.__cause__ or error}"
-            raise OSError(without_credentials(problem)) from None
+        with damage_named(self.name):
+            return self._dataset.read_masks(self.bands[0], window=window) > 0
 
 
 def _bytes(kind: str) -> int:

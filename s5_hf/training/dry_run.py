@@ -32,7 +32,7 @@ def dry_run(kind: TrainingKind, say: Callable[[str], None] = print) -> None:
     recipe, training = kind.recipe, Training(Accelerator(cpu=True), model=None)
     recipe.data.num_workers = 0  # one batch is not worth the start of processes
     found = Checkpoints(kind, training.accelerator).to_resume()
-    for name, dataset in kind.load_data(processes=1).items():
+    for name, dataset in kind.load(processes=1).items():
         if dataset is not None:
             say(f"data         {name}: {f'{len(dataset):,} samples' if hasattr(dataset, '__len__') else 'streamed'}")
     for task, labels in kind.class_names().items():

@@ -48,7 +48,7 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
     checkpoints = Checkpoints(kind, accelerator)
     resumed_from = checkpoints.to_resume()
     with accelerator.main_process_first():  # one process fills the cache of the datasets
-        datasets = kind.load_data(accelerator.num_processes)
+        datasets = kind.load(accelerator.num_processes)
     # Only the main process compares and saves the listing, so only that looks at the files.
     checkpoints.data = DataListing.of(datasets if accelerator.is_main_process else {})
 

@@ -10,7 +10,7 @@ from s5_hf.training.programs import PROGRAMS
 def test_every_training_and_curation_has_recipes_with_a_name_and_a_title_of_their_own():
     recipes = shipped_recipes()
     assert {recipe.kind for recipe in recipes} == {*PROGRAMS, "curation"}
-    assert len({recipe.name for recipe in recipes}) == len(recipes) == 17
+    assert len({recipe.name for recipe in recipes}) == len(recipes)
     assert all(20 < len(recipe.title) < 120 and not recipe.title.startswith("#") for recipe in recipes)
 
 
@@ -33,7 +33,7 @@ def test_a_file_goes_before_a_name(tmp_path, monkeypatch):
 
 
 def test_words_that_are_no_recipe_are_refused_with_what_there_is():
-    with pytest.raises(FileNotFoundError, match=r"did you mean s4p_vit_b.*Recipes of s4p: s4p_tiny_cpu, "):
+    with pytest.raises(FileNotFoundError, match=r"did you mean s4p_vit_b.*Recipes of s4p: .*s4p_tiny_cpu, "):
         find_recipe("s4p_vitb", "s4p")
     with pytest.raises(ValueError, match="the recipe moe_mdf_vit_b is for segmentation, not for s4p"):
         find_recipe("moe_mdf_vit_b", "s4p")

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ...dataset_builders.credentials import without_credentials
+from ...dataset_builders.description import DESCRIPTION_FILE
 from ...files.atomic import write_text
 from .scene_info import SceneInfo
 from .settings import IGNORE_INDEX, LabelSettings, SplitSettings, TileSettings, as_json
 
-__all__ = ["DESCRIPTION_FILE", "describe_dataset", "read_description", "write_description"]
+__all__ = ["describe_dataset", "write_description"]
 
-DESCRIPTION_FILE = "dataset.json"
 _FORMAT = "s5_hf dataset 1"
 
 
@@ -52,7 +53,7 @@ def describe_dataset(
         "tile_size": tiles.size,
         "overlap": tiles.overlap,
         "splits": {part: dict(counts) for part, counts in parts.items()},
-        "scenes": [scene.path for scene in scenes],
+        "scenes": [without_credentials(scene.path) for scene in scenes],
         **sources,
         "settings": {"labels": as_json(labels), "tiles": as_json(tiles), "split": as_json(split)},
     }
@@ -61,21 +62,3 @@ def describe_dataset(
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Write the file into the folder, whole or not at all."""
     write_text(folder / DESCRIPTION_FILE, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
-
-
-def read_description(folder: str | Path) -> dict[str, Any] | None:
-    """What the file of a folder says; None where there is none.
-
-    Raises:
-        ValueError: the file is not one that `prepare_scenes` wrote.
-    """
-    path = Path(folder) / DESCRIPTION_FILE
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("classes"), list):
-        raise ValueError(f"{path} does not describe a dataset: expected an object with a list of classes")
-    return content

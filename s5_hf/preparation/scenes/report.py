@@ -156,7 +156,7 @@ def _common_scaling(tiles: Sequence[np.ma.MaskedArray]) -> ByteScaling | None:
     if not tiles or tiles[0].dtype == np.uint8:
         return None
     sample = np.ma.concatenate([tile[:, ::4, ::4].reshape(3, -1) for tile in tiles], axis=1)
-    return ByteScaling.of_sample(sample, Scaling(), tiles[0].dtype)
+    return ByteScaling.of_sample(sample, Scaling.percentiles, tiles[0].dtype)
 
 
 def _tile(folder: Path, name: str, values: np.ma.MaskedArray, scaling: ByteScaling | None, palette: Palette) -> str:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ...files.atomic import write_text
+from ...files.json_files import read_json_object
 from ...imaging.natural_colors import natural_palette
 from ...imaging.palette_files import read_palette
 from ...imaging.palettes import Color, Palette
@@ -234,4 +235,4 @@ def write_sidecar(
 
 def read_sidecar_areas(path: Path) -> list[ClassArea]:
     """The areas in the description of a map that is finished."""
-    return [ClassArea(**area) for area in json.loads(path.read_text(encoding="utf-8"))["areas"]]
+    return [ClassArea(**area) for area in read_json_object(path)["areas"]]

@@ -12,6 +12,7 @@ from types import TracebackType
 import numpy as np
 
 from ...files.atomic import atomic_file, write_text
+from ...files.json_files import read_json_object
 from ...imaging.palettes import Palette
 from ..scene_names import relative_source
 from ..source import SceneSource
@@ -244,7 +245,7 @@ class SceneWriter:
     def _earlier_state(self) -> dict:
         if not self.files.state.is_file():
             return {}
-        state = json.loads(self.files.state.read_text(encoding="utf-8"))
+        state = read_json_object(self.files.state)
         earlier = state["fingerprint"]
         changed = [name for name, value in self._fingerprint.items() if earlier.get(name) != value]
         if changed:

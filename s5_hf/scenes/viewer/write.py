@@ -150,9 +150,9 @@ def _scene_of(class_map: ClassMap, image: str | Path | None) -> str | Path:
 
 
 def _bands_of(class_map: ClassMap) -> list[int] | None:
-    """The bands that the model saw, if they are three: then they make a picture."""
+    """The first three of the bands that the model saw, if they are so many: then they make a picture."""
     bands = class_map.sidecar.get("source_bands") or []
-    return list(bands) if len(bands) == 3 else None
+    return list(bands[:3]) if len(bands) >= 3 else None
 
 
 def _areas(class_map: ClassMap, rows: dict[int, np.ndarray]) -> list[ClassArea]:

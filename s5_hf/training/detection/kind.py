@@ -49,6 +49,7 @@ class JointDetection(JointTraining):
             len(self.recipe.data.image_mean),
             settings.least_side,
             settings.least_hull_side,
+            self.recipe.data.value_scaling,
         )
 
     def oriented_view(self, task: str) -> OrientedView:
@@ -93,6 +94,7 @@ class JointDetection(JointTraining):
             data.image_mean,
             data.image_std,
             self.recipe.run.panel_images,
+            data.value_scaling,
         )
         model = TaskView(training.accelerator.unwrap_model(training.model), task.name)
         return validate_detector(model, task, settings, training.accelerator, panel)

@@ -109,6 +109,10 @@ class JointTraining(TrainingKind[JointRecipe]):
         """The classes of every dataset."""
         return {task.name: task.labels for task in self.tasks}
 
+    def learned_from(self) -> Sequence[Any]:
+        """The training images of all datasets."""
+        return [task.train for task in self.tasks]
+
     def check_tasks(self) -> None:
         """Raise a ValueError unless tasks and settings of the datasets belong together."""
         names = [task.name for task in self.tasks]

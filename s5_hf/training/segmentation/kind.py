@@ -11,7 +11,7 @@ from ..joint.step import TaskLoss
 from ..kind import StateDict, Training
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
-from ..views.strong import StrongAugmentation
+from ..views.strong import StrongAugmentation, color_positions
 from ..views.weak import SampleView, WeakView
 from .low_rank import add_adapters, merged_adapters
 from .model import joint_model
@@ -30,7 +30,7 @@ class JointSegmentation(JointTraining):
 
     def load_task(self, settings: SegmentationDatasetSettings) -> TaskData:
         """The data of one dataset of the recipe."""
-        return load_task(settings, self.recipe.run.selection)
+        return load_task(settings, self.recipe.run.selection, self.recipe.data)
 
     def check_tasks(self) -> None:
         """Raise a ValueError unless tasks and settings of the datasets belong together."""
@@ -59,14 +59,23 @@ class JointSegmentation(JointTraining):
         """The weak view of a task."""
         data, seed = self.recipe.data, self.recipe.run.seed
         view = WeakView(data.crop_size, tuple(data.scale_range), rotation_probability=data.rotation_probability)
-        return SampleView(view, seed, task.name, len(task.labels), task.ignore_index, len(data.image_mean))
+        return SampleView(
+            view,
+            seed,
+            task.name,
+            len(task.labels),
+            task.ignore_index,
+            len(data.image_mean),
+            scaling=data.value_scaling,
+        )
 
     def views(self, device: torch.device) -> SegmentationViews:
         """What moves batches to the device, changes their colours there and normalises."""
         data = self.recipe.data
         augmentation = StrongAugmentation() if data.color_augmentation else None
         names = tuple(task.name for task in self.tasks)
-        return SegmentationViews(names, device, data.image_mean, data.image_std, augmentation)
+        colors = color_positions(data.bands, len(data.image_mean))
+        return SegmentationViews(names, device, data.image_mean, data.image_std, augmentation, colors)
 
     def learning_rate_factor(self, step: int) -> float:
         """Factor of the learning rate at a step counted from 0; `schedule_by_epoch` changes it between epochs only."""
@@ -92,6 +101,8 @@ class JointSegmentation(JointTraining):
             self.recipe.data.image_std,
             task.palette,
             self.recipe.run.panel_images,
+            self.recipe.data.value_scaling,
+            color_positions(self.recipe.data.bands, len(self.recipe.data.image_mean)),
         )
         model = TaskView(training.model, task.name)
         return validate(model, task.validation, settings, training.accelerator, panel)
