@@ -15,6 +15,7 @@ from .commands import (
     evaluate,
     export,
     models,
+    mosaic,
     predict,
     prepare_scenes,
     project,
@@ -72,6 +73,7 @@ project.register(app)
 demo.register(app)
 export.register(app)
 predict.register(app)
+mosaic.register(app)
 view.register(app)
 detect.register(app)
 

@@ -46,6 +46,7 @@ MaximumPixels = Annotated[
     int | None,
     typer.Option(min=1, help="Largest PNG, JPEG or similar file to decode, in pixels; 1,000,000,000 by default."),
 ]
+Asset = Annotated[str | None, typer.Option(help="Image to read of a scene that is a STAC item (.json).")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Resume interrupted scenes and leave finished ones as they are.")
 ]
@@ -199,8 +200,9 @@ def scene_reading(
     value_range: ValueRange = None,
     nodata: Nodata = None,
     maximum_pixels: MaximumPixels = None,
+    asset: Asset = None,
 ) -> "SceneReading":
     """How scenes are read, from the options of these names; raises as `band_choice` and `scaling_of`."""
     from ..scenes.reading import SceneReading
 
-    return SceneReading(band_choice(bands), scaling_of(percentiles, value_range), nodata, maximum_pixels)
+    return SceneReading(band_choice(bands), scaling_of(percentiles, value_range), nodata, maximum_pixels, asset)

@@ -78,6 +78,9 @@ def predict(
     style: Annotated[
         bool, typer.Option("--style", help="Also write a .qml file: names and colours of the classes for QGIS.")
     ] = False,
+    stac: Annotated[
+        bool, typer.Option("--stac", help="Also write a STAC item: place, projection and classes of the map.")
+    ] = False,
     cog: Annotated[
         bool, typer.Option("--cog", help="Write cloud optimized GeoTIFFs, which can be read in parts from a server.")
     ] = False,
@@ -120,6 +123,7 @@ def predict(
             palette=palette,
             style=style,
             cloud_optimized=cog,
+            stac=stac,
         ),
         reading=reading,
         devices=device,

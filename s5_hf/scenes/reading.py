@@ -25,12 +25,14 @@ class SceneReading:
         nodata: pixels with this value in all bands hold no data; by default what the file says.
         maximum_pixels: of an image that is decoded as a whole, against files that claim to be huge;
             `MAXIMUM_PIXELS` if left out.
+        asset: the image of a STAC item that is read, as `item_asset` takes it.
     """
 
     bands: Sequence[int | str] | None = None
     scaling: Scaling | None = None
     nodata: float | None = None
     maximum_pixels: int | None = None
+    asset: str | None = None
 
     def numbers(
         self, default: Sequence[int], described: Sequence[tuple[str | None, str]], name: str, words: str

@@ -21,6 +21,7 @@ from ..imaging.rasters import damage_named, pillow_reads, require_geo, unlimited
 from ..imaging.scene_files import is_remote
 from ..imaging.value_scaling import Scaling
 from .reading import SceneReading, default_bands, require_bands
+from .stac import is_item, item_asset
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -80,7 +81,8 @@ def open_scene(
     without rasterio a plain 8-bit TIFF goes to Pillow too.
 
     Args:
-        source: a path, a URL (http, https: by byte ranges, for COGs) or a name that GDAL knows (`/vsizip/...`).
+        source: a path; a URL (http, https: by byte ranges, for COGs); a name that GDAL knows (`/vsizip/...`); or a
+            STAC item, a `.json` file that points to the image.
         num_channels: of the network.
         reading: bands, scaling and what holds no data.
 
@@ -94,6 +96,10 @@ def open_scene(
     reading = reading or SceneReading()
     if not is_remote(source) and not Path(source).is_file():
         raise FileNotFoundError(f"{source} is not a file; expected an image, a URL or a name that GDAL knows")
+    if is_item(source):
+        source = item_asset(source, reading.asset)
+        if not is_remote(source) and not Path(source).is_file():
+            raise FileNotFoundError(f"{source}, which the STAC item points to, is not a file")
     if _is_for_pillow(source):
         limit = MAXIMUM_PIXELS if reading.maximum_pixels is None else reading.maximum_pixels
         with unlimited_pixels(), _open_with_pillow(Path(source), limit) as image:

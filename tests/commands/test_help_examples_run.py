@@ -55,6 +55,7 @@ NOT_RUN = {
     "train mae": "tests/training runs every training",
     "train segmentation": "tests/training runs every training",
     "train detection": "tests/training runs every training",
+    "mosaic": "tests/scenes/segmentation/test_mosaic.py runs it on maps with coordinates",
     "init": "tests/project runs it",
     "run": "takes minutes; tests/project runs one in small",
     "curate run": "takes a minute; tests/curation runs recipes",

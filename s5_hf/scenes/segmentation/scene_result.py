@@ -44,6 +44,7 @@ class MapProducts:
             polygons made.
         palette: a file with the colours of the classes, as `read_palette` reads it; `natural_palette` if left out.
         style: `.qml`, the style of the map in QGIS: names and colours of the classes.
+        stac: `_stac.json`, a STAC item of the map: its place, projection and classes.
         cloud_optimized: whether the maps are cloud optimized GeoTIFFs (COG), which can be read in parts from a server.
 
     Raises:
@@ -61,6 +62,7 @@ class MapProducts:
     palette: str | Path | None = None
     style: bool = False
     cloud_optimized: bool = False
+    stac: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.minimum_area < math.inf:
@@ -94,6 +96,7 @@ class SceneFiles:
     areas: Path | None = None
     polygons: Path | None = None
     style: Path | None = None
+    stac: Path | None = None
 
     @classmethod
     def of_scene(cls, source: str | Path, output: str | Path, products: MapProducts) -> SceneFiles:
@@ -144,11 +147,13 @@ class SceneFiles:
             areas=beside("areas.csv") if products.areas else None,
             polygons=polygons,
             style=output.with_suffix(".qml") if products.style else None,
+            stac=beside("stac.json") if products.stac else None,
         )
 
     def paths(self, labels: Sequence[str] = ()) -> list[Path]:
         """All files that are made. Without the classes' `labels` those of their probabilities as PNG are left out."""
-        made = [self.classes, self.sidecar, self.entropy, self.overlay, self.areas, self.polygons, self.style]
+        made = [self.classes, self.sidecar, self.entropy, self.overlay, self.areas, self.polygons]
+        made += [self.style, self.stac]
         if self.probabilities is not None:
             made += map_paths(self.probabilities, labels)
         return [path for path in made if path is not None]

@@ -7,6 +7,7 @@ it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from ..qgis_styles import raster_style
 from ..reading import SceneReading
 from ..scene_run import finished_work_kept, model_name, require_distinct
 from ..source import SceneSource, open_scene
+from ..stac import map_item
 from .areas import ClassArea, write_areas
 from .class_rows import NO_DATA, class_rows
 from .map_files import is_geotiff
@@ -155,6 +157,10 @@ class _MapMaker:
             write_sidecar(files, scene, areas, self.palette, task, model)
             if files.style is not None:
                 write_text(files.style, raster_style(_styled(areas, self.palette)))
+            if files.stac is not None:
+                classes, size = list(_styled(areas, self.palette).values()), (scene.height, scene.width)
+                item = map_item(files.classes, size, scene.crs, scene.transform, classes, NO_DATA)
+                write_text(files.stac, json.dumps(item, indent=2) + "\n")
             if files.areas is not None:
                 write_areas(areas, files.areas)
             writer.publish()
