@@ -57,12 +57,12 @@ def unlabelled_features(image: Image | None = None) -> ImageFeatures:
     return ImageFeatures({"image": image or Image(), "id": Value("string"), "source": Value("string")})
 
 
-def curated_features() -> ImageFeatures:
+def curated_features(image: Image | None = None) -> ImageFeatures:
     """Unlabelled columns and what curation found: `pseudo_mask` (class ids), `entropy` (nats, mean over the pixels)
     and `cluster` (index of the prototype). The last three are None where they are not known."""
     return ImageFeatures(
         {
-            **unlabelled_features(),
+            **unlabelled_features(image),
             "pseudo_mask": Image(),
             "entropy": Value("float32"),
             "cluster": Value("int32"),

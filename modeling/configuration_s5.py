@@ -17,6 +17,15 @@ DECODERS = ("upernet", "dpt", "segformer")
 IMAGE_FITS = ("pad", "resize")
 
 
+# Channels of the four levels as published, where they are not an eighth, a quarter, a half and all of the width.
+PUBLISHED_LEVELS = {1024: [256, 512, 1024, 1024]}
+
+
+def default_level_channels(hidden_size: int) -> list[int]:
+    """Channels of the four levels for tokens of this width, as published for 384, 768 and 1024."""
+    return PUBLISHED_LEVELS.get(hidden_size, [max(1, hidden_size // part) for part in (8, 4, 2, 1)])
+
+
 class S5SegmentationConfig(S5TaskConfig):
     """Configuration of [`S5ForSemanticSegmentation`]: one backbone, one decoder and head per task.
 
@@ -66,6 +75,9 @@ class S5SegmentationConfig(S5TaskConfig):
         self.backbone_config = make_backbone_config(backbone_config)
         self.decoder = require_choice("decoder", decoder, DECODERS)
         self.decoder_channels = decoder_channels
+        if decoder == "dpt" and decoder_level_channels is None:
+            hidden_size = getattr(self.backbone_config, "hidden_size", None)
+            decoder_level_channels = default_level_channels(hidden_size) if isinstance(hidden_size, int) else None
         self.decoder_level_channels = None if decoder_level_channels is None else list(decoder_level_channels)
         self.image_fit = require_choice("image_fit", image_fit, IMAGE_FITS)
         self.pool_scales = list(pool_scales)

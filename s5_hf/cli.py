@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from .commands import (
+    accuracy,
     curate,
     datasets,
     demo,
@@ -66,6 +67,7 @@ prepare_scenes.register(app)
 app.add_typer(curate.app)
 app.add_typer(train.app)
 evaluate.register(app)
+accuracy.register(app)
 project.register(app)
 demo.register(app)
 export.register(app)

@@ -69,12 +69,26 @@ def predict(
         ),
     ] = None,
     minimum_area: Annotated[
-        float, typer.Option(help="Smallest area of a polygon, in m² (in pixels if the scene has no CRS).")
+        float,
+        typer.Option(
+            help="Smallest region of the map, in m² (in pixels if the scene has no CRS); a smaller one goes to the "
+            "neighbour with the longest border."
+        ),
     ] = 0.0,
     simplify: Annotated[
         float | None,
         typer.Option(help="How far the outline of a polygon may move, in units of the map; one pixel if not given."),
     ] = None,
+    palette: Annotated[
+        Path | None,
+        typer.Option(help="File with the colours of the classes: JSON, CSV, or a QGIS style (.qml)."),
+    ] = None,
+    style: Annotated[
+        bool, typer.Option("--style", help="Also write a .qml file: names and colours of the classes for QGIS.")
+    ] = False,
+    cog: Annotated[
+        bool, typer.Option("--cog", help="Write cloud optimized GeoTIFFs, which can be read in parts from a server.")
+    ] = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -115,6 +129,9 @@ def predict(
             polygon_classes=of_polygons or None,
             minimum_area=minimum_area,
             simplify=simplify,
+            palette=palette,
+            style=style,
+            cloud_optimized=cog,
         ),
         reading=reading,
         devices=device,

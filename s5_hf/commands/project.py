@@ -7,11 +7,13 @@ import typer
 
 
 def init(
-    folders: Annotated[list[Path], typer.Argument(help="Folders to look into.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders to look into, files of polygons, or images to be mapped.")
+    ],
     output: Annotated[Path, typer.Option(help="The project file to write.")] = Path("project.yaml"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a project file that is there.")] = False,
 ) -> None:
-    """Write a project file from a look into folders: tiles with masks, images without labels, scenes to map.
+    """Write a project file from a look into folders: scenes with polygons, tiles with masks, images without labels.
 
     The file says in comments what was found and what can be changed. Look through it, then run it:
 
@@ -28,10 +30,10 @@ def run(
     project: Annotated[Path, typer.Argument(help="The project file, as `s5-hf init` writes it.")],
     until: Annotated[
         str | None,
-        typer.Option(help="The last step to make: first, curate, pretrain, finetune, evaluate or maps."),
+        typer.Option(help="The last step to make: prepare, first, curate, pretrain, finetune, evaluate or maps."),
     ] = None,
 ) -> None:
-    """Run a project: first segmenter, curation, pre-training, fine-tuning, evaluation and maps, with a report.
+    """Run a project: tiles, first segmenter, curation, pre-training, fine-tuning, evaluation, maps, and a report.
 
     Every step is a command of its own, which is shown. After Ctrl-C the same command resumes. A step is repeated if
     its settings in the file or its data have changed, and so is what follows it.

@@ -33,8 +33,11 @@ class PatchContent:
 
 
 def measure_content(pixels: np.ndarray) -> PatchContent:
-    """Measure a patch, uint8 `(height, width, 3)`."""
-    grey = Image.fromarray(pixels).convert("L")
+    """Measure a patch, uint8 `(height, width, channels)`; the grey of channels other than RGB is their mean."""
+    if pixels.shape[2] == 3:
+        grey = Image.fromarray(pixels).convert("L")
+    else:
+        grey = Image.fromarray(pixels.mean(axis=2).round().astype(np.uint8))
     return PatchContent(float(np.asarray(grey).std(dtype=np.float64)), coherence(grey), perceptual_hash(grey))
 
 

@@ -12,6 +12,7 @@ from ..dataset_builders.images import decode
 from ..dataset_builders.shards import Sample, Shard
 from ..imaging.display import display_picture
 from ..imaging.drawing import draw_oriented_boxes, overlay_mask
+from ..imaging.natural_colors import natural_palette
 from ..imaging.palettes import Palette, default_palette
 from ..imaging.sheets import add_legend, contact_sheet
 from .inspection import DatasetFolder
@@ -54,7 +55,7 @@ def _palette(folder: DatasetFolder) -> Palette:
     """The dataset's own colours, or well separated ones where it has none or an eye could not tell them apart."""
     palette = folder.entry.palette
     if palette is None or len(palette) < len(folder.labels) or not _tells_apart(palette):
-        return default_palette(len(folder.labels) or 256)
+        return natural_palette(folder.labels) if folder.labels else default_palette(256)
     return palette
 
 

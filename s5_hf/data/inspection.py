@@ -16,7 +16,7 @@ from ..dataset_builders.errors import CorruptImageError, SampleError
 from ..dataset_builders.images import decode
 from ..dataset_builders.masks import ONE_CHANNEL_MODES
 from ..dataset_builders.registry import DatasetEntry, get_entry
-from ..dataset_builders.shards import Sample, Shard
+from ..dataset_builders.shards import Block, Sample, Shard
 from ..files.processes import worker_pool
 from ..imaging.decoded_pixels import has_8_bits, image_kind
 from ..imaging.polygon_clipping import inside_shares
@@ -185,6 +185,36 @@ def inspect_folder(folder: DatasetFolder, limit: int | None = None, workers: int
                 ids.add(name)
         splits.append(total)
     return InspectionReport(folder.entry, folder.labels, tuple(splits), tuple(problems))
+
+
+def decoded_images(folder: DatasetFolder, split: str) -> "DecodedImages":
+    """The images of a split, decoded when they are asked for; damaged ones raise."""
+    blocks = [block for shard in folder.shards[split] for block in shard.blocks()]
+    return DecodedImages(tuple(blocks), folder.images)
+
+
+@dataclass(frozen=True)
+class DecodedImages:
+    """Samples with `id` and decoded `image`, as [`measure_bands`] takes them.
+
+    Attributes:
+        blocks: of shards, read one sample at a time.
+        images: the column of the images.
+    """
+
+    blocks: tuple[Block, ...]
+    images: Image
+
+    def __len__(self) -> int:
+        return sum(block.num_rows for block in self.blocks)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        for block in self.blocks:
+            if index < block.num_rows:
+                sample = block.load()[index]
+                return {"id": sample["id"], "image": decode_column(self.images, sample["image"], sample["id"])}
+            index -= block.num_rows
+        raise IndexError(f"there are only {len(self)} images")
 
 
 _Checked = tuple[SplitReport, list[Problem], list[str]]

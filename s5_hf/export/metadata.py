@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 from ..hub.normalization import InputSettings
-from ..imaging.palettes import default_palette
+from ..imaging.natural_colors import natural_palette
 from ..modeling import S5ForSemanticSegmentation
 from ..version import __version__
 
@@ -44,7 +44,7 @@ class ExportMetadata:
         return cls(
             task=task,
             labels=tuple(labels),
-            palette=tuple(default_palette(len(labels))),
+            palette=tuple(natural_palette(labels)),
             image_mean=tuple(map(float, settings.image_mean)),
             image_std=tuple(map(float, settings.image_std)),
             rescale_factor=1 / 255,

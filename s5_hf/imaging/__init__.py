@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         ),
         "display": ("display_picture",),
         "drawing": ("colorize_mask", "draw_oriented_boxes", "oriented_box_corners", "overlay_mask"),
+        "natural_colors": ("natural_palette",),
         "palettes": ("IGNORE_COLOR", "Color", "Palette", "default_palette"),
         "polygon_clipping": ("clip_polygon", "inside_shares", "polygon_area"),
         "rasters": ("PADDING_RGB", "Raster", "open_raster", "pad_to", "pillow_reads", "unlimited_pixels"),

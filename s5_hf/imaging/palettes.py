@@ -96,6 +96,11 @@ def palette_array(palette: Palette) -> np.ndarray:
     return table.astype(np.uint8)
 
 
+def palette_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Distances in Oklab, as seen with normal vision: colours uint8 `(n, 3)` and `(m, 3)` -> float64 `(n, m)`."""
+    return np.linalg.norm(_oklab(one)[0][:, None] - _oklab(other)[0][None], axis=-1)
+
+
 @cache
 def _chosen_colors(count: int) -> tuple[Color, ...]:
     """The first colours, up to 256: Okabe and Ito's, then greedily the candidate farthest from those already taken."""

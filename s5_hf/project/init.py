@@ -48,9 +48,11 @@ def write_project_file(places: Sequence[str | Path], path: str | Path, overwrite
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} is there already; --overwrite replaces it, --output takes another name")
     found = look_into([Path(place) for place in places])
-    if not found.datasets:
+    if not found.datasets and not found.labelled:
         listed = ", ".join(map(str, places))
-        raise FileNotFoundError(f"there are no images with masks in {listed}: a project needs some, to learn from")
+        raise FileNotFoundError(
+            f"there are no images with masks in {listed}, and no scenes with polygons: a project learns from some"
+        )
     write_text(path, project_text(found, path))
     return [*said(found), f"written: {path}; look through it, then: s5-hf run {path}"]
 
@@ -63,6 +65,11 @@ def said(found: Found) -> list[str]:
         lines.append(f"images with masks: {dataset.folder} ({counts}), {len(dataset.classes)} classes")
         if not dataset.named:
             lines.append(f"  the folder does not name them; name them in the file: {', '.join(dataset.classes)}")
+    for scenes in found.labelled:
+        field = f"field {scenes.attribute}" if scenes.attribute else "no field that looks like classes"
+        lines.append(
+            f"scenes with polygons: {scenes.count} under {scenes.labels} ({field}), {len(scenes.classes)} classes"
+        )
     lines += [f"images without masks: {folder} ({count:,})" for folder, count in found.archive.items()]
     return [*lines, *(f"scene: {scene}" for scene in found.scenes)]
 
@@ -71,36 +78,66 @@ def project_text(found: Found, path: Path) -> str:
     """The text of the file."""
     base = path.resolve().parent
     crop = crop_size(found.datasets)
-    parts = [HEAD.format(name=path.name), datasets_text(found.datasets, base)]
+    count = len(found.datasets) + len(found.labelled)
+    parts = [HEAD.format(name=path.name), datasets_text(found, base)]
     if found.archive:
         parts.append(list_text("archive", found.archive, base, "images without labels, to choose from"))
     if found.scenes:
         parts.append(list_text("scenes", found.scenes, base, "files, folders or patterns of what is to be mapped"))
     honest = all({"val", "test"} & set(dataset.counts) for dataset in found.datasets)
-    parts += [learning_text(found, crop), applying_text(found, honest)]
+    parts += [learning_text(found, crop, count), applying_text(found, honest)]
     return "\n".join(parts)
 
 
-def datasets_text(datasets: Sequence[FoundDataset], base: Path) -> str:
+def datasets_text(found: Found, base: Path) -> str:
     """The datasets, with their classes."""
     lines = ["datasets:  # each is a task of the model; curation and pre-training learn from the first"]
-    for name, dataset in zip(names_of(datasets), datasets, strict=True):
+    folders = [
+        *(named_after(scenes.labels) for scenes in found.labelled),
+        *(data.folder for data in found.datasets),
+    ]
+    names = names_of(folders)
+    for name, scenes in zip(names, found.labelled, strict=False):
+        unlabelled = "ignore  # or the class of what lies in no polygon"
+        if scenes.attribute is None:
+            unlabelled = f"{scenes.classes[0]}  # the class of what lies in no polygon"
+        lines += [
+            f"  - name: {name}",
+            f"    scenes: {flow([relative(place, base) for place in scenes.scenes])}  # {scenes.count}",
+            f"    labels: {relative(scenes.labels, base)}",
+            *([f"    attribute: {scenes.attribute}"] if scenes.attribute else []),
+            f"    classes: {flow(scenes.classes)}  # values of the field; road: [street, path] joins some",
+            f"    unlabelled: {unlabelled}",
+            "    tile_size: 256",
+        ]
+    for name, dataset in zip(names[len(found.labelled) :], found.datasets, strict=True):
         counts = ", ".join(f"{count:,} {split}" for split, count in dataset.counts.items())
         told = "in the order of the values in the masks" if dataset.named else "NAME THEM, in the order of the values"
-        classes = yaml.safe_dump(list(dataset.classes), default_flow_style=True, width=10_000).strip()
         lines += [
             f"  - name: {name}",
             f"    folder: {relative(dataset.folder, base)}  # {counts}",
-            f"    classes: {classes}  # {told}",
+            f"    classes: {flow(dataset.classes)}  # {told}",
         ]
     return "\n".join(lines) + "\n"
 
 
-def names_of(datasets: Sequence[FoundDataset]) -> list[str]:
-    """A name for every dataset, from its folder; none twice."""
+def named_after(labels: Path) -> Path:
+    """What a dataset of polygons is called after: their file, or its folder where the file is called labels."""
+    return (
+        labels.resolve().parent if labels.stem.lower() in ("labels", "polygons", "classes") else labels.with_suffix("")
+    )
+
+
+def flow(values: Sequence[str]) -> str:
+    """A list in one line of YAML."""
+    return yaml.safe_dump(list(values), default_flow_style=True, width=10_000, allow_unicode=True).strip()
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """A name for every dataset, from its folder or file; none twice."""
     names: list[str] = []
-    for dataset in datasets:
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", dataset.folder.resolve().name).strip("_") or "dataset"
+    for folder in folders:
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.resolve().name).strip("_") or "dataset"
         name = name if name[0].isalpha() else f"d_{name}"
         number = 1 + sum(other == name or other.startswith(f"{name}_") for other in names)
         names.append(name if number == 1 else f"{name}_{number}")
@@ -112,7 +149,7 @@ def list_text(key: str, places: Sequence[Path] | dict[Path, int], base: Path, co
     return "\n".join([f"{key}:  # {comment}", *(f"  - {relative(place, base)}" for place in places)]) + "\n"
 
 
-def learning_text(found: Found, crop: int) -> str:
+def learning_text(found: Found, crop: int, datasets: int) -> str:
     """The sections of the trainings and the curation."""
     lines = [
         "first:  # a small segmenter, from the labelled images alone",
@@ -127,7 +164,8 @@ def learning_text(found: Found, crop: int) -> str:
     if found.archive:
         lines += ["pretrain:  # semi-supervised (S4P), from the first segmenter"]
     else:
-        count = max(2, found.datasets[0].counts.get("train", 2) // 2)
+        first = found.datasets[0].counts if found.datasets and not found.labelled else {}
+        count = max(2, first.get("train", 16) // 2)
         lines += [
             "pretrain:  # semi-supervised (S4P); without an archive, half of the images count as unlabelled",
             "  unlabelled_dataset: rest",
@@ -135,8 +173,8 @@ def learning_text(found: Found, crop: int) -> str:
         ]
     lines += [f"  crop_size: {crop}", "  total_steps: 240"]
     lines += [
-        f"finetune:  # one model for {'every dataset' if len(found.datasets) > 1 else 'the dataset'}",
-        f"  mode: {'moe' if len(found.datasets) > 1 else 'sdf'}  # sdf: one dataset; mdf: shared; moe: with experts",
+        f"finetune:  # one model for {'every dataset' if datasets > 1 else 'the dataset'}",
+        f"  mode: {'moe' if datasets > 1 else 'sdf'}  # sdf: one dataset; mdf: shared; moe: with experts",
         f"  crop_size: {crop}",
         "  total_steps: 300",
     ]
@@ -149,7 +187,8 @@ def applying_text(found: Found, honest: bool) -> str:
     if not honest:
         lines = ["evaluate: false  # a dataset has neither test nor val images to be scored on"]
     if found.scenes:
-        lines += ["maps:", "  window: 512", "  polygons: null  # .gpkg or .geojson"]
+        polygons = ".gpkg" if found.labelled else "null"
+        lines += ["maps:", "  window: 512", f"  polygons: {polygons}  # .gpkg, .geojson or null"]
     else:
         lines += ["maps: false  # no scenes were found; name some under scenes: [...]"]
     return "\n".join(lines) + "\n"

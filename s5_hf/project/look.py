@@ -11,11 +11,13 @@ import numpy as np
 from PIL import Image
 
 from ..dataset_builders.images import EXTENSIONS
+from .look_at_labels import FoundScenes, look_at_labels
 
 __all__ = ["FoundDataset", "Found", "look_into"]
 
 SPLITS = ("train", "val", "test")
 LABELS = ("masks", "labels")
+VECTORS = (".gpkg", ".geojson", ".shp", ".fgb")
 LOOKED_AT = 60
 """Masks of a dataset whose values are read."""
 LARGE = 1500
@@ -47,11 +49,13 @@ class Found:
 
     Attributes:
         datasets: images with masks.
+        labelled: scenes with polygons.
         archive: folders of images without masks, with their numbers of images.
         scenes: images so large that they are to be mapped.
     """
 
     datasets: list[FoundDataset] = field(default_factory=list)
+    labelled: list[FoundScenes] = field(default_factory=list)
     archive: dict[Path, int] = field(default_factory=dict)
     scenes: list[Path] = field(default_factory=list)
 
@@ -60,33 +64,58 @@ def look_into(places: Sequence[Path]) -> Found:
     """What folders hold, they themselves or the folders right in them; an image file is a scene.
 
     Raises:
-        FileNotFoundError: if there is no such place, or nothing was found in it.
-        ValueError: for masks that are no class ids.
+        FileNotFoundError: if there is no such place, or nothing was found in it, or polygons lie on no scene.
+        ImportError: if there are polygons, and the extra `geo` is not installed.
+        ValueError: for masks that are no class ids, and polygons without a CRS.
     """
     found = Found()
+    vectors = [file for place in places for file in _vectors(place)]
+    folders = [folder for place in places if place not in vectors for folder in _folders(place)]
+    for folder in folders:
+        if not folder.exists():
+            raise FileNotFoundError(f"there is no folder {folder}")
+    if vectors:
+        images = [(folder, _images(folder)) for folder in folders if folder.is_dir() and not _pairs(folder)]
+        found.labelled = [look_at_labels(file, images) for file in vectors]
+    taken = {scene for labelled in found.labelled for scene in labelled.scenes}
     for place in places:
-        if place.is_file() and place.suffix.lower() in EXTENSIONS:
-            found.scenes.append(place)
-            continue
-        if not place.is_dir():
-            raise FileNotFoundError(f"there is no folder {place}")
-        below = sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
-        looked_at = [_look_at(folder, found) for folder in ([place] if _pairs(place) else [place, *below])]
-        if not any(looked_at):
+        looked_at = [_look_at(folder, found, taken) for folder in _folders(place) if place not in vectors]
+        if not any(looked_at) and place not in vectors:
             raise FileNotFoundError(
                 f"{place} holds neither images nor images with masks; expected images, or images/ and masks/ (or "
                 "train/images, train/masks, val/images, val/masks) in it or in the folders right in it"
             )
+    found.scenes += [scene for labelled in found.labelled for scene in labelled.scenes]
     return found
 
 
-def _look_at(folder: Path, found: Found) -> bool:
-    """Add what a folder holds; whether it holds something."""
+def _vectors(place: Path) -> list[Path]:
+    """A file of polygons, or those right in a folder."""
+    if place.is_dir():
+        return sorted(path for path in place.iterdir() if path.suffix.lower() in VECTORS)
+    return [place] if place.is_file() and place.suffix.lower() in VECTORS else []
+
+
+def _folders(place: Path) -> list[Path]:
+    """The place itself, and where it holds no images with masks, the folders right in it."""
+    if not place.is_dir() or _pairs(place):
+        return [place]
+    return [place, *sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))]
+
+
+def _look_at(folder: Path, found: Found, taken: set[Path]) -> bool:
+    """Add what a folder holds besides the scenes that are `taken` already; whether it holds something."""
+    if folder in taken:
+        return True
+    if folder.is_file():
+        found.scenes += [folder] if folder.suffix.lower() in EXTENSIONS else []
+        return folder.suffix.lower() in EXTENSIONS
     pairs = _pairs(folder)
     if pairs:
         found.datasets.append(_dataset(folder, pairs))
         return True
-    images = _images(folder)
+    everything = _images(folder)
+    images = [path for path in everything if path not in taken]
     scenes = [path for path in images if max(_size(path)) >= LARGE]
     found.scenes += scenes if len(scenes) < len(images) or len(scenes) <= 4 else []
     others = len(images) - len(scenes)
@@ -94,7 +123,7 @@ def _look_at(folder: Path, found: Found) -> bool:
         found.scenes += [path for path in images if path not in scenes]
     elif others or len(scenes) > 4:
         found.archive[folder] = others or len(scenes)
-    return bool(images)
+    return bool(everything)
 
 
 def _pairs(folder: Path) -> dict[str, tuple[Path, Path]]:

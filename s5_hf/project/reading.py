@@ -71,13 +71,14 @@ def project_from(content: object, path: Path) -> Project:
                 f"unknown key {key!r}" + (f", did you mean {close[0]!r}?" if close else f"; known: {KEYS}")
             )
     base = path.parent
+    output = base / text(content.get("output", "work"), "output")
     seed = content.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"seed must be a number from 0, got {seed!r}")
     return Project(
         path=path,
-        output=base / text(content.get("output", "work"), "output"),
-        datasets=datasets_from(content.get("datasets"), base),
+        output=output,
+        datasets=datasets_from(content.get("datasets"), base, output),
         archive=places(content.get("archive"), "archive", base),
         scenes=places(content.get("scenes"), "scenes", base),
         seed=seed,
@@ -86,29 +87,62 @@ def project_from(content: object, path: Path) -> Project:
     )
 
 
-def datasets_from(entries: object, base: Path) -> tuple[ProjectDataset, ...]:
+def with_lists(entry: object) -> object:
+    """A dataset in which scenes and labels may be given as one path."""
+    if not isinstance(entry, Mapping):
+        return entry
+    return {
+        key: [value] if key in ("scenes", "labels") and isinstance(value, str) else value
+        for key, value in entry.items()
+    }
+
+
+def datasets_from(entries: object, base: Path, output: Path) -> tuple[ProjectDataset, ...]:
     """The datasets, each with a name of its own and a folder that exists."""
     if not isinstance(entries, list) or not entries:
         raise ValueError("datasets must be a list of datasets, each with name, folder and classes")
     found = []
     for index, entry in enumerate(entries):
         place = f"datasets[{index}]"
-        dataset = settings_from(ProjectDataset, entry, place)
-        if not dataset.classes or len(set(dataset.classes)) < len(dataset.classes):
-            raise ValueError(f"{place}.classes must be different names, at least one, got {dataset.classes}")
+        dataset = settings_from(ProjectDataset, with_lists(entry), place)
+        names = dataset.labels_of_classes
+        if not names or len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{place}.classes must be different names, at least one, got {names}")
         if dataset.name in {other.name for other in found}:
             raise ValueError(f"{place}.name: two datasets are called {dataset.name!r}")
+        found.append(located(dataset, place, base, output))
+    return tuple(found)
+
+
+def located(dataset: ProjectDataset, place: str, base: Path, output: Path) -> ProjectDataset:
+    """The dataset with its paths as the current folder sees them; tiles that are to be cut get a folder."""
+    if bool(dataset.folder) == bool(dataset.scenes):
+        raise ValueError(f"{place} needs folder (tiles with masks) or scenes (with labels), one of them")
+    if dataset.folder:
+        of_scenes = [name for name in ("labels", "attribute", "prepare") if getattr(dataset, name)]
+        if of_scenes:
+            raise ValueError(f"{place}.{of_scenes[0]} belongs to scenes, which this dataset has none of")
+        if isinstance(dataset.classes, Mapping):
+            raise ValueError(f"{place}.classes must be a list of names in the order of the values in the masks")
         folder = base / dataset.folder
         if not folder.is_dir():
             raise FileNotFoundError(f"{place}.folder: there is no folder {folder}")
-        found.append(replace(dataset, folder=str(folder)))
-    return tuple(found)
+        return replace(dataset, folder=str(folder))
+    if not dataset.labels:
+        raise ValueError(f"{place}.labels is missing: files of polygons, or rasters of class values")
+    return replace(
+        dataset,
+        folder=str(output / "data" / dataset.name),
+        scenes=places(dataset.scenes, f"{place}.scenes", base),
+        labels=places(dataset.labels, f"{place}.labels", base),
+        prepare={key: str(base / value) if key == "areas" else value for key, value in dataset.prepare.items()},
+    )
 
 
 def places(value: object, key: str, base: Path) -> tuple[str, ...]:
     """Folders, files, URLs and patterns as the current folder sees them."""
     entries = [] if value is None else [value] if isinstance(value, str) else value
-    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+    if not isinstance(entries, list | tuple) or not all(isinstance(entry, str) for entry in entries):
         raise ValueError(f"{key} must be a list of paths, got {value!r}")
     found = tuple(entry if is_remote(entry) else str(base / entry) for entry in entries)
     for place in found:

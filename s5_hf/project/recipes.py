@@ -21,11 +21,18 @@ HONEST_SPLITS = ("test", "val")
 
 
 def splits_of(dataset: ProjectDataset) -> tuple[str, ...]:
-    """The splits of a folder of images and masks; `train` alone where it has none."""
-    folder = Path(dataset.folder)
-    found = [split for split in ("train", *HONEST_SPLITS) if (folder / split / IMAGES).is_dir()]
-    found += [split for split in HONEST_SPLITS if (folder / IMAGES / split).is_dir()]
+    """The splits of a dataset, those that will be cut included; `train` alone for a folder without splits."""
+    if dataset.is_cut:
+        left_out = [split for split in HONEST_SPLITS if dataset.prepare.get(f"{split}-share") == 0]
+        return tuple(split for split in ("train", *HONEST_SPLITS) if split not in left_out)
+    found = [split for split in ("train", *HONEST_SPLITS) if image_folder(dataset, split).is_dir()]
     return tuple(found) or ("train",)
+
+
+def image_folder(dataset: ProjectDataset, split: str) -> Path:
+    """The folder of the images of a split."""
+    folder = Path(dataset.folder)
+    return folder / IMAGES / split if (folder / IMAGES / split).is_dir() else folder / split / IMAGES
 
 
 def first_recipe(project: Project, folders: ProjectFolders) -> dict[str, Any]:
@@ -40,12 +47,12 @@ def pretraining_recipe(project: Project, folders: ProjectFolders) -> dict[str, A
     fixed: dict[str, Any] = {
         "labelled_dataset": OWN_DATASET,
         "labelled_dir": dataset.folder,
-        "classes": list(dataset.classes),
+        "classes": dataset.labels_of_classes,
     }
     if project.curate is not None:
         fixed |= {"unlabelled_dataset": "rs4p-1m", "unlabelled_dir": str(folders.curated / "dataset")}
     elif project.archive:
-        fixed |= {"unlabelled_dataset": "s5-million-aid", "unlabelled_dir": project.archive[0]}
+        fixed |= {"unlabelled_dataset": "s5-images", "unlabelled_dir": project.archive[0]}
     starts = {} if project.first is None else {"segmenter": str(folders.run("first") / "segmenter")}
     starts |= {"validation_split": "val" if "val" in splits_of(dataset) else None}
     return completed(project, "pretrain", project.pretrain, fixed, starts, folders)
@@ -71,7 +78,7 @@ def task_of(dataset: ProjectDataset, keys: Mapping[str, Any]) -> dict[str, Any]:
         "name": dataset.name,
         "dataset": OWN_DATASET,
         "data_dir": dataset.folder,
-        "classes": list(dataset.classes),
+        "classes": dataset.labels_of_classes,
         **keys,
     }
 
@@ -137,10 +144,10 @@ def curation_recipe(project: Project, folders: ProjectFolders) -> dict[str, Any]
     """Patches of the archive by the labelled images of the first dataset; images of evaluations must not come in."""
     settings, dataset = project.curate or CurateSettings(), project.datasets[0]
     held_out = [
-        {"folder": str(folder)}
+        {"folder": str(image_folder(other, split))}
         for other in project.datasets
         for split in HONEST_SPLITS
-        if (folder := Path(other.folder) / split / IMAGES).is_dir()
+        if split in splits_of(other)
     ]
     target = settings.target
     if target is None:
@@ -151,7 +158,7 @@ def curation_recipe(project: Project, folders: ProjectFolders) -> dict[str, Any]
         "labelled": {
             "dataset": OWN_DATASET,
             "data_dir": dataset.folder,
-            "options": {"classes": list(dataset.classes)},
+            "options": {"classes": dataset.labels_of_classes},
         },
         "candidates": [{"folder": place, "name": Path(place).name} for place in project.archive],
         "exclude_images": held_out,

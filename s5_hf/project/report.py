@@ -14,7 +14,9 @@ from datasets import load_dataset
 from PIL import Image
 
 from ..files.atomic import write_text
-from ..imaging.palettes import Palette, default_palette
+from ..imaging import display_picture
+from ..imaging.natural_colors import natural_palette
+from ..imaging.palettes import Palette
 from ..pages import (
     Points,
     class_legend,
@@ -90,11 +92,11 @@ def data_section(project: Project) -> str:
     for dataset in project.datasets:
         splits = ", ".join(f"{len(samples)} {split}" for split, samples in load(dataset).items())
         palette = palette_of(dataset)
-        section += f"<h3>{escape(dataset.name)}: {splits}</h3>{class_legend(dataset.classes, palette)}"
-        images = []
-        masks = []
-        for sample in load(dataset)["train"].select(range(min(SHOWN, len(load(dataset)["train"])))):
-            image = np.asarray(sample["image"].convert("RGB"))
+        section += f"<h3>{escape(dataset.name)}: {splits}</h3>{class_legend(dataset.labels_of_classes, palette)}"
+        images, masks = [], []
+        train = load(dataset)["train"]
+        for sample in train.select(range(min(SHOWN, len(train)))):
+            image = display_picture(sample["image"])
             images.append(picture(image))
             masks.append(picture(overlay(image, np.asarray(sample["mask"]), palette)))
         section += picture_grid([*images, *masks], len(images))
@@ -107,12 +109,12 @@ def data_section(project: Project) -> str:
 
 def load(dataset: ProjectDataset) -> Mapping[str, object]:
     """All splits of a dataset."""
-    return load_dataset(OWN_DATASET, data_dir=dataset.folder, classes=list(dataset.classes))
+    return load_dataset(OWN_DATASET, data_dir=dataset.folder, classes=list(dataset.labels_of_classes))
 
 
 def palette_of(dataset: ProjectDataset) -> Palette:
     """A colour for every class."""
-    return default_palette(len(dataset.classes))
+    return natural_palette(dataset.labels_of_classes)
 
 
 def training_section(part: str) -> Callable[[Project, ProjectFolders], str]:
@@ -147,7 +149,7 @@ def curation_section(project: Project, folders: ProjectFolders) -> str:
     samples = load_dataset("rs4p-1m", data_dir=str(folders.curated / "dataset"), split="train", streaming=True)
     dataset, images, masks = project.datasets[0], [], []
     for _, sample in zip(range(2 * SHOWN), samples, strict=False):
-        image = np.asarray(sample["image"].convert("RGB"))
+        image = display_picture(sample["image"])
         images.append(picture(image, f"{sample['entropy']:.3f} nats"))
         masks.append(picture(overlay(image, np.asarray(sample["pseudo_mask"]), palette_of(dataset))))
     recipe, report = folders.recipe("curate"), folders.curated / "report.html"
@@ -187,7 +189,7 @@ def maps_section(project: Project, folders: ProjectFolders) -> str:
     for dataset in mapped(project):
         folder = folders.maps(dataset.name)
         overlays = sorted(folder.glob("*_overlay.png"))[:SHOWN]
-        section += f"<h3>{escape(dataset.name)}</h3>{class_legend(dataset.classes, palette_of(dataset))}"
+        section += f"<h3>{escape(dataset.name)}</h3>{class_legend(dataset.labels_of_classes, palette_of(dataset))}"
         section += picture_grid([picture(Image.open(path), path.stem, 700) for path in overlays], 2, width=520)
         for path in sorted(folder.glob("*_areas.csv"))[:SHOWN]:
             with path.open(encoding="utf-8", newline="") as file:
@@ -198,7 +200,20 @@ def maps_section(project: Project, folders: ProjectFolders) -> str:
     return section
 
 
+def prepare_section(project: Project, folders: ProjectFolders) -> str:
+    """How many tiles were cut for each part, and links to the reports on them."""
+    rows, links = [], ""
+    for dataset in project.datasets:
+        report = Path(dataset.folder) / "report.html"
+        if dataset.is_cut and report.is_file():
+            counts = {split: len(samples) for split, samples in load(dataset).items()}
+            rows.append((dataset.name, *(f"{counts.get(split, 0):,}" for split in ("train", "val", "test"))))
+            links += f"<p>{link(project, report)}</p>"
+    return table(("tiles", "train", "val", "test"), rows) + links
+
+
 SECTIONS: dict[str, Callable[[Project, ProjectFolders], str]] = {
+    "prepare": prepare_section,
     **{part: training_section(part) for part in ("first", "pretrain", "finetune")},
     "curate": curation_section,
     "evaluate": evaluation_section,

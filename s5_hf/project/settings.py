@@ -19,19 +19,41 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ProjectDataset:
-    """Labelled images, one task of the model.
+    """Labelled images, one task of the model: tiles with masks in `folder`, or `scenes` with `labels` to be cut.
 
     Attributes:
         name: of the task.
-        folder: with train/images, train/masks, val/images and so on, where the images are tiles with masks already.
-        classes: names in the order of their ids.
+        classes: names in the order of their ids. Of labels also a mapping from each name to the values that mean it.
+        folder: with train/images, train/masks, val/images and so on.
+        scenes: files, folders, patterns or URLs of scenes.
+        labels: files of polygons, or rasters of class values.
+        attribute: field of the polygons that holds the class.
+        unlabelled: what lies in no polygon: "ignore" or the name of a class.
+        tile_size: side of the tiles in pixels.
+        prepare: further options of `s5-hf prepare-scenes`, such as {val-share: 0.2, areas: areas.gpkg}.
         finetune: keys of this dataset in the recipe of the fine-tuning, such as class_weights.
     """
 
     name: str
-    folder: str
-    classes: Sequence[str]
+    classes: Sequence[str] | Mapping[str, Any]
+    folder: str | None = None
+    scenes: Sequence[str] = ()
+    labels: Sequence[str] = ()
+    attribute: str | None = None
+    unlabelled: str = "ignore"
+    tile_size: int = 512
+    prepare: Mapping[str, Any] = field(default_factory=dict)
     finetune: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether its tiles are cut from scenes by the project itself."""
+        return bool(self.scenes)
+
+    @property
+    def labels_of_classes(self) -> list[str]:
+        """The names of the classes."""
+        return list(self.classes)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from .settings import Project, ProjectDataset
 __all__ = ["PARTS", "Step", "project_steps"]
 
 PARTS = {
+    "prepare": "Cut scenes into tiles",
     "first": "Train the first segmenter",
     "curate": "Curate the archive",
     "pretrain": "Pre-train semi-supervised (S4P)",
@@ -90,9 +91,10 @@ def listing(place: str) -> str:
 def project_steps(project: Project) -> list[Step]:
     """All steps in their order."""
     folders = ProjectFolders(project.output)
-    steps = [*learning_steps(project, folders)]
+    steps = [prepare_step(project, dataset) for dataset in project.datasets if dataset.is_cut]
+    steps += learning_steps(project, folders, tuple(step.name for step in steps))
     model = final_model(project, folders)
-    last = tuple(step.name for step in steps[-1:])
+    last = tuple(step.name for step in steps)
     if project.evaluate is not None:
         steps += [evaluation_step(project, folders, dataset, model, last) for dataset in evaluated(project)]
     if project.maps is not None:
@@ -101,8 +103,30 @@ def project_steps(project: Project) -> list[Step]:
     return steps
 
 
-def learning_steps(project: Project, folders: ProjectFolders) -> list[Step]:
-    """The trainings and the curation."""
+def prepare_step(project: Project, dataset: ProjectDataset) -> Step:
+    """Scenes and labels of a dataset to tiles for training, validation and test."""
+    chosen = ("--attribute", dataset.attribute) if dataset.attribute else ()
+    labels = [word for place in dataset.labels for word in ("--labels", place)]
+    words = [
+        *("s5-hf", "prepare-scenes", *dataset.scenes, *labels, *chosen, "--classes", class_words(dataset.classes)),
+        *("--unlabelled", dataset.unlabelled, "--tile-size", str(dataset.tile_size), "--output", dataset.folder),
+        *options({"seed": project.seed, **dataset.prepare}),
+    ]
+    reads = (*find_scenes(dataset.scenes), *dataset.labels)
+    title = f"tiles of {dataset.name} from {len(find_scenes(dataset.scenes))} scenes"
+    return Step(f"prepare-{dataset.name}", "prepare", title, tuple(words), (Path(dataset.folder),), (), reads)
+
+
+def class_words(classes: Sequence[str] | Mapping[str, Any]) -> str:
+    """Classes, and the values that mean them, as `s5-hf prepare-scenes --classes` takes them."""
+    if not isinstance(classes, Mapping):
+        return ",".join(classes)
+    values = {name: meant if isinstance(meant, list) else [meant] for name, meant in classes.items()}
+    return ",".join(f"{name}={'|'.join(map(str, meant))}" for name, meant in values.items())
+
+
+def learning_steps(project: Project, folders: ProjectFolders, before: tuple[str, ...]) -> list[Step]:
+    """The trainings and the curation, after the steps `before`."""
     first, every = project.datasets[:1], project.datasets
     made: list[Step] = []
 
@@ -117,7 +141,7 @@ def learning_steps(project: Project, folders: ProjectFolders) -> list[Step]:
                 title=title,
                 words=("s5-hf", "train", kind, str(path)),
                 makes=(folders.run(part),),
-                after=tuple(step.name for step in made),
+                after=(*before, *(step.name for step in made)),
                 reads=(*(dataset.folder for dataset in data), *archive_of(project, part)),
                 recipe=(path, recipe),
             )
@@ -127,7 +151,7 @@ def learning_steps(project: Project, folders: ProjectFolders) -> list[Step]:
         title = f"a small segmenter, from the labelled images of {first[0].name}"
         training("first", "segmentation", title, first_recipe(project, folders), first)
     if project.curate is not None:
-        made.append(curation_step(project, folders, tuple(step.name for step in made)))
+        made.append(curation_step(project, folders, (*before, *(step.name for step in made))))
     if project.pretrain is not None:
         recipe = pretraining_recipe(project, folders)
         title = f"labelled images of {first[0].name}, and images without labels ({recipe.get('method', 'fixmatch')})"
@@ -202,7 +226,7 @@ def evaluation_step(
     """A model on one dataset."""
     split, output = evaluation_split(project, dataset), folders.evaluation(dataset.name)
     chosen = ("--task", dataset.name) if project.finetune is not None else ()
-    classes = json.dumps(list(dataset.classes))
+    classes = json.dumps(dataset.labels_of_classes)
     words = [
         *("s5-hf", "evaluate", str(model), "--dataset", OWN_DATASET, "--data-dir", dataset.folder, "--split", split),
         *(*chosen, "--output", str(output), "--option", f"classes={classes}", *options(project.evaluate.options)),

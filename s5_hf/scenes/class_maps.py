@@ -1,8 +1,8 @@
 """Reading class maps of whole scenes, as `s5-hf predict` writes them and as others do.
 
 Names and colours come from the sidecar `<name>.json` beside the map; where it is missing or silent, from the tags
-`S5_ID2LABEL` and `S5_SOURCE` and the colour table or palette of the file; after that from `default_palette`, and the
-classes are called "class 0", "class 1" and so on.
+`S5_ID2LABEL` and `S5_SOURCE` and the colour table or palette of the file; after that colours come from
+`natural_palette`, and the classes are called "class 0", "class 1" and so on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ..imaging.decoded_pixels import MAXIMUM_PIXELS, require_decodable
+from ..imaging.natural_colors import natural_palette
 from ..imaging.palettes import Color, default_palette
 from ..imaging.rasters import damage_named, open_dataset, require_geo, unlimited_pixels
 
@@ -73,7 +74,11 @@ class ClassMap:
 
     def color_of(self, class_id: int) -> Color:
         """The colour of a class, (red, green, blue), 0 to 255."""
-        return self._colors.get(class_id) or default_palette(class_id + 1)[class_id]
+        if class_id in self._colors:
+            return self._colors[class_id]
+        if class_id in self._labels:
+            return dict(zip(self._labels, natural_palette(list(self._labels.values())), strict=True))[class_id]
+        return default_palette(class_id + 1)[class_id]
 
     def set_labels(self, labels: Sequence[str]) -> None:
         """Give the classes 0, 1, ... other names."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..files.atomic import atomic_file, temporary_folder
 from ..imaging.rasters import require_geo
+from .qgis_styles import store_layer_style
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -50,7 +51,12 @@ class VectorWriter(Protocol):
 
 @contextmanager
 def vector_file(
-    path: Path, crs: CRS | None, has_transform: bool, layer: str, fields: Mapping[str, type]
+    path: Path,
+    crs: CRS | None,
+    has_transform: bool,
+    layer: str,
+    fields: Mapping[str, type],
+    style: Callable[[], str] | None = None,
 ) -> Iterator[VectorWriter]:
     """Open a file of polygons for writing; it gets its name when the block ends well, and is removed otherwise.
 
@@ -60,6 +66,7 @@ def vector_file(
         has_transform: whether the coordinates are those of a map, and not pixels.
         layer: name of the layer of a GeoPackage.
         fields: names and types (`int`, `float`, `str`, or `list` for lists of numbers) of what is written of each.
+        style: gives the style of QGIS for the layer, when all is written; GeoJSON has no place for one.
 
     Raises:
         ImportError, IsADirectoryError, ValueError: as `require_vector_file`.
@@ -71,6 +78,8 @@ def vector_file(
         written = folder / path.name
         with _OPENERS[path.suffix.lower()](written, crs, has_transform, layer, fields) as writer:
             yield writer
+        if style is not None and path.suffix.lower() == ".gpkg":
+            store_layer_style(written, layer, style())
         written.replace(finished)
 
 

@@ -1,7 +1,7 @@
 """DWL: two classifiers that are decoupled, and pseudo-labels weighted by the rank of their confidence."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -10,11 +10,8 @@ from torch.nn import functional
 from .batches import LabelledBatch, UnlabelledBatch
 from .losses import mean_over_processes, supervised_loss
 from .method import Method, MethodOutput, register_method
-from .rank_weights import NOTHING, RankMemory, rank_weights
+from .rank_weights import NOTHING, RankMemory, rank_weights, thinned
 from .two_classifiers import TwoClassifiers, without_pseudo_classifier
-
-# Side of the grid at which a batch is remembered.
-MEMORY_SIDE = 64
 
 
 @register_method("dwl")
@@ -31,7 +28,8 @@ class DWL(Method):
         total_steps: of the training; the weights grow sharper towards its end.
         mixing_steps: steps of an epoch.
         mixing_share: share of the pseudo classifier in the mixture: 1 as published for SegFormer, 0.5 for others.
-        unlabelled_from_step: before this step no pseudo-label counts; 51 as published.
+        weights_from_step: before this step the memory fills, and no pseudo-label counts; 51 as published.
+        unlabelled_from_step: 0; there is no phase without unlabelled images, as both classifiers need images.
         memory_entries: batches that are remembered of each class.
         ignored_class: a class whose pseudo-labels count nothing, where the network has one for what is ignored.
 
@@ -42,9 +40,12 @@ class DWL(Method):
     total_steps: int = 0
     mixing_steps: int = 0
     mixing_share: float = 1.0
-    unlabelled_from_step: int = 51
+    weights_from_step: int = 51
+    unlabelled_from_step: int = 0
     memory_entries: int = 50
     ignored_class: int | None = None
+    pastes: ClassVar[bool] = False
+    changes_weights: ClassVar[bool] = True
     heads: TwoClassifiers | None = field(default=None, init=False, repr=False, compare=False)
     memory: RankMemory | None = field(default=None, init=False, repr=False, compare=False)
     mixed_at: int = field(default=0, init=False, repr=False, compare=False)
@@ -53,6 +54,11 @@ class DWL(Method):
         for name in ("total_steps", "mixing_steps", "memory_entries"):
             if getattr(self, name) < 1:
                 raise ValueError(f"dwl needs {name} of at least 1, got {getattr(self, name)}")
+        if self.unlabelled_from_step:
+            raise ValueError(
+                "dwl reads unlabelled images from the first step on: leave out unlabelled_from_step, "
+                f"got {self.unlabelled_from_step}; weights_from_step says from when on they count"
+            )
         if not 0 <= self.mixing_share <= 1:
             raise ValueError(f"mixing_share must lie between 0 and 1, got {self.mixing_share}")
 
@@ -116,14 +122,10 @@ class DWL(Method):
             step: counted from 0.
         """
         remembered = labels.masked_fill(ignored, NOTHING)
-        small = [
-            functional.interpolate(values[:, None].float(), size=(MEMORY_SIDE, MEMORY_SIDE), mode="nearest").flatten()
-            for values in (confidence, remembered)
-        ]
-        self.memory.see(small[0], small[1].long())
+        self.memory.see(thinned(confidence), thinned(remembered))
         weights = rank_weights(confidence, labels, self.memory.bins(), step / self.total_steps)
         nothing = ignored if self.ignored_class is None else ignored | (labels == self.ignored_class)
-        return weights.masked_fill(nothing, 0.0) * (step >= self.unlabelled_from_step)
+        return weights.masked_fill(nothing, 0.0) * (step >= self.weights_from_step)
 
     def mix_when_due(self, step: int) -> None:
         """Mix the classifiers at the beginning of an epoch: the one before has been validated and saved unmixed."""

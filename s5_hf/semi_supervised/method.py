@@ -35,12 +35,16 @@ class Method(ABC):
     Attributes:
         strong_views: number of strong views that the method takes of every unlabelled image; 0 for a method that
             takes no unlabelled images.
+        pastes: whether strong views take part in CutMix, which needs a partner for every image.
+        changes_weights: whether the method changes weights of the network itself, besides the optimizer.
         has_teacher: whether there is a teacher, whose weights the method changes in [`after_step`].
         teacher_model: a network with averaged weights that the method keeps, `None` where it has none.
     """
 
     name: ClassVar[str]
     strong_views: ClassVar[int] = 1
+    pastes: ClassVar[bool] = True
+    changes_weights: ClassVar[bool] = False
     has_teacher: ClassVar[bool] = False
     teacher_model: ClassVar[nn.Module | None] = None
 

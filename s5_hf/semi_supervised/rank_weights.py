@@ -4,10 +4,13 @@ from collections import deque
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from .losses import gather_over_processes
 
 BINS = 20
+MEMORY_SIDE = 64
+"""Side of the grid at which a batch is remembered."""
 NOTHING = -1
 """Class of what is not to be remembered."""
 
@@ -59,6 +62,13 @@ class RankMemory:
         for entries, values, lengths in zip(self.entries, state["values"], state["lengths"], strict=True):
             entries.clear()
             entries.extend(values.split(lengths))
+
+
+def thinned(values: torch.Tensor) -> torch.Tensor:
+    """Values `(batch, height, width)` at the 64 x 64 places of each image at which it is remembered, flat."""
+    size = (MEMORY_SIDE, MEMORY_SIDE)
+    found = functional.interpolate(values[:, None].float(), size=size, mode="nearest").flatten()
+    return found.to(values.dtype)
 
 
 def rank_weights(

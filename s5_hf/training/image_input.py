@@ -38,18 +38,24 @@ def band_options(settings: ImageSettings, entry: DatasetEntry) -> dict[str, Any]
     return given
 
 
-def inherit_input(settings: ImageSettings, start: str | None) -> None:
+def inherit_input(settings: ImageSettings, start: str | None) -> bool:
     """Take bands, range, mean and deviation from the network that a run starts from, where the recipe names none.
 
-    Only a folder whose image processor has ranges or bands gives any: all others are for RGB images of 8 bits.
+    Only a folder whose image processor has ranges or bands gives any: all others are for RGB images of 8 bits. A
+    recipe that names another number of bands takes none.
+
+    Returns:
+        Whether mean and deviation were taken.
     """
     path = Path(start or "") / PROCESSOR_FILE
     if start is None or not path.is_file():
-        return
+        return False
     found = json.loads(path.read_text(encoding="utf-8"))
     scaling = found.get("value_scaling")
     if scaling is None and found.get("bands") is None:
-        return
+        return False
+    if settings.bands is not None and len(settings.bands) != len(found["image_mean"]):
+        return False
     if settings.bands is None and found.get("bands") is not None:
         settings.bands = [str(band) for band in found["bands"]]
     if settings.value_range is None and scaling is not None:
@@ -58,6 +64,8 @@ def inherit_input(settings: ImageSettings, start: str | None) -> None:
         ]
         if not is_own(settings):
             settings.image_mean, settings.image_std = list(found["image_mean"]), list(found["image_std"])
+            return True
+    return False
 
 
 def is_own(settings: ImageSettings) -> bool:
@@ -66,7 +74,7 @@ def is_own(settings: ImageSettings) -> bool:
     return (settings.image_mean, settings.image_std) != (default.image_mean, default.image_std)
 
 
-def settle_input(settings: ImageSettings, datasets: Sequence[Any]) -> None:
+def settle_input(settings: ImageSettings, datasets: Sequence[Any], inherited: bool = False) -> None:
     """Measure what a recipe leaves open, and write it there.
 
     RGB images of 8 bits keep the mean and deviation of the recipe and are not looked at.
@@ -74,15 +82,22 @@ def settle_input(settings: ImageSettings, datasets: Sequence[Any]) -> None:
     Args:
         settings: of the recipe; changed in place.
         datasets: that are learned from.
+        inherited: whether range, mean and deviation are those of another network; they are measured anew where that
+            is for another number of channels.
 
     Raises:
         ValueError: if mean, deviation or range are for another number of channels than the images have, or as
             `measure_bands`.
     """
-    looked_at = [dataset for dataset in datasets if dataset is not None and may_be_deep(dataset)]
-    if not looked_at or any(hasattr(dataset, "__len__") and len(dataset) == 0 for dataset in looked_at):
+    looked_at = [dataset for dataset in datasets if dataset is not None]
+    if not looked_at or not all(map(may_be_deep, looked_at)):
+        return  # what is learned together has one kind of images, and one dataset has RGB only
+    if any(hasattr(dataset, "__len__") and len(dataset) == 0 for dataset in looked_at):
         return  # an empty dataset is refused where its batches are made
     channels, kind = image_kind(first_image(looked_at[0]))
+    if inherited and len(settings.image_mean) != channels:
+        default = type(settings)()
+        settings.image_mean, settings.image_std, settings.value_range = default.image_mean, default.image_std, None
     own = is_own(settings)
     if own and len(settings.image_mean) != channels:
         raise ValueError(

@@ -71,9 +71,9 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         if not isinstance(settings, ImageSettings):
             return self.load_data(processes)
         starts = (getattr(getattr(self.recipe, "model", None), name, None) for name in STARTS)
-        inherit_input(settings, next((start for start in starts if start), None))
+        inherited = inherit_input(settings, next((start for start in starts if start), None))
         datasets = self.load_data(processes)
-        settle_input(settings, self.learned_from())
+        settle_input(settings, self.learned_from(), inherited)
         return datasets
 
     def learned_from(self) -> Sequence[Any]:

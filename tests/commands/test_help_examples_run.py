@@ -29,6 +29,8 @@ RUN = {
     "datasets": (0, "", None),
     "convert": (2, "", "my-model.pth"),
     "evaluate": (0, "", "evaluation/results.json"),
+    "sample-points": (0, "", "points.gpkg"),
+    "accuracy": (0, "", "accuracy/errors.tif"),
     "predict": (0, "", "maps/city.tif"),
     "view": (1, "", "city.html"),
     "detect": (0, "", "detections/a.json"),
@@ -48,6 +50,7 @@ NOT_RUN = {
     "demo": "takes minutes; tests/demo runs it in small",
     "export": "takes a minute; tests/export writes every format",
     "prepare": "the publishers' files; tests/preparation cuts small ones",
+    "label-shares": "the publishers' files; tests/preparation cuts small ones",
     "train s4p": "tests/training runs every training",
     "train mae": "tests/training runs every training",
     "train segmentation": "tests/training runs every training",
@@ -93,6 +96,25 @@ def write_survey(folder):
         )
         project.labels.rename(folder / "houses.gpkg")
         project.paths[0].rename(folder / "2023_a.tif")
+        write_map(folder, project.masks["scene_0"])
+
+
+def write_map(folder, ids):
+    """A map of the survey, and polygons as its reference."""
+    import rasterio
+    import rasterio.features
+    import shapely.geometry
+
+    from tests.geo_project import write_polygons
+
+    with rasterio.open(folder / "2023_a.tif") as scene:
+        place = {"crs": scene.crs, "transform": scene.transform}
+    ids = np.where(ids == 255, 0, ids % 3)
+    shapes = rasterio.features.shapes(ids, transform=place["transform"])
+    polygons = [(shapely.geometry.shape(outline), int(class_id)) for outline, class_id in shapes]
+    write_polygons(folder / "reference.gpkg", polygons, [f"class {class_id}" for class_id in range(3)], place["crs"])
+    with rasterio.open(folder / "city-map.tif", "w", count=1, width=96, height=96, dtype="uint8", **place) as file:
+        file.write(ids, 1)
 
 
 def write_images(folder):
@@ -123,7 +145,7 @@ def test_every_command_is_run_or_excused():
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize("command", RUN)
 def test_an_example_of_the_help_runs(command, workplace, monkeypatch):
-    if command in ("predict", "prepare-scenes"):
+    if command in ("predict", "prepare-scenes", "sample-points", "accuracy"):
         pytest.importorskip("pyogrio", reason="scenes and polygons need: pip install 's5_hf[geo]'")
     index, more, written = RUN[command]
     run(workplace, monkeypatch, examples_of((command,))[index], more)

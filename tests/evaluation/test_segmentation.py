@@ -163,9 +163,9 @@ def test_an_image_that_is_not_of_8_bits_is_named(segmenter, fields, accelerator,
     with pytest.raises(ValueError, match=rf"2\.tif gives 1 band of {dtype.__name__}, but .*0\.png gives RGB"):
         load_evaluation_data("s5-image-mask", "val", str(tmp_path / "data"), LABELS)
     for path in sorted(folder.iterdir()):
-        width, height = Image.open(path).size
+        size = np.asarray(Image.open(path)).shape[:2]
         path.unlink()
-        Image.fromarray(np.zeros((height, width), dtype=dtype)).save(path.with_suffix(".tif"))
+        Image.fromarray(np.zeros(size, dtype=dtype)).save(path.with_suffix(".tif"))
     data = load_evaluation_data("s5-image-mask", "val", str(tmp_path / "data"), LABELS)
     with pytest.raises(ValueError, match=r"image '.*': an image has the shape \(\d+, \d+, 1\), expected 3 channels"):
         count_segmentation(segmenter, data, SegmentationProtocol(), accelerator)

@@ -10,6 +10,7 @@ from transformers import (
     SegformerForImageClassification,
 )
 
+from s5_hf.export.size_free_graph import SizeFreeGraph
 from s5_hf.hub.to_hub import stage_for_hub
 from s5_hf.modeling import S5Dinov2Config, S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
 from s5_hf.training.pretraining.recipe import PretrainingModelSettings
@@ -112,3 +113,9 @@ def test_pushed_with_its_code(tmp_path):
     images = torch.randn(1, 3, 30, 40)
     with torch.no_grad():
         assert torch.equal(again(images).logits, model(images).logits)
+
+
+def test_exporting_another_decoder_is_refused():
+    model = segmenter(BACKBONES["S5 ViT"]())
+    with pytest.raises(ValueError, match="only models with the upernet decoder can be exported, this one has 'dpt'"):
+        SizeFreeGraph(model)

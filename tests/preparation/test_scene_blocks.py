@@ -76,7 +76,7 @@ def test_named_units_keep_their_part_and_too_few_are_refused():
     shares = {"train": 0.5, "val": 0.5, "test": 0.0}
     parts = assign_parts(counts, [0, 1, 2, 3], ["test", None, None, None], shares, 0)
     assert parts[0] == "test" and set(parts[1:]) == {"train", "val"}
-    with pytest.raises(ValueError, match="there are 1 units with labels to share out among train, val"):
+    with pytest.raises(ValueError, match="there are 1 blocks or scenes with labels to share out among train, val"):
         assign_parts(counts, [0, 1, 2, 2], ["test", "test", None, None], shares, 0)
 
 
@@ -94,5 +94,8 @@ def test_settings_out_of_range_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             kind(**options)
+    assert LabelSettings({"road": "street", "water": 5, "park": ["p", 6]}).values() == {
+        "street": 0, "5": 1, "p": 2, "6": 2,
+    }  # fmt: skip
     with pytest.raises(ValueError, match="the value '1' means both a and b"):
         LabelSettings({"a": [1], "b": ["1"]}).values()

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 
 from s5_hf.training.pretraining.health_report import CURVES, POINTS, curve, per_class, written
 from s5_hf.training.pretraining.pseudo_label_health import PseudoLabelHealth
+from s5_hf.training.run_folder import read_log
 from s5_hf.training.validation import ValidationSettings, validate
 from tests.training.pretraining import pretrain
 
@@ -105,7 +106,7 @@ def test_the_page_of_a_run(tmp_path):
     for part in (
         *("recall of pseudo-labels per true class", "share of a class among those that count", "agreement"),
         *("class drift", "Classes at step 12", '<td class="n">12 of 12</td>', "labelled images"),
-        *("step 9</td>", "The threshold is 1, the highest confidence was 0."),
+        *("<li>step 9: in 10 steps", "The threshold is 1, the highest confidence was 0."),
     ):
         assert part in text, part
     assert json.loads((tmp_path / "warnings.json").read_text(encoding="utf-8"))["admission"][0] == 9
@@ -116,6 +117,13 @@ def test_a_supervised_run_has_a_page_too(tmp_path):
     pretrain(tmp_path, "--method", "supervised", "--total_steps", "2", "--validation_steps", "0")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "No warnings so far" in text and "mIoU, percent" in text and "mask ratio" not in text.split("<h2>")[2]
+
+
+def test_where_every_pixel_counts_no_class_is_called_starved_for_its_confidence(tmp_path):
+    pretrain(tmp_path, "--threshold", "rank", "--total_steps", "2", "--validation_steps", "0")
+    values = next(entry for entry in read_log(tmp_path) if "validation/miou" in entry)
+    assert values["validation/confident_share"] == 1
+    assert '<td class="n">none</td>' in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_long_curves_are_thinned_by_averaging():

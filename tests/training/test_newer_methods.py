@@ -10,8 +10,10 @@ import torch
 from transformers import AutoModelForSemanticSegmentation, CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model
 
 from s5_hf.semi_supervised.frozen_teacher import load_frozen_teacher
-from tests.training.pretraining import pretrain, weights_of
-from tests.training.test_pretraining import driver, forget_after_first_checkpoint, losses
+from s5_hf.training.pretraining.kind import S4Pretraining
+from s5_hf.training.pretraining.recipe import PretrainingRecipe
+from tests.training.pretraining import driver, pretrain, weights_of
+from tests.training.test_pretraining import forget_after_first_checkpoint, losses
 
 TINY = {"num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 16}
 
@@ -44,7 +46,7 @@ def options_of(method, teachers):
         "dwl": (
             *("--decoder", "segformer", "--decoder_channels", "8", "--classifier_dropout", "0"),
             *("--drop_path_rate", "0", "--mixing_steps", "2", "--mixing_share", "0.5", "--freeze_batch_norm"),
-            *("--cutmix_probability", "0", "--schedule_period", "2"),
+            *("--cutmix_probability", "0", "--schedule_period", "2", "--weights_from_step", "1"),
         ),
     }
     return (
@@ -164,3 +166,17 @@ class TestTeachers:
 def test_dwl_needs_the_steps_of_an_epoch(tmp_path):
     with pytest.raises(ValueError, match="dwl needs mixing_steps of at least 1, got 0"):
         pretrain(tmp_path, "--method", "dwl", "--total_steps", "1")
+    with pytest.raises(ValueError, match="leave out unlabelled_from_step, got 1; weights_from_step says"):
+        pretrain(
+            tmp_path, "--method", "dwl", "--total_steps", "2", "--mixing_steps", "1", "--unlabelled_from_step", "1"
+        )
+
+
+@pytest.mark.parametrize(
+    ("method", "needs"), [("dwl", "method: dwl, which mixes weights"), ("rs_mtdf", "a teacher"), ("supervised", "")]
+)
+def test_what_cannot_be_sharded_says_so(method, needs):
+    """FSDP keeps no whole weights: the set-up refuses it with these words."""
+    recipe = PretrainingRecipe.make(method=method, mixing_steps=10)
+    found = S4Pretraining(recipe).needs_whole_weights
+    assert found.startswith(needs) and bool(found) == bool(needs)

@@ -51,6 +51,17 @@ def test_every_key_resumes_exactly(varied_run, tmp_path):
     assert files(tmp_path / "parts") == files(varied_run)
 
 
+def test_weights_by_rank_resume_exactly(tmp_path):
+    options = ("--total_steps", "4", "--checkpoint_steps", "2", "--validation_steps", "0", "--threshold", "rank")
+    pretrain(tmp_path / "whole", *options)
+    assert all(0 < entry["mask_ratio"] < 1 for entry in read_log(tmp_path / "whole") if "loss" in entry)
+    shutil.copytree(tmp_path / "whole", tmp_path / "parts")
+    shutil.rmtree(checkpoint_folders(tmp_path / "parts" / "checkpoints")[-1])
+    pretrain(tmp_path / "parts", *options, "--resume", "auto")
+    assert log(tmp_path / "parts") == log(tmp_path / "whole")
+    assert files(tmp_path / "parts") == files(tmp_path / "whole")
+
+
 def test_two_processes_equal_one_with_every_key(tmp_path):
     same = ("--freeze_batch_norm", "--classifier_dropout", "0", "--drop_path_rate", "0")
     pretrain(tmp_path / "one", *VARIED, *same)
@@ -98,13 +109,13 @@ class TestPhases:
         assert factors[:4] == [0.5, 1, 1, 1]
         assert factors[4:] == pytest.approx([0.5, 1, 1, 0.75**0.9, 0.5**0.9, 0.25**0.9])
 
-    def test_the_teacher_starts_as_the_student_of_the_switch(self, tmp_path):
-        options = ("--total_steps", "3", "--checkpoint_steps", "1", "--unlabelled_from_step", "2", "--teacher", "ema")
-        pretrain(tmp_path, *options, "--teacher_decay", "0.5")
-        second, third = checkpoint_folders(tmp_path / "checkpoints")[-2:]
-        student, teacher = (load_file(second / name / "model.safetensors") for name in ("segmenter", "teacher"))
+    def test_a_teacher_with_a_warm_up_starts_as_the_student_of_the_switch(self, tmp_path):
+        options = ("--total_steps", "4", "--checkpoint_steps", "1", "--unlabelled_from_step", "2", "--teacher", "ema")
+        pretrain(tmp_path, *options, "--teacher_decay", "0.5", "--teacher_schedule", "warmup")
+        *_, third, fourth = checkpoint_folders(tmp_path / "checkpoints")
+        student, teacher = (load_file(third / name / "model.safetensors") for name in ("segmenter", "teacher"))
         assert all(torch.equal(tensor, teacher[name]) for name, tensor in student.items())
-        student, later = (load_file(third / name / "model.safetensors") for name in ("segmenter", "teacher"))
+        student, later = (load_file(fourth / name / "model.safetensors") for name in ("segmenter", "teacher"))
         name = "classifiers.0.weight"
         torch.testing.assert_close(later[name], (teacher[name] + student[name]) / 2)
 

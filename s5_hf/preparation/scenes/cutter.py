@@ -35,7 +35,7 @@ class SceneCutter:
         labels: of all scenes.
         areas: file of polygons outside of which nothing is labelled; None for no such limit.
         label_settings, tile_settings, split_settings: what the user decided.
-        scenes: names of all scenes; the split depends on them.
+        scenes: `identity` of every scene: the split depends on them all.
     """
 
     labels: SceneLabels
@@ -43,10 +43,10 @@ class SceneCutter:
     label_settings: LabelSettings
     tile_settings: TileSettings
     split_settings: SplitSettings
-    scenes: tuple[str, ...]
+    scenes: tuple[list[Any], ...]
 
     def settings(self) -> dict[str, Any]:
-        """See `Cutter`; includes the labels, for other labels make other tiles."""
+        """See `Cutter`. Scenes and labels belong to it: with others, blocks may go to other parts."""
         return {
             "dataset": "scenes",
             "label_settings": as_json(self.label_settings),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...dataset_builders.credentials import without_credentials
 from ...dataset_builders.description import DESCRIPTION_FILE
 from ...files.atomic import write_text
 from .scene_info import SceneInfo
@@ -52,7 +53,7 @@ def describe_dataset(
         "tile_size": tiles.size,
         "overlap": tiles.overlap,
         "splits": {part: dict(counts) for part, counts in parts.items()},
-        "scenes": [scene.path for scene in scenes],
+        "scenes": [without_credentials(scene.path) for scene in scenes],
         **sources,
         "settings": {"labels": as_json(labels), "tiles": as_json(tiles), "split": as_json(split)},
     }

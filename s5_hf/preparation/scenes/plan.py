@@ -12,13 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from ...imaging.rasters import open_dataset
-from ...imaging.scene_files import is_remote
 from ...imaging.windows import Window
 from ..manifest import RawTile
 from .blocks import block_windows, tile_windows
 from .labels import SceneLabels
 from .scene_info import SceneInfo, read_values
-from .settings import IGNORE_INDEX, PARTS, SplitSettings, TileSettings, file_identity
+from .settings import IGNORE_INDEX, PARTS, SplitSettings, TileSettings
 from .split import assign_parts
 from .vector_labels import draw_polygons, near_window, window_transform
 from .vector_layer import PolygonLayer, points_in_crs, same_crs
@@ -56,7 +55,7 @@ class SceneBlock(RawTile):
 
     def sources(self) -> list[list[Any]]:
         assert self.scene is not None
-        return [[self.scene.path]] if is_remote(self.scene.path) else [file_identity(Path(self.scene.path))]
+        return [self.scene.identity()]
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def _coarse_ids(
     if areas is not None:
         ids[~inside_areas(areas, scene, whole, shape)] = IGNORE_INDEX
     with open_dataset(scene.path) as dataset:
-        _, valid = read_values(dataset, scene, out_shape=(len(scene.bands), *shape))
+        _, valid = read_values(dataset, scene, shape=shape)
     ids[~valid] = IGNORE_INDEX
     return ids, (scene.width / shape[1], scene.height / shape[0])
 

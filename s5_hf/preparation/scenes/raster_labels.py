@@ -17,7 +17,7 @@ from ...imaging.scene_files import find_scenes, scene_stem
 from ...imaging.windows import Window
 from .scene_info import SceneInfo
 from .settings import IGNORE_INDEX, LabelSettings, file_identity
-from .vector_layer import crs_name, points_in_crs, same_crs
+from .vector_layer import VECTOR_SUFFIXES, crs_name, points_in_crs, same_crs
 
 __all__ = ["RasterLabels", "open_raster_labels"]
 
@@ -78,7 +78,10 @@ def open_raster_labels(
     paths = tuple(find_scenes(places))
     found = RasterLabels(paths, settings)
     if settings.attribute is not None or settings.layer is not None:
-        raise ValueError(f"attribute and layer are for files of polygons; the labels are rasters, such as {paths[0]}")
+        raise ValueError(
+            f"attribute and layer are for files of polygons ({', '.join(VECTOR_SUFFIXES)}); {paths[0]} is taken for a "
+            "raster"
+        )
     notes = [*_check_places(paths, scenes)]
     counts: Counter[int] = Counter()
     for path in paths:

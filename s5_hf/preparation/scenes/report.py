@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from ...files.atomic import write_text
-from ...imaging.palettes import Palette, default_palette
+from ...imaging.natural_colors import natural_palette
+from ...imaging.palettes import Palette
 from ...imaging.rasters import open_dataset
 from ...imaging.value_scaling import ByteScaling, Scaling
 from ...imaging.windows import Window
@@ -122,7 +123,7 @@ def _pictures(folder: Path, classes: Sequence[str], blocks: Sequence[SceneBlock]
         )
         for part in PARTS
     }
-    palette = default_palette(len(classes))
+    palette = natural_palette(classes)
     tiles = {name: _read(folder / name) for names in chosen.values() for name in names}
     scaling = _common_scaling([values for values, _ in tiles.values()])
     section = "<h2>Tiles</h2>" + class_legend(classes, palette)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from ...dataset_builders.credentials import without_credentials
 from ...dataset_builders.description import DESCRIPTION_FILE
 from ...imaging.scene_files import find_scenes
 from ..manifest import MANIFEST_NAME, CutTile
@@ -114,7 +115,12 @@ def prepare_scenes(
     blocks, more = plan_blocks(found, opened, len(label_settings.names), interest, tiles, split)
     warnings += more
     cutter = SceneCutter(
-        opened, None if areas is None else str(areas), label_settings, tiles, split, tuple(s.name for s in found)
+        opened,
+        None if areas is None else str(areas),
+        label_settings,
+        tiles,
+        split,
+        tuple(scene.identity() for scene in found),
     )
     cut, failures, skipped = cut_tiles(cutter, blocks, folder, workers or os.cpu_count() or 1)
     if failures:
@@ -146,7 +152,8 @@ def _require_own_folder(folder: Path) -> None:
 
 
 def _texts(places: str | Path | Sequence[str | Path]) -> str | list[str]:
-    return str(places) if isinstance(places, (str, Path)) else [str(place) for place in places]
+    texts = str(places) if isinstance(places, (str, Path)) else [str(place) for place in places]
+    return without_credentials(texts)
 
 
 def _count(blocks: Sequence[SceneBlock], cut: dict, names: Sequence[str]) -> tuple[PartCount, ...]:

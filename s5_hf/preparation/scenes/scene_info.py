@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...dataset_builders.credentials import without_credentials
 from ...imaging.rasters import open_dataset
-from ...imaging.scene_files import scene_stem
+from ...imaging.scene_files import is_remote, scene_stem
 from ...imaging.windows import Window
+from .settings import file_identity
 
 if TYPE_CHECKING:
     import shapely
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 __all__ = ["SceneInfo", "describe_scenes", "read_values"]
+
+
+_METRES_PER_DEGREE = 111_320.0
+_SAME_SIZE = 1.1
+"""Pixels of scenes that differ by less than this factor count as equally large."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,21 @@ class SceneInfo:
         places = [(left, top), (right, top), (right, bottom), (left, bottom)]
         return np.array([self.transform * place for place in places])
 
+    def identity(self) -> list[Any]:
+        """What tells that the file was replaced, as far as that can be seen from outside; as JSON values."""
+        return [without_credentials(self.path)] if is_remote(self.path) else file_identity(Path(self.path))
+
+    @property
+    def pixel_metres(self) -> float:
+        """The side of a pixel in the middle of a scene with CRS, in metres, to a few percent."""
+        from rasterio.crs import CRS
+
+        crs, side = CRS.from_wkt(self.crs), float(np.sqrt(abs(self.transform.determinant)))
+        if not crs.is_geographic:
+            return side * crs.linear_units_factor[1]
+        latitude = float(np.radians(self.corners()[:, 1].mean()))
+        return side * _METRES_PER_DEGREE * float(np.sqrt(np.cos(latitude)))
+
     def footprint(self, window: Window | None = None) -> shapely.Polygon:
         """The outline of the scene, or of a window, in the units of its CRS."""
         import shapely
@@ -87,23 +109,26 @@ def describe_scenes(
             scenes.append(_describe(dataset, path, bands, nodata, warnings))
     for scene in scenes[1:]:
         _require_same_bands(scenes[0], scene)
-    sides = {scene.name: float(np.sqrt(abs(scene.transform.determinant))) for scene in scenes if scene.crs}
-    if sides and max(sides.values()) > 1.05 * min(sides.values()):
+    sides = {scene.name: scene.pixel_metres for scene in scenes if scene.crs}
+    if sides and max(sides.values()) > _SAME_SIZE * min(sides.values()):
         finest, coarsest = min(sides, key=sides.get), max(sides, key=sides.get)
         warnings.append(
-            f"the pixels of the scenes differ in size, from {sides[finest]:g} ({finest}) to {sides[coarsest]:g} "
-            f"({coarsest}) units of their CRS; objects then have different sizes in the tiles"
+            f"the pixels of the scenes differ in size, from {sides[finest]:.3g} m ({finest}) to "
+            f"{sides[coarsest]:.3g} m ({coarsest}); objects then have different sizes in the tiles"
         )
     return scenes, warnings
 
 
-def read_values(dataset: DatasetReader, scene: SceneInfo, **options: object) -> tuple[np.ndarray, np.ndarray]:
+def read_values(
+    dataset: DatasetReader, scene: SceneInfo, window: object = None, shape: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Read an open scene.
 
     Args:
         dataset: the open scene.
         scene: what is known of it.
-        options: of rasterio's `read`: a window, or a shape to reduce the scene to.
+        window: of rasterio; the whole scene if left out.
+        shape: rows and columns to reduce it to.
 
     Returns:
         values: `(bands, height, width)` in the type of the scene.
@@ -115,8 +140,9 @@ def read_values(dataset: DatasetReader, scene: SceneInfo, **options: object) -> 
     import rasterio.errors
 
     try:
-        values = dataset.read(list(scene.bands), **options)
-        mask = dataset.read_masks(scene.bands[0], **options) if scene.has_mask else None
+        bands = None if shape is None else (len(scene.bands), *shape)
+        values = dataset.read(list(scene.bands), window=window, out_shape=bands)
+        mask = dataset.read_masks(scene.bands[0], window=window, out_shape=shape) if scene.has_mask else None
     except rasterio.errors.RasterioIOError as error:
         problem = f"{scene.path} cannot be read; is it cut off or damaged? {error.__cause__ or error}"
         raise OSError(without_credentials(problem)) from None

@@ -26,9 +26,9 @@ class LabelSettings:
     """How labels become classes.
 
     Attributes:
-        classes: names of the classes in the order of their ids, or a mapping from each name to the values of the
-            attribute (polygons) or of the pixels (rasters) that mean it. A name alone means the value of that name;
-            in a raster it means the id.
+        classes: names of the classes in the order of their ids, or a mapping from each name to the value or values of
+            the attribute (polygons) or of the pixels (rasters) that mean it. A name alone means the value of that
+            name; in a raster it means the id.
         attribute: field of the polygons that holds the class. None where every polygon means the same class, the
             only one besides `unlabelled`, and for rasters.
         layer: of a file with several layers.
@@ -39,7 +39,7 @@ class LabelSettings:
         ignore_unknown: whether polygons or pixels with a value of no class are ignored, and not refused.
     """
 
-    classes: Sequence[str] | Mapping[str, Sequence[str | int]]
+    classes: Sequence[str] | Mapping[str, str | int | Sequence[str | int]]
     attribute: str | None = None
     layer: str | None = None
     unlabelled: str = IGNORE
@@ -76,7 +76,8 @@ class LabelSettings:
         """
         found: dict[str, int] = {}
         for class_id, name in enumerate(self.names):
-            for value in self.classes[name] if isinstance(self.classes, Mapping) else [name]:
+            meant = self.classes[name] if isinstance(self.classes, Mapping) else name
+            for value in [meant] if isinstance(meant, str | int) else meant:
                 if found.setdefault(str(value), class_id) != class_id:
                     raise ValueError(f"the value {value!r} means both {self.names[found[str(value)]]} and {name}")
         return found

@@ -44,8 +44,8 @@ def assign_parts(
     wanted = [part for part in PARTS if shares[part] > 0 and not (part == "train" and not free)]
     if len(labelled) < len(wanted) and free:
         raise ValueError(
-            f"there are {len(labelled)} units with labels to share out among {', '.join(wanted)}; give smaller blocks "
-            "or tiles, name scenes for a part, or set the share of a part to 0"
+            f"there are {len(labelled)} blocks or scenes with labels to share out among {', '.join(wanted)}; give "
+            "smaller blocks or tiles, name scenes for a part, or set the share of a part to 0"
         )
     parts = dict(decided)
     parts.update(dict.fromkeys(free, "train"))

@@ -15,15 +15,17 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from ...imaging.palettes import default_palette
+from ...files.atomic import write_text
+from ...imaging.palettes import Color, Palette
 from ...imaging.scene_files import scene_stem
 from ...predictors.interfaces import SceneSegmenter
 from ...predictors.test_time_augmentation import check_augmentations
 from ...predictors.torch_segmenter import load_segmenters
+from ..qgis_styles import raster_style
 from ..reading import SceneReading
 from ..scene_run import finished_work_kept, model_name, require_distinct
 from ..source import SceneSource, open_scene
-from .areas import write_areas
+from .areas import ClassArea, write_areas
 from .class_rows import NO_DATA, class_rows
 from .map_files import is_geotiff
 from .scene_probabilities import SceneProbabilities, WindowSettings
@@ -100,6 +102,7 @@ def segment_scene(
         raise ValueError(f"a map holds at most {NO_DATA} classes, the model has {segmenters[0].num_labels}")
     _require_classes(products.polygon_classes, segmenters[0])
     labels = [segmenters[0].id2label[index] for index in range(segmenters[0].num_labels)]
+    palette = products.colors(labels)
     require_distinct({source: files.paths(labels)})
     if not overwrite:
         files.require_new(resume, labels)
@@ -108,7 +111,7 @@ def segment_scene(
             scene.notes.append(f"{files.classes} carries no coordinates; a .tif would")
         for note in scene.notes:
             report(note)
-        maps = _MapMaker(scene, segmenters, files, settings, products, progress, report)
+        maps = _MapMaker(scene, segmenters, files, settings, products, palette, progress, report)
         result = maps.make(task, model_name(model, segmenters[0]), resume)
     if files.polygons is not None:
         _write_polygons(files, products, scene.width * scene.height)  # of a map that has just been made
@@ -135,23 +138,25 @@ class _MapMaker:
     files: SceneFiles
     settings: WindowSettings
     products: MapProducts
+    palette: Palette
     progress: bool
     report: Callable[[str], None]
 
     def make(self, task: str | None, model: str, resume: bool) -> SceneResult:
         """All files except the polygons; `task` and `model` are for the description."""
-        scene, files, segmenter = self.scene, self.files, self.segmenters[0]
+        scene, files, segmenter, cog = self.scene, self.files, self.segmenters[0], self.products.cloud_optimized
         id2label = {index: segmenter.id2label[index] for index in range(segmenter.num_labels)}
-        palette = default_palette(len(id2label))
         with (
             finished_work_kept(files.work, "rows", self.report),
-            SceneWriter(files, scene, id2label, palette, task, self._fingerprint(), resume) as writer,
+            SceneWriter(files, scene, id2label, self.palette, task, self._fingerprint(), resume, cog) as writer,
         ):
             if writer.rows_done:
                 self.report(f"resuming after row {writer.rows_done:,} of {scene.height:,}")
             self._fill(writer)
-            areas = writer.finish()
-            write_sidecar(files, scene, areas, palette, task, model)
+            areas = writer.finish(self.products.minimum_area)
+            write_sidecar(files, scene, areas, self.palette, task, model)
+            if files.style is not None:
+                write_text(files.style, raster_style(_styled(areas, self.palette)))
             if files.areas is not None:
                 write_areas(areas, files.areas)
             writer.publish()
@@ -164,6 +169,7 @@ class _MapMaker:
             "the model": self.segmenters[0].fingerprint,
             "the scene or how it is read": self.scene.fingerprint,
             "the windows or their augmentation": repr(self.settings),
+            "the palette": repr([tuple(color) for color in self.palette]),
             "the products": repr((products.probabilities, products.entropy, products.overlay)),
         }
 
@@ -192,6 +198,11 @@ class _MapMaker:
                     done = stop
 
 
+def _styled(areas: Sequence[ClassArea], palette: Palette) -> dict[int, tuple[str, Color]]:
+    """Names and colours by class id."""
+    return {area.id: (area.label, color) for area, color in zip(areas, palette, strict=True)}
+
+
 def _write_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: int | None) -> None:
     from .polygons import write_polygons
 
@@ -199,7 +210,6 @@ def _write_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: in
         files.classes,
         files.polygons,
         classes=products.polygon_classes,
-        minimum_area=products.minimum_area,
         simplify=products.simplify,
         maximum_pixels=maximum_pixels,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from datasets import load_dataset
 
 from ...dataset_builders.registry import DatasetEntry, get_entry
-from ...imaging.palettes import default_palette
+from ...imaging.natural_colors import natural_palette
 from ..batches import IndexedBatches, StreamedBatches
 from ..image_input import band_options
 from ..joint.splits import hold_out, reported_splits
@@ -84,7 +84,7 @@ def load_data(
                 settings.streaming,
                 band_options(settings, get_entry(settings.unlabelled_dataset)),
             )
-    palette = entry.palette if entry.palette and not settings.classes else default_palette(len(labels))
+    palette = entry.palette if entry.palette and not settings.classes else natural_palette(labels)
     task = entry.name.removeprefix("s5-").replace("-", "_")
     return SegmentationData(task, labels, palette, ignore_index, labelled, unlabelled, validation, source)
 
@@ -209,4 +209,10 @@ def make_batches(
 
 def weak_view(recipe: PretrainingRecipe) -> WeakView:
     """The weak view of a recipe."""
-    return WeakView(recipe.data.crop_size, tuple(recipe.data.scale_range))
+    data = recipe.data
+    return WeakView(
+        data.crop_size,
+        tuple(data.scale_range),
+        rotation_probability=data.rotation_probability,
+        vertical_flips=data.vertical_flips,
+    )

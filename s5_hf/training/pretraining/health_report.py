@@ -3,11 +3,13 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from ...files.atomic import write_text
 from ...pages import Points, line_chart, page, table
+from ...semi_supervised import Method
 from ..run_folder import read_log
 from .data import SegmentationData
 from .recipe import PretrainingRecipe
@@ -20,16 +22,17 @@ CURVES = 6
 Log = Sequence[Mapping[str, Any]]
 
 
-def write_health_report(recipe: PretrainingRecipe, data: SegmentationData) -> Path:
+def write_health_report(recipe: PretrainingRecipe, data: SegmentationData, method: Method) -> Path:
     """Write report.html in the run's folder, from its log.jsonl and warnings.json.
 
     Args:
         recipe: of the run.
         data: that it learns from.
+        method: by which it learns.
     """
     folder = Path(recipe.run.output_dir)
     log, labels = read_log(folder), list(data.labels)
-    content = facts(recipe, data, log) + warning_section(folder)
+    content = facts(recipe, data, method, log) + warning_section(folder)
     content += charts("Training", training_charts(log))
     content += charts("Pseudo-labels of the unlabelled images", unlabelled_charts(log, labels), UNLABELLED_NOTE)
     content += charts("Pseudo-labels against the truth", validation_charts(log, labels), VALIDATION_NOTE)
@@ -51,17 +54,20 @@ VALIDATION_NOTE = (
 )
 
 
-def facts(recipe: PretrainingRecipe, data: SegmentationData, log: Log) -> str:
+def facts(recipe: PretrainingRecipe, data: SegmentationData, method: Method, log: Log) -> str:
     """What was run on what."""
-    method = recipe.method
+    settings = recipe.method
+    teacher = "average of its weights (ema)" if method.has_teacher else "itself" if method.strong_views else "none"
+    by_threshold = method.threshold_now is not None
+    rule = f"{settings.threshold}, {settings.confidence_threshold:g}" if by_threshold else "none"
     steps = max((entry["step"] for entry in log), default=0)
     rows = [
-        ("method", method.method),
-        ("teacher", method.teacher or "as published"),
-        ("threshold", f"{method.threshold}, {method.confidence_threshold:g}"),
+        ("method", settings.method),
+        ("teacher", teacher),
+        ("threshold", rule),
         ("labelled images", counted(data.labelled)),
         ("unlabelled images", counted(data.unlabelled)),
-        ("supervised phase", f"{method.unlabelled_from_step} steps"),
+        ("supervised phase", f"{settings.unlabelled_from_step} steps"),
         ("steps", f"{steps} of {recipe.optimizer.total_steps}"),
     ]
     if data.validation is not None:
@@ -79,8 +85,8 @@ def warning_section(folder: Path) -> str:
     found = read_warnings(folder)
     if not found:
         return "<p>No warnings so far.</p>"
-    rows = [(f"step {step}", text) for step, text in sorted(found.values())]
-    return "<h2>Warnings</h2>" + table(("", "what"), rows)
+    lines = [f"<li>step {step}: {escape(text)}</li>" for step, text in sorted(found.values())]
+    return f"<h2>Warnings</h2><ul>{''.join(lines)}</ul>"
 
 
 def read_warnings(folder: Path) -> dict[str, tuple[int, str]]:
@@ -98,10 +104,9 @@ def write_warnings(folder: Path, warned: Mapping[str, tuple[int, str]]) -> None:
 
 def training_charts(log: Log) -> list[str]:
     """Losses and learning rate."""
-    losses = {
-        "labelled images": curve(log, "loss_supervised"),
-        "unlabelled images": curve(log, "loss_unsupervised"),
-    }
+    losses = {"labelled images": curve(log, "loss_supervised")}
+    unlabelled = curve(log, "loss_unsupervised")
+    losses |= {"unlabelled images": unlabelled} if unlabelled else {}
     return [chart(losses, "loss"), chart({"learning rate": curve(log, "learning_rate")}, "highest learning rate")]
 
 
@@ -137,9 +142,8 @@ def per_class(log: Log, labels: Sequence[str], key: str, name: str) -> list[str]
 
 
 def chart(curves: Mapping[str, Points], name: str) -> str:
-    """The curves that have points, as a chart; nothing without any."""
-    shown = {label: points for label, points in curves.items() if points}
-    return line_chart(shown, "step", name) if shown else ""
+    """The curves as a chart, each class in the colour that it has in the others; nothing without any points."""
+    return line_chart(curves, "step", name) if any(curves.values()) else ""
 
 
 def charts(title: str, found: Sequence[str], note: str = "") -> str:

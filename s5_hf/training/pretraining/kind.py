@@ -63,6 +63,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         averages = self.method.has_teacher or recipe.optimizer.weight_average_decay is not None
         if averages or recipe.run.selection == "validation":
             self.needs_whole_weights = "a teacher, weight_average_decay or selection: validation"
+        if self.method.changes_weights:
+            self.needs_whole_weights = f"method: {self.method.name}, which mixes weights"
 
     def load_data(self, processes: int) -> Mapping[str, Any]:
         """Load the datasets."""
@@ -89,6 +91,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def make_model(self) -> S5ForSemanticSegmentation:
         """The segmenter at step 0."""
         data, channels = self.recipe.data, len(self.recipe.data.image_mean)
+        self.method = make_recipe_method(self.recipe)  # again: mean and deviation may have been measured since
         model = starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
         self.method.extend(model)
         if self.recipe.optimizer.encoder_rate == 0:  # as a fixed function: no dropout, batch norm as it is
@@ -231,7 +234,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             data.labels,
             data.ignore_index,
             recipe.data.mean_excludes,
-            recipe.method.confidence_threshold if threshold is None else threshold,
+            self.counted_from(threshold),
             recipe.data.image_mean,
             recipe.data.image_std,
             data.palette,
@@ -252,9 +255,19 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             self.keep_best(training, step, scores["miou"])
         return scores
 
+    def counted_from(self, threshold: float | torch.Tensor | None) -> float | torch.Tensor:
+        """The confidence from which on a validation pixel is called confident.
+
+        Every pixel counts somehow where the method has no threshold. Where it has no pseudo-labels, the recipe's
+        threshold says what they would be worth.
+        """
+        if threshold is not None:
+            return threshold
+        return 0.0 if self.method.strong_views else self.recipe.method.confidence_threshold
+
     def report(self) -> None:
         """Write the page about the health of the run."""
-        write_health_report(self.recipe, self.data)
+        write_health_report(self.recipe, self.data, self.method)
 
     def keep_best(self, training: Training, step: int, miou: float) -> None:
         """Save the validated weights under best/mean if none were better before."""

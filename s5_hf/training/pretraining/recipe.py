@@ -8,7 +8,7 @@ Unknown keys and values of the wrong type are refused.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ...semi_supervised import method_names
+from ...semi_supervised import METHODS, method_names
 from ..recipe_reading import SectionedRecipe, option, require_not_negative, require_positive
 from ..recipe_sections import (
     SAME_RESULT,
@@ -65,6 +65,8 @@ class DataSettings(ViewSettings):
     classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
     mean_excludes: list[str] = option([], "classes left out of mIoU, such as iSAID's background")
     ignore_index: int = option(255, "mask value without a class")
+    rotation_probability: float = option(0.0, "probability of a rotation of an image by 90 degrees")
+    vertical_flips: bool = option(True, "flip images top to bottom too")
     streaming: bool = option(False, "stream the datasets instead of indexing them")
 
 
@@ -93,13 +95,18 @@ class MethodSettings:
         [], "vision transformers that RS-MTDF learns from: names or folders, with @side for a side of their own"
     )
     translator_channels: int = option(1024, "width inside the translators of RS-MTDF")
-    threshold: Literal["fixed", "adaptive"] = option(
-        "fixed", "one confidence_threshold for all classes, or a lower one for classes that are learnt more slowly"
+    threshold: Literal["fixed", "adaptive", "rank"] = option(
+        "fixed",
+        "one confidence_threshold for all classes; adaptive: a lower one for classes that are learnt more slowly; "
+        "rank: none, every pixel counts by the rank of its confidence within its class, as in DWL",
     )
     threshold_floor: float = option(0.5, "lowest adaptive threshold")
     unlabelled_weight: float = option(1.0, "weight of the unlabelled loss")
     unlabelled_ramp_steps: int = option(0, "steps from unlabelled_from_step on in which that weight grows from 0")
     mixing_steps: int | None = option(None, "steps of an epoch of DWL, after each of which its classifiers are mixed")
+    weights_from_step: int = option(
+        51, "first step in which DWL learns from pseudo-labels; it fills its memory before"
+    )
     mixing_share: float = option(1.0, "share of DWL's pseudo classifier in the mixture")
     cutmix_partner: Literal["same_batch", "reversed_batch", "second_batch"] = option(
         "same_batch",
@@ -184,7 +191,7 @@ class PretrainingRecipe(SectionedRecipe):
         self.check_labelled()
         self.check_phases()
         alone = optimizer.unlabelled_batch_size == 1 and self.method.cutmix_partner != "second_batch"
-        if alone and self.method.method != "supervised":
+        if alone and METHODS[self.method.method].pastes:
             raise ValueError(
                 f"cutmix_partner: {self.method.cutmix_partner} needs an unlabelled_batch_size of at least 2, got 1; "
                 "use second_batch"

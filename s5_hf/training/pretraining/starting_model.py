@@ -72,20 +72,21 @@ def new_config(
 
 
 def decoder_settings(settings: PretrainingModelSettings) -> dict[str, Any]:
-    """What a recipe says of everything behind the backbone."""
+    """What a recipe says of everything behind the backbone; fine-tuning recipes have fewer of these keys."""
     names = ("decoder", "decoder_channels", "classifier_dropout", "image_fit")
-    return {name: getattr(settings, name) for name in names}
+    return {name: getattr(settings, name) for name in names if hasattr(settings, name)}
 
 
 def encoder_config(settings: PretrainingModelSettings) -> PretrainedConfig:
     """The configuration of a pre-trained encoder, with feature maps of four stages and the recipe's drop path."""
     config = AutoConfig.from_pretrained(settings.encoder)
-    if config.model_type == "dinov2" and settings.dinov2_positions == "release":
+    if config.model_type == "dinov2" and getattr(settings, "dinov2_positions", "release") == "release":
         config = S5Dinov2Config.from_dict({**config.to_dict(), "model_type": S5Dinov2Config.model_type})
     if config.model_type == "segformer":  # which transformers knows as a whole network only
         config = S5SegformerConfig.from_dict({**config.to_dict(), "model_type": S5SegformerConfig.model_type})
-    config = with_four_taps(config, default_dpt_taps if settings.decoder == "dpt" else default_taps)
-    if settings.decoder == "dpt" and hasattr(config, "use_feature_pyramid"):
+    has_dpt = getattr(settings, "decoder", None) == "dpt"
+    config = with_four_taps(config, default_dpt_taps if has_dpt else default_taps)
+    if has_dpt and hasattr(config, "use_feature_pyramid"):
         config.use_feature_pyramid = False  # its weights, if there are any, stay behind
     if hasattr(config, "drop_path_rate"):
         config.drop_path_rate = settings.drop_path_rate

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...dataset_builders.description import described_classes
 from ...dataset_builders.registry import DatasetEntry
-from ...imaging.palettes import default_palette
+from ...imaging.natural_colors import natural_palette
 from ..image_input import band_options
 from ..joint.splits import chosen_classes, chosen_entry, load_images, require_images
 from ..recipe_sections import ImageSettings
@@ -69,7 +69,7 @@ def load_task(settings: SegmentationDatasetSettings, selection: str, images: Ima
         options |= band_options(images, entry)
     train, validation, source = load_images(settings, entry, selection, **options)
     ignore_index = settings.ignore_index if entry.ignore_index is None else entry.ignore_index
-    palette = entry.palette if entry.labels == labels and entry.palette else default_palette(len(labels))
+    palette = entry.palette if entry.labels == labels and entry.palette else natural_palette(labels)
     stored = None
     if settings.class_map:
         class_map = ClassMap.parse(settings.class_map, labels, ignore_index, settings.name)

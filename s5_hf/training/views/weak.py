@@ -28,12 +28,14 @@ class WeakView:
         scale_range: the longer side is resized to a uniform random integer between these multiples of its length.
         flip_probability: of each of the two flips.
         rotation_probability: of a rotation by 90 degrees (0 in pre-training, 0.5 in fine-tuning).
+        vertical_flips: whether images are flipped top to bottom too, or left to right alone.
     """
 
     crop_size: int
     scale_range: tuple[float, float] = (0.5, 2.0)
     flip_probability: float = 0.5
     rotation_probability: float = 0.0
+    vertical_flips: bool = True
 
     def __call__(
         self, image: Image.Image | np.ndarray, mask: Image.Image | np.ndarray | None, generator: torch.Generator
@@ -73,7 +75,7 @@ class WeakView:
         view[:, :rows, :columns] = seen.transpose(2, 0, 1)
         view_labels = np.full((self.crop_size, self.crop_size), IGNORED, dtype=np.uint8)
         view_labels[:rows, :columns] = seen_labels[:, :, 0]
-        for axis in (-1, -2):
+        for axis in (-1, -2) if self.vertical_flips else (-1,):
             if torch.rand((), generator=generator) < self.flip_probability:
                 view, view_labels = np.flip(view, axis), np.flip(view_labels, axis)
         # Without rotations no number is drawn, so that the random numbers of pre-training stay the same.
