@@ -62,6 +62,8 @@ class EvaluationSettings:
         options: of the dataset's builder.
         precision: `"fp32"` or `"bf16"`.
         loop: batch size, workers, class maps or result files.
+        classes: what an open-vocabulary model is to look for, in the order of the dataset's classes, each with
+            synonyms after commas; by default those that it was saved with.
     """
 
     model: str
@@ -79,6 +81,7 @@ class EvaluationSettings:
     options: dict[str, Any] = field(default_factory=dict)
     precision: str = "fp32"
     loop: LoopSettings = field(default_factory=LoopSettings)
+    classes: tuple[str, ...] | None = None
 
 
 def run_evaluation(settings: EvaluationSettings, accelerator: Accelerator | None = None) -> EvaluationResults:
@@ -126,7 +129,9 @@ def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -
     config = AutoConfig.from_pretrained(settings.model)
     tasks = getattr(config, "tasks", {})
     task = dataset_task(tasks, settings)
-    (segmenter,) = load_segmenters(settings.model, task, (accelerator.device,), settings.precision)
+    (segmenter,) = load_segmenters(
+        settings.model, task, (accelerator.device,), settings.precision, classes=settings.classes
+    )
     labels = [segmenter.id2label[index] for index in range(segmenter.num_labels)]
     data = _load_data(
         settings,
@@ -170,6 +175,8 @@ def model_class_map(config: PretrainedConfig, task: str | None, settings: Evalua
 def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) -> DetectionResults:
     """Evaluate an oriented detector. Raises as [`run_evaluation`]."""
     entry, loop = get_entry(settings.dataset), settings.loop
+    if settings.classes:
+        raise ValueError("classes are for open-vocabulary segmenters; a detector has its own")
     protocol = choose_detection_protocol(entry, settings.protocol, **settings.protocol_changes)
     if loop.class_maps is not None:
         raise ValueError("class maps are for segmenters; a detector has result files (--detections)")

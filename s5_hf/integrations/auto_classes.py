@@ -13,6 +13,7 @@ from typing import Any
 
 BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer")
 CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig")
+OPEN_VOCABULARY = "SegEarthOVConfig"
 
 
 def await_configurations(module: ModuleType) -> None:
@@ -21,7 +22,7 @@ def await_configurations(module: ModuleType) -> None:
     def register() -> None:
         from .. import modeling
 
-        for name in CONFIGURATIONS:
+        for name in (*CONFIGURATIONS, OPEN_VOCABULARY):
             config_class = getattr(modeling, name)
             module.AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
 
@@ -33,7 +34,13 @@ def await_models(module: ModuleType) -> None:
     for auto_class, names in (
         (module.AutoModel, {"S5ViTConfig": "S5ViTModel"}),
         (module.AutoBackbone, {f"{name}Config": f"{name}Backbone" for name in BACKBONES}),
-        (module.AutoModelForSemanticSegmentation, {"S5SegmentationConfig": "S5ForSemanticSegmentation"}),
+        (
+            module.AutoModelForSemanticSegmentation,
+            {
+                "S5SegmentationConfig": "S5ForSemanticSegmentation",
+                OPEN_VOCABULARY: "SegEarthOVForSemanticSegmentation",
+            },
+        ),
         (module.AutoModelForObjectDetection, {"S5DetectionConfig": "S5ForOrientedObjectDetection"}),
     ):
         fill_when_asked(auto_class._model_mapping, functools.partial(register_models, auto_class, names))
@@ -48,17 +55,31 @@ def register_models(auto_class: type, names: Mapping[str, str]) -> None:
 
 
 def await_image_processors(module: ModuleType) -> None:
-    """Let `AutoImageProcessor` find the processor."""
+    """Let `AutoImageProcessor` find the processors."""
 
     def register() -> None:
         from .. import modeling
 
-        for name in CONFIGURATIONS:
+        processors = dict.fromkeys(CONFIGURATIONS, modeling.S5ImageProcessor)
+        processors[OPEN_VOCABULARY] = modeling.SegEarthOVImageProcessor
+        for name, processor in processors.items():
             module.AutoImageProcessor.register(
-                getattr(modeling, name), slow_image_processor_class=modeling.S5ImageProcessor, exist_ok=True
+                getattr(modeling, name), slow_image_processor_class=processor, exist_ok=True
             )
 
     fill_when_asked(module.IMAGE_PROCESSOR_MAPPING, register)
+
+
+def await_processors(module: ModuleType) -> None:
+    """Let `AutoProcessor` find the processor with a tokenizer."""
+
+    def register() -> None:
+        from .. import modeling
+
+        config_class = getattr(modeling, OPEN_VOCABULARY)
+        module.AutoProcessor.register(config_class, modeling.SegEarthOVProcessor, exist_ok=True)
+
+    fill_when_asked(module.PROCESSOR_MAPPING, register)
 
 
 def show_pipelines(module: ModuleType) -> None:

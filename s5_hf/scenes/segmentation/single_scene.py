@@ -48,6 +48,7 @@ def segment_scene(
     devices: Sequence[str | torch.device] | None = None,
     precision: str = "fp32",
     compile_model: bool = False,
+    classes: Sequence[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -73,6 +74,7 @@ def segment_scene(
         devices: where the network runs; they take batches in turn.
         precision: `"fp32"` or `"bf16"`.
         compile_model: whether to run the network through `torch.compile`.
+        classes: what an open-vocabulary model is to look for, such as `["building,roof", "road"]`.
         resume: resume an interrupted run; the result is the same, pixel by pixel. A scene that has its map already
             is left alone.
         overwrite: replace existing files, and discard an interrupted run.
@@ -97,7 +99,7 @@ def segment_scene(
         return SceneResult(files, read_sidecar_areas(files.sidecar))
     if not overwrite:
         files.require_new(resume)
-    segmenters = load_segmenters(model, task, devices, precision, compile_model)
+    segmenters = load_segmenters(model, task, devices, precision, compile_model, classes)
     if segmenters[0].num_labels > NO_DATA:
         raise ValueError(f"a map holds at most {NO_DATA} classes, the model has {segmenters[0].num_labels}")
     _require_classes(products.polygon_classes, segmenters[0])
