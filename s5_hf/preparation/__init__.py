@@ -7,7 +7,8 @@ __getattr__, __dir__, __all__ = lazy_face(
     {
         "label_shares": ("SHARED_DATASETS", "prepare_label_shares"),
         "preparation": ("OPTIONS", "PREPARED_DATASETS", "PreparationSummary", "prepare"),
-        "scenes.run": ("PartCount", "PreparedScenes", "prepare_scenes"),
+        "scenes.prepared": ("PartCount", "PreparedScenes"),
+        "scenes.run": ("prepare_scenes",),
         "scenes.settings": ("LabelSettings", "SplitSettings", "TileSettings"),
     },
 )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,11 +20,9 @@ from ...imaging.windows import Window
 from ...pages import class_legend, color_legend, details, figure, inline_image, overlay, page, picture_grid, table
 from ..manifest import CutTile
 from .plan import SceneBlock, on_common_ground
+from .prepared import PreparedScenes
 from .scene_info import SceneInfo
 from .settings import IGNORE_INDEX, PARTS
-
-if TYPE_CHECKING:
-    from .run import PreparedScenes
 
 __all__ = ["REPORT_FILE", "write_report"]
 
