@@ -17,24 +17,26 @@ def demo(
     steps: Annotated[int, typer.Option(help="Steps of every training run.", min=2)] = 200,
     scene: Annotated[int, typer.Option(help="Width and height of the scene in pixels.", min=64, max=4096)] = 640,
 ) -> None:
-    """Run the whole chain of S5 on made-up scenes: train, curate, pre-train, fine-tune, evaluate, map.
+    """Run the whole chain of S5 on synthetic scenes: train, curate, pre-train, fine-tune, evaluate, map.
 
     It takes some minutes on two cores and leaves `report.html`, with pictures, curves, comparisons and the command
-    of every step. After Ctrl-C, the same command resumes; with other options it starts again. To see the result, open
-    `demo/report.html`:
+    of every step. After Ctrl-C, the same command resumes; with other options it repeats the steps that depend on them.
+    It is a project: `demo/project.yaml` describes it, and `s5-hf run` takes that file after you change it. To see the
+    result, open `demo/report.html`:
 
         s5-hf demo --output demo
     """
     import torch
 
-    from ..demo import DemoSettings, DemoStopped, run_demo
+    from ..demo import DemoSettings, run_demo
+    from ..project import ProjectStopped
 
     # Networks this small gain little from a second thread, and lose a lot where other work keeps the cores busy.
     torch.set_num_threads(1)
     settings = DemoSettings(seed=seed, size=size, labelled=labelled, archive=archive, steps=steps, scene=scene)
     try:
         run_demo(output, settings, report=typer.echo)
-    except DemoStopped as stop:
+    except ProjectStopped as stop:
         typer.echo(str(stop), err=True)
         raise typer.Exit(stop.status) from None
 

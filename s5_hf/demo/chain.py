@@ -1,160 +1,99 @@
-"""The chain: every step is one command that a user could type."""
+"""The chain: a project on synthetic data, and besides it the steps that compare and convert what it leaves."""
 
-import shlex
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from .folders import DemoFolders
-from .recipes import CITY, ROADS, TASK_LABELS
+from ..project.folders import ProjectFolders
+from ..project.settings import Project
+from ..project.steps import PARTS as PROJECT_PARTS
+from ..project.steps import Step, project_steps
+from ..synthetic import SCENE_LABELS
 from .settings import DemoSettings
 
-__all__ = ["PARTS", "Step", "chain"]
+__all__ = ["CITY", "PARTS", "ROADS", "TASK_LABELS", "chain", "data_step", "project_content"]
 
+CITY, ROADS = "city", "roads"
+TASK_LABELS = {CITY: tuple(SCENE_LABELS), ROADS: ("ground", "road")}
 PARTS = {
     "data": "Make data",
-    "first": "Train the first segmenter",
-    "curation": "Curate the archive",
-    "pretraining": "Pre-train semi-supervised (S4P)",
-    "fine_tuning": "Fine-tune one model on two datasets (MoE-MDF)",
-    "evaluation": "Evaluate",
-    "prediction": "Map a scene",
+    **{part: heading for part, heading in PROJECT_PARTS.items() if part != "prepare"},
     "official": "To the official layout and back",
 }
-"""The parts of the report: name and heading."""
+"""The parts of the report in their order: name and heading."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """One command.
-
-    Attributes:
-        name: of its own.
-        part: the part of the report that it belongs to, a key of `PARTS`.
-        title: what it does.
-        words: the command: `s5-hf` or `python` and a script, and arguments.
-    """
-
-    name: str
-    part: str
-    title: str
-    words: tuple[str, ...]
-
-    @property
-    def command(self) -> str:
-        """As one types it."""
-        return shlex.join(self.words)
-
-
-def chain(settings: DemoSettings, folders: DemoFolders) -> list[Step]:
-    """All steps in their order."""
-    return [
-        *preparing_steps(settings, folders),
-        *pretraining_steps(folders),
-        *fine_tuning_steps(folders),
-        *evaluation_steps(folders),
-        *prediction_steps(settings, folders),
-        *official_steps(folders),
-    ]
-
-
-def preparing_steps(settings: DemoSettings, folders: DemoFolders) -> list[Step]:
-    """Data, the first segmenter, and what it chooses."""
-    size = [
+def data_step(settings: DemoSettings, output: Path) -> Step:
+    """The data that the project file names."""
+    data = output / "data"
+    words = [
+        *("python", "examples/make_synthetic_data.py", data),
         *("--size", settings.size, "--labelled", settings.labelled, "--validation", settings.validation),
         *("--archive", settings.archive, "--scene", settings.scene, "--seed", settings.seed),
     ]
-    learning = [
-        *("--steps", settings.steps, "--crop", settings.crop, "--batch-size", 8),
-        *("--learning-rate", 0.002, "--seed", settings.seed),
-    ]
-    data, first = folders.data, folders.first_segmenter
-    return [
-        step("data", "data", "two labelled datasets, an archive, a scene", "make_synthetic_data.py", data, *size),
-        step(
-            *("first-segmenter", "first", "a small segmenter, from the labelled images", "train_small_segmenter.py"),
-            *(data / CITY, first, "--classes", *TASK_LABELS[CITY], *learning),
-        ),
-        step(
-            *("curation", "curation", "score, cluster, select, export", "s5-hf"),
-            *("curate", "run", folders.recipe("curation")),
-        ),
-    ]
+    return Step("data", "data", "two labelled datasets, an archive, a scene", tuple(map(str, words)), (data,))
 
 
-def pretraining_steps(folders: DemoFolders) -> list[Step]:
-    """Labelled images alone, and with those that were chosen, for as many steps."""
-    words = ("s5-hf", "train", "s4p", folders.recipe("pretraining"))
-    return [
-        step(
-            *("supervised", "pretraining", "labelled images only, the baseline", *words),
-            *("--method", "supervised", "--output-dir", folders.run("supervised")),
-        ),
-        step(
-            *("s4p", "pretraining", "labelled and curated images (FixMatch)", *words),
-            *("--output-dir", folders.run("s4p")),
-        ),
-    ]
+def project_content(settings: DemoSettings) -> dict[str, Any]:
+    """What the project file says; its paths are relative to it."""
+    training = {"total_steps": settings.steps, "crop_size": settings.crop}
+    return {
+        "output": ".",
+        "seed": settings.seed,
+        "datasets": [
+            {"name": name, "folder": f"data/{name}", "classes": list(labels)} for name, labels in TASK_LABELS.items()
+        ],
+        "archive": ["data/archive"],
+        "scenes": ["data/scene.png"],
+        "first": {**training, "learning_rate": 0.002, "validation_steps": settings.steps},
+        "curate": {"target": settings.target, "clusters": 3, "score": {"part_size": 32}},
+        "pretrain": {**training, "learning_rate": 1.5e-3, "warmup_steps": settings.steps // 10},
+        "finetune": {**training, "learning_rate": 1.5e-3, "warmup_steps": settings.steps // 10},
+        "evaluate": True,
+        "maps": {"window": 2 * settings.crop, "overlap": 0.5},
+    }
 
 
-def fine_tuning_steps(folders: DemoFolders) -> list[Step]:
-    """A model for each dataset, and one for both: all make the same number of steps per dataset."""
-    words = ("s5-hf", "train", "segmentation", folders.recipe("fine_tuning"))
-    alone = [
-        step(
-            *(f"sdf-{name}", "fine_tuning", f"{name} alone (SDF)", *words, "--mode", "sdf", "--datasets", name),
-            *("--output-dir", folders.run(f"sdf-{name}")),
-        )
-        for name in TASK_LABELS
-    ]
-    both = [
-        step(
-            *(mode, "fine_tuning", f"{CITY} and {ROADS}, {what}", *words),
-            *("--mode", mode, "--output-dir", folders.run(mode)),
-        )
-        for mode, what in (("mdf", "shared encoder (MDF)"), ("moe", "mixture of experts (MoE-MDF)"))
-    ]
-    return [*alone, *both]
+def chain(project: Project) -> list[Step]:
+    """All steps after the data, in their order: what is compared follows what it is compared with."""
+    folders, steps = ProjectFolders(project.output), []
+    for step in project_steps(project):
+        steps.append(step)
+        if step.name == "pretrain":
+            steps.append(variant(step, folders, "supervised", "labelled images only", {"method": "supervised"}))
+        elif step.name == "finetune":
+            steps += [
+                variant(step, folders, f"sdf-{name}", f"{name} alone (SDF)", {"mode": "sdf", "datasets": name})
+                for name in TASK_LABELS
+            ]
+            what = f"{CITY} and {ROADS}, one decoder each (MDF)"
+            steps.append(variant(step, folders, "mdf", what, {"mode": "mdf"}))
+    return [*steps, *official_steps(folders)]
 
 
-def evaluation_steps(folders: DemoFolders) -> list[Step]:
-    """The mixture of experts on both validation sets."""
-    return [
-        step(
-            *(f"evaluate-{name}", "evaluation", f"the mixture of experts on {name}", "s5-hf", "evaluate"),
-            *(folders.segmenter("moe"), "--dataset", "s5-image-mask", "--data-dir", folders.data / name),
-            *("--split", "val", "--task", name, "--output", folders.evaluation(name)),
-        )
-        for name in TASK_LABELS
-    ]
+def variant(training: Step, folders: ProjectFolders, name: str, what: str, changes: Mapping[str, str]) -> Step:
+    """A training of the project for as many steps, with some keys of its recipe changed."""
+    output = folders.run(name)
+    options = [word for key, value in changes.items() for word in (f"--{key}", value)]
+    return replace(
+        training,
+        name=name,
+        title=f"for comparison: {what}",
+        words=(*training.words, *options, "--output-dir", str(output)),
+        makes=(output,),
+    )
 
 
-def prediction_steps(settings: DemoSettings, folders: DemoFolders) -> list[Step]:
-    """Both tasks of the mixture of experts on a scene larger than a window, and the page to look at them."""
-    maps = [
-        step(
-            *(f"map-{name}", "prediction", f"the scene in the classes of {name}", "s5-hf", "predict"),
-            *(folders.segmenter("moe"), folders.data / "scene.png", folders.maps / f"{name}.png", "--task", name),
-            *("--window", settings.crop * 2, "--overlap", 0.5, "--overlay", "--resume"),
-        )
-        for name in TASK_LABELS
-    ]
-    view = step("view", "prediction", "a page with a divider", "s5-hf", "view", folders.maps / f"{CITY}.png")
-    return [*maps, view]
-
-
-def official_steps(folders: DemoFolders) -> list[Step]:
+def official_steps(folders: ProjectFolders) -> list[Step]:
     """What the checkpoint files of the official code need."""
-    model, labels = folders.segmenter("s4p"), ",".join(TASK_LABELS[CITY])
-    file = folders.official / "s4p.pth"
+    model, labels = folders.run("pretrain") / "segmenter", ",".join(TASK_LABELS[CITY])
+    folder = folders.output / "official"
+    file, back = folder / "s4p.pth", folder / "s4p"
+    to_official = ("s5-hf", "convert", str(model), str(file))
+    shape = ("--task", CITY, "--classes", labels, "--num-attention-heads", "4")
+    from_official = ("s5-hf", "convert", str(file), str(back), *shape)
     return [
-        step("to-official", "official", "write an official checkpoint", "s5-hf", "convert", model, file),
-        step(
-            *("from-official", "official", "and read it", "s5-hf", "convert", file, folders.official / "s4p"),
-            *("--task", CITY, "--classes", labels, "--num-attention-heads", 4),
-        ),
+        Step("to-official", "official", "write an official checkpoint", to_official, (file,), ("pretrain",)),
+        Step("from-official", "official", "and read it", from_official, (back,), ("to-official",)),
     ]
-
-
-def step(name: str, part: str, title: str, program: str, *arguments: object) -> Step:
-    """A step from its words; a program that ends in `.py` is one of the examples."""
-    start = ("python", f"examples/{program}") if program.endswith(".py") else (program,)
-    return Step(name, part, title, (*start, *map(str, arguments)))

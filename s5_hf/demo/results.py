@@ -15,16 +15,26 @@ from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 
 from ..modeling import S5ForSemanticSegmentation
 from ..pages import Points
+from ..project.folders import ProjectFolders
+from ..project.report import curve
 from ..training.run_folder import read_log
-from .folders import DemoFolders
-from .recipes import CITY, ROADS, TASK_LABELS
+from .chain import CITY, ROADS, TASK_LABELS
 
-__all__ = ["FINE_TUNED", "LabelledImage", "curve", "fine_tuning_rows", "load_validation", "parameters", "predict"]
+__all__ = [
+    "FINE_TUNED",
+    "LabelledImage",
+    "fine_tuning_rows",
+    "last",
+    "load_validation",
+    "mean_curve",
+    "parameters",
+    "predict",
+]
 
 FINE_TUNED = {
     "SDF, two models": {CITY: f"sdf-{CITY}", ROADS: f"sdf-{ROADS}"},
     "MDF": {CITY: "mdf", ROADS: "mdf"},
-    "MoE-MDF": {CITY: "moe", ROADS: "moe"},
+    "MoE-MDF": {CITY: "finetune", ROADS: "finetune"},
 }
 """The runs that serve each task, for each way of fine-tuning."""
 
@@ -42,11 +52,6 @@ class LabelledImage:
     classes: np.ndarray
 
 
-def curve(folder: Path, name: str) -> Points:
-    """(step, value) of a run's log; values that were not finite are left out."""
-    return [(entry["step"], entry[name]) for entry in read_log(folder) if entry.get(name) is not None]
-
-
 def last(folder: Path, name: str) -> float:
     """The last value of a run's log under a name; NaN if it was not finite."""
     entry = next(entry for entry in reversed(read_log(folder)) if name in entry)
@@ -58,7 +63,7 @@ def parameters(model: Path) -> int:
     return S5ForSemanticSegmentation.from_pretrained(model).num_parameters()
 
 
-def fine_tuning_rows(folders: DemoFolders) -> list[dict[str, Any]]:
+def fine_tuning_rows(folders: ProjectFolders) -> list[dict[str, Any]]:
     """For each way of fine-tuning: name, models, parameters, last mIoU of each task in percent, and their mean."""
     rows = []
     for name, runs in FINE_TUNED.items():
@@ -68,7 +73,7 @@ def fine_tuning_rows(folders: DemoFolders) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "models": len(different),
-                "parameters": sum(parameters(folders.segmenter(run)) for run in different),
+                "parameters": sum(parameters(folders.run(run) / "segmenter") for run in different),
                 **miou,
                 "mean": statistics.fmean(miou.values()),
             }
@@ -76,18 +81,18 @@ def fine_tuning_rows(folders: DemoFolders) -> list[dict[str, Any]]:
     return rows
 
 
-def mean_curve(folders: DemoFolders, runs: dict[str, str]) -> Points:
+def mean_curve(folders: ProjectFolders, runs: dict[str, str]) -> Points:
     """(step, mean mIoU over the tasks) of one or several runs."""
     curves = [dict(curve(folders.run(run), f"validation/{task}/miou")) for task, run in runs.items()]
     steps = sorted(set.intersection(*(set(values) for values in curves)))
     return [(step, statistics.fmean(values[step] for values in curves)) for step in steps]
 
 
-def load_validation(folders: DemoFolders, task: str) -> list[LabelledImage]:
+def load_validation(folders: ProjectFolders, task: str) -> list[LabelledImage]:
     """The validation images of a task."""
     samples = load_dataset(
         "s5-image-mask",
-        data_dir=str(folders.data / task),
+        data_dir=str(folders.output / "data" / task),
         split="val",
         streaming=True,
         classes=list(TASK_LABELS[task]),

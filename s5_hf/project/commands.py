@@ -56,7 +56,7 @@ def run_command(words: Sequence[str], examples: Path | None = None) -> None:
 
     Args:
         words: of the command.
-        examples: folder of the scripts; for a script only.
+        examples: folder of the scripts; those of the package if left out.
 
     Raises:
         CommandStopped: if Ctrl-C or SIGTERM stopped it.
@@ -69,7 +69,7 @@ def run_command(words: Sequence[str], examples: Path | None = None) -> None:
     try:
         with warnings.catch_warnings():  # scripts set filters of their own
             if words[0] == "python":
-                script = examples / Path(words[1]).name
+                script = (examples or find_examples()) / Path(words[1]).name
                 sys.argv = [str(script), *words[2:]]
                 runpy.run_path(str(script), run_name="__main__")
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -77,6 +78,7 @@ class Record:
         if found is None and taken:
             raise FileExistsError(f"{taken[0]} is there already, and this project has not made it: move it away")
         if found is None or found["settings"] != settings:
+            self._refuse_files_of_others(step, found)
             for path in taken:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             run = 1 if found is None else found["run"] + 1
@@ -88,13 +90,33 @@ class Record:
     def pause(self, step: Step, seconds: float) -> None:
         """Note how long a step has worked that was stopped."""
         self.steps[step.name]["spent"] += seconds
+        self.steps[step.name]["files"] = self._files(step)
         self.save()
 
     def finish(self, step: Step, seconds: float) -> None:
         """Note that a step is done."""
         entry = self.steps[step.name]
         entry["seconds"] = round(entry["spent"] + seconds, 2)
+        entry["files"] = self._files(step)
         self.save()
+
+    def _files(self, step: Step) -> list[str]:
+        """Files and links among the results of a step, relative to the folder of the record."""
+        found = [entry for path in step.makes for entry in (path.rglob("*") if path.is_dir() else [path])]
+        files = (path for path in found if path.is_symlink() or path.is_file())
+        return sorted(Path(os.path.relpath(path, self.path.parent)).as_posix() for path in files)
+
+    def _refuse_files_of_others(self, step: Step, found: Mapping[str, Any] | None) -> None:
+        """Raise a FileExistsError if results that must go hold files that no step has made."""
+        if found is None or "files" not in found:  # killed before it could tell
+            return
+        made = {file for entry in self.steps.values() for file in entry.get("files", ())}
+        others = sorted(set(self._files(step)) - made)
+        if others:
+            raise FileExistsError(
+                f"{self.path.parent}: the step {step.name} must be made anew, but no step has made {others[0]}"
+                f"{f' and {len(others) - 1} more' if others[1:] else ''}: move that away"
+            )
 
     def seconds(self, step: Step) -> float | None:
         """What a finished step took, `None` for one that is not finished."""

@@ -36,7 +36,7 @@ from .record import Record
 from .settings import Project, ProjectDataset
 from .steps import PARTS, Step, count_archive, mapped
 
-__all__ = ["curve", "percent", "write_project_report"]
+__all__ = ["SECTIONS", "curve", "data_section", "overview", "part_sections", "percent", "write_project_report"]
 
 SHOWN = 4
 MEANS = ("mIoU", "mF1", "mAcc", "OA", "boundary_mIoU")
@@ -55,14 +55,35 @@ def write_project_report(project: Project, steps: Sequence[Step], record: Record
         The path of the page.
     """
     folders = ProjectFolders(project.output)
-    content = overview(project, steps, record) + data_section(project)
-    for part, heading in PARTS.items():
-        made_by = [(step.command, record.seconds(step) or 0.0) for step in steps if step.part == part]
-        if made_by:
-            content += f'<h2 id="{part}">{heading}</h2>{commands(made_by)}{SECTIONS[part](project, folders)}'
+    content = overview(project, steps, record) + f"<h2 id='data'>Data</h2>{data_section(project, folders)}"
+    content += part_sections(project, steps, record, PARTS, SECTIONS)
     content += details(str(project.path), project.path.read_text(encoding="utf-8"))
     write_text(folders.report, page(f"The project {project.path.resolve().parent.name}", content))
     return folders.report
+
+
+def part_sections(
+    project: Project,
+    steps: Sequence[Step],
+    record: Record,
+    parts: Mapping[str, str],
+    sections: Mapping[str, Callable[[Project, ProjectFolders], str]],
+) -> str:
+    """The parts that have finished steps: heading, commands with times, and what came of them.
+
+    Args:
+        project: of the file.
+        steps: that are done, in their order.
+        record: with their seconds.
+        parts: heading of each part, in the order of the page.
+        sections: what draws the results of each part.
+    """
+    folders, content = ProjectFolders(project.output), ""
+    for part, heading in parts.items():
+        made_by = [(step.command, record.seconds(step) or 0.0) for step in steps if step.part == part]
+        if made_by:
+            content += f'<h2 id="{part}">{heading}</h2>{commands(made_by)}{sections[part](project, folders)}'
+    return content
 
 
 def overview(project: Project, steps: Sequence[Step], record: Record) -> str:
@@ -86,9 +107,9 @@ def evaluations(project: Project) -> dict[str, dict]:
     }
 
 
-def data_section(project: Project) -> str:
+def data_section(project: Project, folders: ProjectFolders) -> str:
     """Some images of every dataset with their labels, and the size of the archive."""
-    section = "<h2 id='data'>Data</h2>"
+    section = ""
     for dataset in project.datasets:
         splits = ", ".join(f"{len(samples)} {split}" for split, samples in load(dataset).items())
         palette = palette_of(dataset)

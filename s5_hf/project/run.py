@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -18,7 +19,7 @@ from .record import Record, finished
 from .settings import Project
 from .steps import PARTS, Step, project_steps
 
-__all__ = ["ProjectStepError", "ProjectStopped", "run_project"]
+__all__ = ["ProjectStepError", "ProjectStopped", "make", "run_project", "stoppable"]
 
 
 class ProjectStepError(RuntimeError):
@@ -33,7 +34,7 @@ class ProjectStopped(Exception):
     """
 
     def __init__(self, status: int) -> None:
-        super().__init__("the project was stopped; the same command resumes it")
+        super().__init__("stopped; the same command resumes it")
         self.status = status
 
 
@@ -62,23 +63,29 @@ def run_project(
     folders = ProjectFolders(project.output)
     if folders.output.exists() and not folders.output.is_dir():
         raise NotADirectoryError(f"{project.path}: output: {folders.output} is a file; a folder is needed")
-    with folder_lock(folders.output):
+    with folder_lock(folders.output), stoppable():
         record = Record.read(folders.record)
         quiet_libraries()
-        try:
-            for number, step in enumerate(steps, 1):
-                make(step, record, f"[{number:2}/{len(steps)}] {step.title}", project.path, report)
-            from .report import write_project_report
+        for number, step in enumerate(steps, 1):
+            make(step, record, f"[{number:2}/{len(steps)}] {step.title}", project.path, report)
+        from .report import write_project_report
 
-            # Drawn anew every time: it takes seconds, and shows what lies in the folder.
-            write_project_report(project, finished(record, project_steps(project)), record)
-        except CommandStopped as stop:
-            raise ProjectStopped(stop.status) from None
-        except KeyboardInterrupt:
-            raise ProjectStopped(130) from None
+        # Drawn anew every time: it takes seconds, and shows what lies in the folder.
+        write_project_report(project, finished(record, project_steps(project)), record)
         total = sum(record.seconds(step) or 0 for step in steps)
     report(f"{len(steps)} steps in {total:.0f} s; open {folders.report}")
     return folders.report
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Ctrl-C or SIGTERM, in a command or between two, becomes ProjectStopped."""
+    try:
+        yield
+    except CommandStopped as stop:
+        raise ProjectStopped(stop.status) from None
+    except KeyboardInterrupt:
+        raise ProjectStopped(130) from None
 
 
 def steps_until(steps: Sequence[Step], until: str | None, path: Path) -> list[Step]:

@@ -132,6 +132,20 @@ def test_a_result_of_other_settings_is_removed_and_one_of_somebody_else_is_not(w
     assert Path("work/curated/mine.txt").read_text(encoding="utf-8") == "mine"
 
 
+def test_making_a_step_anew_removes_only_what_steps_have_made(write, pretended):
+    write(**ONLY_FIRST)
+    run_project("project.yaml", report=lambda line: None)
+    mine = Path("work/runs/first/mine.txt")
+    mine.write_text("mine", encoding="utf-8")
+    write(**ONLY_FIRST, seed=5)
+    with pytest.raises(FileExistsError, match=r"the step first must be made anew, but .* runs/first/mine\.txt: move"):
+        run_project("project.yaml", report=lambda line: None)
+    assert mine.exists() and Path("work/runs/first/result").exists()
+    mine.unlink()
+    run_project("project.yaml", report=lambda line: None)
+    assert len(pretended) == 2
+
+
 def test_steps_can_be_left_out(write):
     write(**{**ONLY_FIRST, "finetune": {**SHORT, **NETWORK, "mode": "mdf"}, "first": False})
     (step,) = project_steps(read_project("project.yaml"))
