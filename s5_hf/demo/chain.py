@@ -46,7 +46,7 @@ def project_content(settings: DemoSettings) -> dict[str, Any]:
         ],
         "archive": ["data/archive"],
         "scenes": ["data/scene.png"],
-        "first": {**training, "learning_rate": 0.002, "validation_steps": settings.steps},
+        "first": {**training, "learning_rate": 0.002},
         "curate": {"target": settings.target, "clusters": 3, "score": {"part_size": 32}},
         "pretrain": {**training, "learning_rate": 1.5e-3, "warmup_steps": settings.steps // 10},
         "finetune": {**training, "learning_rate": 1.5e-3, "warmup_steps": settings.steps // 10},

@@ -214,7 +214,9 @@ def scene_pictures(folders: ProjectFolders, width: int) -> str:
     """The scene beside its two maps."""
     scene = np.asarray(Image.open(folders.output / "data" / "scene.png").convert("RGB"))
     cells = [picture(scene, largest=700)]
-    cells += [picture(Image.open(folders.maps(task) / "scene_overlay.png"), largest=700) for task in TASK_LABELS]
+    for task in TASK_LABELS:
+        classes = np.asarray(Image.open(folders.maps(task) / "scene.tif"))
+        cells.append(picture(overlay(scene, classes, PALETTES[task]), largest=700))
     heads = ("scene", f"MoE-MDF, task {CITY}", f"the same model, task {ROADS}")
     return picture_grid(cells, 3, heads, width) + class_legend(TASK_LABELS[CITY], PALETTES[CITY])
 

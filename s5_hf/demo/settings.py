@@ -48,8 +48,3 @@ class DemoSettings:
     def target(self) -> int:
         """Images to choose from the archive."""
         return round(0.75 * self.archive)
-
-    @property
-    def validation_steps(self) -> int:
-        """Steps between validations."""
-        return max(1, self.steps // 5)

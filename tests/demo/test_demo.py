@@ -178,7 +178,7 @@ def test_the_page_stands_alone_and_names_every_step(whole, monkeypatch):
         assert f'">{heading}</h2>' in text
     for step in steps_of():
         assert html.escape(step.command) in text
-    assert text.count("<svg") == 11  # two for each of three trainings, five that compare
+    assert text.count("<svg") == 11  # loss and score of three trainings, five that compare
 
 
 def test_a_second_call_makes_nothing_again(whole, monkeypatch):
