@@ -24,11 +24,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import argument_parser, parse_with_options, print_head, print_row, spread, torch_in_words
 from PIL import Image
 from scipy.stats import t as student
 
 import s5_hf  # noqa: F401 - makes names and datasets known
+from measuring import argument_parser, parse_with_options, print_head, print_row, spread, torch_in_words
 from s5_hf.files.atomic import write_text
 from s5_hf.training import PretrainingRecipe, S4Pretraining, carry_out
 from s5_hf.training.run_folder import read_log
