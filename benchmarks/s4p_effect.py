@@ -29,7 +29,7 @@ from scipy.stats import t as student
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from measuring import argument_parser, parse_with_options, print_head, print_row, spread, torch_in_words
-from s5_hf.files.atomic import write_text
+from s5_hf.files.atomic import atomic_folder, write_text
 from s5_hf.training import PretrainingRecipe, S4Pretraining, carry_out
 from s5_hf.training.run_folder import read_log
 
@@ -68,22 +68,31 @@ def prepared(source: Path, target: Path, side: int, positive: int | None, held_o
         positive: masks of the copy are 1 where they had this value and 0 elsewhere; `None` to keep them.
         held_out: so many images of train, drawn at random, are the copy's val; 0 for val itself.
     """
+    if target.exists():
+        return target
     splits = {split: sorted((source / split / "images").iterdir()) for split in ("train", "val")}
     if held_out:
         left = set(random.Random(0).sample(splits["train"], held_out))
         splits = {"train": [path for path in splits["train"] if path not in left], "val": sorted(left)}
-    for split, paths in splits.items():
-        for path in paths:
-            mask = Image.open(path.parents[1] / "masks" / f"{path.stem}.png")
-            if positive is not None:
-                mask = mask.point(lambda value: int(value == positive))
-            for kind, picture in (("images", Image.open(path)), ("masks", mask)):
-                copy = target / split / kind / f"{path.stem}.png"
+    with atomic_folder(target) as folder:
+        for split, path in ((split, path) for split, paths in splits.items() for path in paths):
+            for kind in FILTERS:
+                copy = folder / split / kind / f"{path.stem}.png"
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                factor = min(1.0, side / max(picture.size))
-                size = tuple(max(1, round(length * factor)) for length in picture.size)
-                picture.resize(size, FILTERS[kind]).save(copy)
+                with Image.open(path if kind == "images" else path.parents[1] / "masks" / copy.name) as picture:
+                    factor = min(1.0, side / max(picture.size))
+                    size = tuple(max(1, round(length * factor)) for length in picture.size)
+                    small = picture.resize(size, FILTERS[kind])
+                if kind == "masks" and positive is not None:
+                    small = small.point(lambda value: int(value == positive))
+                small.save(copy)
     return target
+
+
+def mask_of(path: Path) -> np.ndarray:
+    """The values of a mask, `(height, width)`."""
+    with Image.open(path) as mask:
+        return np.asarray(mask)
 
 
 def balanced_choice(masks: Path, count: int, seed: int, share: float) -> list[str]:
@@ -99,7 +108,7 @@ def balanced_choice(masks: Path, count: int, seed: int, share: float) -> list[st
         ValueError: if none of 10,000 draws has it.
     """
     generator = np.random.default_rng(seed)
-    pixels = {path.stem: np.bincount(np.asarray(Image.open(path)).ravel()) for path in sorted(masks.iterdir())}
+    pixels = {path.stem: np.bincount(mask_of(path).ravel()) for path in sorted(masks.iterdir())}
     classes = max(len(counts) for counts in pixels.values())
     for _ in range(10_000):
         names = generator.choice(sorted(pixels), count, replace=False).tolist()
@@ -190,34 +199,31 @@ def main() -> None:
     parser.add_argument("--least-share", type=float, default=0.2, help="of each class in their pixels")
     parser.add_argument("--output-dir", type=Path, default=Path("runs/s4p_effect"))
     arguments, options = parse_with_options(parser)
-    output = arguments.output_dir
+    arms = arguments.methods
+    if LONGER in arms and not ("supervised" in arms and set(arms) - {*BASELINES, ALL}):
+        parser.error(f"{LONGER} needs supervised and a method among --methods, whose processor time it gets")
+    output, log = arguments.output_dir, arguments.output_dir / "results.jsonl"
     if arguments.side:
-        place, data = options.index("--labelled-dir") + 1, output / "data"
-        if not data.exists():
-            prepared(Path(options[place]), data, arguments.side, arguments.positive, arguments.held_out)
-        options[place] = str(data)
+        place = options.index("--labelled-dir") + 1
+        source = Path(options[place])
+        options[place] = str(prepared(source, output / "data", arguments.side, arguments.positive, arguments.held_out))
     output.mkdir(parents=True, exist_ok=True)
-    log = output / "results.jsonl"
     results = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
-    # The arm whose steps follow from the others comes after them.
-    arms = sorted(arguments.methods, key=lambda arm: arm == LONGER)
     for seed in arguments.seeds:
         words = [*options]
         if arguments.labelled:
             masks = Path(options[options.index("--labelled-dir") + 1]) / "train" / "masks"
-            chosen = output / f"labelled-{seed}.txt"
             names = balanced_choice(masks, arguments.labelled, seed, arguments.least_share)
-            write_text(chosen, "".join(f"{name}\n" for name in names))
-            words += ["--labelled-list", str(chosen), "--unlabelled-dataset", "rest"]
-        for arm in arms:
+            write_text(output / f"labelled-{seed}.txt", "".join(f"{name}\n" for name in names))
+            words += ["--labelled-list", str(output / f"labelled-{seed}.txt"), "--unlabelled-dataset", "rest"]
+        for arm in sorted(arms, key=lambda arm: arm == LONGER):  # its steps follow from the others
             if any((result["arm"], result["seed"]) == (arm, seed) for result in results):
                 continue
             steps = steps_of(arm, seed, results)
             results.append(run(arguments.recipe, arm, seed, output / f"{arm}-{seed}", words, steps))
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(results[-1]) + "\n")
-    chosen = [result for result in results if result["arm"] in arms and result["seed"] in arguments.seeds]
-    report(chosen, arms)
+    report([result for result in results if result["arm"] in arms and result["seed"] in arguments.seeds], arms)
 
 
 if __name__ == "__main__":
