@@ -4,8 +4,9 @@
         --seeds 0 1 2 3 4 5 6 7 8 9 -- --labelled-dir DATA --classes land water
 
 For each seed all arms have the same labelled images, the same weights at the start, and as many labelled images in a
-step. The arms are methods, and two of supervised training:
+step. The arms are methods, and three of supervised training:
 
+- `supervised_strong`: the colours of the labelled images are changed as in the strong views of the methods
 - `supervised_longer`: it makes more steps, so that it has the processor time of the slowest method of the same seed
 - `all_labels`: it has the labels of all images: what could be gained at most
 
@@ -33,8 +34,8 @@ from s5_hf.files.atomic import atomic_folder, write_text
 from s5_hf.training import PretrainingRecipe, S4Pretraining, carry_out
 from s5_hf.training.run_folder import read_log
 
-LONGER, ALL = "supervised_longer", "all_labels"
-BASELINES = ("supervised", LONGER)
+STRONG, LONGER, ALL = "supervised_strong", "supervised_longer", "all_labels"
+BASELINES = ("supervised", STRONG, LONGER)
 FILTERS = {"images": Image.Resampling.BOX, "masks": Image.Resampling.NEAREST}
 Result = dict[str, Any]
 
@@ -120,11 +121,12 @@ def balanced_choice(masks: Path, count: int, seed: int, share: float) -> list[st
 
 def run(recipe: Path, arm: str, seed: int, folder: Path, options: Sequence[str], steps: int | None) -> Result:
     """Train one arm with one seed; `steps` in place of the recipe's."""
-    method = "supervised" if arm in (LONGER, ALL) else arm
+    method = "supervised" if arm in (*BASELINES, ALL) else arm
     words = [str(recipe), *options, "--method", method, "--seed", str(seed), "--output-dir", str(folder)]
     words += (
         ["--labelled-count", "null", "--labelled-list", "null", "--unlabelled-dataset", "null"] if arm == ALL else []
     )
+    words += ["--strong-labelled-views", "true"] if arm == STRONG else []
     words += ["--total-steps", str(steps)] if steps else []
     kind = TimedPretraining(PretrainingRecipe.read(words))
     carry_out(kind)
@@ -142,7 +144,7 @@ def steps_of(arm: str, seed: int, results: Iterable[Result]) -> int | None:
         return None
     of_seed = {result["arm"]: result for result in results if result["seed"] == seed}
     baseline = of_seed["supervised"]
-    slowest = max(result["seconds"] for name, result in of_seed.items() if name not in (LONGER, ALL))
+    slowest = max(result["seconds"] for name, result in of_seed.items() if name not in (*BASELINES, ALL))
     return round(baseline["steps"] * slowest / baseline["seconds"])
 
 
