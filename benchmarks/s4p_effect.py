@@ -16,6 +16,7 @@ they are validated on a part of train, to choose settings without a look at val.
 """
 
 import json
+import math
 import random
 import statistics
 import time
@@ -54,9 +55,13 @@ class TimedPretraining(S4Pretraining):
 
     @property
     def seconds(self) -> float:
-        """Processor time of all steps, without what comes before and after them."""
-        steps = len(self.moments)
-        return (self.moments[-1] - self.moments[0]) * steps / max(1, steps - 1)
+        """Processor time of all steps, without what comes before and after them; from some of them after a resume.
+
+        NaN where fewer than two steps were left to make.
+        """
+        if len(self.moments) < 2:
+            return math.nan
+        return (self.moments[-1] - self.moments[0]) / (len(self.moments) - 1) * self.total_steps
 
 
 def prepared(source: Path, target: Path, side: int, positive: int | None, held_out: int) -> Path:
@@ -123,6 +128,7 @@ def run(recipe: Path, arm: str, seed: int, folder: Path, options: Sequence[str],
     """Train one arm with one seed; `steps` in place of the recipe's."""
     method = "supervised" if arm in (*BASELINES, ALL) else arm
     words = [str(recipe), *options, "--method", method, "--seed", str(seed), "--output-dir", str(folder)]
+    words += ["--resume", "auto"]
     words += (
         ["--labelled-count", "null", "--labelled-list", "null", "--unlabelled-dataset", "null"] if arm == ALL else []
     )
@@ -162,7 +168,7 @@ def differences(results: Sequence[Result], arm: str, baseline: str) -> list[floa
 def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
     """Confidence interval of the mean of a sample, by Student's t."""
     if len(values) < 2:
-        return float("nan"), float("nan")
+        return math.nan, math.nan
     half = student.ppf((1 + level) / 2, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
     return statistics.mean(values) - half, statistics.mean(values) + half
 
