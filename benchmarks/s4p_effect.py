@@ -1,7 +1,7 @@
 """What unlabelled images bring, over several seeds: supervised training against semi-supervised methods, in pairs.
 
-    python benchmarks/s4p_effect.py examples/recipes/s4p_few_labels_cpu.yaml --side 100 --positive 4 \
-        --seeds 0 1 2 3 4 5 6 7 8 9 -- --labelled-dir DATA --classes land water
+    python benchmarks/s4p_effect.py examples/recipes/s4p_few_labels_cpu.yaml --side 100 --positive 4 --labelled 2 \
+        --seeds 0 1 2 3 4 5 6 7 8 9 10 11 -- --labelled-dir DATA --classes land water
 
 For each seed all arms have the same labelled images, the same weights at the start, and as many labelled images in a
 step. The arms are methods, and three of supervised training:
