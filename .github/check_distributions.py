@@ -10,8 +10,9 @@ FOLDERS = {"s5_hf": "s5_hf", "modeling": "s5_hf/modeling", "dataset_builders": "
 
 
 def modules(folder: str) -> list[Path]:
-    """Python files of a folder of the repository."""
-    return [path.relative_to(ROOT / folder) for path in sorted((ROOT / folder).rglob("*.py"))]
+    """Python files of a folder of the repository, and the recipes that come with them."""
+    found = [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).glob("recipes/*/*.yaml")]
+    return [path.relative_to(ROOT / folder) for path in sorted(found)]
 
 
 def missing_from_wheel(path: Path) -> list[str]:

@@ -3,7 +3,7 @@
     python benchmarks/detection.py --hituav DATA/hituav            # about half an hour on 2 cores
     python benchmarks/detection.py --hituav DATA/hituav -- --total-steps 2000
 
-Trains `examples/recipes/detection_tiny_cpu.yaml` from random weights: SDF on HIT-UAV (thermal images from a drone,
+Trains `detection_tiny_cpu` from random weights: SDF on HIT-UAV (thermal images from a drone,
 160 for training, 48 for validation), then MoE-MDF with synthetic aerial scenes (houses and cars, s5_hf.synthetic) as
 the second task, with as many steps and the same images of HIT-UAV in the same order. The weights after the last step
 are validated: none are chosen. What stands behind `--` goes to examples/finetune_detection.py. Runs that are complete
@@ -14,12 +14,12 @@ import os
 import sys
 from pathlib import Path
 
-from measuring import EXAMPLES, argument_parser, parse_with_options, print_head, run_example
+from measuring import argument_parser, parse_with_options, print_head, run_example
 from s5_hf.modeling import S5ForOrientedObjectDetection
 from s5_hf.synthetic import BOX_LABELS, write_synthetic_dataset
 from s5_hf.training.run_folder import read_log
 
-RECIPE = EXAMPLES / "recipes" / "detection_tiny_cpu.yaml"
+RECIPE = "detection_tiny_cpu"
 SCENE_SIDE = 256
 SCENES = {"train": (160, 0), "val": (32, 1)}
 """Number and seed of the synthetic scenes of a split."""

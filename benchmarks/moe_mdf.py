@@ -4,8 +4,8 @@
     python benchmarks/moe_mdf.py --citymaps ... --massroads ... --start plain              # from random weights
     python benchmarks/moe_mdf.py --citymaps ... --massroads ... --steps 1200 -- --crop-size 192
 
-A tiny network is pre-trained once (S4P, examples/recipes/s4p_tiny_cpu.yaml, on the first dataset); then every
-contestant starts from those weights with examples/recipes/moe_mdf_tiny_cpu.yaml, sees the same images of each dataset
+A tiny network is pre-trained once (S4P, s4p_tiny_cpu, on the first dataset); then every
+contestant starts from those weights with moe_mdf_tiny_cpu, sees the same images of each dataset
 in the same order, makes the same number of steps, and the weights after the last step are validated: none are chosen.
 What stands behind `--` goes to examples/finetune_segmentation.py. Runs that are complete are not repeated, stopped
 ones resume.
@@ -21,7 +21,7 @@ from pathlib import Path
 from tqdm import tqdm
 from transformers.utils.logging import disable_progress_bar
 
-from measuring import EXAMPLES, argument_parser, parse_with_options, print_head, print_row, run_example, spread
+from measuring import argument_parser, parse_with_options, print_head, print_row, run_example, spread
 from s5_hf.modeling import S5ForSemanticSegmentation
 from s5_hf.training.run_folder import read_log
 
@@ -54,7 +54,7 @@ def finetune(run: Run, arguments: argparse.Namespace, options: list[str], start:
     """Make one of the compared runs."""
     folders = [f"--{name}.data_dir={getattr(arguments, name)}" for name in run.datasets]
     words = [
-        *(str(EXAMPLES / "recipes" / "moe_mdf_tiny_cpu.yaml"), "--mode", run.mode, "--datasets", *run.datasets),
+        *("moe_mdf_tiny_cpu", "--mode", run.mode, "--datasets", *run.datasets),
         *(*folders, *start, "--seed", str(run.seed), "--total-steps", str(arguments.steps), "--selection", "last"),
         *("--validation-steps", "0", "--trackers", "none", "--keep-checkpoints", "1", *options),
     ]
@@ -69,7 +69,7 @@ def pretrain(arguments: argparse.Namespace) -> list[str]:
         return ["--segmenter", arguments.start]
     folder = arguments.output_dir / "s4p"
     words = [
-        *(str(EXAMPLES / "recipes" / "s4p_tiny_cpu.yaml"), "--labelled-dir", arguments.citymaps),
+        *("s4p_tiny_cpu", "--labelled-dir", arguments.citymaps),
         *("--classes", *CITY_CLASSES, "--trackers", "none", "--validation-count", "4", "--keep-checkpoints", "1"),
     ]
     run_example("pretrain_s4p.py", words, folder, "segmenter", os.cpu_count() or 1)

@@ -1,6 +1,6 @@
 """What unlabelled images bring, over several seeds: supervised training against semi-supervised methods, in pairs.
 
-    python benchmarks/s4p_effect.py examples/recipes/s4p_few_labels_cpu.yaml --side 100 --positive 4 --labelled 2 \
+    python benchmarks/s4p_effect.py s4p_few_labels_cpu --side 100 --positive 4 --labelled 2 \
         --seeds 0 1 2 3 4 5 6 7 8 9 10 11 -- --labelled-dir DATA --classes land water
 
 For each seed all arms have the same labelled images, the same weights at the start, and as many labelled images in a
@@ -32,6 +32,7 @@ from scipy.stats import t as student
 import s5_hf  # noqa: F401 - makes names and datasets known
 from measuring import argument_parser, parse_with_options, print_head, print_row, spread, torch_in_words
 from s5_hf.files.atomic import atomic_folder, write_text
+from s5_hf.recipes import find_recipe
 from s5_hf.training import PretrainingRecipe, S4Pretraining, carry_out
 from s5_hf.training.run_folder import read_log
 
@@ -124,10 +125,19 @@ def balanced_choice(masks: Path, count: int, seed: int, share: float) -> list[st
     raise ValueError(f"no {count} images of {masks} were found in which every class has {share:.0%} of the pixels")
 
 
-def run(recipe: Path, arm: str, seed: int, folder: Path, options: Sequence[str], steps: int | None) -> Result:
+def run(recipe: str, arm: str, seed: int, folder: Path, options: Sequence[str], steps: int | None) -> Result:
     """Train one arm with one seed; `steps` in place of the recipe's."""
     method = "supervised" if arm in (*BASELINES, ALL) else arm
-    words = [str(recipe), *options, "--method", method, "--seed", str(seed), "--output-dir", str(folder)]
+    words = [
+        str(find_recipe(recipe, "s4p")),
+        *options,
+        "--method",
+        method,
+        "--seed",
+        str(seed),
+        "--output-dir",
+        str(folder),
+    ]
     words += ["--resume", "auto"]
     words += (
         ["--labelled-count", "null", "--labelled-list", "null", "--unlabelled-dataset", "null"] if arm == ALL else []
@@ -197,7 +207,7 @@ def report(results: Sequence[Result], arms: Sequence[str]) -> None:
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("recipe", type=Path)
+    parser.add_argument("recipe", help="name of a recipe of the package, or a file")
     parser.add_argument("--methods", nargs="+", default=["supervised", "fixmatch", "unimatch_v2", LONGER, ALL])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--side", type=int, help="longest side of the images that are trained on")

@@ -13,9 +13,10 @@ import datasets
 from datasets import Features
 from datasets.exceptions import DatasetGenerationError
 
+from .band_files import Band
+from .band_images import BandReading, decode_column
 from .errors import CorruptImageError, LayoutError
-from .images import decode
-from .options import require_whole_number
+from .options import require_bands, require_number, require_whole_number
 from .registry import DatasetEntry, get_entry
 from .shard_files import find_shard_files
 from .shards import Record, Sample, SampleReader, Shard, file_shards
@@ -47,6 +48,33 @@ class BuilderConfig(datasets.BuilderConfig):
         require_whole_number("read_attempts", self.read_attempts, 1, 1000)
         if isinstance(self.retry_wait, bool) or not isinstance(self.retry_wait, int | float) or self.retry_wait < 0:
             raise ValueError(f"retry_wait must be a number of seconds, got {self.retry_wait!r}")
+
+
+@dataclass
+class BandConfig(BuilderConfig):
+    """Options of the builders that read images of any number of bands and any depth.
+
+    Attributes:
+        bands: which bands, by number from 1 or by name (description or colour), become the channels, in which order.
+            By default all that do not mark transparency.
+        nodata: pixels with this value in all bands hold no data; by default what each file says. Their mask becomes
+            the ignore index.
+    """
+
+    bands: Sequence[Band] | None = None
+    nodata: float | None = None
+
+    @property
+    def reading(self) -> BandReading:
+        """How the images are read."""
+        return BandReading(None if self.bands is None else tuple(self.bands), self.nodata)
+
+    def check(self) -> None:
+        super().check()
+        if self.bands is not None:
+            require_bands("bands", self.bands)
+        if self.nodata is not None:
+            require_number("nodata", self.nodata)
 
 
 class Builder(datasets.GeneratorBasedBuilder):
@@ -176,7 +204,7 @@ class Builder(datasets.GeneratorBasedBuilder):
                     try:
                         sample = rows[row]
                         if self.config.corrupt_images == "skip":
-                            _check_images(sample)
+                            self._check_images(sample)
                     except CorruptImageError as error:
                         if self.config.corrupt_images == "raise":
                             raise
@@ -212,9 +240,7 @@ class Builder(datasets.GeneratorBasedBuilder):
             digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
         return digest.hexdigest()[:16]
 
-
-def _check_images(sample: Sample) -> None:
-    for column in ("image", "mask", "pseudo_mask"):
-        value = sample.get(column)
-        if value is not None:
-            decode(value, f"{column} of {sample['id']}")
+    def _check_images(self, sample: Sample) -> None:
+        for name in ("image", "mask", "pseudo_mask"):
+            if sample.get(name) is not None:
+                decode_column(self.info.features[name], sample[name], f"{name} of {sample['id']}")

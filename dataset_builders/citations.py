@@ -47,6 +47,13 @@ DOTA_CITATION = """@article{ding2022object,
   journal={IEEE Transactions on Pattern Analysis and Machine Intelligence},
   year={2022}
 }"""
+DEEPGLOBE_CITATION = """@inproceedings{demir2018deepglobe,
+  title={DeepGlobe 2018: A Challenge to Parse the Earth through Satellite Images},
+  author={Demir, Ilke and Koperski, Krzysztof and Lindenbaum, David and Pang, Guan and Huang, Jing and Basu, Saikat and
+          Hughes, Forest and Tuia, Devis and Raskar, Ramesh},
+  booktitle={CVPR Workshops},
+  year={2018}
+}"""
 MILLION_AID_CITATION = """@article{long2021creating,
   title={On Creating Benchmark Dataset for Aerial Image Interpretation: Reviews, Guidances, and Million-AID},
   author={Long, Yang and Xia, Gui-Song and Li, Shengyang and Yang, Wen and Yang, Michael Ying and Zhu, Xiao Xiang

@@ -1,4 +1,4 @@
-"""Passwords and tokens in URLs: they are used, and neither printed nor stored."""
+"""Passwords and tokens in URLs: used, but neither printed nor stored."""
 
 import re
 from typing import Any

@@ -18,7 +18,7 @@ DESCRIPTION = (
     "ImageSets/Main/{train,val,trainval,test}.txt (or Main)"
 )
 ANNOTATION_FOLDERS = ("Oriented Bounding Boxes", "Oriented_Bounding_Boxes", "obb", "Annotations")
-"""Folders of annotations, the most telling first: `Annotations` itself may hold horizontal boxes."""
+"""Folders of annotations, the most specific first: `Annotations` itself may hold horizontal boxes."""
 
 
 class DIORR(DetectionBuilder):

@@ -29,7 +29,7 @@ class CorruptImageError(SampleError):
 
 
 class ShardReadError(OSError):
-    """A shard could not be read to its end although reading was tried again; the message names the shard."""
+    """A shard could not be read to its end even after retries; the message names the shard."""
 
     def __init__(self, message: str) -> None:
         super().__init__(without_credentials(message))

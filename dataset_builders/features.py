@@ -11,7 +11,7 @@ _PLAIN_TYPES = {"string": str, "float32": float, "int32": int}
 
 
 class ImageFeatures(Features):
-    """Features of images and plain values, quick for samples as builders of this package hand them out.
+    """Features of images and plain values, fast for the samples that builders of this package give.
 
     `datasets` walks through every value of a sample to encode and to decode it, which costs a twentieth of the time
     that decoding a 512 px JPEG takes. Samples that are encoded already go through unchanged; all others, such as those
@@ -43,22 +43,26 @@ class ImageFeatures(Features):
         return len(example) == len(self)
 
 
-def segmentation_features() -> ImageFeatures:
-    """`image` (RGB), `mask` (one channel, class ids with the registry's ignore index; None without labels), `id`."""
-    return ImageFeatures({"image": Image(), "mask": Image(), "id": Value("string")})
+def segmentation_features(image: Image | None = None) -> ImageFeatures:
+    """`image` (RGB), `mask` (one channel, class ids with the registry's ignore index; None without labels), `id`.
+
+    Args:
+        image: the column of the images where they may be others than RGB.
+    """
+    return ImageFeatures({"image": image or Image(), "mask": Image(), "id": Value("string")})
 
 
-def unlabelled_features() -> ImageFeatures:
-    """`image`, `id`, `source` (the archive or sub-archive that the image comes from)."""
-    return ImageFeatures({"image": Image(), "id": Value("string"), "source": Value("string")})
+def unlabelled_features(image: Image | None = None) -> ImageFeatures:
+    """`image`, `id`, `source` (the archive or sub-archive that the image comes from); as `segmentation_features`."""
+    return ImageFeatures({"image": image or Image(), "id": Value("string"), "source": Value("string")})
 
 
-def curated_features() -> ImageFeatures:
+def curated_features(image: Image | None = None) -> ImageFeatures:
     """Unlabelled columns and what curation found: `pseudo_mask` (class ids), `entropy` (nats, mean over the pixels)
     and `cluster` (index of the prototype). The last three are None where they are not known."""
     return ImageFeatures(
         {
-            **unlabelled_features(),
+            **unlabelled_features(image),
             "pseudo_mask": Image(),
             "entropy": Value("float32"),
             "cluster": Value("int32"),

@@ -98,7 +98,7 @@ def _get(location: str, headers: dict[str, str]) -> Iterator[requests.Response]:
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """The body as it arrives; an OSError where the connection breaks or hardly brings anything."""
+    """The body as it arrives; an OSError where the connection breaks or stalls."""
     from urllib3.exceptions import HTTPError
 
     pace = Pace()

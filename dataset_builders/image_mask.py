@@ -6,14 +6,18 @@ import csv
 import io
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .builder import BuilderConfig
+from datasets import Features
+
+from .builder import BandConfig
+from .description import described_classes
 from .errors import LayoutError, SampleError
+from .features import segmentation_features
 from .layouts import COMMON_LAYOUTS, IMAGE, SPLIT_NAMES, Layout, always_train
 from .masks import MaskEncoding
 from .options import require_colors, require_mapping, require_names, require_whole_number, require_whole_numbers
-from .samples import sample_id
+from .samples import SegmentationReader, sample_id
 from .segmentation_builder import SegmentationBuilder
 from .shards import Record, Shard
 from .storage import join
@@ -27,11 +31,11 @@ UNSPLIT_LAYOUT = Layout(
 
 
 @dataclass
-class ImageMaskConfig(BuilderConfig):
-    """Options beyond those of every builder.
+class ImageMaskConfig(BandConfig):
+    """Options beyond those of every builder of images of any depth.
 
     Attributes:
-        classes: class names in the order of their ids.
+        classes: class names in the order of their ids; by default those that `dataset.json` in the folder names.
         ignore_values: stored mask values without a class; they become `ignore_index`.
         value_map: stored mask value -> class id, where the masks do not hold class ids.
         colours: RGB colour of each class in the order of the ids, for colour masks.
@@ -70,9 +74,12 @@ class ImageMask(SegmentationBuilder):
     DATASET = "s5-image-mask"
     LAYOUTS = (*COMMON_LAYOUTS, UNSPLIT_LAYOUT)
 
+    def columns(self) -> Features:
+        return segmentation_features(self.config.reading.column)
+
     @property
     def labels(self) -> tuple[str, ...]:
-        return tuple(self.config.classes or ())
+        return tuple(self.config.classes or described_classes(self.config.data_dir))
 
     def encoding(self, root: str, files: Sequence[str], masks: Sequence[str]) -> MaskEncoding:
         """How the masks encode class ids, from the options.
@@ -88,7 +95,17 @@ class ImageMask(SegmentationBuilder):
         colors = {tuple(color): index for index, color in enumerate(config.colours or ())}
         return MaskEncoding(_value_map(config), colors)
 
+    def reader(self, root: str, files: Sequence[str], masks: Sequence[str]) -> SegmentationReader:
+        reader = super().reader(root, files, masks)
+        return replace(reader, bands=self.config.reading, ignore_index=self.config.ignore_index)
+
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
+        found = self._found_shards(root, files)
+        first = next(shard for shards in found.values() for shard in shards)
+        reader = first.reader.matching(first.records[0])
+        return {split: [replace(shard, reader=reader) for shard in shards] for split, shards in found.items()}
+
+    def _found_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
         names = (
             [self.config.csv]
             if self.config.csv
@@ -117,7 +134,7 @@ def _value_map(config: ImageMaskConfig) -> dict[int, int] | None:
 
 
 def _csv_records(text: str, name: str, available: set[str]) -> list[tuple[str, Record]]:
-    """(split or empty, record) of each row of a CSV file with a header line; line ends may be of any system."""
+    """(split or empty, record) of each row of a CSV file with a header line; with the line endings of any system."""
     reader = csv.DictReader(io.StringIO(text, newline=None))
     records = []
     try:

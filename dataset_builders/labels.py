@@ -1,4 +1,4 @@
-"""Class names and colours of the datasets, in the order of the class ids: tables of data, alike because they are data."""
+"""Class names and colours of the datasets in the order of the class ids; tables of data, so they look alike."""
 
 _ISAID = {
     "background": (0, 0, 0),
@@ -29,6 +29,17 @@ _ISPRS = {
 }
 # The sixth colour is clutter, id 5, which is ignored.
 ISPRS_LABELS, ISPRS_PALETTE = tuple(_ISPRS), (*_ISPRS.values(), (255, 0, 0))
+
+_DEEPGLOBE = {
+    "urban": (0, 255, 255),
+    "agriculture": (255, 255, 0),
+    "rangeland": (255, 0, 255),
+    "forest": (0, 255, 0),
+    "water": (0, 0, 255),
+    "barren": (255, 255, 255),
+}
+# The seventh colour is unknown, id 6, which is ignored.
+DEEPGLOBE_LABELS, DEEPGLOBE_PALETTE = tuple(_DEEPGLOBE), (*_DEEPGLOBE.values(), (0, 0, 0))
 
 _LOVEDA = {
     "background": (255, 255, 255),

@@ -1,6 +1,6 @@
 """Masks as datasets publish them, turned into one channel of class ids.
 
-A mask that already holds class ids is passed on byte for byte; only the others are decoded and written anew as PNG.
+A mask that already holds class ids is passed on byte for byte; only the others are decoded and rewritten as PNG.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ _MOST_FILES = 8
 
 
 class Closable(Protocol):
-    """What holds something of the system until it is closed."""
+    """What holds a resource of the system until it is closed."""
 
     def close(self) -> None: ...
 
@@ -24,7 +24,7 @@ _files: OrderedDict[Hashable, Closable] = OrderedDict()
 
 
 def kept_open(storage: Storage, location: str, open_file: Callable[[], Opened]) -> Opened:
-    """The shard at a location, opened if it is not or was written anew since.
+    """The shard at a location, opened if it is not open yet, or was rewritten since.
 
     The shards that were used last stay open; those that have to make room are closed, and all when Python ends. Each
     process has its own: file positions survive a fork.

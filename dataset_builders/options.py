@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 
 __all__ = [
+    "require_bands",
     "require_colors",
     "require_mapping",
     "require_names",
+    "require_number",
     "require_splits",
     "require_whole_number",
     "require_whole_numbers",
 ]
+
+
+def require_bands(option: str, value: object) -> None:
+    """Raise a ValueError unless `value` is a list of different bands: numbers from 1, or names."""
+    known = _is_list(value) and all(
+        (_is_whole(band) and band >= 1) or (isinstance(band, str) and band) for band in value
+    )
+    if not known or not value:
+        raise ValueError(
+            f'{option} must be a list of numbers from 1 or names, such as {option}=[4, "red"], got {value!r}'
+        )
+    if len(set(value)) != len(value):
+        raise ValueError(f"{option} holds a band twice: {list(value)}")
+
+
+def require_number(option: str, value: object) -> None:
+    """Raise a ValueError unless `value` is a number; NaN is one."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{option} must be a number, got {value!r}")
 
 
 def require_names(option: str, value: object) -> None:

@@ -29,7 +29,7 @@ class Pace:
         """Note that bytes have arrived.
 
         Raises:
-            TimeoutError: if the transfer has stalled, or is too slow on the whole.
+            TimeoutError: if the transfer has stalled, or is too slow overall.
         """
         now = time.monotonic()
         self._received += count

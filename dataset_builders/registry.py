@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .citations import (
+    DEEPGLOBE_CITATION,
     DIOR_R_CITATION,
     DOTA_CITATION,
     ISAID_CITATION,
@@ -25,6 +26,8 @@ from .citations import (
     STAR_CITATION,
 )
 from .labels import (
+    DEEPGLOBE_LABELS,
+    DEEPGLOBE_PALETTE,
     DIOR_R_LABELS,
     DOTA_LABELS,
     ISAID_LABELS,
@@ -162,6 +165,7 @@ _ISPRS = DatasetEntry(
     homepage="https://www.isprs.org/education/benchmarks/UrbanSemLab/2d-sem-label-vaihingen.aspx",
 )
 
+# Entries look alike because they are data.
 _ENTRIES = (
     replace(
         _UNLABELLED,
@@ -217,6 +221,25 @@ _ENTRIES = (
         licence="CC BY-NC-SA 4.0",
         citation=LOVEDA_CITATION,
         homepage="https://github.com/Junjue-Wang/LoveDA",
+    ),
+    DatasetEntry(
+        name="s5-deepglobe-landcover",
+        title="DeepGlobe Land Cover",
+        task="segmentation",
+        builder=f"{__package__}.deepglobe.DeepGlobeLandCover",
+        labels=DEEPGLOBE_LABELS,
+        palette=DEEPGLOBE_PALETTE,
+        ignore_index=6,
+        evaluation=EvaluationProtocol(
+            metric="mIoU",
+            split="test",
+            image_size=512,
+            note="Masks are published for train only: `s5-hf label-shares` divides it. Unknown is ignored.",
+        ),
+        splits=("train", "val", "test"),
+        licence="For non-commercial research, by the terms of the challenge",
+        citation=DEEPGLOBE_CITATION,
+        homepage="https://competitions.codalab.org/competitions/18468",
     ),
     DatasetEntry(
         name="s5-openearthmap",

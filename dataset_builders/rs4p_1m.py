@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from datasets import Features
 
-from .builder import Builder, BuilderConfig
+from .builder import BandConfig, Builder
 from .errors import LayoutError
 from .features import curated_features
 from .layouts import IMAGE, Layout, always_train, find_records
@@ -29,7 +29,7 @@ LAYOUTS = (
 
 
 @dataclass
-class RS4PConfig(BuilderConfig):
+class RS4PConfig(BandConfig):
     """Options beyond those of every builder.
 
     Attributes:
@@ -49,7 +49,7 @@ class RS4P1M(Builder):
     RELEASE_FOLDERS = ("unlabeled/RS4P-1M", "RS4P-1M")
 
     def columns(self) -> Features:
-        return curated_features()
+        return curated_features(self.config.reading.column)
 
     def find_shards(self) -> dict[str, list[Shard]]:
         """As for every dataset; a split list that is named, or lies at `train.txt`, spares listing a million files."""
@@ -62,7 +62,7 @@ class RS4P1M(Builder):
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
         name = self.config.split_list or self._only_list(files)
         if name is None:
-            reader = CuratedReader(self.storage, root, self.entry.title)
+            reader = CuratedReader(self.storage, root, self.entry.title, bands=self.config.reading)
             records = find_records(LAYOUTS, files, root, self.DATASET)[1]["train"]
             return {"train": file_shards(self.DATASET, records, reader)}
         if name not in files:
@@ -70,7 +70,7 @@ class RS4P1M(Builder):
         return self._list_shards(root, name)
 
     def _list_shards(self, root: str, name: str) -> dict[str, list[Shard]]:
-        reader = CuratedReader(self.storage, root, self.entry.title)
+        reader = CuratedReader(self.storage, root, self.entry.title, bands=self.config.reading)
         return {"train": list_shards(self.storage, join(root, name), reader, columns=(1, 2))}
 
     @staticmethod

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import TypeVar
 
+import numpy as np
+
+from .band_images import BandReading
 from .errors import CorruptImageError, SampleError
 from .images import ImageHeader, check_complete, decode, read_header
 from .masks import MaskEncoding, encode_mask
@@ -65,15 +69,22 @@ class ImageFile:
         return {"bytes": None, "path": self.content}
 
 
-def read_image_file(storage: Storage, location: str) -> ImageFile:
+def read_image_file(storage: Storage, location: str, bands: BandReading | None = None) -> ImageFile:
     """Look at the image at `location`; remote ones are fetched.
+
+    Args:
+        storage: how it is read.
+        location: path or URL.
+        bands: how images of any depth are read; `None` for what Pillow reads only.
 
     Raises:
         CorruptImageError: if it is not an image or is cut short.
+        SampleError: if a band is missing.
         FileNotFoundError: if there is no such file.
     """
     content = storage.read(location) if is_remote(location) else location
-    return ImageFile(location, content, read_header(content, location))
+    header = read_header(content, location) if bands is None else bands.header(content, location)
+    return ImageFile(location, content, header)
 
 
 def read_mask_value(mask: ImageFile, encoding: MaskEncoding) -> dict:
@@ -84,6 +95,9 @@ def read_mask_value(mask: ImageFile, encoding: MaskEncoding) -> dict:
     return {"bytes": encode_mask(encoding.class_ids(decoded, mask.location)), "path": None}
 
 
+AnyReader = TypeVar("AnyReader", bound="ImageReader")
+
+
 @dataclass(frozen=True)
 class ImageReader:
     """Base of the readers of records whose first path is that of an image.
@@ -91,14 +105,38 @@ class ImageReader:
     Attributes:
         storage: how files are read.
         root: the data directory, which paths are relative to.
+        bands: how images of any depth are read; `None` where all are left to Pillow.
+        first: location and kind of the first image, which the others must match where one of them is an array.
     """
 
     storage: Storage
     root: str
+    bands: BandReading | None = field(default=None, kw_only=True)
+    first: tuple[str, str] | None = field(default=None, kw_only=True)
 
     def image(self, record: Record) -> ImageFile:
-        """The image of a record."""
-        return read_image_file(self.storage, join(self.root, record[0]))
+        """The image of a record.
+
+        Raises:
+            SampleError: if its bands differ from those of the first image.
+        """
+        image = read_image_file(self.storage, join(self.root, record[0]), self.bands)
+        if self.first is not None and self.first[1] != image.header.mode:
+            name, kind = self.first
+            if " of " in kind or " of " in image.header.mode:
+                raise SampleError(
+                    f"{image.location} gives {image.header.mode}, but {name} gives {kind}: the images of a dataset "
+                    "must have the same bands and type; choose bands that all have with bands=[...]"
+                )
+        return image
+
+    def matching(self: AnyReader, record: Record) -> AnyReader:
+        """This reader, for images like that of a record; unchanged if that one cannot be read, which shows later."""
+        try:
+            image = read_image_file(self.storage, join(self.root, record[0]), self.bands)
+        except (SampleError, OSError):
+            return self
+        return replace(self, first=(image.location, image.header.mode))
 
     def mask(self, record: Record, image: ImageFile) -> ImageFile | None:
         """The mask of a record, as large as its image; `None` where the record names none."""
@@ -114,15 +152,24 @@ class SegmentationReader(ImageReader):
     """Reads (image, mask, id) records; the mask may be empty for splits without labels, the id may be left out."""
 
     encoding: MaskEncoding
+    ignore_index: int = field(default=255, kw_only=True)
 
     def read(self, record: Record) -> Sample:
         image = self.image(record)
         mask = self.mask(record, image)
         return {
             "image": image.value,
-            "mask": None if mask is None else read_mask_value(mask, self.encoding),
+            "mask": None if mask is None else self.mask_value(mask, image),
             "id": record[2] if len(record) > 2 else sample_id(record[0]),
         }
+
+    def mask_value(self, mask: ImageFile, image: ImageFile) -> dict:
+        """What the Image feature takes for a mask: `ignore_index` where the image holds no data."""
+        valid = None if self.bands is None else self.bands.valid(image.content, image.location)
+        if valid is None:
+            return read_mask_value(mask, self.encoding)
+        class_ids = self.encoding.class_ids(decode(mask.content, mask.location), mask.location)
+        return {"bytes": encode_mask(np.where(valid, class_ids, np.uint8(self.ignore_index))), "path": None}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from datasets import Features
 
 from .builder import Builder
 from .features import segmentation_features
+from .label_shares import SHARE_SPLITS
 from .layouts import COMMON_LAYOUTS, SPLIT_NAMES, Layout, find_records
 from .masks import MaskEncoding
 from .samples import SegmentationReader
@@ -60,7 +61,7 @@ class SegmentationBuilder(Builder):
         return SegmentationReader(self.storage, root, self.encoding(root, files, masks))
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
-        lists = {split: f"{split}.txt" for split in SPLIT_NAMES if f"{split}.txt" in files}
+        lists = {split: f"{split}.txt" for split in (*SPLIT_NAMES, *SHARE_SPLITS) if f"{split}.txt" in files}
         if self.SPLIT_LISTS and lists:
             return self._listed_shards(root, files, lists)
         return self._shards(root, files, find_records(self.LAYOUTS, files, root, self.DATASET)[1])

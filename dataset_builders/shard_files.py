@@ -75,7 +75,7 @@ def _require_complete(storage: Storage, root: str, names: Sequence[str], index: 
             if size != facts.get("bytes", size):
                 raise DamagedShardError(
                     f"{join(root, name)} has {size} bytes, {INDEX_FILE} says {facts['bytes']}: the file is damaged, "
-                    "or the index is older (write it anew)"
+                    "or the index is out of date (write it again)"
                 )
     for series, (present, total, missing) in missing_numbers(names).items():
         raise DamagedShardError(

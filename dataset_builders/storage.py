@@ -3,7 +3,7 @@
 A location is a string: a local path or a URL. Remote reads ask for byte ranges, are checked for their length and are
 tried again when the connection breaks or stalls.
 
-What fsspec does here: it finds and reads all file systems but two, lists folders of http servers, and its buffered
+What fsspec does here: it finds and reads all file systems except two, lists folders of http servers, and its buffered
 file with the read-ahead cache serves remote files (`RangeFile`). What it lacks, as of version 2026.9:
 
 - Its http file system is as fast, but tries nothing again and knows no slowest pace: it waits for a server that
@@ -134,7 +134,7 @@ class Storage:
         return self._retry(location, fetch)
 
     def stamp(self, location: str) -> tuple[int, int]:
-        """What changes when a local file is written anew: size and time. (0, 0) for remote ones."""
+        """What changes when a local file is rewritten: size and time. (0, 0) for remote ones."""
         if is_remote(location):
             return 0, 0
         status = Path(location).stat()

@@ -44,7 +44,7 @@ class TarShard(PackedFile):
     Attributes:
         location: local path or URL of an uncompressed tar file.
         default_source: `source` of samples whose JSON names none.
-        spans: where an index tells them; empty to pass over the file once for them.
+        spans: where an index tells them; empty to read through the file once for them.
     """
 
     location: str
@@ -124,7 +124,7 @@ class TarRows(Sequence):
 
 
 def find_spans(storage: Storage, location: str) -> tuple[TarSpan, ...]:
-    """Runs of `FILES_PER_BLOCK` samples, found by passing over the headers of the whole file."""
+    """Runs of `FILES_PER_BLOCK` samples, found by reading the headers of the whole file."""
     spans: list[TarSpan] = []
     start = stop = rows = 0
     last_key = None

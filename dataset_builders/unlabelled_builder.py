@@ -1,4 +1,4 @@
-"""Base of the unlabelled archives: every image below the data directory, whatever the folders."""
+"""Base of the unlabelled archives: every image below the data directory, whatever the folders, bands and depth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from datasets import Features
 
-from .builder import Builder
+from .builder import BandConfig, Builder
 from .errors import LayoutError
 from .features import unlabelled_features
 from .images import is_image
@@ -22,8 +22,11 @@ LABEL_FOLDERS = frozenset(
 class UnlabelledBuilder(Builder):
     """All images in one split, `train`. `source` is the first folder of a path, so sub-archives can be told apart."""
 
+    BUILDER_CONFIG_CLASS = BandConfig
+    BUILDER_CONFIGS = (BandConfig(name="default"),)
+
     def columns(self) -> Features:
-        return unlabelled_features()
+        return unlabelled_features(self.config.reading.column)
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
         images = [(path,) for path in files if is_image(path) and not self.is_label(path)]
@@ -31,7 +34,7 @@ class UnlabelledBuilder(Builder):
             raise LayoutError(
                 f"{root} holds no images (.jpg, .png, .tif ...) for {self.DATASET}, only {len(files)} files"
             )
-        reader = UnlabelledReader(self.storage, root, self.entry.title)
+        reader = UnlabelledReader(self.storage, root, self.entry.title, bands=self.config.reading).matching(images[0])
         return {"train": file_shards(self.DATASET, images, reader)}
 
     @staticmethod

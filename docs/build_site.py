@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -44,7 +45,7 @@ class Module:
     @property
     def summary(self) -> str:
         """The first paragraph of the docstring on one line, fit for a table."""
-        return _summary(self.tree)
+        return _summary(ast.get_docstring(self.tree))
 
     @property
     def page(self) -> str:
@@ -163,16 +164,14 @@ def write_sources(modules: list[Module], target: Path) -> None:
 
 
 def offered_names(package: Module, modules: list[Module]) -> list[tuple[str, Module, str]]:
-    """What a package offers in `__all__`: name, the module that defines it, and the first line of its docstring.
+    """What a package offers: name, the module that defines it, and the first line of its docstring.
 
-    Names that no module of the package defines, such as `__version__`, are left out.
+    A package names them in `__all__`, or in the dictionary that it gives to `lazy_face`. Names that no module of the
+    package defines as a class, a function or a value with a docstring, such as `__version__`, are left out.
     """
     inside = [module for module in modules if module.name.startswith(package.name + ".") and not module.is_package]
     definitions = {
-        (module.name, node.name): _summary(node)
-        for module in inside
-        for node in module.tree.body
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef))
+        (module.name, name): summary for module in inside for name, summary in defined_names(module.tree).items()
     }
     sources = {
         alias.asname or alias.name: f"{package.name}.{node.module}"
@@ -180,10 +179,13 @@ def offered_names(package: Module, modules: list[Module]) -> list[tuple[str, Mod
         if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module
         for alias in node.names
     }
+    lazy = {name: f"{package.name}.{source}" for name, source in _lazy_members(package.tree).items()}
+    sources |= lazy
     offered = []
-    for name in _exported(package.tree):
+    for name in [*_exported(package.tree), *sorted(lazy)]:
         places = [module for module in inside if (module.name, name) in definitions]
-        places.sort(key=lambda module, name=name: module.name != sources.get(name))
+        # A source may be a folder, whose own face leads on to the module.
+        places.sort(key=lambda module, name=name: not f"{module.name}.".startswith(f"{sources.get(name)}."))
         if places:
             offered.append((name, places[0], definitions[places[0].name, name]))
     return offered
@@ -252,8 +254,23 @@ def _table(what: str, rows: Iterator[tuple[str, str]]) -> list[str]:
     return [f"| {what} | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)]
 
 
-def _summary(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:
-    paragraph = bare_names((ast.get_docstring(node) or "").split("\n\n")[0])
+def defined_names(tree: ast.Module) -> dict[str, str]:
+    """The classes, functions and documented values of a module, each with the first line of its docstring."""
+    names = {
+        node.name: _summary(ast.get_docstring(node))
+        for node in tree.body
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef))
+    }
+    for node, follower in pairwise(tree.body):
+        text = getattr(getattr(follower, "value", None), "value", None)
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(text, str) and isinstance(follower, ast.Expr):
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            names[getattr(target, "id", "")] = _summary(text)
+    return names
+
+
+def _summary(docstring: str | None) -> str:
+    paragraph = bare_names((docstring or "").split("\n\n")[0])
     return " ".join(paragraph.split()).replace("|", "\\|")
 
 
@@ -262,6 +279,18 @@ def _exported(tree: ast.Module) -> list[str]:
         if isinstance(node, ast.Assign) and any(getattr(name, "id", "") == "__all__" for name in node.targets):
             return [element.value for element in getattr(node.value, "elts", []) if isinstance(element, ast.Constant)]
     return []
+
+
+def _lazy_members(tree: ast.Module) -> dict[str, str]:
+    """Names to modules, from the dictionary that a package gives to `lazy_face`; empty without one."""
+    members = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "lazy_face":
+            table = node.args[1]
+            for source, names in zip(table.keys, table.values, strict=True):
+                constants = (part.value for part in ast.walk(names) if isinstance(part, ast.Constant))
+                members |= dict.fromkeys(constants, source.value)
+    return members
 
 
 def main() -> None:

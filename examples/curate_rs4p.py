@@ -1,6 +1,6 @@
 """Curate a pre-training set on one process or many.
 
-    python examples/curate_rs4p.py examples/recipes/curate_tiny.yaml
+    python examples/curate_rs4p.py curate_tiny
     accelerate launch --multi_gpu --num_processes 8 examples/curate_rs4p.py my-recipe.yaml
     ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 examples/curate_rs4p.py my-recipe.yaml  # without a GPU
 
@@ -16,13 +16,14 @@ from accelerate import Accelerator
 import s5_hf  # noqa: F401 - makes the networks and the datasets known
 from s5_hf.curation.recipe import read_curation_recipe
 from s5_hf.curation.run import run_curation
+from s5_hf.recipes import find_recipe
 from s5_hf.scripts import run_script
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help="a YAML file, see examples/recipes")
-    recipe = read_curation_recipe(parser.parse_args().recipe)
+    parser.add_argument("recipe", help="a YAML file, or the name of a recipe of the package")
+    recipe = read_curation_recipe(find_recipe(parser.parse_args().recipe, "curation"))
 
     accelerator = Accelerator()
     accelerator.print(f"curating {recipe.select.target} patches on {accelerator.num_processes} processes")

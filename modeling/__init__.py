@@ -1,12 +1,19 @@
 """The S5 networks. This folder imports torch and transformers only, so a model travels to the Hub with its code."""
 
-from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig
 from .configuration_s5_dinov2 import S5Dinov2Config
+from .configuration_s5_segformer import S5SegformerConfig
+from .configuration_s5_vit import S5ViTConfig
+from .configuration_segearth_ov import SegEarthOVConfig
 from .image_processing_s5 import S5ImageProcessor
 from .modeling_s5_detection import S5ForOrientedObjectDetection, S5ObjectDetectionOutput
 from .modeling_s5_dinov2 import S5Dinov2Backbone
+from .modeling_s5_segformer import S5SegformerBackbone
 from .modeling_s5_segmentation import S5ForSemanticSegmentation, S5SegmenterOutput
 from .modeling_s5_vit import S5ViTBackbone, S5ViTModel
+from .modeling_segearth_ov import SegEarthOVForSemanticSegmentation
+from .processing_segearth_ov import SegEarthOVImageProcessor, SegEarthOVProcessor
+from .simfeatup import SimFeatUpUpsampler
 
 __all__ = [
     "S5DetectionConfig",
@@ -16,9 +23,16 @@ __all__ = [
     "S5ForSemanticSegmentation",
     "S5ImageProcessor",
     "S5ObjectDetectionOutput",
+    "S5SegformerBackbone",
+    "S5SegformerConfig",
     "S5SegmentationConfig",
     "S5SegmenterOutput",
     "S5ViTBackbone",
     "S5ViTConfig",
     "S5ViTModel",
+    "SegEarthOVConfig",
+    "SegEarthOVForSemanticSegmentation",
+    "SegEarthOVImageProcessor",
+    "SegEarthOVProcessor",
+    "SimFeatUpUpsampler",
 ]

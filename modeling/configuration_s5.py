@@ -1,162 +1,29 @@
-"""Configurations of the S5 networks.
+"""Configurations of the S5 segmenter and detector.
 
-Source: S5 (arXiv 2508.12409) and its official release; sizes and taps as published.
+Source: S5 (arXiv 2508.12409) and its official release.
 """
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
 from transformers import CONFIG_MAPPING, PretrainedConfig
 
-try:
-    from transformers.backbone_utils import BackboneConfigMixin
-except ImportError:  # transformers < 5.3 keeps it elsewhere
-    from transformers.utils.backbone_utils import BackboneConfigMixin
-
 from .configuration_s5_dinov2 import S5Dinov2Config
+from .configuration_s5_segformer import S5SegformerConfig
+from .configuration_s5_vit import S5ViTConfig, require_whole_numbers
 from .tasks import S5TaskConfig, Tasks, labels_by_task
 
-# out_indices count the stem as 0, so block k (0-based) is stage k + 1.
-VIT_SIZES: dict[str, dict[str, Any]] = {
-    "ti": {"hidden_size": 192, "num_hidden_layers": 12, "num_attention_heads": 3, "out_indices": [4, 6, 8, 12]},
-    "s": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6, "out_indices": [4, 6, 8, 12]},
-    "b": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "out_indices": [4, 6, 8, 12]},
-    "l": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "out_indices": [8, 12, 16, 24]},
-    "h": {"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 16, "out_indices": [16, 24, 28, 32]},
-}
-
-
-DECODERS = ("upernet", "dpt")
+DECODERS = ("upernet", "dpt", "segformer")
 IMAGE_FITS = ("pad", "resize")
 
 
-class S5ViTConfig(BackboneConfigMixin, PretrainedConfig):
-    """Configuration of [`S5ViTModel`] and [`S5ViTBackbone`]: the ViT of S5, dense or with task experts.
-
-    Args:
-        hidden_size: width of the tokens.
-        num_hidden_layers: number of blocks.
-        num_attention_heads: heads of the attention; divides `hidden_size`.
-        intermediate_size: width inside the feed-forward part; 4 x `hidden_size` if left out.
-        hidden_act: activation of the feed-forward part. Eq. 8 of the paper writes ReLU, the official code uses GELU.
-        layer_norm_eps: epsilon of the layer norms (MAE pre-training used 1e-6, S5 uses 1e-5).
-        attention_dropout: dropout on the attention weights.
-        drop_path_rate: stochastic depth of the last block; it grows linearly from 0 over the blocks and acts on the
-            feed-forward branch only.
-        initializer_range: standard deviation of new weights.
-        image_size: height and width in pixels for which the position embeddings are stored. Other sizes work:
-            the embeddings are resized at run time.
-        patch_size: side of a patch in pixels.
-        num_channels: channels of an image.
-        num_experts: 0 for a dense ViT; otherwise one expert per task in every feed-forward part (MoE-MDF).
-        expert_channels: output channels of fc2 that belong to the expert (256 in every official model).
-        use_feature_pyramid: whether the backbone returns the official four-level pyramid (strides 4, 8, 16, 32) or
-            the plain maps of its taps (stride 16).
-        out_features, out_indices: taps of the backbone, as names (`"stage4"`) or as positions (4).
-    """
-
-    model_type = "s5_vit"
-
-    def __init__(
-        self,
-        hidden_size: int = 768,
-        num_hidden_layers: int = 12,
-        num_attention_heads: int = 12,
-        intermediate_size: int | None = None,
-        hidden_act: str = "gelu",
-        layer_norm_eps: float = 1e-5,
-        attention_dropout: float = 0.0,
-        drop_path_rate: float = 0.1,
-        initializer_range: float = 0.02,
-        image_size: int = 512,
-        patch_size: int = 16,
-        num_channels: int = 3,
-        num_experts: int = 0,
-        expert_channels: int = 256,
-        use_feature_pyramid: bool = True,
-        out_features: list[str] | None = None,
-        out_indices: list[int] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self.hidden_size = hidden_size
-        self.num_hidden_layers = num_hidden_layers
-        self.num_attention_heads = num_attention_heads
-        self.intermediate_size = intermediate_size
-        self.hidden_act = hidden_act
-        self.layer_norm_eps = layer_norm_eps
-        self.attention_dropout = attention_dropout
-        self.drop_path_rate = drop_path_rate
-        self.initializer_range = initializer_range
-        self.image_size = image_size
-        self.patch_size = patch_size
-        self.num_channels = num_channels
-        self.num_experts = num_experts
-        self.expert_channels = expert_channels
-        self.use_feature_pyramid = use_feature_pyramid
-        self._check_sizes()
-
-        kwargs.pop("stage_names", None)
-        super().__init__(**kwargs)
-        self.stage_names = ["stem", *(f"stage{index}" for index in range(1, num_hidden_layers + 1))]
-        if out_features is not None:
-            self.out_features = list(out_features)
-        else:
-            self.out_indices = list(out_indices) if out_indices is not None else default_taps(num_hidden_layers)
-
-    @classmethod
-    def from_size(cls, size: str, **overrides: Any) -> "S5ViTConfig":
-        """The configuration of a published size (`"b"`, `"l"`, `"h"`) or of a small one (`"ti"`, `"s"`).
-
-        Args:
-            size: name of the size.
-            **overrides: arguments of the class in place of the size's own. Another depth brings the taps of that
-                depth with it, unless they are given.
-
-        Raises:
-            ValueError: if the size is not known; the message lists the known ones.
-        """
-        if size not in VIT_SIZES:
-            raise ValueError(f"unknown ViT size {size!r}; known sizes: {', '.join(VIT_SIZES)}")
-        settings = dict(VIT_SIZES[size])
-        if {"num_hidden_layers", "out_features", "out_indices"} & set(overrides):
-            settings.pop("out_indices")
-        return cls(**{**settings, **overrides})
-
-    def _check_sizes(self) -> None:
-        sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size", "num_channels")
-        require_whole_numbers(self, sizes)
-        if self.intermediate_size is None:
-            self.intermediate_size = 4 * self.hidden_size
-        require_whole_numbers(self, ("intermediate_size",))
-        require_whole_numbers(self, ("num_experts",), least=0)
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
-            )
-        if self.image_size % self.patch_size:
-            raise ValueError(f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}")
-        if self.num_experts:
-            require_whole_numbers(self, ("expert_channels",))
-        if self.num_experts and not 0 < self.expert_channels < self.hidden_size:
-            raise ValueError(
-                f"expert_channels must lie between 1 and hidden_size - 1 = {self.hidden_size - 1}, "
-                f"got {self.expert_channels}"
-            )
+# Channels of the four levels as published, where they are not an eighth, a quarter, a half and all of the width.
+PUBLISHED_LEVELS = {1024: [256, 512, 1024, 1024]}
 
 
-def default_taps(num_hidden_layers: int) -> list[int]:
-    """Taps (as `out_indices`) of a ViT of this depth: the published ones where there are, else the four quarters."""
-    for size in VIT_SIZES.values():
-        if size["num_hidden_layers"] == num_hidden_layers:
-            return list(size["out_indices"])
-    return sorted({max(1, round(num_hidden_layers * quarter / 4)) for quarter in range(1, 5)})
-
-
-def default_dpt_taps(num_hidden_layers: int) -> list[int]:
-    """Taps (as `out_indices`) of a ViT of this depth under a DPT decoder: UniMatch V2's, else the four quarters."""
-    quarters = sorted({max(1, round(num_hidden_layers * quarter / 4)) for quarter in range(1, 5)})
-    return {24: [5, 12, 18, 24]}.get(num_hidden_layers, quarters)
+def default_level_channels(hidden_size: int) -> list[int]:
+    """Channels of the four levels for tokens of this width, as published for 384, 768 and 1024."""
+    return PUBLISHED_LEVELS.get(hidden_size, [max(1, hidden_size // part) for part in (8, 4, 2, 1)])
 
 
 class S5SegmentationConfig(S5TaskConfig):
@@ -168,7 +35,8 @@ class S5SegmentationConfig(S5TaskConfig):
         tasks: ordered mapping of a task's name to its labels, such as `{"loveda": ["background", ...]}`. A model
             with one task may give `id2label` or `num_labels` instead, as everywhere in transformers.
         ignore_index: label value that the loss leaves out; one number for all tasks or a mapping by task.
-        decoder: `upernet`, for a feature pyramid, or `dpt`, for four maps of one grid (a ViT without a pyramid).
+        decoder: `upernet` or `segformer`, for a feature pyramid, or `dpt`, for four maps of one grid (a ViT without a
+            pyramid). `segformer` brings a deeper classifier.
         decoder_channels: width of the decoders.
         decoder_level_channels: channels of the four levels inside a `dpt` decoder; as published if left out.
         pool_scales: grid sizes of the pyramid pooling of `upernet`.
@@ -207,6 +75,9 @@ class S5SegmentationConfig(S5TaskConfig):
         self.backbone_config = make_backbone_config(backbone_config)
         self.decoder = require_choice("decoder", decoder, DECODERS)
         self.decoder_channels = decoder_channels
+        if decoder == "dpt" and decoder_level_channels is None:
+            hidden_size = getattr(self.backbone_config, "hidden_size", None)
+            decoder_level_channels = default_level_channels(hidden_size) if isinstance(hidden_size, int) else None
         self.decoder_level_channels = None if decoder_level_channels is None else list(decoder_level_channels)
         self.image_fit = require_choice("image_fit", image_fit, IMAGE_FITS)
         self.pool_scales = list(pool_scales)
@@ -265,7 +136,7 @@ class S5DetectionConfig(S5TaskConfig):
         fpn_channels: width of the feature pyramid network and of the region proposal network.
         anchor_scale: side of a square anchor in strides of its level.
         anchor_ratios: height divided by width of the anchors of a cell.
-        rpn_positive_iou, rpn_negative_iou: from here on an anchor is positive, below that it is negative.
+        rpn_positive_iou, rpn_negative_iou: IoU from which an anchor is positive, and below which it is negative.
         rpn_minimum_positive_iou: the best anchors of a box are positive from this IoU on.
         rpn_samples, rpn_positive_fraction: sampled anchors per image, and the share that may be positive.
         rpn_delta_stds: divisors of the six regression targets (x, y, width, height, alpha, beta).
@@ -320,6 +191,7 @@ class S5DetectionConfig(S5TaskConfig):
         roi_smooth_l1_beta: float = 1.0,
         **kwargs: Any,
     ) -> None:
+        # Every argument an attribute of its own, the form in which transformers stores configurations.
         self.backbone_config = make_backbone_config(backbone_config)
         self.fpn_channels = fpn_channels
         self.anchor_scale = anchor_scale
@@ -359,14 +231,6 @@ class S5DetectionConfig(S5TaskConfig):
             raise ValueError("anchor_ratios is empty; expected at least one height divided by width")
 
 
-def require_whole_numbers(config: PretrainedConfig, names: Sequence[str], least: int = 1) -> None:
-    """Raise a ValueError for an attribute that is not a whole number, or is below `least`."""
-    for name in names:
-        value = getattr(config, name)
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name} is {value!r}, expected a whole number from {least} on")
-
-
 def require_choice(name: str, value: str, choices: Sequence[str]) -> str:
     """The value, or a ValueError unless it is one of the choices."""
     if value not in choices:
@@ -389,7 +253,7 @@ def make_backbone_config(backbone_config: PretrainedConfig | dict[str, Any] | No
     settings = dict(backbone_config)
     model_type = settings.pop("model_type", None)
     # Also where they are not registered (code loaded from the Hub).
-    for own in (S5ViTConfig, S5Dinov2Config):
+    for own in (S5ViTConfig, S5Dinov2Config, S5SegformerConfig):
         if model_type == own.model_type:
             return own(**settings)
     if model_type not in CONFIG_MAPPING:
@@ -397,4 +261,4 @@ def make_backbone_config(backbone_config: PretrainedConfig | dict[str, Any] | No
     return CONFIG_MAPPING[model_type](**settings)
 
 
-__all__ = ["S5DetectionConfig", "S5SegmentationConfig", "S5ViTConfig", "VIT_SIZES"]
+__all__ = ["S5DetectionConfig", "S5SegmentationConfig"]

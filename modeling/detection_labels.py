@@ -19,7 +19,7 @@ class ImageLabels:
 def read_labels(
     labels: Sequence[Mapping[str, torch.Tensor]], batch_size: int, device: torch.device
 ) -> list[ImageLabels]:
-    """Check the shapes and values of labels, all but the range of the classes.
+    """Check the shapes and values of labels, except the range of the classes.
 
     Args:
         labels: per image a mapping with `"boxes"` `(n, 5)`, oriented boxes in pixels of the image, and
@@ -58,7 +58,7 @@ def read_image_labels(image: Mapping[str, torch.Tensor], index: int, device: tor
 
 
 def check_classes(image: ImageLabels, index: int, num_labels: int, task: str) -> None:
-    """Raise a ValueError that names image and box if a class id is none of the task's."""
+    """Raise a ValueError that names image and box if a class id is not one of the task's."""
     wrong = ((image.classes < 0) | (image.classes >= num_labels)).nonzero().flatten().tolist()
     if wrong:
         raise ValueError(

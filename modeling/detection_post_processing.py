@@ -26,7 +26,7 @@ def find_objects(
     Args:
         logits: `(n, classes + 1)`, background last.
         boxes: `(n, 5)`, the same for every class.
-        threshold: least score, exclusive.
+        threshold: lowest score, exclusive.
         iou_threshold: rotated IoU.
         max_detections: the best that are kept.
         scale: factors `(vertical, horizontal)` from the pixels of `boxes` to those of the result.

@@ -8,14 +8,9 @@ from torch import nn
 from torch.nn import functional
 from transformers import initialization as init
 
+from .configuration_s5 import default_level_channels
+
 LEVELS = 4
-# Channels of the four levels as published, where they are not an eighth, a quarter, a half and all of the width.
-PUBLISHED_LEVELS = {1024: [256, 512, 1024, 1024]}
-
-
-def default_level_channels(hidden_size: int) -> list[int]:
-    """Channels of the four levels for tokens of this width, as published for 384, 768 and 1024."""
-    return PUBLISHED_LEVELS.get(hidden_size, [max(1, hidden_size // part) for part in (8, 4, 2, 1)])
 
 
 class ResidualUnit(nn.Module):

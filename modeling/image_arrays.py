@@ -32,24 +32,31 @@ def to_channels_last(image: ImageLike, num_channels: int) -> np.ndarray:
     """An image as an array `(height, width, num_channels)` of numbers; grey images are repeated over the channels.
 
     Raises:
-        ValueError: for a wrong shape, a Pillow image of more than 8 bits per channel, or values that are no finite
+        ValueError: for a wrong shape, a Pillow image of more than 8 bits per channel, or values that are not finite
             numbers.
         TypeError: for something that is not an image.
     """
+    if isinstance(image, Image.Image) and image.mode.startswith(("I", "F")):
+        raise ValueError(f"the image has the mode {image.mode!r}, expected 8 bits per channel; scale it to 0..255")
+    array = arrange_channels(image, num_channels)
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        raise ValueError("an image holds NaN or infinity, expected finite numbers; fill such pixels first")
+    return array
+
+
+def arrange_channels(image: ImageLike, num_channels: int) -> np.ndarray:
+    """The same for images of any depth, whose values may be missing (masked or NaN)."""
     if isinstance(image, Image.Image):
-        if image.mode.startswith("I") or image.mode == "F":
-            raise ValueError(f"the image has the mode {image.mode!r}, expected 8 bits per channel; scale it to 0..255")
-        array = np.asarray(image.convert("RGB") if num_channels == 3 else image)
+        colors = num_channels == 3 and not image.mode.startswith(("I", "F"))
+        array = np.asarray(image.convert("RGB") if colors else image)
     elif isinstance(image, (np.ndarray, torch.Tensor)):
         array = to_array(image)
     else:
         raise TypeError(f"expected a Pillow image, an array or a tensor, got {type(image).__name__}")
     if array.dtype == bool or not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise ValueError(f"an image has the type {array.dtype}, expected real numbers, such as uint8")
-    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-        raise ValueError("an image holds NaN or infinity, expected finite numbers; fill such pixels first")
     if array.ndim == 2:
-        array = np.repeat(array[:, :, None], num_channels, axis=2)
+        array = array[:, :, None].repeat(num_channels, axis=2)
     if array.ndim != 3 or num_channels not in (array.shape[0], array.shape[2]):
         raise ValueError(f"an image has the shape {array.shape}, expected {num_channels} channels, first or last")
     if 0 in array.shape:
@@ -133,12 +140,12 @@ def resize_image(array: np.ndarray, size: Mapping[str, int], resample: int) -> n
 
 
 def to_label_map(label_map: ImageLike) -> np.ndarray:
-    """A label map as int64; a ValueError if its values are no whole numbers."""
+    """A label map as int64; a ValueError if its values are not whole numbers."""
     array = np.asarray(label_map) if isinstance(label_map, Image.Image) else to_array(label_map)
     if np.issubdtype(array.dtype, np.integer) or array.dtype == bool:
         return array.astype(np.int64)
     if not np.issubdtype(array.dtype, np.floating) or not np.array_equal(array, np.rint(array)):
-        raise ValueError(f"a segmentation map of the type {array.dtype} holds values that are no whole numbers")
+        raise ValueError(f"a segmentation map of the type {array.dtype} holds values that are not whole numbers")
     return array.astype(np.int64)
 
 

@@ -1,7 +1,7 @@
 """Image processor of S5: Pillow and NumPy only, torchvision is never needed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from .detection_post_processing import find_objects
 from .image_arrays import (
     ImageLike,
     Size,
+    arrange_channels,
     as_list,
     check_byte_range,
     check_label_maps,
@@ -27,10 +28,12 @@ from .image_arrays import (
     to_label_map,
 )
 from .oriented_boxes import oriented_boxes_to_horizontal
+from .value_scaling import ValueScaling
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 BYTE_FACTOR = 1 / 255
+_OPTIONAL = ("value_scaling", "bands")  # left out of the configuration where they are None
 
 
 class S5ImageProcessor(BaseImageProcessor):
@@ -50,6 +53,11 @@ class S5ImageProcessor(BaseImageProcessor):
         do_normalize: whether to subtract `image_mean` and divide by `image_std`.
         image_mean, image_std: one number per channel (default: ImageNet's, as in S5). Their length is the number of
             channels the images must have.
+        value_scaling: `{"low": [...], "high": [...]}`, the range of the values of each channel that becomes 0..255,
+            clipped and rounded, before anything else. For images of more than 8 bits; it is measured once, on the
+            training images, so that a prediction sees the same. `None` for images that hold 0..255.
+        bands: which bands of a file become the channels, by number from 1 or by name. Those who read files take them;
+            images that are given here hold the channels already.
 
     Raises:
         ValueError: for a size of an unknown form, or a mean, deviation or factor that is unfit (a deviation of
@@ -68,6 +76,8 @@ class S5ImageProcessor(BaseImageProcessor):
         do_normalize: bool = True,
         image_mean: Sequence[float] = IMAGENET_MEAN,
         image_std: Sequence[float] = IMAGENET_STD,
+        value_scaling: Mapping[str, Sequence[float]] | None = None,
+        bands: Sequence[int | str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -80,6 +90,19 @@ class S5ImageProcessor(BaseImageProcessor):
         self.do_normalize = do_normalize
         self.image_mean = [float(value) for value in image_mean]
         self.image_std = [float(value) for value in image_std]
+        self.value_scaling = None if value_scaling is None else ValueScaling.from_dict(value_scaling).to_dict()
+        self.bands = None if bands is None else list(bands)
+        for name, count in (
+            ("value_scaling", len((self.value_scaling or {}).get("low", ()))),
+            ("bands", len(bands or ())),
+        ):
+            if count not in (0, len(self.image_mean)):
+                raise ValueError(f"{name} is for {count} channels, image_mean has {len(self.image_mean)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration; `value_scaling` and `bands` are left out where images are of 8 bits as they are."""
+        settings = super().to_dict()
+        return {key: value for key, value in settings.items() if value is not None or key not in _OPTIONAL}
 
     def preprocess(
         self,
@@ -99,7 +122,8 @@ class S5ImageProcessor(BaseImageProcessor):
 
         Args:
             images: one image or several: Pillow images of any mode of 8 bits, or arrays `(height, width)`,
-                `(height, width, channels)` or `(channels, height, width)`, 0..255.
+                `(height, width, channels)` or `(channels, height, width)`, 0..255. With a `value_scaling`: of the
+                depth that it is for; masked pixels and those that are not finite become 0 in all channels.
             segmentation_maps: class ids of the same sizes, if labels are wanted.
             do_resize, size, resample, do_rescale, rescale_factor, do_normalize, image_mean, image_std: for this call,
                 in place of the processor's own.
@@ -124,8 +148,8 @@ class S5ImageProcessor(BaseImageProcessor):
         image_std = self.image_std if image_std is None else image_std
         check_normalisation(image_mean, image_std, rescale_factor)
 
-        arrays = [to_channels_last(image, len(image_mean)) for image in as_list(images)]
-        if do_rescale and math.isclose(rescale_factor, BYTE_FACTOR, rel_tol=1e-3):
+        arrays = self._channels(as_list(images), len(image_mean))
+        if self.value_scaling is None and do_rescale and math.isclose(rescale_factor, BYTE_FACTOR, rel_tol=1e-3):
             for array in arrays:
                 check_byte_range(array)
         if do_resize:
@@ -147,6 +171,13 @@ class S5ImageProcessor(BaseImageProcessor):
             check_label_maps(maps, pixels.shape[:3])
             data["labels"] = np.stack(maps)
         return BatchFeature(data=data, tensor_type=return_tensors)
+
+    def _channels(self, images: Sequence[ImageLike], num_channels: int) -> list[np.ndarray]:
+        """Images as arrays `(height, width, channels)`, their values scaled."""
+        if self.value_scaling is None:
+            return [to_channels_last(image, num_channels) for image in images]
+        scaling = ValueScaling.from_dict(self.value_scaling)
+        return [scaling.to_bytes(arrange_channels(image, num_channels)) for image in images]
 
     def post_process_semantic_segmentation(
         self, outputs: Any, target_sizes: Sequence[tuple[int, int]] | None = None
@@ -182,7 +213,7 @@ class S5ImageProcessor(BaseImageProcessor):
 
         Args:
             outputs: an output with `logits`, `pred_boxes` and `image_sizes`.
-            threshold: least score, exclusive.
+            threshold: lowest score, exclusive.
             target_sizes: `(height, width)` per image, if the boxes are wanted in pixels of images of other sizes than
                 those the model saw (the originals, where `do_resize=True`).
             iou_threshold: of two objects of a class that overlap by more than this rotated IoU the better one stays.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from transformers import initialization as init
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, can_return_tuple
 
 from .anchors import STRIDES, check_strides
 from .configuration_s5 import S5DetectionConfig
@@ -119,6 +119,7 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
                 init.xavier_uniform_(module.weight)
             init.zeros_(module.bias)
 
+    @can_return_tuple
     def forward(
         self,
         pixel_values: torch.Tensor,
@@ -129,7 +130,6 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
         generator: torch.Generator | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
-        return_dict: bool | None = None,
         image_sizes: Sequence[Sequence[int]] | None = None,
         **kwargs: object,
     ) -> S5ObjectDetectionOutput | tuple:
@@ -187,7 +187,7 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
                     predictions[row] = prediction
 
         task_losses = {name: sum(named.values()) for name, named in parts.items()}
-        output = S5ObjectDetectionOutput(
+        return S5ObjectDetectionOutput(
             loss=self._weighted_sum(task_losses, task_weights) if parts else None,
             **by_entry(predictions),
             image_sizes=torch.tensor(sizes),
@@ -196,8 +196,6 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
             hidden_states=groups.restore_all(outputs.hidden_states),
             attentions=groups.restore_all(outputs.attentions),
         )
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        return output if return_dict else output.to_tuple()
 
     def _append_heads(self, source: int, num_labels: int) -> None:
         self.necks.append(copy.deepcopy(self.necks[source]))

@@ -15,10 +15,12 @@ from torch import nn
 from torch.nn import functional
 from transformers import initialization as init
 from transformers.modeling_outputs import SemanticSegmenterOutput
+from transformers.utils import can_return_tuple
 
 from .configuration_s5 import S5SegmentationConfig
 from .dpt import DPTDecoder, initialise_as_torch
 from .image_sizes import check_pixel_values, pad_to_patches, resize_to_patches
+from .segformer_decoder import DeepClassifier, SegformerDecoder
 from .segmentation_loss import check_label_range, check_labels, labelled_pixels, masked_cross_entropy
 from .task_model import S5TaskPreTrainedModel, build_backbone
 from .tasks import TaskGroups, group_rows
@@ -68,7 +70,7 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
     """
 
     config_class = S5SegmentationConfig
-    _no_split_modules = [*S5TaskPreTrainedModel._no_split_modules, "UPerNetDecoder", "DPTDecoder"]  # noqa: RUF012 - as in transformers
+    _no_split_modules = [*S5TaskPreTrainedModel._no_split_modules, "UPerNetDecoder", "DPTDecoder", "SegformerDecoder"]  # noqa: RUF012 - as in transformers
 
     def __init__(self, config: S5SegmentationConfig) -> None:
         super().__init__(config)
@@ -101,6 +103,7 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
             init.zeros_(module.unused_classifier_weight)
             init.zeros_(module.unused_classifier_bias)
 
+    @can_return_tuple
     def forward(
         self,
         pixel_values: torch.Tensor,
@@ -109,7 +112,6 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
         task_weights: Mapping[str, float] | None = None,
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
-        return_dict: bool | None = None,
         class_weights: Mapping[str, torch.Tensor] | None = None,
         ignore_index: int | None = None,
         reduce_count: Callable[[torch.Tensor], torch.Tensor] | None = None,
@@ -166,8 +168,7 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
             output.task_rows = {names[group.index]: groups.rows(group) for group in groups}
             output.task_logits = dict(zip(output.task_rows, logits, strict=True))
             output.logits = per_image(output.task_logits, output.task_rows)
-        return_dict = self.config.return_dict if return_dict is None else return_dict
-        return output if return_dict else output.to_tuple()
+        return output
 
     def decode_features(self, feature_maps: Sequence[torch.Tensor], task: str | None = None) -> torch.Tensor:
         """The decoder's map `(batch, decoder_channels, ...)` for backbone maps of one task, before the classifier."""
@@ -208,9 +209,12 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
 
     def _append_heads(self, source: int, num_labels: int) -> None:
         self.decoders.append(copy.deepcopy(self.decoders[source]))
-        self.classifiers.append(self._start_classifier(self._new_classifier(num_labels)))
+        classifier = self._new_classifier(num_labels)
+        if self.config.decoder == "upernet":
+            classifier = self._start_classifier(classifier)
+        self.classifiers.append(classifier.to(device=self.device, dtype=self.dtype))
 
-    def _new_decoder(self) -> UPerNetDecoder | DPTDecoder:
+    def _new_decoder(self) -> UPerNetDecoder | DPTDecoder | SegformerDecoder:
         if self.config.decoder == "dpt":
             if getattr(self.config.backbone_config, "use_feature_pyramid", False):
                 raise ValueError("the dpt decoder needs maps of one grid: give the S5 ViT use_feature_pyramid=False")
@@ -220,9 +224,19 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
             for layer in decoder.modules():
                 layer.starts_as_in_torch = isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
             return decoder
+        if self.config.decoder == "segformer":
+            decoder = SegformerDecoder(self.backbone.channels, self.config.decoder_channels)
+            for layer in decoder.projections:
+                layer.starts_as_in_torch = True
+            return decoder
         return UPerNetDecoder(self.backbone.channels, self.config.decoder_channels, self.config.pool_scales)
 
-    def _new_classifier(self, num_labels: int) -> nn.Conv2d:
+    def _new_classifier(self, num_labels: int) -> nn.Conv2d | DeepClassifier:
+        if self.config.decoder == "segformer":
+            classifier = DeepClassifier(len(self.backbone.channels) * self.config.decoder_channels, num_labels)
+            for layer in classifier:
+                layer.starts_as_in_torch = isinstance(layer, nn.Conv2d)
+            return classifier
         classifier = nn.Conv2d(self.config.decoder_channels, num_labels, kernel_size=1)
         classifier.initial_std = self.config.initializer_range
         classifier.starts_as_in_torch = self.config.decoder == "dpt"
@@ -241,8 +255,9 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
             features = self.decoders[group.index]([level[group.start : group.stop] for level in feature_maps])
             # A plane per class, and no longer channels last: softmax, losses and maps read whole planes.
             coarse = self.classifiers[group.index](self.dropout(features)).contiguous()
-            # align_corners True here, and only here, as in the official head.
-            fine = functional.interpolate(coarse, size=tuple(padded_size), mode="bilinear", align_corners=True)
+            # align_corners True here, and only here, as in the official head; SegFormer's has False.
+            align = self.config.decoder != "segformer"
+            fine = functional.interpolate(coarse, size=tuple(padded_size), mode="bilinear", align_corners=align)
             if self.config.image_fit == "resize" and tuple(padded_size) != tuple(image_size):
                 fine = functional.interpolate(fine, size=tuple(image_size), mode="bilinear", align_corners=True)
             logits.append(fine[:, :, : image_size[0], : image_size[1]])

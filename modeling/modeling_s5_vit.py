@@ -5,21 +5,23 @@ release, and where it has a defect the code says so.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional
 from transformers import initialization as init
 from transformers.activations import ACT2FN
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BackboneOutput, BaseModelOutputWithPooling
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.utils import can_return_tuple
 
-from .configuration_s5 import S5ViTConfig
+from .configuration_s5_vit import S5ViTConfig
 from .image_sizes import check_pixel_values, pad_to_patches
 from .necks import S5FeaturePyramid
 from .pretrained_model import S5PreTrainedModel
 from .tasks import TaskGroups, group_rows
+from .vit_embeddings import S5ViTEmbeddings
 
 try:
     from transformers.backbone_utils import BackboneMixin
@@ -27,49 +29,6 @@ except ImportError:  # transformers < 5.3 keeps it elsewhere
     from transformers.utils.backbone_utils import BackboneMixin
 
 ExpertIndex = int | Sequence[int] | torch.Tensor
-
-
-class S5ViTEmbeddings(nn.Module):
-    """Patches to tokens, plus position embeddings resized to the grid at hand."""
-
-    def __init__(self, config: S5ViTConfig) -> None:
-        super().__init__()
-        grid = config.image_size // config.patch_size
-        self.patch_size = config.patch_size
-        self.stored_grid = (grid, grid)
-        self.projection = nn.Conv2d(
-            config.num_channels, config.hidden_size, kernel_size=config.patch_size, stride=config.patch_size
-        )
-        self.position_embeddings = nn.Parameter(torch.empty(1, grid * grid, config.hidden_size))
-        # Never used, neither here nor in the official code; kept so that a checkpoint converts back unchanged.
-        self.register_buffer("cls_token", torch.zeros(1, 1, config.hidden_size))
-
-    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
-        """Images `(batch, channels, height, width)`, padded to whole patches, to tokens and their grid.
-
-        Images of another floating-point type than the weights are converted, as the ViT of transformers does.
-        """
-        patches = self.projection(pixel_values.to(self.projection.weight.dtype))  # (batch, hidden, rows, columns)
-        grid = (patches.shape[2], patches.shape[3])
-        # Contiguous, or the residual stream keeps the transposed strides and every layer norm copies it.
-        tokens = patches.flatten(2).transpose(1, 2).contiguous()  # (batch, rows * columns, hidden)
-        return tokens + self.position_embeddings_for(grid), grid
-
-    def position_embeddings_for(self, grid: tuple[int, int]) -> torch.Tensor:
-        """Position embeddings `(1, rows * columns, hidden)`, bicubic where the grid is not the stored one."""
-        if grid == self.stored_grid:
-            return self.position_embeddings
-        return resize_position_embeddings(self.position_embeddings, self.stored_grid, grid)
-
-
-def resize_position_embeddings(
-    position_embeddings: torch.Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int]
-) -> torch.Tensor:
-    """Resize `(1, old rows * old columns, hidden)` to the new grid (bicubic, align_corners False), as officially."""
-    hidden_size = position_embeddings.shape[-1]
-    as_map = position_embeddings.reshape(1, *old_grid, hidden_size).permute(0, 3, 1, 2)
-    resized = functional.interpolate(as_map.float(), size=new_grid, mode="bicubic", align_corners=False)
-    return resized.flatten(2).transpose(1, 2).to(position_embeddings.dtype)
 
 
 def eager_attention_forward(
@@ -187,8 +146,8 @@ class S5ViTEncoder(nn.Module):
 
     def forward(
         self, hidden_states: torch.Tensor, groups: TaskGroups, kept_stages: set[int], output_attentions: bool
-    ) -> tuple[torch.Tensor, dict[int, torch.Tensor], tuple[torch.Tensor, ...] | None]:
-        """The last tokens, the tokens of `kept_stages` (0 is the stem, k the output of block k), the weights."""
+    ) -> tuple[dict[int, torch.Tensor], tuple[torch.Tensor, ...] | None]:
+        """The tokens of `kept_stages` in order (0 is the stem, k the output of block k), and the weights."""
         stages = {0: hidden_states} if 0 in kept_stages else {}
         attentions = []
         for stage, layer in enumerate(self.layers, start=1):
@@ -197,7 +156,24 @@ class S5ViTEncoder(nn.Module):
                 stages[stage] = hidden_states
             if output_attentions:
                 attentions.append(weights)
-        return hidden_states, stages, tuple(attentions) if output_attentions else None
+        return stages, tuple(attentions) if output_attentions else None
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the blocks make of a batch, in the order of its images.
+
+    Attributes:
+        stages: tokens `(batch, rows * columns, hidden)` of the stages that are needed; 0 is the stem, k block k.
+        grid: rows and columns of patches.
+        hidden_states: the tokens of all stages, if they were asked for.
+        attentions: the attention weights of all blocks, if they were asked for.
+    """
+
+    stages: dict[int, torch.Tensor]
+    grid: tuple[int, int]
+    hidden_states: tuple[torch.Tensor, ...] | None
+    attentions: tuple[torch.Tensor, ...] | None
 
 
 class S5ViTPreTrainedModel(S5PreTrainedModel):
@@ -225,15 +201,23 @@ class S5ViTPreTrainedModel(S5PreTrainedModel):
         self,
         pixel_values: torch.Tensor,
         expert_index: ExpertIndex | None,
-        kept_stages: set[int],
-        output_attentions: bool,
-    ) -> tuple[torch.Tensor, dict[int, torch.Tensor], tuple[torch.Tensor, ...] | None, tuple[int, int], TaskGroups]:
-        """Check, pad and encode; rows come out sorted by expert, `groups.restore` puts them back."""
+        stages: Sequence[int],
+        output_attentions: bool | None,
+        output_hidden_states: bool | None,
+    ) -> Encoding:
+        """Check, pad and encode, and keep `stages`. Where a call is silent, the configuration says what to return."""
+        if output_attentions is None:
+            output_attentions = self.config.output_attentions
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        kept = set(range(self.config.num_hidden_layers + 1)) if output_hidden_states else set(stages)
         check_pixel_values(pixel_values, self.config.num_channels)
         groups = group_rows(expert_index, pixel_values.shape[0], self.config.num_experts)
         tokens, grid = self.embeddings(pad_to_patches(groups.sort(pixel_values), self.config.patch_size))
-        tokens, stages, attentions = self.encoder(tokens, groups, kept_stages, output_attentions)
-        return tokens, stages, attentions, grid, groups
+        sorted_stages, attentions = self.encoder(tokens, groups, kept, output_attentions)
+        restored = {stage: groups.restore(tokens) for stage, tokens in sorted_stages.items()}
+        hidden_states = tuple(restored.values()) if output_hidden_states else None
+        return Encoding(restored, grid, hidden_states, groups.restore_all(attentions))
 
 
 def tokens_to_map(tokens: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
@@ -264,13 +248,13 @@ class S5ViTModel(S5ViTPreTrainedModel):
         self.encoder = S5ViTEncoder(config)
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         pixel_values: torch.Tensor,
         expert_index: ExpertIndex | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
         **kwargs: object,
     ) -> BaseModelOutputWithPooling | tuple:
         """Encode images.
@@ -287,19 +271,14 @@ class S5ViTModel(S5ViTPreTrainedModel):
         Raises:
             ValueError: for a wrong shape, an empty batch, or an expert the model does not have.
         """
-        output_attentions, output_hidden_states, return_dict = resolve_outputs(
-            self.config, output_attentions, output_hidden_states, return_dict
+        last = self.config.num_hidden_layers
+        encoding = self._encode(pixel_values, expert_index, [last], output_attentions, output_hidden_states)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=encoding.stages[last],
+            pooler_output=encoding.stages[last].mean(dim=1),
+            hidden_states=encoding.hidden_states,
+            attentions=encoding.attentions,
         )
-        kept = set(range(self.config.num_hidden_layers + 1)) if output_hidden_states else set()
-        tokens, stages, attentions, _, groups = self._encode(pixel_values, expert_index, kept, output_attentions)
-        tokens = groups.restore(tokens)
-        output = BaseModelOutputWithPooling(
-            last_hidden_state=tokens,
-            pooler_output=tokens.mean(dim=1),
-            hidden_states=tuple(groups.restore(stages[stage]) for stage in sorted(stages)) or None,
-            attentions=groups.restore_all(attentions),
-        )
-        return output if return_dict else output.to_tuple()
 
 
 class S5ViTBackbone(BackboneMixin, S5ViTPreTrainedModel):
@@ -332,13 +311,14 @@ class S5ViTBackbone(BackboneMixin, S5ViTPreTrainedModel):
         self.feature_pyramid = S5FeaturePyramid(config.hidden_size) if config.use_feature_pyramid else None
         self.post_init()
 
+    # The signature of `S5ViTModel.forward`, written out because callers and exporters read it.
+    @can_return_tuple
     def forward(
         self,
         pixel_values: torch.Tensor,
         expert_index: ExpertIndex | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
         **kwargs: object,
     ) -> BackboneOutput | tuple:
         """Feature maps of images.
@@ -352,32 +332,14 @@ class S5ViTBackbone(BackboneMixin, S5ViTPreTrainedModel):
         Raises:
             ValueError: for a wrong shape, an empty batch, or an expert the model does not have.
         """
-        output_attentions, output_hidden_states, return_dict = resolve_outputs(
-            self.config, output_attentions, output_hidden_states, return_dict
-        )
         taps = [self.stage_names.index(name) for name in self.out_features]
-        kept = set(range(self.config.num_hidden_layers + 1)) if output_hidden_states else set(taps)
-        _, stages, attentions, grid, groups = self._encode(pixel_values, expert_index, kept, output_attentions)
-        maps = [tokens_to_map(groups.restore(stages[tap]), grid) for tap in taps]
-        output = BackboneOutput(
+        encoding = self._encode(pixel_values, expert_index, taps, output_attentions, output_hidden_states)
+        maps = [tokens_to_map(encoding.stages[tap], encoding.grid) for tap in taps]
+        return BackboneOutput(
             feature_maps=tuple(self.feature_pyramid(maps) if self.feature_pyramid is not None else maps),
-            hidden_states=(
-                tuple(groups.restore(stages[stage]) for stage in sorted(stages)) if output_hidden_states else None
-            ),
-            attentions=groups.restore_all(attentions),
+            hidden_states=encoding.hidden_states,
+            attentions=encoding.attentions,
         )
-        return output if return_dict else output.to_tuple()
 
 
-def resolve_outputs(
-    config: S5ViTConfig, output_attentions: bool | None, output_hidden_states: bool | None, return_dict: bool | None
-) -> tuple[bool, bool, bool]:
-    """What a call asks for, and where it is silent, what the configuration asks for."""
-    return (
-        bool(config.output_attentions if output_attentions is None else output_attentions),
-        bool(config.output_hidden_states if output_hidden_states is None else output_hidden_states),
-        bool(config.return_dict if return_dict is None else return_dict),
-    )
-
-
-__all__ = ["S5ViTBackbone", "S5ViTModel", "S5ViTPreTrainedModel", "resize_position_embeddings"]
+__all__ = ["S5ViTBackbone", "S5ViTModel", "S5ViTPreTrainedModel"]

@@ -1,4 +1,4 @@
-"""Oriented boxes: the convention of this package, and the ways to and from other ones.
+"""Oriented boxes: the convention of this package, and the conversions to and from others.
 
 A box is (cx, cy, w, h, theta). Centre and sizes are in pixels, theta is in radians; x points right and y down. The w
 side runs along (cos theta, sin theta) and the h side along (-sin theta, cos theta), so a positive theta turns the box
@@ -59,7 +59,7 @@ def check_oriented_boxes(boxes: Tensor, name: str = "boxes") -> None:
         name: what the messages call them.
 
     Raises:
-        TypeError: no floating-point tensor.
+        TypeError: not a floating-point tensor.
         ValueError: the last dimension is not 5, or a box holds NaN, infinity or a negative size (names its index).
 
     Warns:
@@ -90,7 +90,7 @@ def check_polygons(polygons: Tensor, name: str = "polygons") -> None:
     """Raise for corners [..., 4, 2] that hold NaN or infinity, or are not four; the message names the index.
 
     Raises:
-        TypeError: no floating-point tensor.
+        TypeError: not a floating-point tensor.
         ValueError: another number of corners, or a number that is not finite.
     """
     _check_last_dimension(polygons, 2, "(x, y)", name)

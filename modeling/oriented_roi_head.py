@@ -16,7 +16,7 @@ from .configuration_s5 import S5DetectionConfig
 from .rotated_roi_align import roi_align_rotated
 from .target_assignment import assign_proposals, sample
 
-# The levels that RoIs are pooled from: all but the coarsest.
+# The levels that RoIs are pooled from: all except the coarsest.
 POOLED_STRIDES = STRIDES[:4]
 
 

@@ -67,7 +67,7 @@ def elementwise_rotated_iou(boxes1: Tensor, boxes2: Tensor, mode: Literal["iou",
     is one of its one-sided ones; it is finite everywhere.
     """
     if len(boxes1) != len(boxes2):
-        raise ValueError(f"boxes1 and boxes2 must be equally many, got {len(boxes1)} and {len(boxes2)}")
+        raise ValueError(f"boxes1 and boxes2 must have the same length, got {len(boxes1)} and {len(boxes2)}")
     first, second = _exact(boxes1, boxes2, mode)
     indices = torch.arange(len(first), device=first.device)
     return _chunked_overlaps(first, second, indices, indices, mode).to(boxes1.dtype)

@@ -10,12 +10,15 @@ import torch
 from torch import nn
 from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedModel
 
-from .configuration_s5 import S5ViTConfig
 from .configuration_s5_dinov2 import S5Dinov2Config
+from .configuration_s5_segformer import S5SegformerConfig
+from .configuration_s5_vit import S5ViTConfig
 from .modeling_s5_dinov2 import S5Dinov2Backbone
-from .modeling_s5_vit import S5ViTBackbone, resize_position_embeddings
+from .modeling_s5_segformer import S5SegformerBackbone
+from .modeling_s5_vit import S5ViTBackbone
 from .pretrained_model import S5PreTrainedModel
 from .tasks import TaskGroups, Tasks
+from .vit_embeddings import resize_position_embeddings
 
 EXPERT_KEY = re.compile(r"^(backbone\.encoder\.layers\.\d+\.feed_forward)\.experts\.(\d+)\.(weight|bias)$")
 TASK_KEY = re.compile(r"^(decoders|classifiers|necks|rpn_heads|roi_heads)\.(\d+)\.(.+)$")
@@ -23,10 +26,12 @@ NEW_KEY = re.compile(r"^(classifiers|roi_heads\.\d+\.classifier)\.")
 
 Model = TypeVar("Model", bound="S5TaskPreTrainedModel")
 
-MODEL_CLASSES: dict[str, type[PreTrainedModel]] = {
+OWN_BACKBONES: dict[str, type[PreTrainedModel]] = {
     S5ViTConfig.model_type: S5ViTBackbone,
     S5Dinov2Config.model_type: S5Dinov2Backbone,
+    S5SegformerConfig.model_type: S5SegformerBackbone,
 }
+MODEL_CLASSES: dict[str, type[PreTrainedModel]] = dict(OWN_BACKBONES)
 """The class of every model type, as a backbone or with tasks. Models with tasks enter themselves."""
 
 
@@ -210,8 +215,8 @@ class S5TaskPreTrainedModel(S5PreTrainedModel):
 def build_backbone(config: PretrainedConfig) -> PreTrainedModel:
     """The backbone of a configuration, also where own ones are not registered (code loaded from the Hub)."""
     # By model_type, not by class: transformers may load this file and the configuration's as two copies of the code.
-    own = {S5ViTConfig.model_type: S5ViTBackbone, S5Dinov2Config.model_type: S5Dinov2Backbone}
-    return own[config.model_type](config) if config.model_type in own else AutoBackbone.from_config(config)
+    own = OWN_BACKBONES.get(config.model_type)
+    return AutoBackbone.from_config(config) if own is None else own(config)
 
 
 def load_dense(name_or_path: str) -> PreTrainedModel:

@@ -80,7 +80,7 @@ class UPerNetDecoder(nn.Module):
         self.lateral_convs = nn.ModuleList(ConvNormActivation(convolution(width, channels, 1)) for width in finer)
         self.level_convs = nn.ModuleList(ConvNormActivation(convolution(channels, channels, 3)) for _ in finer)
         self.fusion = ConvNormActivation(convolution(len(in_channels) * channels, channels, 3, PyramidConvolution))
-        # `conv_seg` of the official decoder: in every checkpoint, never used; kept for the way back.
+        # `conv_seg` of the official decoder: in every checkpoint, never used; kept to convert back.
         self.register_buffer("unused_classifier_weight", torch.zeros(1, channels, 1, 1))
         self.register_buffer("unused_classifier_bias", torch.zeros(1))
 

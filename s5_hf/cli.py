@@ -6,7 +6,22 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .commands import curate, datasets, demo, detect, evaluate, export, models, predict, view
+from .commands import (
+    accuracy,
+    curate,
+    datasets,
+    demo,
+    detect,
+    evaluate,
+    export,
+    models,
+    mosaic,
+    predict,
+    prepare_scenes,
+    project,
+    train,
+    view,
+)
 from .errors import TRACEBACK_OPTION, end_in_one_line, take_traceback_option
 from .version import __version__
 
@@ -49,11 +64,16 @@ def root(
 
 models.register(app)
 app.add_typer(datasets.app)
+prepare_scenes.register(app)
 app.add_typer(curate.app)
+app.add_typer(train.app)
 evaluate.register(app)
+accuracy.register(app)
+project.register(app)
 demo.register(app)
 export.register(app)
 predict.register(app)
+mosaic.register(app)
 view.register(app)
 detect.register(app)
 

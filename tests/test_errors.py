@@ -175,12 +175,12 @@ BAD_SCRIPT_CALLS = [
     (("finetune_segmentation.py", "--datasets", "ci ty"), "a dataset's name has letters"),
     (("finetune_detection.py", "--datasets", "x", "--x.data-dir", "none", "--x.classes", "a"), "does not exist"),
     (
-        ("evaluate.py", "--model", "a/b/c", "--dataset", "s5-loveda", "--data_dir", "data"),
+        ("evaluate_model.py", "--model", "a/b/c", "--dataset", "s5-loveda", "--data_dir", "data"),
         "no model folder",
     ),
-    (("evaluate.py", "--model", "model", "--dataset", "none", "--data-dir", "data"), "unknown dataset"),
-    (("evaluate.py", "--model", "a/b/c", "--dataset", "s5-dota", "--data-dir", "data"), "no model folder"),
-    (("curate_rs4p.py", "none.yaml"), "none.yaml: No such file or directory"),
+    (("evaluate_model.py", "--model", "model", "--dataset", "none", "--data-dir", "data"), "unknown dataset"),
+    (("evaluate_model.py", "--model", "a/b/c", "--dataset", "s5-dota", "--data-dir", "data"), "no model folder"),
+    (("curate_rs4p.py", "none.yaml"), "there is no recipe file none.yaml"),
     (("curate_rs4p.py", "list.yaml"), "list.yaml: a recipe is a mapping"),
     (("make_synthetic_data.py", "out", "--size", "3"), "must have 64 to 4096 pixels, got 3"),
     (("make_synthetic_data.py", "out", "--seed", "-1"), "seed must not be negative"),
@@ -222,7 +222,11 @@ def test_traceback_option_shows_where_an_error_came_from(words: tuple[str, ...],
     code, lines = run(*words, "none", "--data-dir", "data")
     assert code == 2 and lines[0].startswith("Traceback") and lines[-1].startswith("s5-hf: unknown dataset 'none'")
     code, lines = run("curate_rs4p.py", "none.yaml", "--traceback")
-    assert code == 2 and lines[0].startswith("Traceback") and lines[-1].startswith("curate_rs4p.py: none.yaml")
+    assert (
+        code == 2
+        and lines[0].startswith("Traceback")
+        and lines[-1].startswith("curate_rs4p.py: there is no recipe file none.yaml")
+    )
 
 
 def test_traceback_variable_shows_where_an_error_came_from(here: Path, run: Run, monkeypatch: pytest.MonkeyPatch):

@@ -22,7 +22,7 @@ from s5_hf.dataset_builders.registry import REGISTRY
 from s5_hf.dataset_builders.segmentation_builder import SegmentationBuilder
 from s5_hf.metrics import SegmentationMetrics
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig
-from s5_hf.modeling.configuration_s5 import BackboneConfigMixin  # transformers has moved both
+from s5_hf.modeling.configuration_s5_vit import BackboneConfigMixin  # transformers has moved both
 from s5_hf.modeling.modeling_s5_vit import BackboneMixin
 from s5_hf.semi_supervised import METHODS, LabelledBatch, Method, MethodOutput, make_method, register_method
 from s5_hf.semi_supervised.losses import supervised_loss

@@ -91,7 +91,10 @@ def test_the_citation_names_this_version_and_the_paper():
 
 def test_type_hints_are_published_and_every_package_is_listed(setup):
     assert (Path(s5_hf.__file__).parent / "py.typed").is_file()
-    assert setup["options.package_data"]["s5_hf"].split() == ["py.typed"]
+    data = setup["options.package_data"]
+    assert data["s5_hf"].split() == ["py.typed"]
+    recipes = Path(s5_hf.__file__).parent / "recipes"
+    assert set(recipes.glob(data["s5_hf.recipes"])) == {path for path in recipes.rglob("*") if path.suffix == ".yaml"}
     found = {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in ROOT.glob("s5_hf/**/__init__.py")}
     found |= {"s5_hf.modeling", "s5_hf.dataset_builders", "s5_hf.examples"}
     assert set(setup["options"]["packages"].split()) == found

@@ -84,7 +84,7 @@ def test_pairs_and_their_interval(trial):
 
 def test_a_trial_of_two_steps(trial, source, tmp_path, monkeypatch, capsys):
     words = [
-        *(str(SCRIPT), str(ROOT / "examples" / "recipes" / "s4p_few_labels_cpu.yaml")),
+        *(str(SCRIPT), "s4p_few_labels_cpu"),
         *("--methods", "supervised", "fixmatch", "supervised_longer", "all_labels", "--seeds", "3"),
         *("--side", "32", "--positive", "4", "--labelled", "2", "--output-dir", str(tmp_path / "trial")),
         *("--", "--labelled-dir", str(source), "--classes", "left", "right", "--total-steps", "2"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from s5_hf.demo.commands import quiet_libraries, run_command
+from s5_hf.project.commands import quiet_libraries, run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
@@ -22,8 +22,8 @@ TINY_RUN = f"{TINY_NETWORK} --total-steps 2 --warmup-steps 0 --crop-size 64 --va
 TINY = {
     "make_synthetic_data.py": "--size 64 --labelled 8 --validation 2 --archive 8 --scene 128",
     "train_small_segmenter.py": "--steps 2 --crop 64 --hidden-size 32 --layers 4 --decoder-channels 16",
-    "pretrain_s4p.py": f"{TINY_RUN} --labelled-count 4",
-    "finetune_segmentation.py": f"{TINY_RUN} --expert-channels 8 --epochs 2",
+    "s4p": f"{TINY_RUN} --labelled-count 4",
+    "segmentation": f"{TINY_RUN} --expert-channels 8 --epochs 2",
     "inspect": "--workers 1",
     "select": "--target 4",
     "cluster": "--clusters 2",
@@ -71,7 +71,7 @@ def run(words: list[str]) -> None:
     assert words[0] in ("s5-hf", "python"), f"the test cannot run {words}"
     if words[:2] == ["python", "benchmarks/s4p_effect.py"]:
         # It starts the example as a process of its own, with what follows `--`.
-        command = [sys.executable, str(ROOT / words[1]), *words[2:], *tiny_options("pretrain_s4p.py")]
+        command = [sys.executable, str(ROOT / words[1]), *words[2:], *tiny_options("s4p")]
         subprocess.run(command, check=True)
     else:
         options = [option for word in words[1:3] for option in tiny_options(Path(word).name)]

@@ -258,12 +258,15 @@ def hash_command(
 
 @app.command("run")
 def run_command(
-    recipe: Annotated[Path, typer.Argument(help="A YAML file with the settings of all steps, see examples/recipes.")],
+    recipe: Annotated[
+        str, typer.Argument(help="YAML file with the settings of all steps, or the name of a recipe of the package.")
+    ],
 ) -> None:
     """Do all steps of a recipe and write the report, one HTML page. Repeat the command after a stop and it resumes.
 
-    s5-hf curate run examples/recipes/curate_tiny.yaml
+    s5-hf curate run curate_tiny
     """
     from ..curation import read_curation_recipe, run_curation
+    from ..recipes import find_recipe
 
-    typer.echo(f"report: {run_curation(read_curation_recipe(recipe))}")
+    typer.echo(f"report: {run_curation(read_curation_recipe(find_recipe(recipe, 'curation')))}")

@@ -63,6 +63,31 @@ def prepare_command(
     _print_summary(prepare(dataset, raw, out, workers, **given))
 
 
+@app.command("label-shares")
+def label_shares_command(
+    dataset: Annotated[str, typer.Argument(help="s5-potsdam, s5-loveda or s5-deepglobe-landcover.")],
+    data_dir: Annotated[str, typer.Argument(help="Folder with its whole images and masks.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make, later the `data_dir` of `load_dataset`.")],
+    seed: Annotated[int, typer.Option(min=0, help="Decides which tile is where.")] = 0,
+    by_scene: Annotated[
+        bool, typer.Option("--by-scene", help="Keep the tiles of an image in one split, unlike the publication.")
+    ] = False,
+    tile_size: Annotated[int, typer.Option(min=1, help="Side of a tile in pixels.")] = 512,
+) -> None:
+    """Cut images into tiles of which 1, 5 or 10 percent are labelled, for semi-supervised training.
+
+    This is the protocol of DWL: 60, 20 and 20 percent of the tiles are for training, validation and test. The splits
+    labelled_1 and unlabelled_1 divide the training tiles, and so do those with 5 and 10.
+
+        s5-hf label-shares s5-potsdam downloads/Potsdam data/potsdam-shares --by-scene
+    """
+    from s5_hf.preparation import prepare_label_shares
+
+    counts = prepare_label_shares(dataset, data_dir, out, seed=seed, by_scene=by_scene, tile_size=tile_size)
+    for split, count in counts.items():
+        typer.echo(f"{split}: {count} tiles")
+
+
 def _print_summary(summary) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -90,11 +115,18 @@ def _print_summary(summary) -> None:
 
 
 @app.command("datasets")
-def datasets_command() -> None:
-    """List the datasets that `load_dataset` knows after `import s5_hf`.
+def datasets_command(
+    name: Annotated[str | None, typer.Argument(help="A single dataset, to see where it is obtained.")] = None,
+) -> None:
+    """List the datasets that `load_dataset` knows after `import s5_hf`, or say how to obtain one.
 
     s5-hf datasets
+
+    s5-hf datasets s5-loveda
     """
+    if name is not None:
+        _print_dataset(name)
+        return
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
@@ -120,6 +152,29 @@ def datasets_command() -> None:
     Console().print(table)
 
 
+def _print_dataset(name: str) -> None:
+    """Where a dataset is obtained, its size, its licence, and the command that prepares it."""
+    from s5_hf.dataset_builders.obtaining import OBTAINING
+    from s5_hf.dataset_builders.registry import get_entry
+
+    entry = get_entry(name)
+    found = OBTAINING.get(name)
+    rows = {
+        "dataset": f"{entry.title}, for {entry.task}",
+        "homepage": entry.homepage,
+        "obtained": found.where if found else "your own files",
+        "size": found.size_in_words if found else "",
+        "licence": entry.licence,
+        "splits": ", ".join(entry.splits),
+        "classes": ", ".join(entry.labels),
+        "prepare": found.prepare or "nothing to prepare" if found else "",
+        "note": found.note if found else "",
+    }
+    for row, text in rows.items():
+        if text:
+            typer.echo(f"{row:10} {text}")
+
+
 @app.command("inspect")
 def inspect_command(
     dataset: Annotated[str, typer.Argument(help="Name in the registry, see `s5-hf datasets`.")],
@@ -132,10 +187,13 @@ def inspect_command(
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the builder as name=value (repeatable), value in JSON or text.")
     ] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Also measure the bands of the first split, as a training does.")
+    ] = False,
 ) -> None:
     """Count and check every file of a dataset; the exit code is 1 if anything is wrong.
 
-    Finds files that cannot be read, images that are not of 8 bits per channel, masks of another size or with values
+    Finds files that cannot be read, images whose values no training takes, masks of another size or with values
     outside the classes, boxes outside their image and ids that appear twice; warns of JPEG masks.
 
         s5-hf inspect s5-potsdam --data-dir data/potsdam --output potsdam.png
@@ -155,6 +213,30 @@ def inspect_command(
         typer.echo(f"contact sheet: {output}")
     if report.problems:
         raise typer.Exit(1)
+    if statistics:
+        _print_statistics(folder)
+
+
+def _print_statistics(folder) -> None:
+    """The bands of the first split, which is that of the training where there is one."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from s5_hf.data import measure_bands
+    from s5_hf.data.inspection import decoded_images
+
+    split = next(iter(folder.shards))
+    found = measure_bands([decoded_images(folder, split)])
+    scaling = found.value_scaling
+    table = Table(title=f"bands of {found.images} images of {split}, {found.dtype}")
+    columns = ("band", "lowest", "highest", "range that becomes 0..1", "mean", "deviation")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for band, (lowest, highest) in enumerate(zip(found.lowest, found.highest, strict=True)):
+        low, high = (0, 255) if scaling is None else (scaling.low[band], scaling.high[band])
+        numbers = (f"{found.image_mean[band]:.6f}", f"{found.image_std[band]:.6f}")
+        table.add_row(str(band + 1), f"{lowest:g}", f"{highest:g}", f"{low:g} to {high:g}", *numbers)
+    Console().print(table)
 
 
 def builder_options(options: list[str]) -> dict[str, object]:

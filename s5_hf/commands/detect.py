@@ -64,7 +64,7 @@ def detect(
 
     To share the scenes among several GPUs: `accelerate launch -m s5_hf.cli detect ...`.
     """
-    from ..scenes import find_scenes
+    from ..imaging import find_scenes
     from ..scenes.detection import TileSettings, detect_scenes
 
     results = detect_scenes(

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from .option_values import Precision, numbers, words
+from .word_lists import ClassListCommand
 
 
 def register(app: typer.Typer) -> None:
     """Add the command of this file to the command line."""
-    app.command("evaluate")(evaluate_command)
+    app.command("evaluate", cls=ClassListCommand)(evaluate_command)
 
 
 def evaluate_command(
@@ -68,6 +69,14 @@ def evaluate_command(
             help="Translate masks by the model's class map; by default on the dataset it was trained on.",
         ),
     ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME NAME ...",
+            help="Names for an open-vocabulary model in the order of the dataset's classes, each with synonyms after "
+            "commas; all words up to the next option.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of images of one size per forward pass.")] = 1,
     num_workers: Annotated[int, typer.Option(min=0, help="Number of processes that read images.")] = 0,
     precision: Precision = "fp32",
@@ -88,7 +97,7 @@ def evaluate_command(
     - `s5-hf evaluate s5-vit-b-moe-det --dataset s5-dior-r --data-dir DIOR-R`
     - `s5-hf evaluate s5-vit-b-moe-det --dataset s5-dota --data-dir DOTA --split test --detections submission`
 
-    To use many processes: `accelerate launch examples/evaluate.py`.
+    To use many processes: `accelerate launch examples/evaluate_model.py`.
     """
     from rich.console import Console
     from rich.markdown import Markdown
@@ -119,6 +128,7 @@ def evaluate_command(
             apply_class_map=apply_class_map,
             options=builder_options(option or []),
             precision=precision,
+            classes=tuple(classes) if classes else None,
             loop=LoopSettings(batch_size, num_workers, boundary, class_maps, detections),
         )
     )

@@ -141,8 +141,8 @@ def push(
 
     - `s5-hf push my-model me/my-model --license apache-2.0 --metrics metrics.json`
     """
+    from ..files import read_json_object
     from ..hub import push as push_model
-    from ..hub.model_folder import read_json_object
 
     content = read_json_object(metrics) if metrics else None
     address = push_model(folder, repo_id, private=private, license_name=license_name, metrics=content, token=token)
@@ -155,8 +155,8 @@ def is_package_folder(source: Path) -> bool:
     Raises:
         ValueError: if it holds a configuration that cannot be read.
     """
+    from ..files import read_json_object
     from ..hub import require_model_folder
-    from ..hub.model_folder import read_json_object
 
     config = source / "config.json"
     if not config.is_file():

@@ -23,7 +23,8 @@ Flips = Annotated[
 Scales = Annotated[str, typer.Option(help="Image scales to predict and average, such as 0.75,1,1.25.")]
 Precision = Annotated[str, typer.Option(help="Number format of the network: fp32, or bf16 (faster on GPUs).")]
 Bands = Annotated[
-    str | None, typer.Option(metavar="R,G,B", help="Bands for red, green and blue, counted from 1, such as 4,3,2.")
+    str | None,
+    typer.Option(metavar="R,G,B", help="Bands that become the channels, counted from 1, such as 4,3,2 for RGB."),
 ]
 Percentiles = Annotated[
     str | None,
@@ -45,6 +46,7 @@ MaximumPixels = Annotated[
     int | None,
     typer.Option(min=1, help="Largest PNG, JPEG or similar file to decode, in pixels; 1,000,000,000 by default."),
 ]
+Asset = Annotated[str | None, typer.Option(help="Image to read of a scene that is a STAC item (.json).")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Resume interrupted scenes and leave finished ones as they are.")
 ]
@@ -125,6 +127,19 @@ def pair(text: str, option: str) -> tuple[float, float]:
     return values[0], values[1]
 
 
+def band_choice(text: str | None) -> tuple[int | str, ...] | None:
+    """The bands of `--bands`, whole numbers from 1 or names; None if the option is not given.
+
+    Raises:
+        typer.BadParameter: one is a number below 1, or there are none.
+    """
+    if text is None or all(word.lstrip("-").isdigit() for word in words(text)):
+        return band_numbers(text)
+    if not all(word and " " not in word for word in words(text)):
+        raise typer.BadParameter(f"--bands takes numbers from 1 or names, separated by commas; got {text!r}")
+    return tuple(int(word) if word.isdigit() else word for word in words(text))
+
+
 def band_numbers(text: str | None) -> tuple[int, ...] | None:
     """The bands of `--bands`, whole numbers from 1; None if the option is not given.
 
@@ -142,6 +157,24 @@ def band_numbers(text: str | None) -> tuple[int, ...] | None:
             f"--bands takes whole numbers from 1, separated by commas, such as 4,3,2; got {text!r}"
         )
     return bands
+
+
+def class_values(text: str) -> dict[str, list[str]]:
+    """The classes of `--classes` with the values that mean each: `road=street|path,water` gives two classes.
+
+    Raises:
+        typer.BadParameter: a class is named twice, or a name or a value is empty.
+    """
+    found: dict[str, list[str]] = {}
+    for word in words(text):
+        name, equals, values = (part.strip() for part in word.partition("="))
+        meant = [value.strip() for value in values.split("|")] if equals else [name]
+        if not name or not all(meant) or name in found:
+            raise typer.BadParameter(
+                f"--classes takes different names, and after = the values that mean one, separated by |; got {word!r}"
+            )
+        found[name] = meant
+    return found
 
 
 def scaling_of(percentiles: Percentiles = None, value_range: ValueRange = None) -> "Scaling | None":
@@ -167,8 +200,9 @@ def scene_reading(
     value_range: ValueRange = None,
     nodata: Nodata = None,
     maximum_pixels: MaximumPixels = None,
+    asset: Asset = None,
 ) -> "SceneReading":
-    """How scenes are read, from the options of these names; raises as `band_numbers` and `scaling_of`."""
+    """How scenes are read, from the options of these names; raises as `band_choice` and `scaling_of`."""
     from ..scenes.reading import SceneReading
 
-    return SceneReading(band_numbers(bands), scaling_of(percentiles, value_range), nodata, maximum_pixels)
+    return SceneReading(band_choice(bands), scaling_of(percentiles, value_range), nodata, maximum_pixels, asset)

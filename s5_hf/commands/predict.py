@@ -17,6 +17,7 @@ from .option_values import (
     takes,
     words,
 )
+from .word_lists import ClassListCommand
 
 if TYPE_CHECKING:
     from ..scenes import SceneReading
@@ -59,14 +60,38 @@ def predict(
         str | None,
         typer.Option(help="Also write polygons: the name of a .geojson or .gpkg file, or the suffix alone."),
     ] = None,
-    classes: Annotated[str | None, typer.Option(help="Classes that become polygons, such as roof,road.")] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME NAME ...",
+            help="Words up to the next option. Open-vocabulary model: the classes to look for, each with synonyms "
+            "after commas. Other models: the classes that become polygons.",
+        ),
+    ] = None,
     minimum_area: Annotated[
-        float, typer.Option(help="Smallest area of a polygon, in m² (in pixels if the scene has no CRS).")
+        float,
+        typer.Option(
+            help="Smallest region of the map, in m² (in pixels if the scene has no CRS); a smaller one goes to the "
+            "neighbour with the longest border."
+        ),
     ] = 0.0,
     simplify: Annotated[
         float | None,
         typer.Option(help="How far the outline of a polygon may move, in units of the map; one pixel if not given."),
     ] = None,
+    palette: Annotated[
+        Path | None,
+        typer.Option(help="File with the colours of the classes: JSON, CSV, or a QGIS style (.qml)."),
+    ] = None,
+    style: Annotated[
+        bool, typer.Option("--style", help="Also write a .qml file: names and colours of the classes for QGIS.")
+    ] = False,
+    stac: Annotated[
+        bool, typer.Option("--stac", help="Also write a STAC item: place, projection and classes of the map.")
+    ] = False,
+    cog: Annotated[
+        bool, typer.Option("--cog", help="Write cloud optimized GeoTIFFs, which can be read in parts from a server.")
+    ] = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -75,11 +100,16 @@ def predict(
     - `s5-hf predict my-segmenter city.tif maps --task loveda --overlay --polygons .geojson`
     - `s5-hf predict my-segmenter 'scenes/*.tif' maps --flips none,horizontal --resume`
     - `s5-hf predict my-segmenter https://server/cog.tif map.tif --bands 4,3,2 --value-range 0,3000`
+    - `s5-hf predict my-open-model city.tif maps --classes background building,roof road water`
 
     To share the scenes among several GPUs: `accelerate launch -m s5_hf.cli predict ...`.
     """
-    from ..scenes import MapProducts, WindowSettings, find_scenes, segment_scenes
+    from ..imaging import find_scenes
+    from ..predictors.named_classes import takes_any_classes
+    from ..scenes import MapProducts, WindowSettings, segment_scenes
 
+    named = classes if classes and takes_any_classes(model) else None
+    of_polygons = [name for text in classes or () for name in words(text)] if named is None else []
     results = segment_scenes(
         model,
         find_scenes(scenes),
@@ -99,14 +129,19 @@ def predict(
             overlay=overlay,
             areas=areas,
             polygons=polygons,
-            polygon_classes=words(classes) if classes else None,
+            polygon_classes=of_polygons or None,
             minimum_area=minimum_area,
             simplify=simplify,
+            palette=palette,
+            style=style,
+            cloud_optimized=cog,
+            stac=stac,
         ),
         reading=reading,
         devices=device,
         precision=precision,
         compile_model=compile_model,
+        classes=named,
         resume=resume,
         overwrite=overwrite,
     )
@@ -119,4 +154,4 @@ def predict(
 
 def register(app: typer.Typer) -> None:
     """Add the command to `s5-hf`."""
-    app.command()(predict)
+    app.command(cls=ClassListCommand)(predict)

@@ -24,6 +24,13 @@ def view(
         str | None, typer.Option(help="Heading of the page; by default the name of the class map.")
     ] = None,
     maximum_pixels: MaximumPixels = None,
+    other: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="Another class map of the scene, to compare (repeatable); choose left and right."),
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Class map that is right; the page shows where the result differs from it.")
+    ] = None,
 ) -> None:
     """Write a page that shows an image and its class map with a divider between them, a legend and areas.
 
@@ -31,10 +38,13 @@ def view(
 
     - `s5-hf view city_classes.tif`
     - `s5-hf view classes.png --image city.jpg --output city.html`
+    - `s5-hf view city_classes.tif --with older_classes.tif --reference city_truth.tif`
     """
     from ..scenes.viewer import write_viewer
 
-    report = write_viewer(result, output, image, band_numbers(bands), max_size, title, maximum_pixels)
+    report = write_viewer(
+        result, output, image, band_numbers(bands), max_size, title, maximum_pixels, other or (), reference
+    )
     shown = "in full" if report.factor == 1 else f"reduced {report.factor} times"
     typer.echo(f"{report.path}: {report.size / 1e6:.1f} MB, the scene is shown {shown}")
 

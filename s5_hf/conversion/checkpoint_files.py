@@ -15,7 +15,7 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 # Where a file holds averaged weights beside the trained ones, they are what is used.
 STATE_ENTRIES = ("model_ema", "model", "state_dict")
 
-# What torch's loader was seen to raise on bytes that are no checkpoint, besides UnpicklingError.
+# What torch's loader was seen to raise on bytes that are not a checkpoint, besides UnpicklingError.
 UNREADABLE = (
     *(RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError, AttributeError, AssertionError),
     *(ArithmeticError, MemoryError, struct.error, SafetensorError),
@@ -79,11 +79,11 @@ def load_tensors(path: Path) -> dict[str, Any]:
         # Without the loader's own text: it tells how to load the file all the same.
         raise ValueError(
             f"{path} is refused: besides tensors its pickle asks for other Python objects"
-            f"{f', such as {wanted[1]}' if wanted else ' or steps'}. They could run any code; ask who made the file "
-            "for tensors alone, best as .safetensors"
+            f"{f', such as {wanted[1]}' if wanted else ' or steps'}. They could run any code; ask its author "
+            "for the tensors alone, preferably as .safetensors"
         ) from None
     except UNREADABLE as error:
-        raise ValueError(f"{path} cannot be read, it is truncated or no checkpoint: {first_line(error)}") from error
+        raise ValueError(f"{path} cannot be read, it is truncated or not a checkpoint: {first_line(error)}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, expected a dictionary of tensors")
     return content

@@ -146,7 +146,7 @@ def convert_checkpoint(
         task: name of the task of a single-task model (default: `isaid` for a segmenter with 16 classes, else
             `segmentation`; `dior` for a detector with 20 classes, `dota` with 18, else `detection`).
         labels: names of its classes; the official ones where `task` is an official name.
-        num_attention_heads: needed only where the width is none of the known sizes, because no tensor shows it.
+        num_attention_heads: needed only where the width is not a known size, because no tensor shows it.
         taps: blocks whose outputs make the feature pyramid, four numbers counted from 1 (0 is the stem); needed only
             where they are not the published ones of this depth (or its quarters), because no tensor shows them.
         image_size: side in pixels for which a MAE encoder gets its position embeddings.
@@ -155,8 +155,8 @@ def convert_checkpoint(
 
     Raises:
         FileNotFoundError, FileExistsError: if `source` is missing or `output` exists.
-        ValueError: if the file is unreadable, of no known layout, or its tensors do not fit or are not finite; the
-            message names them.
+        ValueError: if the file is unreadable or has an unknown layout, or its tensors do not fit or are not finite;
+            the message names them.
     """
     require_absent(Path(output))
     state = read_checkpoint(source, entry)
@@ -168,7 +168,7 @@ def convert_checkpoint(
         model, report = model_from_official(kinds[0], state, told, task, labels)
     else:
         raise ValueError(
-            f"{source} is of no known layout ({KNOWN_LAYOUTS}); its first tensors: {', '.join(list(state)[:5])}"
+            f"{source} has an unknown layout ({KNOWN_LAYOUTS}); its first tensors: {', '.join(list(state)[:5])}"
         )
     require_finite_weights(model, source)
     needed = tensor_bytes(model.state_dict())
@@ -201,7 +201,7 @@ def export_official(
 
     Raises:
         FileExistsError: if `output` exists.
-        ValueError: if the folder holds another kind of model or one that is not whole (weights missing or not
+        ValueError: if the folder holds another kind of model or an incomplete one (weights missing or not
             finite), or the layout cannot hold a setting on which the outputs depend; the message names it.
     """
     output = Path(output)
@@ -236,7 +236,7 @@ def layout_for(config: PretrainedConfig, folder: str | Path) -> OfficialLayout:
 
 
 def warn_of_normalisation(folder: str | Path) -> None:
-    """Warn where a model's images are prepared otherwise than a reader of the official file will prepare them."""
+    """Warn where a model's images are prepared differently from how a reader of the official file prepares them."""
     file = Path(folder) / "preprocessor_config.json"
     if not file.is_file():
         return

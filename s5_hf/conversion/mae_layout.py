@@ -8,7 +8,7 @@ import re
 
 import torch
 
-from ..modeling.modeling_s5_vit import resize_position_embeddings
+from ..modeling.vit_embeddings import resize_position_embeddings
 
 TIMM_NAMES = {
     "norm1": "attention_norm",

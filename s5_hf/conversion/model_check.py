@@ -1,7 +1,7 @@
-"""Loading a model that is whole: every weight from its files, every weight a number.
+"""Loading a complete model: every weight comes from its files, and every weight is a number.
 
 `from_pretrained` fills weights that the files lack with random values and reads whatever numbers they hold. That is
-right where training starts, and wrong where a model is used: its maps would look like maps.
+right where training starts, and wrong where a model is used: its maps would look plausible.
 """
 
 import logging
@@ -88,7 +88,7 @@ def listed(title: str, names: Iterable[str]) -> str:
 
 
 def is_not_load_report(record: logging.LogRecord) -> bool:
-    """Whether a log record is another one than the table of misfits that transformers prints."""
+    """Whether a log record is anything but the table of misfits that transformers prints."""
     return "LOAD REPORT" not in record.getMessage()
 
 
@@ -96,7 +96,7 @@ def is_not_load_report(record: logging.LogRecord) -> bool:
 def silent_load_report() -> Iterator[None]:
     """Keep back the table of misfits that transformers logs: the error says it in one line."""
     logger = logging.getLogger("transformers.modeling_utils")
-    # A filter and no higher level, because transformers takes a raised level for a wish to hear of other things.
+    # A filter, not a higher level, because transformers reads a raised level as a wish for other messages.
     logger.addFilter(is_not_load_report)
     try:
         yield

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
-from ..modeling.configuration_s5 import VIT_SIZES
+from ..modeling.configuration_s5_vit import VIT_SIZES
 from .official_layout import OFFICIAL_SPELLING, heads_of
 from .official_limits import Told
 from .official_tasks import DETECTION_TASKS, detection_task_settings, task_settings
@@ -96,8 +96,8 @@ def known_heads(hidden_size: int) -> int:
         if size["hidden_size"] == hidden_size:
             return size["num_attention_heads"]
     raise ValueError(
-        f"the encoder is {hidden_size} wide, which is none of the known sizes: give num_attention_heads "
-        "(--num-attention-heads), no tensor shows it"
+        f"the encoder is {hidden_size} wide, which is not a known size: give num_attention_heads "
+        "(--num-attention-heads), as no tensor shows it"
     )
 
 

@@ -1,6 +1,6 @@
 """Names of the official S5 release and of this package, one for one: encoders, segmenters and detectors.
 
-Every tensor of an official checkpoint has its place here, also the two that no code ever uses (`cls_token`,
+Every tensor of an official checkpoint has its place here, even the two that no code ever uses (`cls_token`,
 `conv_seg`), so the way back gives the same bytes.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+# One rule a line, alike because they are data.
 ENCODER_NAMES: tuple[tuple[str, str], ...] = (
     (r"^embeddings\.cls_token$", "cls_token"),
     (r"^embeddings\.position_embeddings$", "pos_embed"),
@@ -59,7 +60,7 @@ def encoder_name(name: str) -> str:
 def segmenter_name(name: str, tasks: Sequence[str]) -> str:
     """The official name of a tensor of `S5ForSemanticSegmentation` with these tasks.
 
-    With several tasks the first decoder has no suffix (it is Vaihingen's), every head has one.
+    With several tasks the first decoder has no suffix (it is Vaihingen's), while every head has one.
     """
     if name.startswith("backbone."):
         return "encoder." + encoder_name(name.removeprefix("backbone."))

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import PretrainedConfig
 
 from ..modeling import S5ViTConfig
-from ..modeling.configuration_s5 import VIT_SIZES
+from ..modeling.configuration_s5_vit import VIT_SIZES
 
 # These change training alone: without them a model computes the same outputs.
 TRAINING_SETTINGS = frozenset(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ..modeling import S5Dinov2Config, S5SegmentationConfig
-from ..modeling.configuration_s5 import default_dpt_taps
+from ..modeling.configuration_s5_vit import default_dpt_taps
 from .official_configs import checked_taps, count_layers, known_heads, named_tasks, require, segmentation_settings
 from .official_layout import rename
 from .official_limits import Told

@@ -33,8 +33,11 @@ class PatchContent:
 
 
 def measure_content(pixels: np.ndarray) -> PatchContent:
-    """Measure a patch, uint8 `(height, width, 3)`."""
-    grey = Image.fromarray(pixels).convert("L")
+    """Measure a patch, uint8 `(height, width, channels)`; the grey of channels other than RGB is their mean."""
+    if pixels.shape[2] == 3:
+        grey = Image.fromarray(pixels).convert("L")
+    else:
+        grey = Image.fromarray(pixels.mean(axis=2).round().astype(np.uint8))
     return PatchContent(float(np.asarray(grey).std(dtype=np.float64)), coherence(grey), perceptual_hash(grey))
 
 
@@ -42,7 +45,7 @@ def coherence(image: Image.Image) -> float:
     """The smallest correlation of neighbouring grey pixels over four scales, -1 to 1; 1 if the picture is blank.
 
     The picture is averaged over blocks of 1, 2, 4 and 8 pixels, as long as 32 remain along each side. Photographs have
-    structure at every scale; noise has none at one of them at least, also where its grains are some pixels wide.
+    structure at every scale; noise lacks it at one of them at least, even where its grains are several pixels wide.
     """
     grey = image.convert("L")
     factors = [factor for factor in _SCALES if factor == 1 or min(grey.size) // factor >= _SMALLEST_SIDE]
@@ -76,7 +79,7 @@ def _neighbour_correlation(levels: np.ndarray) -> float:
 
 @cache
 def _cosine_basis() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the discrete cosine transform (type II), and the places of the lowest frequencies but the mean."""
+    """Rows of the discrete cosine transform (type II), and the places of the lowest frequencies except the mean."""
     place, frequency = np.arange(_HASH_SIDE) + 0.5, np.arange(_HASH_SIDE)[:, None]
     basis = np.cos(np.pi * frequency * place / _HASH_SIDE) * np.sqrt(2 / _HASH_SIDE)
     rows, columns = np.divmod(np.arange(_HASH_SIDE**2), _HASH_SIDE)

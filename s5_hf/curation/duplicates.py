@@ -47,6 +47,7 @@ def first_of_near_duplicates(hashes: np.ndarray, distance: int = 0) -> np.ndarra
     return keep
 
 
+# Its arguments and errors are those of `first_of_near_duplicates` on purpose: each docstring is read alone.
 def near_any(hashes: np.ndarray, references: np.ndarray, distance: int = 0) -> np.ndarray:
     """Which rows are near at least one of the references.
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from ..dataset_builders.band_files import encode_bands
+from ..dataset_builders.band_images import BandReading
 from ..dataset_builders.errors import CorruptImageError
 from ..dataset_builders.images import decode
+from ..hub.normalization import InputSettings
 from ..imaging.decoded_pixels import has_8_bits
+from ..imaging.display import display_picture
 from ..imaging.windows import Window, row_windows
+from ..predictors.normalization import input_pixels
 from .content import PatchContent, measure_content
 
 if TYPE_CHECKING:
@@ -31,7 +37,7 @@ class Patch:
         source: of the image.
         image: number of the image in its list.
         window: pixels of the image; the right and bottom are exclusive.
-        pixels: uint8 `(height, width, 3)`.
+        pixels: uint8 `(height, width, channels)`.
         content: measures of the pixels.
         label_counts: labelled pixels by class id 0..255 where the image has a mask, else `None`.
     """
@@ -78,7 +84,12 @@ def patch_windows(width: int, height: int, size: int | None, stride: int | None,
 
 
 def cut_patches(
-    sample: Sample, image: int, size: int | None, stride: int | None, edges: str = "shift"
+    sample: Sample,
+    image: int,
+    size: int | None,
+    stride: int | None,
+    edges: str = "shift",
+    network: InputSettings | None = None,
 ) -> Iterator[Patch]:
     """The patches of a raw sample.
 
@@ -86,11 +97,13 @@ def cut_patches(
         sample: with `image`, `id`, `source` and perhaps `mask`.
         image: number of the image in its list.
         size, stride, edges: as `patch_windows` takes them.
+        network: what the network expects of its images; RGB of 8 bits by default.
 
     Raises:
         CorruptImageError: if the image or the mask does not decode, or does not have 8 bits per channel.
+        ValueError: if the image has other channels or values than a network of other bands takes.
     """
-    pixels = np.asarray(decode_image(sample["image"], sample["id"]))
+    pixels = network_pixels(sample["image"], sample["id"], network or InputSettings())
     mask = sample.get("mask")
     if mask is not None:
         mask = np.asarray(mask if isinstance(mask, Image.Image) else decode(mask, f"mask of {sample['id']}"))
@@ -111,6 +124,18 @@ def cut_patches(
         )
 
 
+def network_pixels(image: dict | Image.Image, name: str, network: InputSettings) -> np.ndarray:
+    """An encoded image (`{"bytes", "path"}`) as a network takes it, uint8 `(height, width, channels)`.
+
+    Raises:
+        CorruptImageError, ValueError: as `cut_patches`.
+    """
+    plain = network.bands is None and network.value_scaling is None and len(network.image_mean) == 3
+    if plain or isinstance(image, Image.Image):
+        return np.asarray(decode_image(image, name))
+    return input_pixels(BandReading(network.bands).read(_content(image), name), network, f"the image {name!r}")
+
+
 def decode_image(image: dict | Image.Image, name: str) -> Image.Image:
     """An encoded image (`{"bytes", "path"}`) as RGB.
 
@@ -126,13 +151,17 @@ def decode_image(image: dict | Image.Image, name: str) -> Image.Image:
 
 
 class PatchReader:
-    """Reads patches by the number of their image and their window; asked in ascending order, it decodes each once."""
+    """Reads patches by the number of their image and their window; asked in ascending order, it decodes each once.
+
+    Images that are no RGB of 8 bits are shown stretched, and cut from their own values.
+    """
 
     def __init__(self, images: ImageList) -> None:
         self._images = images
         self._number = -1
         self._sample: dict = {}
         self._decoded: Image.Image | None = None
+        self._values: np.ndarray | None = None
 
     def patch(self, row: Mapping[str, object]) -> Image.Image:
         """The patch of a row of scores (`image`, `left`, `top`, `width`, `height`) as RGB.
@@ -144,15 +173,21 @@ class PatchReader:
         return image if (window.width, window.height) == image.size else image.crop(window)
 
     def encoded(self, row: Mapping[str, object]) -> dict | None:
-        """The image's own `{"bytes", "path"}` where the patch is the whole image, else `None`."""
+        """The image's own `{"bytes", "path"}` where the patch is the whole image, a GeoTIFF of its values where it is
+        cut from an image of other bands or depth, else `None`."""
         image, window = self._image(row), _window(row)
-        return self._sample["image"] if (window.width, window.height) == image.size else None
+        if (window.width, window.height) == image.size:
+            return self._sample["image"]
+        if self._values is None:
+            return None
+        patch = self._values[window.top : window.bottom, window.left : window.right]
+        return {"bytes": encode_bands(patch), "path": f"{PurePosixPath(str(row['id'])).name}.tif"}
 
     def _image(self, row: Mapping[str, object]) -> Image.Image:
         number, window = row["image"], _window(row)
         if number != self._number or self._decoded is None:
             self._sample = self._images[number]
-            self._decoded = decode_image(self._sample["image"], self._sample["id"])
+            self._decode()
             self._number = number
         if window.right > self._decoded.width or window.bottom > self._decoded.height:
             raise ValueError(
@@ -160,6 +195,20 @@ class PatchReader:
                 f"{self._decoded.height} pixels now: the sources have changed since, score them again"
             )
         return self._decoded
+
+    def _decode(self) -> None:
+        image, name = self._sample["image"], self._sample["id"]
+        self._values = None
+        if isinstance(image, Image.Image) or BandReading().leaves_to_pillow(_content(image), name):
+            self._decoded = decode_image(image, name)
+            return
+        self._values = BandReading().read(_content(image), name)
+        self._decoded = display_picture(self._values)
+
+
+def _content(image: Mapping[str, object]) -> bytes | str:
+    """The bytes of an encoded image, or its path."""
+    return image["path"] if image.get("bytes") is None else image["bytes"]
 
 
 def _window(row: Mapping[str, object]) -> Window:

@@ -1,4 +1,4 @@
-"""Recipes: one YAML file that says all four steps of a curation.
+"""Recipes: one YAML file that describes all four steps of a curation.
 
 output: curated
 model: my-segmenter

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from PIL import Image, ImageOps
 
 from ..files.atomic import write_text
-from ..imaging.palettes import default_palette
+from ..imaging.natural_colors import natural_palette
 from ..pages import bar_pairs, class_legend, figure, histogram_pair, inline_image, overlay, page, picture_grid, table
 from .curated_dataset import check_same_images
 from .patches import PatchReader
@@ -133,7 +133,7 @@ def _chosen_pictures(chosen: pa.Table, pictures: _Pictures, labels: Sequence[str
     ordered = chosen.sort_by([("entropy", "ascending"), ("id", "ascending")])
     section = (
         "<h2>Lowest entropy of the chosen</h2>"
-        + class_legend(labels, default_palette(len(labels)))
+        + class_legend(labels, natural_palette(labels))
         + pictures.sheet(ordered.slice(0, _SHEET))
     )
     highest = ordered.slice(max(0, len(ordered) - _SHEET))
@@ -166,7 +166,7 @@ class _Pictures:
 
     def __init__(self, scores: ScoreFolder, images: ImageList) -> None:
         self._scores, self._reader = scores, PatchReader(images)
-        self._palette = default_palette(len(scores.labels))
+        self._palette = natural_palette(scores.labels)
         self._has_masks = scores.metadata["pseudo_masks"]
 
     def sheet(self, rows: pa.Table, masks: bool = True) -> str:

@@ -18,6 +18,7 @@ from ..dataset_builders.errors import CorruptImageError, SampleError
 from ..files.processes import ordered_results
 from ..predictors.feature_segmenter import Segmenter, background_index
 from ..predictors.image_probabilities import NonFiniteOutputError
+from ..predictors.normalization import input_settings
 from .entropy import PatchStatistics, patch_statistics
 from .patches import EDGES, Patch, cut_patches
 from .sources import ImageList
@@ -153,7 +154,9 @@ class PartScorer:
             return _placement(f"unreadable:{number}", None, number, 0, 0, 0, 0), sample
         settings = self.settings
         try:
-            return list(cut_patches(sample, number, settings.patch_size, settings.stride, settings.edges))
+            network = input_settings(self.segmenter)
+            cut = cut_patches(sample, number, settings.patch_size, settings.stride, settings.edges, network)
+            return list(cut)
         except CorruptImageError as error:
             return _placement(sample["id"], sample["source"], number, 0, 0, 0, 0), error
 

@@ -75,7 +75,7 @@ def _score_unfinished(
     metadata: dict[str, object],
     accelerator: Accelerator,
 ) -> None:
-    """Score the parts that are this process's turn."""
+    """Score the parts that fall to this process."""
     processes = accelerator.num_processes
     parts = _unfinished_parts(output, metadata["num_parts"], accelerator)[accelerator.process_index :: processes]
     schema = score_schema(len(segmenter.labels), metadata["feature_size"], metadata)

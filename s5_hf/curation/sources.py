@@ -13,6 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..dataset_builders.band_images import BandReading
 from ..dataset_builders.credentials import without_credentials
 from ..dataset_builders.errors import SampleError
 from ..dataset_builders.images import is_image
@@ -126,12 +127,12 @@ def _blocks_of(source: ImageSource) -> list[Block]:
         listed = storage.list_files(source.folder)
         files = [(path,) for path in listed if is_image(path) and not UnlabelledBuilder.is_label(path)]
         title = source.name or Path(source.folder).name
-        return file_shards(source.folder, files, UnlabelledReader(storage, source.folder, title))
+        return file_shards(source.folder, files, UnlabelledReader(storage, source.folder, title, bands=BandReading()))
 
     from datasets import load_dataset
 
+    from ..dataset_builders.dataset_blocks import blocks_of
     from ..dataset_builders.registry import REGISTRY
-    from ..dataset_builders.streaming import blocks_of
 
     streaming = source.dataset in REGISTRY  # its shards know their rows; others are prepared once and then indexed
     dataset = load_dataset(

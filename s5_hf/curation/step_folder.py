@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.atomic import write_text
+from ..files.json_files import read_json_object
 
 __all__ = ["claim_folder", "first_difference", "read_facts", "write_facts"]
 
@@ -33,7 +34,7 @@ def read_facts(file: Path, content: str, command: str) -> dict[str, Any]:
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file.parent} holds no {content} (no {file.name}): run s5-hf curate {command} first")
-    return json.loads(file.read_text(encoding="utf-8"))
+    return read_json_object(file)
 
 
 def claim_folder(file: Path, facts: Mapping[str, Any], other: str) -> None:
@@ -50,7 +51,7 @@ def claim_folder(file: Path, facts: Mapping[str, Any], other: str) -> None:
     if not file.is_file():
         write_facts(file, facts)
         return
-    found = json.loads(file.read_text(encoding="utf-8"))
+    found = read_json_object(file)
     key = first_difference(found, facts)
     if key is not None:
         raise ValueError(

@@ -5,6 +5,7 @@ from ..lazy_face import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
+        "band_statistics": ("BandStatistics", "measure_bands"),
         "contact_sheet": ("draw_sheet",),
         "inspection": (
             *("DatasetFolder", "InspectionReport", "Problem", "SplitReport"),

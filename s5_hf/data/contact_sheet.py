@@ -3,13 +3,18 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from datasets import Image as ImageColumn
 from PIL import Image, ImageOps
 
+from ..dataset_builders.band_images import decode_column
 from ..dataset_builders.errors import SampleError
 from ..dataset_builders.images import decode
 from ..dataset_builders.shards import Sample, Shard
-from ..imaging.drawing import add_legend, contact_sheet, draw_oriented_boxes, overlay_mask
+from ..imaging.display import display_picture
+from ..imaging.drawing import draw_oriented_boxes, overlay_mask
+from ..imaging.natural_colors import natural_palette
 from ..imaging.palettes import Palette, default_palette
+from ..imaging.sheets import add_legend, contact_sheet
 from .inspection import DatasetFolder
 
 __all__ = ["draw_sheet"]
@@ -33,7 +38,7 @@ def draw_sheet(folder: DatasetFolder, samples: int = 8) -> Image.Image:
     tiles: list[Image.Image] = []
     captions: list[str] = []
     for split, shards in folder.shards.items():
-        for sample in _spread(shards, samples):
+        for sample in _spread(shards, samples, folder.images):
             pictures = _draw(sample, folder, palette)
             tiles.extend(pictures)
             captions.extend(f"{split} {sample['id']}" if not part else "labels" for part in range(len(pictures)))
@@ -50,7 +55,7 @@ def _palette(folder: DatasetFolder) -> Palette:
     """The dataset's own colours, or well separated ones where it has none or an eye could not tell them apart."""
     palette = folder.entry.palette
     if palette is None or len(palette) < len(folder.labels) or not _tells_apart(palette):
-        return default_palette(len(folder.labels) or 256)
+        return natural_palette(folder.labels) if folder.labels else default_palette(256)
     return palette
 
 
@@ -61,7 +66,7 @@ def _tells_apart(palette: Palette) -> bool:
     return bool((differences[np.triu_indices(len(colors), 1)] >= 64).all())
 
 
-def _spread(shards: Sequence[Shard], wanted: int) -> Iterator[Sample]:
+def _spread(shards: Sequence[Shard], wanted: int, images: ImageColumn) -> Iterator[Sample]:
     """Readable samples that lie evenly over a split. Shards that do not tell their length count as equally long."""
     lengths = [getattr(shard, "num_rows", 1) for shard in shards]
     ends = np.cumsum(lengths)
@@ -72,10 +77,10 @@ def _spread(shards: Sequence[Shard], wanted: int) -> Iterator[Sample]:
         shard = int(np.searchsorted(ends, position, side="right"))
         places.setdefault(shard, []).append((position - (ends[shard] - lengths[shard])) / lengths[shard])
     for shard, shares in places.items():
-        yield from _readable(shards[shard], shares)
+        yield from _readable(shards[shard], shares, images)
 
 
-def _readable(shard: Shard, shares: Sequence[float]) -> Iterator[Sample]:
+def _readable(shard: Shard, shares: Sequence[float], images: ImageColumn) -> Iterator[Sample]:
     """Samples at shares in 0..1 of the first block of a shard, or the next ones where one cannot be read."""
     try:
         rows = next(iter(shard.stream()), ())
@@ -87,7 +92,8 @@ def _readable(shard: Shard, shares: Sequence[float]) -> Iterator[Sample]:
             next_row = row + 1
             try:
                 sample = rows[row]
-                for column in ("image", "mask", "pseudo_mask"):
+                decode_column(images, sample["image"], sample["id"])
+                for column in ("mask", "pseudo_mask"):
                     if sample.get(column) is not None:
                         decode(sample[column], sample["id"])
             except SampleError:
@@ -97,7 +103,7 @@ def _readable(shard: Shard, shares: Sequence[float]) -> Iterator[Sample]:
 
 
 def _draw(sample: Sample, folder: DatasetFolder, palette: Palette) -> list[Image.Image]:
-    image = decode(sample["image"], sample["id"]).convert("RGB")
+    image = display_picture(decode_column(folder.images, sample["image"], sample["id"]))
     if "objects" in sample:
         return [_draw_boxes(image, sample["objects"], palette)]
     tiles = [image]

@@ -8,15 +8,17 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from datasets import Image
 from tqdm import tqdm
 
+from ..dataset_builders.band_images import decode_column
 from ..dataset_builders.errors import CorruptImageError, SampleError
 from ..dataset_builders.images import decode
 from ..dataset_builders.masks import ONE_CHANNEL_MODES
 from ..dataset_builders.registry import DatasetEntry, get_entry
-from ..dataset_builders.shards import Sample, Shard
+from ..dataset_builders.shards import Block, Sample, Shard
 from ..files.processes import worker_pool
-from ..imaging.decoded_pixels import has_8_bits
+from ..imaging.decoded_pixels import has_8_bits, image_kind
 from ..imaging.polygon_clipping import inside_shares
 from ..imaging.windows import Window
 
@@ -54,6 +56,7 @@ class SplitReport:
     Attributes:
         samples: samples that could be read.
         sizes: how many images have a size (width, height), in pixels.
+        kinds: how many have so many channels of a type, such as `4 x uint16`.
         classes: per class id, the number of pixels, or of boxes in a detection dataset.
         ignored: pixels without a class, or boxes marked difficult.
         without_boxes: images without any box.
@@ -63,6 +66,7 @@ class SplitReport:
     split: str
     samples: int = 0
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
     classes: Counter[int] = field(default_factory=Counter)
     ignored: int = 0
     without_boxes: int = 0
@@ -70,7 +74,7 @@ class SplitReport:
 
     def add(self, other: "SplitReport") -> None:
         """Take in the counts of another part of the same split."""
-        for name in ("samples", "sizes", "classes", "ignored", "without_boxes", "lossy_masks"):
+        for name in ("samples", "sizes", "kinds", "classes", "ignored", "without_boxes", "lossy_masks"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def share(self, class_id: int) -> float:
@@ -107,12 +111,14 @@ class DatasetFolder:
         labels: class names of the configuration.
         ignore_index: mask value without a class.
         shards: the shards of each split.
+        images: the column of the images.
     """
 
     entry: DatasetEntry
     labels: tuple[str, ...]
     ignore_index: int | None
     shards: Mapping[str, Sequence[Shard]]
+    images: Image = field(default_factory=Image)
 
 
 def open_folder(
@@ -148,7 +154,7 @@ def open_folder(
             raise ValueError(f"{dataset} at {data_dir} has no split {split!r}; it has {', '.join(shards)}.")
         shards = {split: shards[split]}
     ignore_index = getattr(builder.config, "ignore_index", entry.ignore_index)
-    return DatasetFolder(entry, tuple(builder.labels), ignore_index, shards)
+    return DatasetFolder(entry, tuple(builder.labels), ignore_index, shards, builder.info.features["image"])
 
 
 def inspect_folder(folder: DatasetFolder, limit: int | None = None, workers: int | None = None) -> InspectionReport:
@@ -166,7 +172,7 @@ def inspect_folder(folder: DatasetFolder, limit: int | None = None, workers: int
     for name, value in (("limit", limit), ("workers", workers)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
-    check = _ShardCheck(len(folder.labels), folder.ignore_index)
+    check = _ShardCheck(len(folder.labels), folder.ignore_index, folder.images)
     splits, problems = [], []
     for split, shards in folder.shards.items():
         total, ids = SplitReport(split), set()
@@ -179,6 +185,36 @@ def inspect_folder(folder: DatasetFolder, limit: int | None = None, workers: int
                 ids.add(name)
         splits.append(total)
     return InspectionReport(folder.entry, folder.labels, tuple(splits), tuple(problems))
+
+
+def decoded_images(folder: DatasetFolder, split: str) -> "DecodedImages":
+    """The images of a split, decoded when they are asked for; damaged ones raise."""
+    blocks = [block for shard in folder.shards[split] for block in shard.blocks()]
+    return DecodedImages(tuple(blocks), folder.images)
+
+
+@dataclass(frozen=True)
+class DecodedImages:
+    """Samples with `id` and decoded `image`, as [`measure_bands`] takes them.
+
+    Attributes:
+        blocks: of shards, read one sample at a time.
+        images: the column of the images.
+    """
+
+    blocks: tuple[Block, ...]
+    images: Image
+
+    def __len__(self) -> int:
+        return sum(block.num_rows for block in self.blocks)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        for block in self.blocks:
+            if index < block.num_rows:
+                sample = block.load()[index]
+                return {"id": sample["id"], "image": decode_column(self.images, sample["image"], sample["id"])}
+            index -= block.num_rows
+        raise IndexError(f"there are only {len(self)} images")
 
 
 _Checked = tuple[SplitReport, list[Problem], list[str]]
@@ -214,6 +250,7 @@ class _ShardCheck:
 
     classes: int
     ignore_index: int | None
+    images: Image
 
     def __call__(self, shard: Shard, split: str, limit: int | None = None) -> _Checked:
         report, problems, ids = SplitReport(split), [], []
@@ -225,20 +262,25 @@ class _ShardCheck:
 
     def _check(self, sample: Sample, report: SplitReport) -> Iterator[Problem]:
         try:
-            image = decode(sample["image"], sample["id"])
+            image = decode_column(self.images, sample["image"], sample["id"])
         except CorruptImageError as error:
-            yield Problem("unreadable", report.split, sample["id"], f"its image cannot be decoded: {error.__cause__}")
+            reason = error.__cause__ or error
+            yield Problem("unreadable", report.split, sample["id"], f"its image cannot be decoded: {reason}")
             return
+        is_array = isinstance(image, np.ndarray)
+        size = (image.shape[1], image.shape[0]) if is_array else image.size
         report.samples += 1
-        report.sizes[image.size] += 1
-        if not has_8_bits(image):
+        report.sizes[size] += 1
+        channels, kind = image_kind(image)
+        report.kinds[f"{channels} x {kind}"] += 1
+        if not is_array and not has_8_bits(image):
             expected = "expected 8 bits per channel; training and evaluation refuse it, so scale it to 0..255"
             yield Problem("image values", report.split, sample["id"], f"image of mode {image.mode!r}, {expected}")
         for column in ("mask", "pseudo_mask"):
             if sample.get(column) is not None:
-                yield from self._check_mask(sample, column, image.size, report)
+                yield from self._check_mask(sample, column, size, report)
         if "objects" in sample:
-            yield from self._check_objects(sample, image.size, report)
+            yield from self._check_objects(sample, size, report)
 
     def _check_mask(
         self, sample: Sample, column: str, size: tuple[int, int], report: SplitReport

@@ -14,7 +14,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard, DatasetCardData
 from tqdm import tqdm
 
+from ..dataset_builders.band_images import BandImage
 from ..dataset_builders.parquet_shards import row_group_sizes
 from ..dataset_builders.shard_format import (
     INDEX_FILE,
@@ -125,6 +126,11 @@ def _write_split(
     progress_file = folder / f".{split}.progress.json"
     done = _read_progress(progress_file, folder)
     samples = _encoded_samples(dataset, features)
+    first = next(samples, None)
+    if first is None:
+        raise ValueError(f"the dataset holds no samples, nothing was written to {folder}")
+    samples = _as_pictures(chain([first], samples), pictures := _pictures(features, first))
+    features = Features(features | dict.fromkeys(pictures, Image()))
     _skip_written(samples, done, folder)
     rows_done = sum(sum(shard.rows) for shard in done)
     total = len(dataset) if hasattr(dataset, "__len__") else None
@@ -134,8 +140,6 @@ def _write_split(
             name = shard_name(split, len(done))
             done.append(_write_shard(group, groups, features, folder, name, split, shard_bytes, bar))
             write_text(progress_file, json.dumps([asdict(shard) for shard in done]))
-    if not done:
-        raise ValueError(f"the dataset holds no samples, nothing was written to {folder}")
     _write_card(folder, [*index, *done], features, title)
     write_text(folder / INDEX_FILE, index_text([asdict(shard) for shard in [*index, *done]]))
     progress_file.unlink()
@@ -180,6 +184,35 @@ def _encoded_samples(dataset: Dataset | IterableDataset | Iterable[dict], featur
             if encoded[name] is not None:
                 encoded[name] = _embedded(encoded[name])
         yield encoded
+
+
+def _pictures(features: Features, sample: dict) -> list[str]:
+    """Columns of images of any depth whose images are ordinary pictures, as the first sample shows."""
+    return [
+        name
+        for name, feature in features.items()
+        if isinstance(feature, BandImage) and sample[name] is not None and _is_picture(feature, sample[name])
+    ]
+
+
+def _is_picture(column: BandImage, image: dict) -> bool:
+    return column.nodata is None and column.reading.leaves_to_pillow(image["bytes"], str(image["path"]))
+
+
+def _as_pictures(samples: Iterable[dict], columns: list[str]) -> Iterator[dict]:
+    """Samples whose columns are written as `datasets.Image`, which needs nothing of this package to be read.
+
+    Raises:
+        ValueError: an image has other bands or another depth, and plain `datasets` would cut its values.
+    """
+    for sample in samples:
+        for name in columns:
+            image = sample[name]
+            if image is not None and not _is_picture(BandImage(), image):
+                raise ValueError(
+                    f"{image['path']} is not an 8-bit picture as the first image is; expected one depth in all shards"
+                )
+        yield sample
 
 
 def _embedded(image: dict) -> dict:
@@ -238,7 +271,7 @@ def _write_shard(
 
 
 def _skip_written(samples: Iterator[dict], done: list[WrittenShard], folder: Path) -> None:
-    """Pass over the samples of finished shards and compare the ids at their ends."""
+    """Skip the samples of finished shards and compare the ids at their ends."""
     for shard in done:
         last = deque(islice(samples, sum(shard.rows)), maxlen=1)
         found = last[0].get("id") if last else "no sample"

@@ -82,7 +82,7 @@ def preparing_steps(settings: DemoSettings, folders: DemoFolders) -> list[Step]:
 
 def pretraining_steps(folders: DemoFolders) -> list[Step]:
     """Labelled images alone, and with those that were chosen, for as many steps."""
-    words = ("pretrain_s4p.py", folders.recipe("pretraining"))
+    words = ("s5-hf", "train", "s4p", folders.recipe("pretraining"))
     return [
         step(
             *("supervised", "pretraining", "labelled images only, the baseline", *words),
@@ -97,7 +97,7 @@ def pretraining_steps(folders: DemoFolders) -> list[Step]:
 
 def fine_tuning_steps(folders: DemoFolders) -> list[Step]:
     """A model for each dataset, and one for both: all make the same number of steps per dataset."""
-    words = ("finetune_segmentation.py", folders.recipe("fine_tuning"))
+    words = ("s5-hf", "train", "segmentation", folders.recipe("fine_tuning"))
     alone = [
         step(
             *(f"sdf-{name}", "fine_tuning", f"{name} alone (SDF)", *words, "--mode", "sdf", "--datasets", name),

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..files.locks import folder_lock
+from ..project.commands import CommandStopped, find_examples, quiet_libraries, run_command
 from .chain import chain
-from .commands import CommandStopped, find_examples, quiet_libraries, run_command
 from .folders import DemoFolders
 from .progress import Progress
 from .recipes import write_recipes

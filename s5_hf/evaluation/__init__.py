@@ -5,6 +5,9 @@ from ..lazy_face import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
+        "accuracy.report": ("AccuracyResult",),
+        "accuracy.run": ("ReferenceSettings", "assess_accuracy"),
+        "accuracy.sampling": ("PointSample", "sample_points"),
         "detection.protocol": ("DETECTION_PROTOCOLS", "DetectionProtocol", "choose_detection_protocol"),
         "loop": ("LoopSettings",),
         "report": ("EvaluationResults",),

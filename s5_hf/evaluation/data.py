@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from datasets import load_dataset
 
+from ..dataset_builders.description import described_classes
 from ..dataset_builders.registry import DatasetEntry, get_entry
-from ..modeling.image_processing_s5 import to_channels_last
+from ..hub.normalization import InputSettings
+from ..predictors.normalization import input_pixels
 from ..training.segmentation.class_map import ClassMap
 from ..training.views.weak import IGNORED
 
@@ -61,7 +63,7 @@ class EvaluationImages:
     """The samples of a dataset, decoded and checked one by one; picklable for worker processes."""
 
     data: EvaluationData
-    channels: int
+    network: InputSettings
 
     def __len__(self) -> int:
         return len(self.data.samples)
@@ -75,7 +77,7 @@ class EvaluationImages:
         """
         sample = self.data.samples[index]
         name = str(sample.get("id", index))
-        pixels = read_pixels(sample, name, self.channels)
+        pixels = read_pixels(sample, name, self.network)
         if sample.get("mask") is None:
             return EvaluationImage(name, pixels, None)
         mask = np.asarray(sample["mask"])
@@ -99,14 +101,15 @@ class EvaluationImages:
             )
 
 
-def read_pixels(sample: Mapping[str, Any], name: str, channels: int) -> np.ndarray:
-    """The image of a sample, uint8 `(height, width, channels)`.
+def read_pixels(sample: Mapping[str, Any], name: str, network: InputSettings) -> np.ndarray:
+    """The image of a sample as a network takes it, uint8 `(height, width, channels)`.
 
     Raises:
-        ValueError: if it has another number of channels or is not of 8 bits; names the file.
+        ValueError: if it has another number of channels than the network takes, or values that it was not trained on;
+            names the file.
     """
     try:
-        return to_channels_last(sample["image"], channels)
+        return input_pixels(sample["image"], network, f"the image {name!r}")
     except (TypeError, ValueError) as error:
         place = getattr(sample["image"], "filename", "") or f"the image {name!r}"
         raise ValueError(f"{place}: {error}") from error
@@ -129,7 +132,7 @@ def load_evaluation_data(
         split: name of the split; that of the published numbers if left out.
         data_dir: where its files are.
         model_labels: classes of the model. A dataset that does not know its own (`s5-image-mask`, `s5-oriented`)
-            takes them, unless `options` give `classes`.
+            takes them, unless `options` or `dataset.json` in the folder give `classes`.
         options: of the builder.
         left_out: classes that means leave out; those of the published numbers if left out.
         task: of the model, `"segmentation"` or `"detection"`.
@@ -146,7 +149,8 @@ def load_evaluation_data(
     options = dict(options or {})
     labels_of_model = not entry.labels and "classes" not in options and class_map is None
     if labels_of_model:
-        options["classes"] = list(model_labels)
+        described = described_classes(data_dir)
+        options["classes"], labels_of_model = list(described or model_labels), not described
     split = split or entry.evaluation.split
     samples = load_dataset(dataset, data_dir=data_dir, split=split, **options)
     if len(samples) == 0:

@@ -10,6 +10,7 @@ from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING
 
 from ..conversion.official_tasks import DETECTION_TASKS
+from ..dataset_builders.builder import BandConfig
 from ..dataset_builders.registry import get_entry
 from ..files.atomic import require_absent
 from ..hub.model_folder import require_model_folder
@@ -61,6 +62,8 @@ class EvaluationSettings:
         options: of the dataset's builder.
         precision: `"fp32"` or `"bf16"`.
         loop: batch size, workers, class maps or result files.
+        classes: what an open-vocabulary model is to look for, in the order of the dataset's classes, each with
+            synonyms after commas; by default those that it was saved with.
     """
 
     model: str
@@ -78,6 +81,7 @@ class EvaluationSettings:
     options: dict[str, Any] = field(default_factory=dict)
     precision: str = "fp32"
     loop: LoopSettings = field(default_factory=LoopSettings)
+    classes: tuple[str, ...] | None = None
 
 
 def run_evaluation(settings: EvaluationSettings, accelerator: Accelerator | None = None) -> EvaluationResults:
@@ -125,9 +129,18 @@ def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -
     config = AutoConfig.from_pretrained(settings.model)
     tasks = getattr(config, "tasks", {})
     task = dataset_task(tasks, settings)
-    (segmenter,) = load_segmenters(settings.model, task, (accelerator.device,), settings.precision)
+    (segmenter,) = load_segmenters(
+        settings.model, task, (accelerator.device,), settings.precision, classes=settings.classes
+    )
     labels = [segmenter.id2label[index] for index in range(segmenter.num_labels)]
-    data = _load_data(settings, accelerator, labels, "segmentation", model_class_map(config, task, settings))
+    data = _load_data(
+        settings,
+        accelerator,
+        labels,
+        "segmentation",
+        model_class_map(config, task, settings),
+        getattr(segmenter, "bands", None),
+    )
     counts = count_segmentation(segmenter, data, protocol, accelerator, settings.loop)
     return SegmentationResults(
         model=settings.model,
@@ -162,6 +175,8 @@ def model_class_map(config: PretrainedConfig, task: str | None, settings: Evalua
 def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) -> DetectionResults:
     """Evaluate an oriented detector. Raises as [`run_evaluation`]."""
     entry, loop = get_entry(settings.dataset), settings.loop
+    if settings.classes:
+        raise ValueError("classes are for open-vocabulary segmenters; a detector has its own")
     protocol = choose_detection_protocol(entry, settings.protocol, **settings.protocol_changes)
     if loop.class_maps is not None:
         raise ValueError("class maps are for segmenters; a detector has result files (--detections)")
@@ -176,7 +191,7 @@ def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) ->
         raise ValueError("apply_class_map is for segmentation: a detector has none")
     task = dataset_task(AutoConfig.from_pretrained(settings.model).tasks, settings)
     detector = load_detector(settings.model, task, accelerator.device, settings.precision)
-    data = _load_data(settings, accelerator, detector.labels, "detection")
+    data = _load_data(settings, accelerator, detector.labels, "detection", bands=getattr(detector, "bands", None))
     ids = list(map(str, data.samples["id"]))
     names = result_names(ids) if loop.detections is not None else {name: name.rpartition("/")[2] for name in ids}
     metric = judge_detections(detector, data, protocol, accelerator, loop)
@@ -209,9 +224,15 @@ def _load_data(
     labels: Sequence[str],
     task: str,
     class_map: ClassMap | None = None,
+    bands: Sequence[int | str] | None = None,
 ) -> EvaluationData:
-    """The data of the settings, whose classes are those of the model."""
-    source, options = (settings.dataset, settings.split, settings.data_dir), (settings.options, settings.left_out)
+    """The data of the settings, whose classes are those of the model, and whose files give its bands."""
+    reads_bands = issubclass(get_entry(settings.dataset).builder_class().BUILDER_CONFIG_CLASS, BandConfig)
+    chosen = {"bands": list(bands)} if bands is not None and reads_bands else {}
+    source, options = (
+        (settings.dataset, settings.split, settings.data_dir),
+        (chosen | settings.options, settings.left_out),
+    )
     with accelerator.main_process_first():  # it prepares the data, the others find it prepared
         data = load_evaluation_data(*source, labels, *options, task, class_map)
     check_classes(labels, data, settings.by_position)

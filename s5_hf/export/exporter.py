@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoImageProcessor
 from ..conversion.model_check import load_checked, require_finite_weights
 from ..files.atomic import temporary_folder
 from ..hub.model_folder import require_model_folder
-from ..hub.normalization import processor_normalization
+from ..hub.normalization import processor_input
 from ..modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
 from .metadata import ExportMetadata
 from .onnx_file import open_onnx, require_onnx, write_onnx
@@ -85,9 +85,9 @@ def export_model(
     else:
         name = type(model).__name__
         require_finite_weights(model, name)
-    mean, std = processor_normalization(processor or S5ImageProcessor(), name)
+    settings = processor_input(processor or S5ImageProcessor(), name)
     dense = model.merge_experts(task).cpu().float().eval()
-    metadata = ExportMetadata.of(dense, mean, std)
+    metadata = ExportMetadata.of(dense, settings)
     graph = SizeFreeGraph(dense)
 
     with temporary_folder(output) as folder:

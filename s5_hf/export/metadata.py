@@ -1,10 +1,11 @@
 """What an exported file says about itself."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from ..imaging.palettes import default_palette
+from ..hub.normalization import InputSettings
+from ..imaging.natural_colors import natural_palette
 from ..modeling import S5ForSemanticSegmentation
 from ..version import __version__
 
@@ -21,6 +22,8 @@ class ExportMetadata:
     Attributes:
         size_multiple: height and width of the input must be multiples of this.
         version: of the package that made the file.
+        value_scaling: `low` and `high` of each channel: the range that becomes 0..255 first, clipped and rounded.
+        bands: of a file that become the channels. Both are left out of a file for images of 8 bits.
     """
 
     task: str
@@ -31,26 +34,32 @@ class ExportMetadata:
     rescale_factor: float
     size_multiple: int
     version: str = __version__
+    value_scaling: dict[str, list[float]] | None = None
+    bands: tuple[int | str, ...] | None = None
 
     @classmethod
-    def of(
-        cls, dense: S5ForSemanticSegmentation, image_mean: Sequence[float], image_std: Sequence[float]
-    ) -> "ExportMetadata":
-        """The metadata of a dense model and its normalisation on the scale 0..1."""
+    def of(cls, dense: S5ForSemanticSegmentation, settings: InputSettings) -> "ExportMetadata":
+        """The metadata of a dense model and of its images."""
         ((task, labels),) = dense.config.tasks.items()
         return cls(
             task=task,
             labels=tuple(labels),
-            palette=tuple(default_palette(len(labels))),
-            image_mean=tuple(map(float, image_mean)),
-            image_std=tuple(map(float, image_std)),
+            palette=tuple(natural_palette(labels)),
+            image_mean=tuple(map(float, settings.image_mean)),
+            image_std=tuple(map(float, settings.image_std)),
             rescale_factor=1 / 255,
             size_multiple=dense.backbone.config.patch_size,
+            value_scaling=None if settings.value_scaling is None else settings.value_scaling.to_dict(),
+            bands=settings.bands,
         )
 
     def to_strings(self) -> dict[str, str]:
         """Keys `s5_hf.task`, `s5_hf.labels`, ... with JSON values: the form of ONNX metadata."""
-        return {PREFIX + name: json.dumps(value, ensure_ascii=False) for name, value in asdict(self).items()}
+        return {
+            PREFIX + name: json.dumps(value, ensure_ascii=False)
+            for name, value in asdict(self).items()
+            if value is not None
+        }
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str], name: object) -> "ExportMetadata":
@@ -63,16 +72,18 @@ class ExportMetadata:
         Raises:
             ValueError: if a key is missing or its value is damaged.
         """
-        missing = [field.name for field in fields(cls) if PREFIX + field.name not in strings]
+        optional = ("value_scaling", "bands")
+        known = [field.name for field in fields(cls) if field.name not in optional or PREFIX + field.name in strings]
+        missing = [name for name in known if PREFIX + name not in strings]
         if missing:
             raise ValueError(
                 f"{name} was not written by `s5-hf export`: its metadata lacks "
                 f"{', '.join(PREFIX + name for name in missing)}"
             )
         try:
-            values = {field.name: json.loads(strings[PREFIX + field.name]) for field in fields(cls)}
+            values = {key: json.loads(strings[PREFIX + key]) for key in known}
             values["palette"] = tuple((int(red), int(green), int(blue)) for red, green, blue in values["palette"])
-            for key in ("labels", "image_mean", "image_std"):
+            for key in {"labels", "image_mean", "image_std", "bands"} & set(values):
                 values[key] = tuple(values[key])
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name} holds damaged metadata: {error}") from error

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from ..modeling import S5ForSemanticSegmentation, S5ViTBackbone
-from ..modeling.modeling_s5_vit import S5ViTEmbeddings, resize_position_embeddings
 from ..modeling.upernet import UPerNetDecoder
+from ..modeling.vit_embeddings import S5ViTEmbeddings, resize_position_embeddings
 
 
 class SizeFreeGraph(nn.Module):
@@ -24,7 +24,8 @@ class SizeFreeGraph(nn.Module):
         dense: a segmenter with one task and no experts (see `merge_experts`). It is copied.
 
     Raises:
-        ValueError: if the model has several tasks, experts, or a backbone that is not an S5 ViT.
+        ValueError: if the model has several tasks, experts, another decoder than UPerNet, or a backbone that is not
+            an S5 ViT.
     """
 
     def __init__(self, dense: S5ForSemanticSegmentation) -> None:
@@ -32,6 +33,10 @@ class SizeFreeGraph(nn.Module):
         if not isinstance(dense.backbone, S5ViTBackbone):
             raise ValueError(
                 f"only models on an S5 ViT can be exported, this backbone is a {dense.backbone.config.model_type!r}"
+            )
+        if dense.config.decoder != "upernet":
+            raise ValueError(
+                f"only models with the upernet decoder can be exported, this one has {dense.config.decoder!r}"
             )
         if len(dense.config.tasks) != 1 or dense.backbone.config.num_experts:
             raise ValueError(

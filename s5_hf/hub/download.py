@@ -27,7 +27,7 @@ CHUNK = 1 << 20
 
 
 class NotInRepository(FileNotFoundError):
-    """The repository can be asked, and has no such file."""
+    """The repository answers, but has no such file."""
 
 
 class HubNotAsked(OSError):
@@ -71,7 +71,7 @@ def download(
         NotInRepository: if no file matches.
         OSError: if the Hub cannot be reached, a transfer stalls, or the content of a file is not what the Hub says it
             is; such a file is removed from the cache.
-        DOWNLOAD_ERRORS: for everything else that can happen on the way.
+        DOWNLOAD_ERRORS: for anything else that fails on the way.
     """
     files = repository_files(
         repository, revision=revision, token=token, local_files_only=local_files_only, cache_dir=cache_dir
@@ -107,7 +107,7 @@ def repository_files(
 
     Raises:
         HubNotAsked: if the Hub cannot be asked, and the cache has nothing of the repository.
-        DOWNLOAD_ERRORS: for everything else that can happen on the way.
+        DOWNLOAD_ERRORS: for anything else that fails on the way.
     """
     if local_files_only or is_offline_mode():
         return cached_files(repository, revision, cache_dir, absent="and downloads are switched off")
@@ -123,7 +123,7 @@ def repository_files(
 
 @contextmanager
 def limited_patience() -> Iterator[None]:
-    """Let transfers of the Hub's client fail with a TimeoutError when they stall; it only limits each single read.
+    """Let transfers of the Hub's client fail with a TimeoutError when they stall; the limit is for each single read.
 
     Downloads by the optional `hf_xet` keep the limits of that library.
     """
@@ -141,7 +141,7 @@ def watch_pace(response: Any) -> None:
 
 
 class PacedStream(HTTP_LIBRARY.SyncByteStream):
-    """The body of a response, as far as it does not stall."""
+    """The body of a response until it stalls."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

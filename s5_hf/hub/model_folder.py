@@ -1,22 +1,21 @@
 """What is wrong with a model folder, told in our own words before transformers stumbles over it."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from ..files.json_files import read_json_object
 from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from .name_form import is_of_this_family
 from .store import stored
 
-__all__ = ["read_json_object", "require_configuration", "require_model_folder"]
+__all__ = ["require_configuration", "require_model_folder"]
 
 OWN_CONFIGS = {config.model_type: config for config in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig)}
 
 
 def require_model_folder(name: str | Path) -> None:
-    """Raise an error for a name that can only be a folder, and is none, and for a folder of unreadable files.
+    """Raise an error for a name that can only be a folder but is not one, and for a folder of unreadable files.
 
     Names of two parts may be repositories of the Hub: transformers looks for those and for known names, and says where
     it has looked.
@@ -45,7 +44,7 @@ def require_model_folder(name: str | Path) -> None:
 
 
 def require_configuration(path: Path) -> None:
-    """Raise a ValueError naming the file if a config.json is there and no configuration comes of it."""
+    """Raise a ValueError naming the file if a config.json is there but gives no configuration."""
     if not path.is_file():
         return
     settings = read_json_object(path)
@@ -79,20 +78,3 @@ def require_safetensors(path: Path) -> None:
             pass
     except SafetensorError as error:
         raise ValueError(f"{path}: the file of the weights is damaged or truncated: {error}") from error
-
-
-def read_json_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        ValueError: it is not UTF-8, not JSON, or not an object; names the file.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds {type(content).__name__} in JSON, expected an object")
-    return content

@@ -15,7 +15,7 @@ from ..conversion.official_tasks import (
     task_settings,
 )
 from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
-from ..modeling.configuration_s5 import VIT_SIZES
+from ..modeling.configuration_s5_vit import VIT_SIZES
 from ..modeling.task_model import MODEL_CLASSES
 from .name_form import NAME_PREFIX
 

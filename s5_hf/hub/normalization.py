@@ -4,9 +4,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["processor_normalization", "require_normalization"]
+from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
+from ..modeling.value_scaling import ValueScaling
+
+__all__ = ["InputSettings", "processor_input", "processor_normalization", "require_normalization"]
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """What a network expects of its images.
+
+    Attributes:
+        image_mean, image_std: of each channel, on the scale 0..1.
+        value_scaling: the ranges that become 0..255 first; `None` for images of 8 bits as they are.
+        bands: of a file that become the channels; `None` where nothing says so.
+    """
+
+    image_mean: tuple[float, ...] = IMAGENET_MEAN
+    image_std: tuple[float, ...] = IMAGENET_STD
+    value_scaling: ValueScaling | None = None
+    bands: tuple[int | str, ...] | None = None
+
+
+def processor_input(processor: object, source: str | Path) -> InputSettings:
+    """All that an image processor says about images; arguments and errors as `processor_normalization`.
+
+    Raises:
+        ValueError: also if its `value_scaling` is damaged.
+    """
+    mean, std = processor_normalization(processor, source)
+    scaling, bands = getattr(processor, "value_scaling", None), getattr(processor, "bands", None)
+    return InputSettings(
+        mean,
+        std,
+        None if scaling is None else ValueScaling.from_dict(scaling),
+        None if bands is None else tuple(bands),
+    )
 
 
 def processor_normalization(processor: object, source: str | Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -44,7 +44,7 @@ def candidates(files: Mapping[str, RepositoryFile], model: KnownModel, place: st
 
 
 def convert_foreign_encoder(file: Path, folder: Path, model: KnownModel) -> None:
-    """Convert an encoder that others have made out of the official one: the same names, all under one prefix.
+    """Convert an encoder that others have converted from the official one: the same names, all under one prefix.
 
     Raises:
         ValueError: if the tensors are not those of the release, one for one; names them.

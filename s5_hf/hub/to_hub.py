@@ -11,11 +11,12 @@ from huggingface_hub import HfApi
 from transformers import AutoConfig
 from transformers.dynamic_module_utils import get_relative_import_files
 
+from ..files.json_files import read_json_object
 from ..modeling import S5ImageProcessor
 from ..modeling.task_model import MODEL_CLASSES
 from .download import DOWNLOAD_ERRORS, LIBRARY, reason
 from .model_card import Metrics, check_metrics, model_card
-from .model_folder import read_json_object, require_configuration, require_model_folder
+from .model_folder import require_configuration, require_model_folder
 from .names import KNOWN_MODELS
 from .store import is_model_folder, stored
 
@@ -23,6 +24,7 @@ from .store import is_model_folder, stored
 AUTO_CLASSES = {
     "s5_vit": {"AutoConfig": "S5ViTConfig", "AutoModel": "S5ViTModel", "AutoBackbone": "S5ViTBackbone"},
     "s5_dinov2": {"AutoConfig": "S5Dinov2Config", "AutoBackbone": "S5Dinov2Backbone"},
+    "s5_segformer": {"AutoConfig": "S5SegformerConfig", "AutoBackbone": "S5SegformerBackbone"},
     "s5_segmentation": {
         "AutoConfig": "S5SegmentationConfig",
         "AutoModelForSemanticSegmentation": "S5ForSemanticSegmentation",

@@ -80,6 +80,27 @@ def default_palette(num_classes: int) -> list[Color]:
     return colors
 
 
+def as_color(row: np.ndarray) -> Color:
+    """A row of `palette_array` as Pillow takes it."""
+    red, green, blue = row.tolist()
+    return red, green, blue
+
+
+def palette_array(palette: Palette) -> np.ndarray:
+    """The palette as uint8 `(classes, 3)`; a ValueError if it is not a list of 8-bit colours."""
+    table = np.asarray(palette)
+    if table.ndim != 2 or table.shape[1] != 3 or table.shape[0] == 0 or table.dtype.kind not in "iu":
+        raise ValueError(f"palette must be a list of (red, green, blue) integers, got {palette!r:.80}")
+    if table.min() < 0 or table.max() > 255:
+        raise ValueError(f"palette values must lie between 0 and 255, got {table.min()} to {table.max()}")
+    return table.astype(np.uint8)
+
+
+def palette_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Distances in Oklab, as seen with normal vision: colours uint8 `(n, 3)` and `(m, 3)` -> float64 `(n, m)`."""
+    return np.linalg.norm(_oklab(one)[0][:, None] - _oklab(other)[0][None], axis=-1)
+
+
 @cache
 def _chosen_colors(count: int) -> tuple[Color, ...]:
     """The first colours, up to 256: Okabe and Ito's, then greedily the candidate farthest from those already taken."""

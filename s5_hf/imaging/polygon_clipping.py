@@ -8,7 +8,7 @@ __all__ = ["clip_convex", "clip_polygon", "inside_shares", "polygon_area"]
 
 
 def polygon_area(polygon: np.ndarray) -> float:
-    """Area of a polygon `(n, 2)` in square pixels, by the shoelace formula; less than three points give 0."""
+    """Area of a polygon `(n, 2)` in square pixels, by the shoelace formula; fewer than three points give 0."""
     if len(polygon) < 3:
         return 0.0
     x, y = polygon[:, 0], polygon[:, 1]

@@ -4,6 +4,7 @@ Plain 8-bit PNG, JPEG and TIFF files need Pillow alone. Everything else (16-bit,
 GeoTIFF that Pillow does not know) goes through rasterio, the `geo` extra, and is scaled to 8 bits.
 """
 
+import importlib.util
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +12,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..dataset_builders.credentials import without_credentials
+from ..dataset_builders.images import pillow_reads, unlimited_pixels
 from .value_scaling import ByteScaling, Scaling
 from .windows import Window
 
 if TYPE_CHECKING:
     import rasterio
 
-__all__ = ["PADDING_RGB", "Scaling", "open_dataset", "open_raster", "pad_to", "pillow_reads", "unlimited_pixels"]
+__all__ = [
+    "PADDING_RGB",
+    "Scaling",
+    "damage_named",
+    "open_dataset",
+    "open_raster",
+    "pad_to",
+    "pillow_reads",
+    "require_geo",
+    "unlimited_pixels",
+]
 
 PADDING_RGB = (124, 116, 104)
 """What fills a patch beyond the image: the mean colour, as the official DOTA patches have it."""
@@ -38,17 +50,6 @@ class Raster(Protocol):
     def read(self, window: Window) -> np.ndarray:
         """The part of the window that lies on the image: `(height, width, 3)`, uint8, RGB."""
         ...
-
-
-@contextmanager
-def unlimited_pixels() -> Iterator[None]:
-    """Lift Pillow's guard against very large images: tiles of 29,000 px a side are ordinary in DOTA-v2.0."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 @contextmanager
@@ -72,9 +73,19 @@ def open_raster(
         with unlimited_pixels(), Image.open(path) as image:
             yield _PillowRaster(image, path)
         return
-    _import_rasterio(path)
+    require_geo(f"{path} is not a plain 8-bit image, or bands or a value range were asked for: reading it", "rasterio")
     with open_dataset(path) as dataset:
         yield _RasterioRaster(dataset, path, scaling, bands)
+
+
+@contextmanager
+def damage_named(path: str | Path) -> Iterator[None]:
+    """Turn what Pillow and rasterio raise for a damaged file into an OSError that names it, without credentials."""
+    try:
+        yield
+    except (OSError, SyntaxError, ValueError) as error:
+        problem = f"{path} cannot be read as an image: {error.__cause__ or error}"
+        raise OSError(without_credentials(problem)) from None
 
 
 @contextmanager
@@ -87,12 +98,9 @@ def open_dataset(source: str | Path) -> "Iterator[rasterio.DatasetReader]":
     import rasterio
     import rasterio.errors
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            dataset = rasterio.open(source)
-    except rasterio.errors.RasterioIOError as error:
-        raise OSError(without_credentials(f"{source} cannot be read as an image: {error}")) from None
+    with damage_named(source), warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        dataset = rasterio.open(source)
     with dataset:
         yield dataset
 
@@ -113,37 +121,11 @@ def _inside(window: Window, raster: Raster) -> Window:
     return Window(left, top, min(window.right, raster.width), min(window.bottom, raster.height))
 
 
-def pillow_reads(path: Path) -> bool:
-    """Whether Pillow gives the file's true values: it cuts 16-bit colours to 8 bits and mistakes a fourth band."""
-    try:
-        with unlimited_pixels(), Image.open(path) as image:
-            if image.format == "TIFF":
-                bits = set(image.tag_v2.get(258, (1,)))
-                return image.mode in ("1", "L", "P", "RGB") and bits <= {1, 8} and image.tag_v2.get(277, 1) in (1, 3)
-            if image.format == "PNG":
-                return _png_bits(path) <= 8
-            return image.mode in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-    except UnidentifiedImageError:
-        return False
-
-
-def _png_bits(path: Path) -> int:
-    """Bits per channel, which the header of a PNG file holds in byte 24; Pillow does not tell them."""
-    with path.open("rb") as file:
-        return file.read(25)[24]
-
-
-def _import_rasterio(path: Path):
-    try:
-        import rasterio
-        import rasterio.errors
-        import rasterio.windows
-    except ImportError as error:
-        raise ImportError(
-            f"{path} is not a plain 8-bit image (or bands or a value range were asked for): reading it needs "
-            'rasterio. Install it with: pip install "s5_hf[geo]"'
-        ) from error
-    return rasterio
+def require_geo(purpose: str, *packages: str) -> None:
+    """Raise an ImportError that says what to install if packages of the extra `geo`, for `purpose`, are missing."""
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise ImportError(f'{purpose} needs {", ".join(missing)}. Install with: pip install "s5_hf[geo]"')
 
 
 class _PillowRaster:
@@ -155,12 +137,8 @@ class _PillowRaster:
         self._path = path
 
     def read(self, window: Window) -> np.ndarray:
-        box = _inside(window, self)
-        try:
-            return np.asarray(self._image.crop(box).convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            # Pillow raises any of these for a file that is cut off or damaged.
-            raise OSError(f"{self._path} cannot be read as an image: {error}") from error
+        with damage_named(self._path):
+            return np.asarray(self._image.crop(_inside(window, self)).convert("RGB"))
 
 
 class _RasterioRaster:
@@ -188,22 +166,17 @@ class _RasterioRaster:
         """How values become bytes; None where they are 8-bit already."""
         kinds = {self._dataset.dtypes[band - 1] for band in self._bands}
         kind = kinds.pop() if len(kinds) == 1 else "float64"
-        if scaling.values is not None:
-            return ByteScaling.fixed(scaling.values, 3, kind)
-        if kind == "uint8":
-            return None
+        fixed = scaling.fixed(3, kind, str(self._path))
+        if fixed is not None or kind == "uint8":
+            return fixed
         ratio = max(1.0, max(self.width, self.height) / _STATISTICS_SIDE)
         shape = (3, max(1, round(self.height / ratio)), max(1, round(self.width / ratio)))
         pixels = self._read(out_shape=shape, masked=True).astype(np.float64)
-        return ByteScaling.of_sample(np.ma.masked_invalid(pixels).reshape(3, -1), scaling, kind)
+        return ByteScaling.of_sample(np.ma.masked_invalid(pixels).reshape(3, -1), scaling.percentiles, kind)
 
     def _read(self, **options) -> np.ndarray:
-        import rasterio.errors
-
-        try:
+        with damage_named(self._path):
             return self._dataset.read(list(self._bands), **options)
-        except rasterio.errors.RasterioIOError as error:
-            raise OSError(f"{self._path} cannot be read as an image: {error}") from error
 
     def read(self, window: Window) -> np.ndarray:
         from rasterio.windows import Window as RasterioWindow

@@ -11,14 +11,19 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
+BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer")
+CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig")
+OPEN_VOCABULARY = "SegEarthOVConfig"
+
 
 def await_configurations(module: ModuleType) -> None:
     """Let `AutoConfig` find the configurations."""
 
     def register() -> None:
-        from ..modeling import S5DetectionConfig, S5Dinov2Config, S5SegmentationConfig, S5ViTConfig
+        from .. import modeling
 
-        for config_class in (S5ViTConfig, S5Dinov2Config, S5SegmentationConfig, S5DetectionConfig):
+        for name in (*CONFIGURATIONS, OPEN_VOCABULARY):
+            config_class = getattr(modeling, name)
             module.AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
 
     fill_when_asked(module.CONFIG_MAPPING, register)
@@ -28,8 +33,14 @@ def await_models(module: ModuleType) -> None:
     """Let `AutoModel`, `AutoBackbone` and the Auto classes of the tasks find the models."""
     for auto_class, names in (
         (module.AutoModel, {"S5ViTConfig": "S5ViTModel"}),
-        (module.AutoBackbone, {"S5ViTConfig": "S5ViTBackbone", "S5Dinov2Config": "S5Dinov2Backbone"}),
-        (module.AutoModelForSemanticSegmentation, {"S5SegmentationConfig": "S5ForSemanticSegmentation"}),
+        (module.AutoBackbone, {f"{name}Config": f"{name}Backbone" for name in BACKBONES}),
+        (
+            module.AutoModelForSemanticSegmentation,
+            {
+                "S5SegmentationConfig": "S5ForSemanticSegmentation",
+                OPEN_VOCABULARY: "SegEarthOVForSemanticSegmentation",
+            },
+        ),
         (module.AutoModelForObjectDetection, {"S5DetectionConfig": "S5ForOrientedObjectDetection"}),
     ):
         fill_when_asked(auto_class._model_mapping, functools.partial(register_models, auto_class, names))
@@ -44,17 +55,31 @@ def register_models(auto_class: type, names: Mapping[str, str]) -> None:
 
 
 def await_image_processors(module: ModuleType) -> None:
-    """Let `AutoImageProcessor` find the processor."""
+    """Let `AutoImageProcessor` find the processors."""
 
     def register() -> None:
-        from ..modeling import S5DetectionConfig, S5Dinov2Config, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
+        from .. import modeling
 
-        for config_class in (S5ViTConfig, S5Dinov2Config, S5SegmentationConfig, S5DetectionConfig):
+        processors = dict.fromkeys(CONFIGURATIONS, modeling.S5ImageProcessor)
+        processors[OPEN_VOCABULARY] = modeling.SegEarthOVImageProcessor
+        for name, processor in processors.items():
             module.AutoImageProcessor.register(
-                config_class, slow_image_processor_class=S5ImageProcessor, exist_ok=True
+                getattr(modeling, name), slow_image_processor_class=processor, exist_ok=True
             )
 
     fill_when_asked(module.IMAGE_PROCESSOR_MAPPING, register)
+
+
+def await_processors(module: ModuleType) -> None:
+    """Let `AutoProcessor` find the processor with a tokenizer."""
+
+    def register() -> None:
+        from .. import modeling
+
+        config_class = getattr(modeling, OPEN_VOCABULARY)
+        module.AutoProcessor.register(config_class, modeling.SegEarthOVProcessor, exist_ok=True)
+
+    fill_when_asked(module.PROCESSOR_MAPPING, register)
 
 
 def show_pipelines(module: ModuleType) -> None:

@@ -13,6 +13,7 @@ from .auto_classes import (
     await_configurations,
     await_image_processors,
     await_models,
+    await_processors,
     show_auto_image_processor,
     show_pipelines,
 )
@@ -28,6 +29,7 @@ INTEGRATIONS: Mapping[str, tuple[tuple[str, Action], ...]] = MappingProxyType(
             ("transformers.models.auto.configuration_auto", await_configurations),
             ("transformers.models.auto.modeling_auto", await_models),
             ("transformers.models.auto.image_processing_auto", await_image_processors),
+            ("transformers.models.auto.processing_auto", await_processors),
         ),
         "auto_image_processor": (("transformers", show_auto_image_processor),),
         "auto_backbone": (("transformers.models.auto.modeling_auto", let_auto_backbone_load_folders),),

@@ -67,7 +67,7 @@ class BoundaryCounts(ClassCounts):
         labels = as_class_ids(references, "references", self.counts.device)
         if predicted.ndim != 2 or predicted.shape != labels.shape:
             raise ValueError(
-                f"expected two maps of one shape (height, width), got predictions {tuple(predicted.shape)} "
+                f"expected two maps of the same shape (height, width), got predictions {tuple(predicted.shape)} "
                 f"and references {tuple(labels.shape)}"
             )
         ignored = torch.zeros_like(labels, dtype=torch.bool)

@@ -97,7 +97,7 @@ class ConfusionMatrix(ClassCounts):
         labels = as_class_ids(references, "references", self.counts.device)
         if predicted.shape != labels.shape:
             raise ValueError(
-                f"predictions have the shape {tuple(predicted.shape)}, references {tuple(labels.shape)}: expected one"
+                f"predictions have the shape {tuple(predicted.shape)}, but references have {tuple(labels.shape)}"
             )
         if self.ignore_index is not None:
             counted = labels != self.ignore_index

@@ -167,7 +167,7 @@ class OrientedAveragePrecision(evaluate.Metric):
         ids = [None] * len(predictions) if image_ids is None else image_ids
         if not len(predictions) == len(references) == len(ids):
             raise ValueError(
-                f"predictions, references and image_ids must be equally many, "
+                f"predictions, references and image_ids must have the same length, "
                 f"got {len(predictions)}, {len(references)} and {len(ids)}"
             )
         for prediction, reference, image_id in zip(predictions, references, ids, strict=True):
@@ -210,7 +210,7 @@ class OrientedAveragePrecision(evaluate.Metric):
         references: Sequence[Detections] | None = None,
         image_ids: Sequence[str] | None = None,
     ) -> dict[str, object]:
-        """The average precision of all images added, and a fresh start.
+        """The average precision of all images added; the metric is then empty again.
 
         Returns:
             `map`: mean over the thresholds and the classes that have references, area under the curve;

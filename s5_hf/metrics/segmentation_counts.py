@@ -1,4 +1,4 @@
-"""All that is counted of a segmentation, with the names of its classes, and the scores that follow."""
+"""Everything that is counted in a segmentation, with the names of its classes, and the scores that follow."""
 
 import copy
 from collections.abc import Sequence

@@ -14,8 +14,9 @@ from transformers import AutoModelForSemanticSegmentation, PreTrainedModel
 
 from ..modeling import S5ForSemanticSegmentation
 from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
+from ..modeling.value_scaling import ValueScaling
 from .normalization import channels_first, normalize_pixels
-from .torch_network import load_network, model_fingerprint
+from .torch_network import load_network
 from .torch_segmenter import TorchSegmenter, logits_at_size
 
 __all__ = ["Prediction", "Segmenter", "background_index"]
@@ -40,7 +41,7 @@ class Segmenter(TorchSegmenter):
     Features come from the last feature map of an S5 model's backbone, from `hidden_states[-1]` of other models.
 
     Args:
-        model, image_mean, image_std, task, precision, device: as [`TorchSegmenter`] has them.
+        model, image_mean, image_std, task, precision, device, value_scaling, bands: as [`TorchSegmenter`] has them.
     """
 
     def __init__(
@@ -51,8 +52,12 @@ class Segmenter(TorchSegmenter):
         task: str | None = None,
         precision: str = "fp32",
         device: torch.device | str = "cpu",
+        value_scaling: ValueScaling | None = None,
+        bands: Sequence[int | str] | None = None,
     ) -> None:
-        super().__init__(model, task, image_mean, image_std, device, precision)
+        super().__init__(
+            model, task, image_mean, image_std, device, precision, value_scaling=value_scaling, bands=bands
+        )
         self.is_s5 = isinstance(model, S5ForSemanticSegmentation)
         self.labels = list(self.labels)
 
@@ -66,13 +71,13 @@ class Segmenter(TorchSegmenter):
             OSError: if there is no such model or it has no image processor.
             ValueError: as the class and `load_network`.
         """
-        model, mean, std = load_network(name, AutoModelForSemanticSegmentation)
-        return cls(model, mean, std, task, precision, device)
+        model, settings = load_network(name, AutoModelForSemanticSegmentation)
+        return cls(model, task=task, precision=precision, device=device, **vars(settings))
 
     @cached_property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that change with the weights, the task or the normalisation."""
-        return model_fingerprint(self.model, self.task, self.image_mean, self.image_std)
+        return self.weights_fingerprint
 
     @torch.inference_mode()
     def __call__(self, patches: np.ndarray) -> Prediction:

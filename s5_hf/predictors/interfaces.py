@@ -17,6 +17,9 @@ Detections = dict[str, Tensor]
 class NormalizedInput(Protocol):
     """A network for one task, on one device, that takes normalised images.
 
+    It may also have `value_scaling` (a [`ValueScaling`], the ranges that become 0..255 first) and `bands` (of a file
+    that become the channels): images and scenes are then read as in its training.
+
     Attributes:
         image_mean, image_std: for normalisation, one number per channel on the scale 0..1. Their length is the
             number of channels that the network takes.

@@ -9,6 +9,7 @@ import torch
 from ..export.metadata import ExportMetadata
 from ..export.onnx_file import INPUT, OUTPUT, open_session
 from ..hub.normalization import require_normalization
+from ..modeling.value_scaling import ValueScaling
 
 __all__ = ["OnnxSegmenter"]
 
@@ -24,7 +25,7 @@ class OnnxSegmenter:
     Attributes:
         name: the path.
         metadata: what the file says about itself.
-        num_labels, id2label, image_mean, image_std, device, fingerprint: as the protocol has them.
+        num_labels, id2label, image_mean, image_std, value_scaling, bands, device, fingerprint: of the protocol.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -43,6 +44,8 @@ class OnnxSegmenter:
         self.image_mean = tuple(value / scale for value in self.metadata.image_mean)
         self.image_std = tuple(value / scale for value in self.metadata.image_std)
         require_normalization(self.image_mean, self.image_std, path)
+        scaling, self.bands = self.metadata.value_scaling, self.metadata.bands
+        self.value_scaling = None if scaling is None else ValueScaling.from_dict(scaling)
         self.device = torch.device("cpu")
         self.fingerprint = _digest(Path(path))
 

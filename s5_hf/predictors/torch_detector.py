@@ -84,8 +84,8 @@ def load_detector(
         refuse_torch_options(model, task=task, device=device, precision=precision)
         return model
     device = usable_device(device or default_device())
-    network, mean, std = load_network(model, S5ForOrientedObjectDetection)
-    return TorchDetector(network, task, image_mean=mean, image_std=std, device=device, precision=precision)
+    network, settings = load_network(model, S5ForOrientedObjectDetection)
+    return TorchDetector(network, task, device=device, precision=precision, **vars(settings))
 
 
 def require_detector(config: PretrainedConfig, name: str) -> None:

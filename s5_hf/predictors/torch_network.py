@@ -15,9 +15,10 @@ from transformers import AutoImageProcessor, PreTrainedModel
 
 from ..conversion.model_check import load_checked, require_finite_weights
 from ..hub.model_folder import require_model_folder
-from ..hub.normalization import processor_normalization, require_normalization
+from ..hub.normalization import InputSettings, processor_input, require_normalization
 from ..modeling.aligned_weights import align_weights
 from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
+from ..modeling.value_scaling import ValueScaling
 from .devices import usable_device
 from .tasks import has_tasks, task_labels
 
@@ -37,6 +38,7 @@ class TorchNetwork:
         device: where it runs.
         precision: `"fp32"`, or `"bf16"` for autocast.
         compile_model: whether to run it through `torch.compile`.
+        value_scaling, bands: of the image processor, where it says how files of any depth are read.
 
     Attributes:
         labels: class names of the task, in the order of their ids.
@@ -56,6 +58,8 @@ class TorchNetwork:
         device: torch.device | str = "cpu",
         precision: str = "fp32",
         compile_model: bool = False,
+        value_scaling: ValueScaling | None = None,
+        bands: Sequence[int | str] | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -69,22 +73,37 @@ class TorchNetwork:
         align_weights(self.model)  # models of transformers lie in memory as in their file
         self.task = task
         self.image_mean, self.image_std = tuple(image_mean), tuple(image_std)
+        require_channels(model, len(self.image_mean), self.name)
+        self.value_scaling, self.bands = value_scaling, None if bands is None else tuple(bands)
         self.precision = precision
         self._forward: nn.Module = torch.compile(self.model) if compile_model else self.model
 
     @cached_property
     def fingerprint(self) -> str:
         """Of weights, task, normalisation and precision."""
-        return f"{model_fingerprint(self.model, self.task, self.image_mean, self.image_std)} {self.precision}"
+        return f"{self.weights_fingerprint} {self.precision}"
+
+    @cached_property
+    def weights_fingerprint(self) -> str:
+        """32 hexadecimal digits that change with the weights, the task, the normalisation and the scaling."""
+        return model_fingerprint(self.model, self.task, self.image_mean, self.image_std, self.value_scaling)
 
     def autocast(self) -> AbstractContextManager:
         """The context of a forward pass in the precision."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
 
-def load_network(
-    model: str | Path | PreTrainedModel, model_class: type
-) -> tuple[PreTrainedModel, tuple[float, ...], tuple[float, ...]]:
+def require_channels(model: PreTrainedModel, num_channels: int, name: str) -> None:
+    """Raise a ValueError unless a network takes as many channels as its image processor gives it; names both."""
+    config = getattr(getattr(model, "backbone", model), "config", None)
+    expected = getattr(config, "num_channels", num_channels)
+    if expected != num_channels:
+        raise ValueError(
+            f"{name} takes {expected} channels, but its image processor (image_mean) gives it {num_channels}"
+        )
+
+
+def load_network(model: str | Path | PreTrainedModel, model_class: type) -> tuple[PreTrainedModel, InputSettings]:
     """A network that is fit to be used, and its normalisation.
 
     Args:
@@ -93,7 +112,7 @@ def load_network(
         model_class: what loads it.
 
     Returns:
-        The network, and mean and standard deviation of its images on the scale 0..1.
+        The network, and what it expects of its images.
 
     Raises:
         OSError: there is no such model, or it has no image processor.
@@ -101,10 +120,10 @@ def load_network(
     """
     if isinstance(model, PreTrainedModel):
         require_finite_weights(model, model.config.name_or_path or type(model).__name__)
-        return model, IMAGENET_MEAN, IMAGENET_STD
+        return model, InputSettings()
     require_model_folder(model)
-    mean, std = processor_normalization(AutoImageProcessor.from_pretrained(model), model)
-    return load_checked(model_class, model), mean, std
+    settings = processor_input(AutoImageProcessor.from_pretrained(model), model)
+    return load_checked(model_class, model), settings
 
 
 def refuse_torch_options(model: object, **options: object) -> None:
@@ -115,10 +134,17 @@ def refuse_torch_options(model: object, **options: object) -> None:
         raise ValueError(f"{', '.join(options)} and precision are options of torch models; {name} is not one")
 
 
-def model_fingerprint(model: nn.Module, task: str | None, mean: Sequence[float], std: Sequence[float]) -> str:
-    """32 hexadecimal digits that change with the weights, the task or the normalisation."""
+def model_fingerprint(
+    model: nn.Module,
+    task: str | None,
+    mean: Sequence[float],
+    std: Sequence[float],
+    value_scaling: ValueScaling | None = None,
+) -> str:
+    """32 hexadecimal digits that change with the weights, the task, the normalisation or the scaling."""
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(json.dumps([type(model).__name__, task, list(mean), list(std)]).encode())
+    scaled = [] if value_scaling is None else [value_scaling.to_dict()]
+    digest.update(json.dumps([type(model).__name__, task, list(mean), list(std), *scaled]).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())

@@ -13,6 +13,7 @@ from transformers import AutoModelForSemanticSegmentation, PreTrainedModel
 
 from .devices import default_device, usable_device
 from .interfaces import SceneSegmenter
+from .named_classes import name_classes
 from .torch_network import TorchNetwork, load_network, refuse_torch_options
 
 __all__ = ["TorchSegmenter", "load_segmenters", "logits_at_size"]
@@ -45,6 +46,7 @@ def load_segmenters(
     devices: Sequence[str | torch.device] | None = None,
     precision: str = "fp32",
     compile_model: bool = False,
+    classes: Sequence[str] | None = None,
 ) -> list[SceneSegmenter]:
     """One segmenter per device.
 
@@ -54,22 +56,29 @@ def load_segmenters(
         task: of a model with several.
         devices: such as `("cuda:0", "cuda:1")`; the default is the first GPU, or else the processor.
         precision, compile_model: as `TorchNetwork`.
+        classes: what an open-vocabulary model is to look for, one string per class with its synonyms separated by
+            commas; by default the classes that it was saved with.
 
     Raises:
         OSError: there is no such model, or it has no image processor.
         ValueError: as `load_network` and `TorchNetwork`, or an option does not go with the kind of model.
     """
     if isinstance(model, (list, tuple)):
+        if classes:
+            raise ValueError("classes are for a model; these segmenters have theirs already")
         return list(model)
     is_onnx = isinstance(model, (str, Path)) and str(model).endswith(".onnx")
     if is_onnx or not isinstance(model, (str, Path, PreTrainedModel)):
-        refuse_torch_options(model, devices=devices, compile_model=compile_model, precision=precision)
+        refuse_torch_options(model, devices=devices, compile_model=compile_model, classes=classes, precision=precision)
         return [_load_onnx(model, task) if is_onnx else model]
     devices = [usable_device(device) for device in devices or (default_device(),)]
-    network, mean, std = load_network(model, AutoModelForSemanticSegmentation)
+    network, settings = load_network(model, AutoModelForSemanticSegmentation)
+    name_classes(network, classes)
     networks = [network, *(copy.deepcopy(network) for _ in devices[1:])]
     return [
-        TorchSegmenter(replica, task, mean, std, device, precision, compile_model)
+        TorchSegmenter(
+            replica, task, device=device, precision=precision, compile_model=compile_model, **vars(settings)
+        )
         for replica, device in zip(networks, devices, strict=True)
     ]
 

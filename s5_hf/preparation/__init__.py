@@ -1,7 +1,14 @@
-"""From publishers' raw tiles to the official crops: `prepare` and what it is made of."""
+"""From what publishers and surveyors give to tiles: `prepare` for known datasets, `prepare_scenes` for own scenes."""
 
 from ..lazy_face import lazy_face
 
 __getattr__, __dir__, __all__ = lazy_face(
-    __name__, {"preparation": ("OPTIONS", "PREPARED_DATASETS", "PreparationSummary", "prepare")}
+    __name__,
+    {
+        "label_shares": ("SHARED_DATASETS", "prepare_label_shares"),
+        "preparation": ("OPTIONS", "PREPARED_DATASETS", "PreparationSummary", "prepare"),
+        "scenes.prepared": ("PartCount", "PreparedScenes"),
+        "scenes.run": ("prepare_scenes",),
+        "scenes.settings": ("LabelSettings", "SplitSettings", "TileSettings"),
+    },
 )

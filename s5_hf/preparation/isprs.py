@@ -106,7 +106,7 @@ class IsprsCutter(TileCutter):
         notes = []
         official = {name for names in self.splits.values() for name in names}
         if missing:
-            notes.append(f"{len(missing)} of {len(official)} official tiles are not there: {', '.join(missing)}")
+            notes.append(f"{len(missing)} of {len(official)} official tiles are missing: {', '.join(missing)}")
         if others := sorted(set(images) - official):
             notes.append(f"tiles outside the official split, left out: {', '.join(others)}")
         return tuple(notes)

@@ -42,6 +42,9 @@ class CutTile:
         empty: crops left out because they hold no object.
         objects: boxes written, over all crops; a box in two overlapping crops counts twice.
         cut_off: boxes that touch some crop and are kept in none.
+        class_pixels: labelled pixels of each class id and, last, pixels without a class, over all crops; empty where
+            they are not counted.
+        overlapping: pixels, over all crops, for which labels of several classes compete.
     """
 
     files: tuple[str, ...]
@@ -49,6 +52,17 @@ class CutTile:
     empty: int = 0
     objects: int = 0
     cut_off: int = 0
+    class_pixels: tuple[int, ...] = ()
+    overlapping: int = 0
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "CutTile":
+        """What `asdict` wrote to JSON, where tuples became lists.
+
+        Raises:
+            TypeError: a value is missing or unknown.
+        """
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 class Manifest:
@@ -77,11 +91,7 @@ class Manifest:
                 if number == 1:
                     self._check_settings(record["settings"])
                 else:
-                    cut = record["cut"]
-                    self._finished[record["tile"]] = (
-                        record["sources"],
-                        CutTile(**{**cut, "files": tuple(cut["files"])}),
-                    )
+                    self._finished[record["tile"]] = record["sources"], CutTile.from_json(record["cut"])
             except (json.JSONDecodeError, KeyError, TypeError) as error:
                 raise ValueError(
                     f"{self._path}, line {number}: not a line that `prepare` writes ({error!r}). "
@@ -109,7 +119,7 @@ class Manifest:
             )
 
     def finished(self, tile: RawTile, present: frozenset[str]) -> CutTile | None:
-        """The record of a tile whose sources are unchanged and whose files are all `present`; None if it is to do."""
+        """The record of a tile whose sources are unchanged and whose files are all `present`, or None."""
         sources, cut = self._finished.get(tile.key, (None, None))
         if cut is None or sources != tile.sources() or not present.issuperset(cut.files):
             return None

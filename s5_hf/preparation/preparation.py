@@ -11,7 +11,7 @@ from ..dataset_builders.registry import DatasetEntry, get_entry
 from .dota import DotaCutter
 from .isaid import IsaidCutter
 from .isprs import potsdam_cutter, vaihingen_cutter
-from .runner import TileCutter, TileFailure, cut_tiles
+from .runner import TileCutter, cut_tiles, failures_message
 from .unlabelled import UnlabelledCutter
 
 __all__ = ["OPTIONS", "PREPARED_DATASETS", "PreparationSummary", "SplitCount", "prepare"]
@@ -34,12 +34,10 @@ OPTIONS = (
 )
 """What may be set; each dataset takes those that its cutter has."""
 
-_SHOWN_FAILURES = 20
-
 
 @dataclass(frozen=True)
 class SplitCount:
-    """What one split came to; the fields mean what they mean in `CutTile`."""
+    """The totals of one split; the fields mean what they mean in `CutTile`."""
 
     split: str
     tiles: int
@@ -57,7 +55,7 @@ class PreparationSummary:
         dataset: the dataset's name.
         splits: counts of each split, those of earlier runs included.
         skipped: tiles that an earlier run had finished.
-        notes: what a user should know, such as official tiles that were not there.
+        notes: what a user should know, such as missing official tiles.
     """
 
     dataset: str
@@ -102,7 +100,7 @@ def prepare(
     found = cutter.find_tiles(Path(raw))
     cut, failures, skipped = cut_tiles(cutter, found.tiles, Path(out), workers or os.cpu_count() or 1)
     if failures:
-        raise ValueError(_failures_message(failures, len(found.tiles)))
+        raise ValueError(failures_message(failures, len(found.tiles)))
     counts: dict[str, Counter[str]] = {}
     for tile in found.tiles:
         result = cut[tile]
@@ -124,9 +122,3 @@ def _cutter(entry: DatasetEntry, options: Mapping[str, Any]) -> TileCutter:
     if unknown := sorted(options.keys() - known):
         raise ValueError(f"{entry.name} takes no option {unknown[0]!r}; it takes {', '.join(sorted(known))}.")
     return replace(cutter, **options)
-
-
-def _failures_message(failures: list[TileFailure], total: int) -> str:
-    shown = "\n".join(f"  {failure.message}" for failure in failures[:_SHOWN_FAILURES])
-    more = f"\n  and {len(failures) - _SHOWN_FAILURES} more" if len(failures) > _SHOWN_FAILURES else ""
-    return f"{len(failures)} of {total} tiles could not be cut, the others are finished:\n{shown}{more}"

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from tqdm import tqdm
 
@@ -18,10 +18,11 @@ from ..files.processes import worker_pool
 from ..imaging.value_scaling import Scaling
 from .manifest import MANIFEST_NAME, CutTile, Manifest, RawTile
 
-__all__ = ["FoundTiles", "TileCutter", "TileFailure", "cut_tiles"]
+__all__ = ["Cutter", "FoundTiles", "TileCutter", "TileFailure", "cut_tiles", "failures_message"]
 
 # Tiles handed to the pool ahead of time, per worker: keeps workers busy and a million tiles out of memory.
 _TILES_AHEAD = 2
+_SHOWN_FAILURES = 20
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,23 @@ class FoundTiles:
 
     Attributes:
         tiles: what to cut.
-        notes: what a user should know, such as tiles of the official split that are not there.
+        notes: what a user should know, such as missing tiles of the official split.
     """
 
     tiles: tuple[RawTile, ...]
     notes: tuple[str, ...] = ()
+
+
+class Cutter(Protocol):
+    """What `cut_tiles` needs to know: plain data that travels to worker processes."""
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides what the crops are, as JSON values."""
+        ...
+
+    def cut(self, tile: RawTile, folder: Path) -> CutTile:
+        """Write the crops of one tile below `folder`, labels before the images they belong to in `files`."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +89,13 @@ class TileFailure:
     message: str
 
 
+def failures_message(failures: list[TileFailure], total: int) -> str:
+    """What a user reads when tiles could not be cut: the first of them, and how many more."""
+    shown = "\n".join(f"  {failure.message}" for failure in failures[:_SHOWN_FAILURES])
+    more = f"\n  and {len(failures) - _SHOWN_FAILURES} more" if len(failures) > _SHOWN_FAILURES else ""
+    return f"{len(failures)} of {total} tiles could not be cut, the others are finished:\n{shown}{more}"
+
+
 @dataclass(frozen=True)
 class _Outcome:
     tile: RawTile
@@ -85,11 +105,11 @@ class _Outcome:
 
 
 def cut_tiles(
-    cutter: TileCutter, tiles: Sequence[RawTile], out: Path, workers: int
+    cutter: Cutter, tiles: Sequence[RawTile], out: Path, workers: int
 ) -> tuple[dict[RawTile, CutTile], list[TileFailure], int]:
     """Cut all tiles that are not finished yet.
 
-    With one worker the work runs in this process, else in `workers` new ones. Ctrl-C waits for the tiles in work,
+    With one worker the work runs in this process, else in `workers` new ones. Ctrl-C waits for the tiles in progress,
     records them and then raises `KeyboardInterrupt`.
 
     Returns:
@@ -97,7 +117,7 @@ def cut_tiles(
 
     Raises:
         ValueError: `out` holds a preparation with other settings.
-        RuntimeError: a worker process died, for want of memory as a rule.
+        RuntimeError: a worker process died, usually for lack of memory.
         BlockingIOError: another run prepares the same folder.
     """
     with folder_lock(out):
@@ -108,7 +128,7 @@ def cut_tiles(
 
 
 def _cut_unfinished(
-    cutter: TileCutter, tiles: Sequence[RawTile], out: Path, partial: Path, workers: int, manifest: Manifest
+    cutter: Cutter, tiles: Sequence[RawTile], out: Path, partial: Path, workers: int, manifest: Manifest
 ) -> tuple[dict[RawTile, CutTile], list[TileFailure], int]:
     present = _files_below(out)
     finished = {tile: cut for tile in tiles if (cut := manifest.finished(tile, present)) is not None}
@@ -139,7 +159,7 @@ def _files_below(out: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def _outcomes(cutter: TileCutter, tiles: list[RawTile], out: Path, partial: Path, workers: int) -> Iterator[_Outcome]:
+def _outcomes(cutter: Cutter, tiles: list[RawTile], out: Path, partial: Path, workers: int) -> Iterator[_Outcome]:
     workers = min(workers, len(tiles))
     if workers <= 1:
         for tile in tiles:
@@ -171,13 +191,13 @@ def _result(future: Future[_Outcome]) -> _Outcome:
 
 
 def _finish_running(running: set[Future[_Outcome]]) -> Iterator[_Outcome]:
-    """Give up the tiles that wait, and hand on those in work when they are done."""
-    tqdm.write("Stopping: tiles in work are being finished; the same command resumes from there.")
+    """Cancel the tiles that wait, and yield those in progress when they are done."""
+    tqdm.write("Stopping: tiles in progress are being finished; the same command resumes from there.")
     started = [future for future in running if not future.cancel()]
     yield from (_result(future) for future in started)
 
 
-def _cut_tile(cutter: TileCutter, tile: RawTile, out: Path, partial: Path) -> _Outcome:
+def _cut_tile(cutter: Cutter, tile: RawTile, out: Path, partial: Path) -> _Outcome:
     """Cut one tile into a folder of its own, then move its files into place. Runs in a worker process."""
     sources = tile.sources()
     try:

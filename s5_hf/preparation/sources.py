@@ -40,5 +40,5 @@ def only_one(paths: Iterable[Path], what: str) -> Path | None:
     """
     paths = list(paths)
     if len(paths) > 1:
-        raise ValueError(f"{what} is there {len(paths)} times: {paths[0]} and {paths[1]}. Keep one of them.")
+        raise ValueError(f"{what} occurs {len(paths)} times: {paths[0]} and {paths[1]}. Keep one of them.")
     return paths[0] if paths else None

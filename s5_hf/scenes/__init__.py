@@ -5,7 +5,6 @@ from ..lazy_face import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
-        "many_scenes": ("find_scenes",),
         "reading": ("SceneReading",),
         "segmentation": (
             "MapProducts",

@@ -1,8 +1,8 @@
 """Reading class maps of whole scenes, as `s5-hf predict` writes them and as others do.
 
 Names and colours come from the sidecar `<name>.json` beside the map; where it is missing or silent, from the tags
-`S5_ID2LABEL` and `S5_SOURCE` and the colour table or palette of the file; after that from `default_palette`, and the
-classes are called "class 0", "class 1" and so on.
+`S5_ID2LABEL` and `S5_SOURCE` and the colour table or palette of the file; after that colours come from
+`natural_palette`, and the classes are called "class 0", "class 1" and so on.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,9 @@ import numpy as np
 from PIL import Image
 
 from ..imaging.decoded_pixels import MAXIMUM_PIXELS, require_decodable
+from ..imaging.natural_colors import natural_palette
 from ..imaging.palettes import Color, default_palette
-from ..imaging.rasters import open_dataset, unlimited_pixels
+from ..imaging.rasters import damage_named, open_dataset, require_geo, unlimited_pixels
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -74,7 +74,11 @@ class ClassMap:
 
     def color_of(self, class_id: int) -> Color:
         """The colour of a class, (red, green, blue), 0 to 255."""
-        return self._colors.get(class_id) or default_palette(class_id + 1)[class_id]
+        if class_id in self._colors:
+            return self._colors[class_id]
+        if class_id in self._labels:
+            return dict(zip(self._labels, natural_palette(list(self._labels.values())), strict=True))[class_id]
+        return default_palette(class_id + 1)[class_id]
 
     def set_labels(self, labels: Sequence[str]) -> None:
         """Give the classes 0, 1, ... other names."""
@@ -146,10 +150,7 @@ def open_class_map(path: str | Path, maximum_pixels: int | None = None) -> Itera
         with _PngReader(path, MAXIMUM_PIXELS if maximum_pixels is None else maximum_pixels) as png:
             yield ClassMap(path, png, sidecar)
     else:
-        if find_spec("rasterio") is None:
-            raise ImportError(
-                f'{path} is not a PNG: reading it needs rasterio. Install it with: pip install "s5_hf[geo]"'
-            )
+        require_geo(f"{path} is not a PNG: reading it", "rasterio")
         with open_dataset(path) as dataset:
             yield ClassMap(path, _RasterioReader(dataset, path), sidecar)
 
@@ -221,11 +222,8 @@ class _PngReader:
         self._image.close()
 
     def read_rows(self, top: int, bottom: int) -> np.ndarray:
-        try:
-            with unlimited_pixels():
-                return np.asarray(self._image.crop((0, top, self.width, bottom)))
-        except (OSError, SyntaxError) as error:  # Pillow raises either for a file that is cut off or damaged
-            raise OSError(f"{self._path} cannot be read as an image: {error}") from error
+        with damage_named(self._path), unlimited_pixels():
+            return np.asarray(self._image.crop((0, top, self.width, bottom)))
 
 
 class _RasterioReader:
@@ -248,18 +246,15 @@ class _RasterioReader:
         self.colors = self._color_table()
 
     def read_rows(self, top: int, bottom: int) -> np.ndarray:
-        import rasterio.errors
         from rasterio.windows import Window
 
-        try:
+        with damage_named(self._path):
             return self._dataset.read(1, window=Window(0, top, self.width, bottom - top))
-        except rasterio.errors.RasterioIOError as error:
-            raise OSError(f"{self._path} cannot be read as an image: {error}") from error
 
     def _color_table(self) -> dict[int, Color]:
         try:
             table = self._dataset.colormap(1)
-        except ValueError:  # rasterio's way to say that there is none
+        except ValueError:  # rasterio's way of saying that there is none
             return {}
         # A table in the file has 256 entries. Black ones beyond the last colour are filling.
         last = max((class_id for class_id, color in table.items() if any(color[:3])), default=-1)

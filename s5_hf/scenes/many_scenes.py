@@ -1,7 +1,6 @@
-"""Many scenes: which files stand for them, how processes share them, and what happens when one fails."""
+"""Many scenes: how processes share them, and what happens when one fails."""
 
-import glob
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -9,41 +8,12 @@ from typing import TypeVar
 import torch
 from accelerate import PartialState
 
-from ..dataset_builders.images import EXTENSIONS
 from ..predictors.image_probabilities import NonFiniteOutputError
-from .scene_names import is_remote
 from .scene_run import require_distinct
 
-__all__ = ["SCENE_SUFFIXES", "SceneShare", "find_scenes"]
-
-SCENE_SUFFIXES = (*EXTENSIONS, ".vrt", ".jp2", ".img")
-"""What counts as a scene in a folder."""
+__all__ = ["SceneShare"]
 
 Result = TypeVar("Result")
-
-
-def find_scenes(places: Sequence[str | Path]) -> list[str]:
-    """The scenes that files, folders, glob patterns and URLs stand for, sorted within each place, none twice.
-
-    Raises:
-        FileNotFoundError: a place holds no scene.
-    """
-    scenes: dict[str, None] = {}
-    for place in map(str, places):
-        found = [place] if is_remote(place) or Path(place).is_file() else _scenes_of(place)
-        if not found:
-            raise FileNotFoundError(
-                f"{place} is not a scene: expected a file, a URL, a folder or a pattern that matches files of the "
-                f"kinds {', '.join(SCENE_SUFFIXES)}"
-            )
-        scenes.update(dict.fromkeys(found))
-    return list(scenes)
-
-
-def _scenes_of(place: str) -> list[str]:
-    if Path(place).is_dir():
-        return sorted(str(path) for path in Path(place).iterdir() if path.suffix.lower() in SCENE_SUFFIXES)
-    return sorted(path for path in glob.glob(place, recursive=True) if Path(path).is_file())  # noqa: PTH207 - ~ and **
 
 
 class SceneShare:

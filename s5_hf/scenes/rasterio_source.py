@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..dataset_builders.band_files import color_bands, describe_bands, require_real, valid_pixels
 from ..dataset_builders.credentials import without_credentials
-from ..imaging.rasters import Scaling, open_dataset
+from ..imaging.rasters import Scaling, damage_named, open_dataset
+from ..imaging.scene_files import is_remote
 from ..imaging.value_scaling import ByteScaling
 from ..imaging.windows import window_starts
 from .reading import SceneReading, default_bands, require_bands
-from .scene_names import is_remote
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -45,7 +46,7 @@ def open_with_rasterio(source: str | Path, num_channels: int, reading: SceneRead
     import rasterio
 
     # GDAL keeps up to 5 % of the machine's memory as a cache; a row of tiles is all that reading rows needs.
-    # A local VRT may point to a server, so that the limits of time always hold.
+    # A local VRT may point to a server, so the time limits always apply.
     options = {name: value for name, value in _STALL_OPTIONS.items() if name not in os.environ}
     options |= _REMOTE_OPTIONS if is_remote(source) else {}
     with rasterio.Env(GDAL_CACHEMAX=32 * _MEGABYTE, **options), open_dataset(source) as dataset:
@@ -66,9 +67,11 @@ class RasterioScene:
         if dataset.crs is None:
             self.notes.append(f"{source} has no CRS: the result has none either, and areas are given in pixels only")
         self._dataset = dataset
-        self.bands = list(self._default_bands(num_channels) if reading.bands is None else reading.bands)
+        described = list(zip(dataset.descriptions, (color.name for color in dataset.colorinterp), strict=True))
+        default = self._default_bands(num_channels) if reading.bands is None else []
+        self.bands = reading.numbers(default, described, self.name, describe_bands(dataset))
         require_bands(self.bands, num_channels, dataset.count, self.name, describe_bands(dataset))
-        self._require_real()
+        require_real(dataset, self.bands, self.name)
         self._nodata = dataset.nodatavals[self.bands[0] - 1] if reading.nodata is None else reading.nodata
         # A mask of the file's own (alpha band, mask file) counts unless the user names a value.
         self._has_mask = reading.nodata is None and self._has_own_mask()
@@ -97,18 +100,10 @@ class RasterioScene:
                 f"{self.name} holds numbers of a colour table, not colours; expand it first: "
                 "gdal_translate -expand rgb"
             )
-        colors = [index for index, name in enumerate(names, start=1) if name != "alpha"]
+        colors = color_bands(self._dataset)
         if len(colors) == 1 and num_channels > 1:
             self.notes.append(f"{self.name} has a single band, which serves as all {num_channels} channels")
         return default_bands(colors, len(names), num_channels)
-
-    def _require_real(self) -> None:
-        kinds = {self._dataset.dtypes[band - 1] for band in self.bands}
-        if any(kind.startswith("complex") for kind in kinds):
-            raise ValueError(
-                f"{self.name} holds complex numbers ({', '.join(sorted(kinds))}); expected real ones, such as the "
-                "amplitude of a radar image"
-            )
 
     def _has_own_mask(self) -> bool:
         """Whether the file says which pixels hold data, by a mask or by transparency that is not a channel itself."""
@@ -133,11 +128,10 @@ class RasterioScene:
     def _byte_scaling(self, scaling: Scaling) -> ByteScaling | None:
         kinds = {self._dataset.dtypes[band - 1] for band in self.bands}
         kind = kinds.pop() if len(kinds) == 1 else "float64"  # bands of several types are read as the widest
-        if scaling.values is not None:
-            return ByteScaling.fixed(scaling.values, len(self.bands), kind)
-        if kind == "uint8":
-            return None
-        return ByteScaling.of_sample(self._sample(), scaling, kind)
+        fixed = scaling.fixed(len(self.bands), kind, self.name)
+        if fixed is not None or kind == "uint8":
+            return fixed
+        return ByteScaling.of_sample(self._sample(), scaling.percentiles, kind)
 
     def _sample(self) -> np.ma.MaskedArray:
         """Values `(channels, pixels)` of pieces spread over the scene, masked where they hold no data."""
@@ -161,39 +155,15 @@ class RasterioScene:
 
     def _valid(self, values: np.ndarray, window: object) -> np.ndarray | None:
         """Where the pixels `(channels, height, width)` hold data, bool `(height, width)`; None for everywhere."""
-        valid = None
-        if self._has_mask:
-            valid = self._read_mask(window)
-        elif self._nodata is not None and not np.isnan(self._nodata):
-            valid = (values != self._nodata).any(axis=0)
-        if values.dtype.kind == "f":
-            numbers = np.isfinite(values).all(axis=0)
-            valid = numbers if valid is None else valid & numbers
-        return None if valid is None or valid.all() else valid
+        return valid_pixels(values, self._nodata, self._read_mask(window) if self._has_mask else None)
 
     def _read(self, **options: object) -> np.ndarray:
-        return self._guarded(lambda: self._dataset.read(self.bands, **options))
+        with damage_named(self.name):
+            return self._dataset.read(self.bands, **options)
 
     def _read_mask(self, window: object) -> np.ndarray:
-        return self._guarded(lambda: self._dataset.read_masks(self.bands[0], window=window)) > 0
-
-    def _guarded(self, read: Callable[[], np.ndarray]) -> np.ndarray:
-        import rasterio.errors
-
-        try:
-            return read()
-        except rasterio.errors.RasterioIOError as error:
-            problem = f"{self.name} cannot be read; is it cut off or damaged? {error.__cause__ or error}"
-            raise OSError(without_credentials(problem)) from None
-
-
-def describe_bands(dataset: DatasetReader) -> str:
-    """The bands of a file for people: number, colour, type and description."""
-    described = []
-    for band in range(1, dataset.count + 1):
-        words = [dataset.colorinterp[band - 1].name, dataset.dtypes[band - 1], dataset.descriptions[band - 1]]
-        described.append(f"{band} ({', '.join(word for word in words if word and word != 'undefined')})")
-    return ", ".join(described)
+        with damage_named(self.name):
+            return self._dataset.read_masks(self.bands[0], window=window) > 0
 
 
 def _bytes(kind: str) -> int:

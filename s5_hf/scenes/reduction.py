@@ -30,7 +30,7 @@ def reduction_factor(width: int, height: int, max_size: int) -> int:
 def reduce_scene(scene: SceneSource, factor: int) -> np.ndarray:
     """The mean of every `factor` x `factor` pixels, uint8 `(height, width, 3)`, sides rounded up.
 
-    Of other than three channels the first three, or the first, are taken.
+    With more or fewer than three channels, the first three, or the first, are taken.
     """
     parts = []
     for top, bottom in _bands(scene.width, scene.height, factor, "the scene"):

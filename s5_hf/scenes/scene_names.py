@@ -1,20 +1,11 @@
-"""Names of scenes: paths, URLs, and names that GDAL knows."""
+"""Names of scenes in the results that are made of them."""
 
 import os
-from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from pathlib import Path
 
-__all__ = ["is_remote", "relative_source", "scene_stem"]
+from ..imaging.scene_files import is_remote
 
-
-def is_remote(source: str | Path) -> bool:
-    """Whether a scene is a URL or one of GDAL's virtual files."""
-    return isinstance(source, str) and (source.startswith("/vsi") or "://" in source)
-
-
-def scene_stem(source: str | Path) -> str:
-    """The name of a scene without folder and suffix."""
-    return PurePosixPath(urlsplit(str(source)).path).stem if is_remote(source) else Path(source).stem
+__all__ = ["relative_source"]
 
 
 def relative_source(source: str, folder: Path) -> str:

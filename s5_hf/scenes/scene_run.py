@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from .scene_names import is_remote
+from ..imaging.scene_files import is_remote
 
 __all__ = ["finished_work_kept", "model_name", "require_absent", "require_distinct"]
 

@@ -1,4 +1,4 @@
-"""Scenes to read from: all that rasterio opens, plain images with Pillow alone, and pictures in memory.
+"""Scenes to read from: everything that rasterio opens, plain images with Pillow alone, and pictures in memory.
 
 A scene gives its rows from top to bottom as bytes, and says which of its pixels hold data.
 """
@@ -6,10 +6,10 @@ A scene gives its rows from top to bottom as bytes, and says which of its pixels
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,10 +17,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ..imaging.decoded_pixels import MAXIMUM_PIXELS, require_decodable
-from ..imaging.rasters import pillow_reads, unlimited_pixels
-from ..imaging.value_scaling import ByteScaling
+from ..imaging.rasters import damage_named, pillow_reads, require_geo, unlimited_pixels
+from ..imaging.scene_files import is_remote
+from ..imaging.value_scaling import Scaling
 from .reading import SceneReading, default_bands, require_bands
-from .scene_names import is_remote
+from .stac import is_item, item_asset
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -30,6 +31,7 @@ __all__ = ["ArrayScene", "SceneSource", "has_rasterio", "open_scene"]
 
 # Tags of GeoTIFF: pixel scale, tie points, keys.
 _GEOTIFF_TAGS = (33550, 33922, 34735)
+_COLORS = {"R": "red", "G": "green", "B": "blue", "L": "gray", "A": "alpha"}
 _WORLD_FILES = (".pgw", ".jgw", ".tfw", ".wld", ".pngw", ".jpgw", ".bpw")
 
 
@@ -79,7 +81,8 @@ def open_scene(
     without rasterio a plain 8-bit TIFF goes to Pillow too.
 
     Args:
-        source: a path, a URL (http, https: by byte ranges, for COGs) or a name that GDAL knows (`/vsizip/...`).
+        source: a path; a URL (http, https: by byte ranges, for COGs); a name that GDAL knows (`/vsizip/...`); or a
+            STAC item, a `.json` file that points to the image.
         num_channels: of the network.
         reading: bands, scaling and what holds no data.
 
@@ -93,16 +96,16 @@ def open_scene(
     reading = reading or SceneReading()
     if not is_remote(source) and not Path(source).is_file():
         raise FileNotFoundError(f"{source} is not a file; expected an image, a URL or a name that GDAL knows")
+    if is_item(source):
+        source = item_asset(source, reading.asset)
+        if not is_remote(source) and not Path(source).is_file():
+            raise FileNotFoundError(f"{source}, which the STAC item points to, is not a file")
     if _is_for_pillow(source):
         limit = MAXIMUM_PIXELS if reading.maximum_pixels is None else reading.maximum_pixels
         with unlimited_pixels(), _open_with_pillow(Path(source), limit) as image:
             yield PillowScene(image, Path(source), num_channels, reading)
         return
-    if not has_rasterio():
-        raise ImportError(
-            f"{source} is not a plain 8-bit image file: reading it needs rasterio. "
-            'Install it with: pip install "s5_hf[geo]"'
-        )
+    require_geo(f"{source} is not a plain 8-bit image file: reading it", "rasterio")
     from .rasterio_source import open_with_rasterio
 
     with open_with_rasterio(source, num_channels, reading) as scene:
@@ -111,7 +114,7 @@ def open_scene(
 
 def has_rasterio() -> bool:
     """Whether rasterio, the extra `geo`, is installed."""
-    return find_spec("rasterio") is not None
+    return importlib.util.find_spec("rasterio") is not None
 
 
 class PillowScene:
@@ -132,14 +135,15 @@ class PillowScene:
         names = self._image.getbands()
         described = ", ".join(f"{index} ({name})" for index, name in enumerate(names, start=1))
         colors = [index for index, name in enumerate(names, start=1) if name != "A"]
-        self.bands = list(default_bands(colors, len(names), num_channels) if reading.bands is None else reading.bands)
+        default = default_bands(colors, len(names), num_channels)
+        self.bands = reading.numbers(default, [(_COLORS.get(name), name) for name in names], self.name, described)
         require_bands(self.bands, num_channels, len(names), self.name, described)
         self._has_mask = "A" in names and len(names) not in self.bands
         self._nodata = reading.nodata
-        values = None if reading.scaling is None else reading.scaling.values
-        self._scaling = ByteScaling.fixed(values, num_channels, np.uint8) if values else None
-        stat = path.stat()
-        self.fingerprint = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {self.bands} {values} {self._nodata}"
+        scaling = reading.scaling or Scaling()
+        self._scaling = scaling.fixed(num_channels, np.uint8, self.name)
+        stat, ranges = path.stat(), scaling.values or scaling.ranges
+        self.fingerprint = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {self.bands} {ranges} {self._nodata}"
 
     def read_rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
         rows = np.asarray(self._image.crop((0, top, self.width, bottom)))
@@ -161,14 +165,13 @@ def _is_for_pillow(source: str | Path) -> bool:
     path = Path(source)
     if has_rasterio() and any(path.with_suffix(suffix).is_file() for suffix in _WORLD_FILES):
         return False
-    try:
-        with unlimited_pixels(), Image.open(path) as image:
-            if image.format == "TIFF" and has_rasterio():
-                return False
-    except UnidentifiedImageError:
-        return False
-    except (OSError, SyntaxError, ValueError) as error:
-        raise OSError(f"{source} cannot be read as an image: {error}") from error
+    with damage_named(source):
+        try:
+            with unlimited_pixels(), Image.open(path) as image:
+                if image.format == "TIFF" and has_rasterio():
+                    return False
+        except UnidentifiedImageError:
+            return False
     return pillow_reads(path)
 
 
@@ -176,11 +179,8 @@ def _is_for_pillow(source: str | Path) -> bool:
 def _open_with_pillow(path: Path, maximum_pixels: int) -> Iterator[Image.Image]:
     with Image.open(path) as image:
         require_decodable(image, path, maximum_pixels)
-        try:
+        with damage_named(path):
             image.load()
-        except (OSError, SyntaxError, ValueError) as error:
-            # Pillow raises any of these for a file that is cut off or damaged.
-            raise OSError(f"{path} cannot be read as an image: {error}") from error
         yield image
 
 

@@ -7,7 +7,6 @@ CRS stays in the units of its transform, or in pixels, x to the right and y down
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import struct
 import warnings
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 import numpy as np
 
 from ..files.atomic import atomic_file, temporary_folder
+from ..imaging.rasters import require_geo
+from .qgis_styles import store_layer_style
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -43,14 +44,19 @@ class VectorWriter(Protocol):
 
         Raises:
             OSError: the file cannot be written.
-            ValueError: the CRS does not know longitude and latitude for a corner.
+            ValueError: the CRS gives no longitude and latitude for a corner.
         """
         ...
 
 
 @contextmanager
 def vector_file(
-    path: Path, crs: CRS | None, has_transform: bool, layer: str, fields: Mapping[str, type]
+    path: Path,
+    crs: CRS | None,
+    has_transform: bool,
+    layer: str,
+    fields: Mapping[str, type],
+    style: Callable[[], str] | None = None,
 ) -> Iterator[VectorWriter]:
     """Open a file of polygons for writing; it gets its name when the block ends well, and is removed otherwise.
 
@@ -60,6 +66,7 @@ def vector_file(
         has_transform: whether the coordinates are those of a map, and not pixels.
         layer: name of the layer of a GeoPackage.
         fields: names and types (`int`, `float`, `str`, or `list` for lists of numbers) of what is written of each.
+        style: gives the style of QGIS for the layer, when all is written; GeoJSON has no place for one.
 
     Raises:
         ImportError, IsADirectoryError, ValueError: as `require_vector_file`.
@@ -71,6 +78,8 @@ def vector_file(
         written = folder / path.name
         with _OPENERS[path.suffix.lower()](written, crs, has_transform, layer, fields) as writer:
             yield writer
+        if style is not None and path.suffix.lower() == ".gpkg":
+            store_layer_style(written, layer, style())
         written.replace(finished)
 
 
@@ -86,10 +95,8 @@ def require_vector_file(path: Path) -> None:
         raise ValueError(f"polygons are written to {', '.join(_OPENERS)}, got {path}")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected the name of a file to write")
-    if path.suffix.lower() == ".gpkg" and importlib.util.find_spec("pyogrio") is None:
-        raise ImportError(
-            'GeoPackage needs pyogrio. Install it with: pip install "s5_hf[geo]"; GeoJSON works without it'
-        )
+    if path.suffix.lower() == ".gpkg":
+        require_geo("writing GeoPackage (GeoJSON needs nothing more)", "pyogrio")
 
 
 def coordinates_of(path: Path, crs: CRS | None, has_transform: bool) -> str:

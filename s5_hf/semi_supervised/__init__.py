@@ -4,6 +4,7 @@ A new method is a dataclass that derives from [`Method`] and is decorated with [
 """
 
 from .batches import LabelledBatch, UnlabelledBatch
+from .dwl import DWL
 from .fixmatch import FixMatch
 from .method import METHODS, Method, MethodOutput, make_method, method_names, register_method
 from .rs_mtdf import RSMTDF
@@ -13,6 +14,7 @@ from .unimatch_v2 import UniMatchV2
 from .weight_average import WeightAverage
 
 __all__ = [
+    "DWL",
     "METHODS",
     "RSMTDF",
     "FixMatch",

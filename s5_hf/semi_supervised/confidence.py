@@ -4,9 +4,11 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from .losses import consistency_loss, sum_over_processes
-from .pseudo_labels import CutMixed, PseudoLabels
+from .pseudo_labels import CutMixed, PseudoLabels, share_of
+from .rank_weights import NOTHING, RankMemory, rank_weights, thinned
 
 MEMORY = 0.99
 """Decay of the moving counts that thresholds per class are made of."""
@@ -21,20 +23,25 @@ class Confidence(ABC):
 
     has_state = False
 
-    def see(self, labels: PseudoLabels, ignored: torch.Tensor) -> None:  # noqa: B027 - most see nothing
+    def see(self, labels: PseudoLabels, ignored: torch.Tensor, step: int) -> None:  # noqa: B027 - most see nothing
         """See the pseudo-labels of a step before any of them counts.
 
         Args:
             labels: of the weak views.
             ignored: bool `(batch, height, width)`, true where padding was.
+            step: counted from 0.
         """
 
     @property
     @abstractmethod
-    def threshold(self) -> float | torch.Tensor:
-        """Probability from which on a pseudo-label counts: one number, or float32 `(classes,)`."""
+    def threshold(self) -> float | torch.Tensor | None:
+        """Probability from which on a pseudo-label counts: one number, or float32 `(classes,)`; `None` for no such."""
 
-    def loss(self, logits: torch.Tensor, mixed: CutMixed) -> torch.Tensor:
+    def weights(self, mixed: CutMixed) -> torch.Tensor:
+        """How much each pixel of a strong view counts, 0..1, `(batch, height, width)`: here all or nothing."""
+        return mixed.confident.float()
+
+    def loss(self, logits: torch.Tensor, mixed: CutMixed, weights: torch.Tensor) -> torch.Tensor:
         """The consistency loss of a strong view, a scalar."""
         return consistency_loss(logits, mixed.labels, mixed.confident, mixed.valid)
 
@@ -80,7 +87,7 @@ class AdaptiveThresholds(Confidence):
         self.highest, self.lowest = highest, lowest
         self.counts: torch.Tensor | None = None  # (2, classes): pixels predicted as a class, and those that are sure
 
-    def see(self, labels: PseudoLabels, ignored: torch.Tensor) -> None:
+    def see(self, labels: PseudoLabels, ignored: torch.Tensor, step: int) -> None:
         """Count pixels of each class, of all processes."""
         found = []
         for chosen in (~ignored, ~ignored & (labels.confidence >= self.highest)):
@@ -109,3 +116,53 @@ class AdaptiveThresholds(Confidence):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the counts."""
         self.counts = state["counts"]
+
+
+class RankWeights(Confidence):
+    """Every pixel counts, by the rank of its confidence among recent ones of its class, as in DWL.
+
+    Args:
+        total_steps: of the training; the weights grow sharper towards its end.
+    """
+
+    has_state = True
+
+    def __init__(self, total_steps: int) -> None:
+        self.total_steps = total_steps
+        self.memory: RankMemory | None = None
+        self.progress = 0.0
+
+    def see(self, labels: PseudoLabels, ignored: torch.Tensor, step: int) -> None:
+        """Remember confidences of each class, of all processes."""
+        self.memory = RankMemory(labels.classes) if self.memory is None else self.memory
+        self.progress = step / self.total_steps
+        remembered = labels.labels.masked_fill(ignored, NOTHING)
+        self.memory.see(thinned(labels.confidence), thinned(remembered))
+
+    @property
+    def threshold(self) -> None:
+        """There is none."""
+        return None
+
+    def weights(self, mixed: CutMixed) -> torch.Tensor:
+        """Weights by rank; 0 where nothing is to be learnt."""
+        if self.memory is None:
+            return mixed.confident.float()
+        weights = rank_weights(mixed.confidence, mixed.labels, self.memory.bins(), self.progress)
+        return weights.masked_fill(~mixed.confident, 0.0)
+
+    def loss(self, logits: torch.Tensor, mixed: CutMixed, weights: torch.Tensor) -> torch.Tensor:
+        """The weighted cross-entropy, over the number of valid pixels."""
+        return share_of(
+            functional.cross_entropy(logits.float(), mixed.labels, reduction="none") * weights, mixed.valid
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The memory."""
+        return {"classes": len(self.memory.entries), **self.memory.state_dict()} if self.memory else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the memory."""
+        if state:
+            self.memory = RankMemory(state["classes"])
+            self.memory.load_state_dict(state)

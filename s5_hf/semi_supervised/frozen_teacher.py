@@ -81,8 +81,8 @@ def load_frozen_teacher(word: str) -> FrozenTeacher:
 
     Raises:
         FileNotFoundError: if there is no such model.
-        ValueError: if it is no vision transformer, the side is no multiple of its patches, or nothing says how its
-            images are normalised.
+        ValueError: if its folder holds no model, it is no vision transformer, the side is no multiple of its patches,
+            or nothing says how its images are normalised.
     """
     from transformers import AutoModel
     from transformers.image_processing_base import ImageProcessingMixin
@@ -93,9 +93,10 @@ def load_frozen_teacher(word: str) -> FrozenTeacher:
     try:
         network = AutoModel.from_pretrained(name)
         settings, _ = ImageProcessingMixin.get_image_processor_dict(name)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         reason = (str(error).splitlines() or ["not found"])[0]
-        raise FileNotFoundError(f"the teacher {name} cannot be loaded: {reason}") from error
+        kind = FileNotFoundError if isinstance(error, OSError) else ValueError
+        raise kind(f"the teacher {name} cannot be loaded: {reason}") from error
     network = getattr(network, "vision_model", network).eval().requires_grad_(False)
     sizes = {key: getattr(network.config, key, None) for key in ("patch_size", "hidden_size")}
     if not all(isinstance(size, int) for size in sizes.values()):

@@ -72,3 +72,12 @@ def sum_over_processes(counts: torch.Tensor) -> torch.Tensor:
 def in_several_processes() -> bool:
     """Whether this is one of several processes of a distributed run."""
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+def gather_over_processes(values: torch.Tensor) -> torch.Tensor:
+    """Rows `(n, ...)` of all processes, one behind the other; each has as many."""
+    if not in_several_processes():
+        return values
+    parts = [torch.empty_like(values) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(parts, values.contiguous())
+    return torch.cat(parts)

@@ -35,12 +35,16 @@ class Method(ABC):
     Attributes:
         strong_views: number of strong views that the method takes of every unlabelled image; 0 for a method that
             takes no unlabelled images.
+        pastes: whether strong views take part in CutMix, which needs a partner for every image.
+        changes_weights: whether the method changes weights of the network itself, besides the optimizer.
         has_teacher: whether there is a teacher, whose weights the method changes in [`after_step`].
         teacher_model: a network with averaged weights that the method keeps, `None` where it has none.
     """
 
     name: ClassVar[str]
     strong_views: ClassVar[int] = 1
+    pastes: ClassVar[bool] = True
+    changes_weights: ClassVar[bool] = False
     has_teacher: ClassVar[bool] = False
     teacher_model: ClassVar[nn.Module | None] = None
 
@@ -60,9 +64,18 @@ class Method(ABC):
         """Called with the bare model after the optimizer's step `step`, counted from 0."""
 
     @property
+    def threshold_now(self) -> float | torch.Tensor | None:
+        """Probability from which on a pseudo-label counts: a number, or one per class; `None` for another rule."""
+        return None
+
+    @property
     def has_state(self) -> bool:
         """Whether a checkpoint must hold something of the method."""
         return self.has_teacher
+
+    def saved_state(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The weights of the network as users load it, from those of the network in training."""
+        return state
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must hold besides the model."""

@@ -33,28 +33,25 @@ class CutMixed:
     Attributes:
         pixel_values: `(batch, channels, height, width)`.
         labels: pseudo-labels, int64 `(batch, height, width)`.
+        confidence: their probabilities, float32.
         confident: bool, valid and sure enough to be learnt from.
         valid: bool, not padding.
     """
 
     pixel_values: torch.Tensor
     labels: torch.Tensor
+    confidence: torch.Tensor
     confident: torch.Tensor
     valid: torch.Tensor
-
-    @property
-    def mask_ratio(self) -> torch.Tensor:
-        """Share of the valid pixels that are confident."""
-        return share_of(self.confident, self.valid)
 
     def agreement(self, logits: torch.Tensor) -> torch.Tensor:
         """Share of the valid pixels that a network's logits `(batch, classes, height, width)` give the same class."""
         return share_of((logits.argmax(dim=1) == self.labels) & self.valid, self.valid)
 
-    def class_counts(self, num_classes: int) -> torch.Tensor:
-        """Confident pixels of each class, float32 `(num_classes,)`."""
+    def class_counts(self, num_classes: int, weights: torch.Tensor) -> torch.Tensor:
+        """The sum of the weights `(batch, height, width)` of each class's pixels, float32 `(num_classes,)`."""
         counts = torch.zeros(num_classes, device=self.labels.device)
-        return counts.scatter_add_(0, self.labels.flatten(), self.confident.flatten().float())
+        return counts.scatter_add_(0, self.labels.flatten(), weights.flatten())
 
 
 def share_of(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
@@ -115,6 +112,7 @@ def cutmix(
     return CutMixed(
         pixel_values=paste(strong, strong_partner, boxes),
         labels=labels,
+        confidence=confidence,
         confident=reaches(labels, confidence, threshold) & valid,
         valid=valid,
     )

@@ -16,6 +16,7 @@ class Supervised(Method):
     """L = Ls, the cross-entropy of the labelled images; unlabelled ones are not read."""
 
     strong_views: ClassVar[int] = 0
+    pastes: ClassVar[bool] = False
 
     def __call__(
         self, model: nn.Module, labelled: LabelledBatch, unlabelled: UnlabelledBatch | None, step: int

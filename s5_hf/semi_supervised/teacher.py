@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .batches import UnlabelledBatch
-from .confidence import AdaptiveThresholds, Confidence, FixedThreshold
+from .confidence import AdaptiveThresholds, Confidence, FixedThreshold, RankWeights
 from .method import Method, MethodOutput
 from .pseudo_labels import CutMixed, PseudoLabels, check_threshold, cutmix, label_weak_views, share_of
 from .weight_average import WeightAverage
@@ -17,7 +17,7 @@ from .weight_average import WeightAverage
 CHOICES = {
     "teacher": ("student", "ema"),
     "teacher_schedule": ("constant", "warmup"),
-    "threshold": ("fixed", "adaptive"),
+    "threshold": ("fixed", "adaptive", "rank"),
 }
 
 
@@ -35,8 +35,10 @@ class TaughtMethod(Method):
             steps are poor teachers), or `"warmup"`: min(1 - 1 / (t + 1), teacher_decay) with t steps since
             `unlabelled_from_step`. The latter is the plain mean at first: it forgets the weights of a warm start
             within a few steps, where a constant decay keeps them.
-        threshold: `"fixed"`, or `"adaptive"`, one per class, see [`AdaptiveThresholds`].
+        threshold: `"fixed"`; `"adaptive"`, one per class, see [`AdaptiveThresholds`]; or `"rank"`, none: every pixel
+            counts as its rank says, see [`RankWeights`].
         threshold_floor: the lowest adaptive threshold.
+        total_steps: of the training, which weights by rank follow.
         unlabelled_weight: of the unsupervised loss; 1 as published.
         unlabelled_ramp_steps: steps from `unlabelled_from_step` on in which that weight grows from 0.
 
@@ -55,6 +57,7 @@ class TaughtMethod(Method):
     teacher_schedule: str = "constant"
     threshold: str = "fixed"
     threshold_floor: float = 0.5
+    total_steps: int = 0
     unlabelled_weight: float = 1.0
     unlabelled_ramp_steps: int = 0
     averaged: WeightAverage | None = field(default=None, init=False, repr=False, compare=False)
@@ -73,13 +76,22 @@ class TaughtMethod(Method):
         for name in ("unlabelled_from_step", "unlabelled_ramp_steps", "unlabelled_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.threshold == "rank" and self.total_steps < 1:
+            raise ValueError(f"threshold: rank needs total_steps of at least 1, got {self.total_steps}")
         self.confidence = self.make_confidence()
 
     def make_confidence(self) -> Confidence:
         """What decides which pseudo-labels count."""
+        if self.threshold == "rank":
+            return RankWeights(self.total_steps)
         if self.threshold == "adaptive":
             return AdaptiveThresholds(self.confidence_threshold, min(self.threshold_floor, self.confidence_threshold))
         return FixedThreshold(self.confidence_threshold)
+
+    @property
+    def threshold_now(self) -> float | torch.Tensor | None:
+        """Probability from which on a pseudo-label counts: a number, or one per class; `None` where ranks count."""
+        return self.confidence.threshold
 
     @property
     def has_teacher(self) -> bool:
@@ -116,21 +128,12 @@ class TaughtMethod(Method):
     def label(self, model: nn.Module, unlabelled: UnlabelledBatch, step: int) -> tuple[PseudoLabels, list[CutMixed]]:
         """Pseudo-labels of the weak views for the student `model`, and the strong views with theirs."""
         own, pasted = label_weak_views(self.labeller(model), unlabelled)
-        threshold: float | torch.Tensor = math.inf
+        threshold: float | torch.Tensor | None = math.inf
         if step >= self.unlabelled_from_step:
-            self.confidence.see(own, unlabelled.ignored)
+            self.confidence.see(own, unlabelled.ignored, step)
             threshold = self.confidence.threshold
+        threshold = 0.0 if threshold is None else threshold
         return own, [cutmix(unlabelled, view, own, pasted, threshold) for view in range(self.strong_views)]
-
-    def unsupervised_loss(self, logits: Sequence[torch.Tensor], views: Sequence[CutMixed]) -> torch.Tensor:
-        """The mean consistency loss of the strong views.
-
-        Args:
-            logits: of each view, `(batch, classes, height, width)`.
-            views: with their pseudo-labels.
-        """
-        pairs = zip(logits, views, strict=True)
-        return sum(self.confidence.loss(of_view, view) for of_view, view in pairs) / len(views)
 
     def weight_at(self, step: int) -> float:
         """Weight of the unsupervised loss at a step counted from 0."""
@@ -189,17 +192,18 @@ def taught_output(
         views: the strong views with theirs.
         ignored: bool `(batch, height, width)`, true where a weak view has padding.
     """
-    loss_unsupervised = method.unsupervised_loss(logits, views)
-    pairs = list(zip(logits, views, strict=True))
+    weights = [method.confidence.weights(view) for view in views]
+    found = list(zip(logits, views, weights, strict=True))
+    loss_unsupervised = sum(method.confidence.loss(*of_view) for of_view in found) / len(views)
     return MethodOutput(
         loss=(loss_supervised + method.weight_at(step) * loss_unsupervised) / 2,
         scalars={
             "loss_supervised": loss_supervised.detach(),
             "loss_unsupervised": loss_unsupervised.detach(),
-            "mask_ratio": sum(view.mask_ratio for view in views) / len(views),
-            "agreement": sum(view.agreement(of_view.detach()) for of_view, view in pairs) / len(views),
+            "mask_ratio": sum(share_of(weight, view.valid) for _, view, weight in found) / len(views),
+            "agreement": sum(view.agreement(of_view.detach()) for of_view, view, _ in found) / len(views),
             "mean_confidence": share_of(own.confidence * ~ignored, ~ignored),
             "highest_confidence": (own.confidence * ~ignored).max(),
         },
-        class_counts=sum(view.class_counts(own.classes) for view in views),
+        class_counts=sum(view.class_counts(own.classes, weight) for _, view, weight in found),
     )

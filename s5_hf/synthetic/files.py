@@ -76,7 +76,7 @@ def dota_text(scene: SyntheticScene) -> str:
 
 
 def _claim_folder(folder: Path, description: dict[str, object]) -> None:
-    """Make the folder with its description, or see that it has this very description."""
+    """Make the folder with its description, or check that it has the same description."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; a folder is needed for the scenes")
     file = folder / DESCRIPTION_FILE

@@ -105,7 +105,7 @@ def synthetic_scene(size: int | tuple[int, int] = 512, seed: int = 0) -> Synthet
 def synthetic_dataset(count: int, size: int | tuple[int, int] = 512, seed: int = 0) -> Iterator[SyntheticScene]:
     """Make `count` different scenes, one at a time.
 
-    Each scene's own seed follows from `seed` and its position: a longer data set starts with the scenes of a shorter
+    Each scene's own seed follows from `seed` and its position: a longer dataset starts with the scenes of a shorter
     one, and `synthetic_scene(size, scene.seed)` makes a scene again.
 
     Raises:

@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "pretraining.data": ["SegmentationData"],
         "pretraining.kind": ["S4Pretraining"],
         "pretraining.recipe": ["PretrainingRecipe"],
+        "programs": ["run_training"],
         "run_folder": ["read_log"],
         "running": ["carry_out"],
         "segmentation.kind": ["JointSegmentation"],

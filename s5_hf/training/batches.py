@@ -77,26 +77,21 @@ def epoch_permutation(num_samples: int, seed: int, epoch: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class ViewedDataset:
-    """A map-style dataset whose items are rows of a batch, made from (sample, epoch)."""
-
-    samples: Sequence[Any]
-    view: Callable[[Mapping[str, Any], int], Row]
-
-    def __getitem__(self, place: tuple[int, int]) -> Row:
-        index, epoch = place
-        return self.view({"id": str(index), **self.samples[index]}, epoch)
-
-
-@dataclass(frozen=True)
 class ViewedDatasets:
-    """Rows of several datasets, by (dataset, sample, epoch); `task` is the number of the dataset."""
+    """Rows of one or several datasets, by (dataset, sample, epoch); `task` is the number of the dataset.
 
-    datasets: tuple[ViewedDataset, ...]
+    Attributes:
+        samples: of each dataset.
+        views: of each, which make a row of a sample in an epoch.
+    """
+
+    samples: tuple[Sequence[Any], ...]
+    views: tuple[Callable[[Mapping[str, Any], int], Row], ...]
 
     def __getitem__(self, place: tuple[int, int, int]) -> Row:
-        dataset, sample, epoch = place
-        return {"task": torch.tensor(dataset), **self.datasets[dataset][sample, epoch]}
+        dataset, index, epoch = place
+        sample = {"id": str(index), **self.samples[dataset][index]}
+        return {"task": torch.tensor(dataset), **self.views[dataset](sample, epoch)}
 
 
 @dataclass
@@ -141,7 +136,7 @@ class IndexedBatches(EndlessBatches):
 
     def start(self, taken: int) -> Iterator[Row]:
         """Batches from number `taken` on, for ever."""
-        datasets = ViewedDatasets((ViewedDataset(self.samples, self.view),))
+        datasets = ViewedDatasets((self.samples,), (self.view,))
         order = SampleOrder((len(self.samples),), (self.batch_size,), (self.seed,), self.rank, self.world_size)
         return load_in_order(datasets, order, taken, self.num_workers)
 

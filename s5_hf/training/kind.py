@@ -1,7 +1,7 @@
 """What one kind of training does in its own way. What all kinds do alike is in `setup.py` and `loop.py`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic
@@ -12,9 +12,14 @@ from transformers import PreTrainedModel
 
 from ..modeling.image_processing_s5 import S5ImageProcessor
 from ..semi_supervised import MethodOutput
+from .image_input import inherit_input, settle_input
 from .recipe_reading import AnyRecipe
+from .recipe_sections import ImageSettings
 from .schedules import learning_rate_factor
 from .throughput import Throughput
+
+STARTS = ("segmenter", "detector", "encoder")
+"""Keys of recipes that name a network to start from."""
 
 StateDict = dict[str, torch.Tensor]
 
@@ -60,6 +65,21 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
     def __init__(self, recipe: AnyRecipe) -> None:
         self.recipe = recipe
 
+    def load(self, processes: int) -> Mapping[str, Any]:
+        """Load the data, and find out how its images become the input of the network; returns as `load_data`."""
+        settings = self.recipe.data
+        if not isinstance(settings, ImageSettings):
+            return self.load_data(processes)
+        starts = (getattr(getattr(self.recipe, "model", None), name, None) for name in STARTS)
+        inherited = inherit_input(settings, next((start for start in starts if start), None))
+        datasets = self.load_data(processes)
+        settle_input(settings, self.learned_from(), inherited)
+        return datasets
+
+    def learned_from(self) -> Sequence[Any]:
+        """The datasets that are learned from, known once the data is loaded; their images say what is measured."""
+        return ()
+
     @abstractmethod
     def load_data(self, processes: int) -> Mapping[str, Any]:
         """Load what the recipe names, unless the run was given data; returns all datasets by name.
@@ -67,6 +87,10 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         Args:
             processes: that share the work.
         """
+
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of every task, known once the data is loaded; empty where nothing has labels."""
+        return {}
 
     @abstractmethod
     def make_model(self) -> torch.nn.Module:
@@ -126,10 +150,20 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """Score the weights after `step` steps, and keep them where they are the best so far."""
         raise NotImplementedError(f"{type(self).__name__} does not validate")
 
+    def report(self) -> None:
+        """Write a page about the run so far; called on the main process, after a validation and at the end."""
+
     @property
     def processor(self) -> S5ImageProcessor:
         """The image processor that goes with the networks of the run."""
-        return S5ImageProcessor(image_mean=self.recipe.data.image_mean, image_std=self.recipe.data.image_std)
+        data = self.recipe.data
+        scaling = data.value_scaling
+        return S5ImageProcessor(
+            image_mean=data.image_mean,
+            image_std=data.image_std,
+            value_scaling=None if scaling is None else scaling.to_dict(),
+            bands=data.band_list,
+        )
 
     @property
     def followers(self) -> dict[str, PreTrainedModel]:
@@ -147,6 +181,6 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         model.save_pretrained(folder / self.model_folder, state_dict=state_dict)
         model.backbone.save_pretrained(folder / "encoder", state_dict=encoder)
         for name, network in self.followers.items():
-            network.save_pretrained(folder / name)
+            network.save_pretrained(folder / name, state_dict=self.saved_state(network, network.state_dict()))
         for name in (self.model_folder, "encoder", *self.followers):
             self.processor.save_pretrained(folder / name)

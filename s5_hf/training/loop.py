@@ -77,6 +77,8 @@ def train(training: ReadyTraining, signals: StopSignals) -> bool:
                 checkpoints.save(made, model)
         if stopped:
             break
+    if accelerator.is_main_process:
+        kind.report()
     progress.close()
     return not stopped
 
@@ -95,3 +97,5 @@ def validate(training: ReadyTraining, progress: Progress, step: int) -> None:
     with training.throughput.paused():
         scores = training.kind.validate(training, step)
     progress.report(step, {f"validation/{name}": value for name, value in scores.items()})
+    if training.accelerator.is_main_process and step < training.kind.total_steps:
+        training.kind.report()

@@ -18,7 +18,7 @@ def make_optimizer(
     weight_decay: float,
     betas: tuple[float, float] = (0.9, 0.999),
     layer_decay: float = 1.0,
-    decoder_factor: float = 1.0,
+    encoder_rate: float = 1.0,
     decay_everything: bool = False,
 ) -> torch.optim.AdamW:
     """AdamW, fused where the device has it.
@@ -29,7 +29,7 @@ def make_optimizer(
         weight_decay: of all parameters but norms, position embeddings and relative positions.
         betas: of AdamW.
         layer_decay: the learning rate of a backbone block is this to the power of its distance from the decoder.
-        decoder_factor: the learning rate of everything but the backbone is `learning_rate` times this.
+        encoder_rate: the learning rate of the whole backbone is times this.
         decay_everything: whether norms and positions are decayed too.
 
     Raises:
@@ -39,7 +39,7 @@ def make_optimizer(
         raise ValueError(
             f"learning_rate and weight_decay must not be negative, got {learning_rate} and {weight_decay}"
         )
-    groups = parameter_groups(model, learning_rate, weight_decay, layer_decay, decoder_factor, decay_everything)
+    groups = parameter_groups(model, learning_rate, weight_decay, layer_decay, encoder_rate, decay_everything)
     device = next(model.parameters()).device.type
     return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=device in FUSED_DEVICES)
 
@@ -49,7 +49,7 @@ def parameter_groups(
     learning_rate: float,
     weight_decay: float,
     layer_decay: float = 1.0,
-    decoder_factor: float = 1.0,
+    encoder_rate: float = 1.0,
     decay_everything: bool = False,
 ) -> list[dict[str, object]]:
     """Groups of parameters with one weight decay and one learning rate each.
@@ -63,13 +63,13 @@ def parameter_groups(
     if not 0 < layer_decay <= 1:
         raise ValueError(f"layer_decay must be above 0 and at most 1, got {layer_decay}")
     distances = decoder_distances(model)
-    groups: dict[tuple[int, bool, bool], dict[str, object]] = {}
+    groups: dict[tuple[int, float, bool], dict[str, object]] = {}
     for name, parameter, is_decayed in named_parameters_with_decay(model):
         decays = is_decayed or decay_everything
-        faster = decoder_factor != 1 and not name.startswith("backbone.")
-        rate = learning_rate * layer_decay ** distances[name] * (decoder_factor if faster else 1.0)
+        factor = encoder_rate if name.startswith("backbone.") else 1.0
+        rate = learning_rate * layer_decay ** distances[name] * factor
         group = groups.setdefault(
-            (distances[name], decays, faster),
+            (distances[name], factor, decays),
             {
                 "params": [],
                 "names": [],

@@ -80,6 +80,11 @@ class SectionedRecipe:
         """
         return cls.read(settings_to_arguments(settings, cls.sections(), "the settings"))
 
+    @classmethod
+    def help_of_keys(cls) -> str:
+        """Every key with its meaning and its default, by section."""
+        return "\n\n".join(f"{section.__doc__}\n{keys_in_words(section)}" for section in cls.sections())
+
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
 
@@ -92,6 +97,20 @@ class SectionedRecipe:
     def to_yaml(self) -> str:
         """The file that gives this recipe."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+
+def keys_in_words(section: type) -> str:
+    """A line for every key of a section, with its meaning and its default."""
+    lines = []
+    for key in dataclasses.fields(section):
+        has_own = key.default_factory is not dataclasses.MISSING
+        default = key.default_factory() if has_own else key.default
+        shown = " ".join(map(str, default)) if isinstance(default, list) else default
+        meaning = key.metadata["help"].replace("%%", "%")
+        lines.append(
+            f"  --{key.name.replace('_', '-')}: {meaning}" + (f" [{shown}]" if shown not in ("", None) else "")
+        )
+    return "\n".join(lines)
 
 
 class RecipeParser(HfArgumentParser):

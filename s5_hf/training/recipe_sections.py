@@ -3,9 +3,13 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from ..dataset_builders.options import require_bands
 from .recipe_reading import option, require_not_negative, require_positive
+
+if TYPE_CHECKING:
+    from ..imaging.value_scaling import ValueScaling
 
 
 @dataclass
@@ -27,6 +31,11 @@ class EncoderSettings:
     segmenter: str | None = option(None, "folder or name of a whole segmenter to start from")
     drop_path_rate: float = option(0.1, "stochastic depth of the last block")
     gradient_checkpointing: bool = option(False, "recompute activations: less memory, more time")
+    channel_weights: list[str] | None = option(
+        None,
+        "how a given network for other channels is adapted: mean, repeat, or for each band a channel of the network "
+        "(number from 1, red, green, blue) or mean, as in red green blue mean; default: it is refused",
+    )
 
 
 @dataclass
@@ -46,10 +55,40 @@ class ImageSettings:
     scale_range: list[float] = option([0.5, 2.0], "range of the random scale")
     image_mean: list[float] = option([0.485, 0.456, 0.406], "mean of each channel, for images in 0..1")
     image_std: list[float] = option([0.229, 0.224, 0.225], "standard deviation of each channel")
+    bands: list[str] | None = option(
+        None,
+        "bands of the files that become the channels, by number from 1 or by name; default: those of the network that "
+        "the run starts from, or all. Mean and deviation of others than RGB of 8 bits are measured",
+    )
+    value_range: list[float] | None = option(
+        None,
+        "range of the values that becomes 0..1: low and high, once or for each band; default, for images of more than "
+        "8 bits: the range of the network that the run starts from, or value_percentiles of the training images",
+    )
+    value_percentiles: list[float] = option([2.0, 98.0], "of each band of the training images: its range")
+    nodata: float | None = option(None, "value of pixels that hold no data; default: what each file says")
+
+    @property
+    def band_list(self) -> list[int | str] | None:
+        """The bands with numbers as such, as builders and image processors take them."""
+        if self.bands is None:
+            return None
+        return [int(band) if str(band).isdigit() else str(band) for band in self.bands]
+
+    @property
+    def value_scaling(self) -> "ValueScaling | None":
+        """What becomes of the values of images that are not of 8 bits."""
+        from ..data.band_statistics import range_scaling
+
+        return None if self.value_range is None else range_scaling(self.value_range, len(self.image_mean))
 
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
         require_not_negative({"num_workers": self.num_workers})
+        require_bands("bands", self.band_list or [1])
+        low, high = self.value_percentiles if len(self.value_percentiles) == 2 else (0, 0)
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"value_percentiles must be two rising numbers in 0..100, got {self.value_percentiles}")
         if len(self.scale_range) != 2 or not 0 < self.scale_range[0] <= self.scale_range[1]:
             raise ValueError(f"scale_range must be two positive numbers, the smaller first, got {self.scale_range}")
         if len(self.image_mean) != len(self.image_std):
@@ -73,8 +112,8 @@ class AdamWSettings:
     """AdamW, its schedule and its precision, for any network."""
 
     layer_decay: ClassVar[float] = 1.0
+    encoder_rate: ClassVar[float] = 1.0
     sync_batch_norm: ClassVar[bool] = False
-    decoder_learning_rate_factor: ClassVar[float] = 1.0
     decay_everything: ClassVar[bool] = False
 
     gradient_accumulation: int = option(1, "micro-steps per optimizer step")

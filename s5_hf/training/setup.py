@@ -48,7 +48,7 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
     checkpoints = Checkpoints(kind, accelerator)
     resumed_from = checkpoints.to_resume()
     with accelerator.main_process_first():  # one process fills the cache of the datasets
-        datasets = kind.load_data(accelerator.num_processes)
+        datasets = kind.load(accelerator.num_processes)
     # Only the main process compares and saves the listing, so only that looks at the files.
     checkpoints.data = DataListing.of(datasets if accelerator.is_main_process else {})
 
@@ -59,13 +59,14 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
     model = model.to(accelerator.device)
     followers = kind.attach(model)
     throughput = kind.make_throughput(model, accelerator.num_processes)
+    betas = (settings.beta1, settings.beta2)
     optimizer = make_optimizer(
         model,
         settings.learning_rate,
         settings.weight_decay,
-        (settings.beta1, settings.beta2),
+        betas,
         settings.layer_decay,
-        settings.decoder_learning_rate_factor,
+        settings.encoder_rate,
         settings.decay_everything,
     )
     align_weights(model)  # a resumed run gives the same bits only with weights at such addresses

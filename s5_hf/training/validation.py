@@ -13,10 +13,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..imaging.decoded_pixels import image_pixels
-from ..imaging.drawing import add_legend, colorize_mask, contact_sheet
+from ..imaging.drawing import colorize_mask
+from ..imaging.sheets import add_legend, contact_sheet
+from ..imaging.value_scaling import ValueScaling
 from ..metrics import ConfusionMatrix
 from ..metrics.segmentation_scores import intersection_over_union
-from ..semi_supervised.pseudo_labels import predict
+from ..semi_supervised.pseudo_labels import predict, reaches
 from .panels import write_panel
 from .views.strong import normalize, to_unit_range
 from .views.weak import IGNORED, checked_mask
@@ -30,20 +32,24 @@ class ValidationSettings:
         labels: class names.
         ignore_index: mask value without a class.
         mean_excludes: classes left out of mIoU (iSAID leaves out its background).
-        threshold: confidence from which on a pseudo-label would count.
+        threshold: confidence from which on a pseudo-label would count: a number, or one per class, `(classes,)`.
         mean, std: of the channels, for images in 0..1.
         palette: a colour per class.
         panel_images: images in the picture.
+        scaling: of the values of images that are not of 8 bits.
+        colors: positions of red, green and blue among the channels; without them the first is shown in grey.
     """
 
     labels: Sequence[str]
     ignore_index: int
     mean_excludes: Sequence[str]
-    threshold: float
+    threshold: float | torch.Tensor
     mean: Sequence[float]
     std: Sequence[float]
     palette: Sequence[tuple[int, int, int]]
     panel_images: int = 4
+    scaling: ValueScaling | None = None
+    colors: tuple[int, int, int] | None = (0, 1, 2)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.mean_excludes) - set(self.labels))
@@ -70,6 +76,8 @@ def validate(
     Returns:
         `miou` and `iou/<class>`, in percent. As shares, 0..1: `confident_share/<class>`: of the pixels predicted as
         the class, those above the threshold; `confident_accuracy`: right ones among the confident pixels;
+        `confident_recall/<class>`: of the pixels that are of the class, those that are confident and right;
+        `confident_precision/<class>`: of the confident pixels predicted as the class, the right ones;
         `histogram_drift`: total variation distance between the class histograms of the confident pixels and of the
         labels. NaN for what does not occur.
 
@@ -87,7 +95,7 @@ def validate(
         index = turn * world + rank
         # Every process makes the same number of forward passes, because sharded weights are gathered in each.
         sample = samples[min(index, len(samples) - 1)]
-        pixels = image_pixels(sample["image"])
+        pixels = image_pixels(sample["image"], settings.scaling)
         images = to_unit_range(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].to(accelerator.device))
         with accelerator.autocast():
             found = predict(model, normalize(images, settings.mean, settings.std))
@@ -96,12 +104,12 @@ def validate(
         name = str(sample.get("id", index))
         mask = checked_mask(np.asarray(sample["mask"]), count, settings.ignore_index, name)
         labels = torch.from_numpy(mask.astype(np.int64)).to(accelerator.device)
-        sure = found.confidence[0] >= settings.threshold
+        sure = reaches(found.labels[0], found.confidence[0], settings.threshold)
         for place, (matrix, chosen) in enumerate(((everything, torch.ones_like(sure)), (confident, sure))):
             matrix.update(found.labels[0][chosen], labels[chosen])
             predicted[place] += torch.bincount(found.labels[0][chosen], minlength=count)
         if accelerator.is_main_process and len(tiles) < 4 * settings.panel_images:
-            tiles += panel_tiles(pixels, found.labels[0], found.confidence[0], settings)
+            tiles += panel_tiles(pixels, found.labels[0], found.confidence[0], sure, settings)
     everything, confident = everything.reduce(accelerator), confident.reduce(accelerator)
     predicted = accelerator.reduce(predicted, "sum").cpu()
     if tiles and panel_path is not None:
@@ -124,9 +132,13 @@ def summarise(
     }
     iou = intersection_over_union(everything.counts)
     shares = predicted[1].double() / predicted[0].double()
+    right = confident.counts.diag().double()
+    recall, precision = right / everything.counts.sum(1), right / confident.counts.sum(0)
     for index, label in enumerate(settings.labels):
         values[f"iou/{label}"] = 100 * iou[index].item()
         values[f"confident_share/{label}"] = shares[index].item()
+        values[f"confident_recall/{label}"] = recall[index].item()
+        values[f"confident_precision/{label}"] = precision[index].item()
     return values
 
 
@@ -137,13 +149,17 @@ def histogram_distance(first: torch.Tensor, second: torch.Tensor) -> float:
 
 
 def panel_tiles(
-    pixels: np.ndarray, predicted: torch.Tensor, confidence: torch.Tensor, settings: ValidationSettings
+    pixels: np.ndarray,
+    predicted: torch.Tensor,
+    confidence: torch.Tensor,
+    confident: torch.Tensor,
+    settings: ValidationSettings,
 ) -> list[Image.Image]:
     """Image, prediction, confidence (black 0, white 1) and pseudo-label (grey below the threshold)."""
     classes = predicted.cpu().numpy().astype(np.uint8)
     sure = confidence.float().cpu().numpy()
-    pseudo_label = np.where(sure >= settings.threshold, classes, IGNORED).astype(np.uint8)
-    shown = pixels if pixels.shape[2] == 3 else np.repeat(pixels[:, :, :1], 3, axis=2)
+    pseudo_label = np.where(confident.cpu().numpy(), classes, IGNORED).astype(np.uint8)
+    shown = np.ascontiguousarray(pixels[:, :, list(settings.colors or (0, 0, 0))])
     palette = list(settings.palette)[: len(settings.labels)]
     return [
         Image.fromarray(shown),

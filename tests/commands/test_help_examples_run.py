@@ -1,6 +1,7 @@
 """Examples in the help of `s5-hf` run: on tiny models and synthetic images that have the names of the examples."""
 
 import shlex
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -28,10 +29,13 @@ RUN = {
     "datasets": (0, "", None),
     "convert": (2, "", "my-model.pth"),
     "evaluate": (0, "", "evaluation/results.json"),
+    "sample-points": (0, "", "points.gpkg"),
+    "accuracy": (0, "", "accuracy/errors.tif"),
     "predict": (0, "", "maps/city.tif"),
     "view": (1, "", "city.html"),
     "detect": (0, "", "detections/a.json"),
     "inspect": (1, "--workers 1", None),
+    "prepare-scenes": (1, "--tile-size 16 --workers 1", "data/houses/dataset.json"),
 }
 CURATION = {  # in this order: each reads what the ones before it wrote
     "curate score": "--patch-size 64 --batch-size 8",
@@ -46,6 +50,14 @@ NOT_RUN = {
     "demo": "takes minutes; tests/demo runs it in small",
     "export": "takes a minute; tests/export writes every format",
     "prepare": "the publishers' files; tests/preparation cuts small ones",
+    "label-shares": "the publishers' files; tests/preparation cuts small ones",
+    "train s4p": "tests/training runs every training",
+    "train mae": "tests/training runs every training",
+    "train segmentation": "tests/training runs every training",
+    "train detection": "tests/training runs every training",
+    "mosaic": "tests/scenes/segmentation/test_mosaic.py runs it on maps with coordinates",
+    "init": "tests/project runs it",
+    "run": "takes minutes; tests/project runs one in small",
     "curate run": "takes a minute; tests/curation runs recipes",
 }
 
@@ -71,7 +83,39 @@ def workplace(tmp_path_factory):
     write_synthetic_dataset(folder / "my-archive", count=4, size=64, seed=500)
     (folder / "my-archive/images").rename(folder / "archive")
     write_images(folder)
+    write_survey(folder)
     return folder
+
+
+def write_survey(folder):
+    """A georeferenced scene with polygons, where the extra geo is installed."""
+    if find_spec("pyogrio"):
+        from tests.geo_project import synthetic_pairs, write_geo_project
+
+        project = write_geo_project(
+            folder / "survey", synthetic_pairs(1, 96), ["house"] * 6, scenes=1, columns=1, rows=1, labels="houses.gpkg"
+        )
+        project.labels.rename(folder / "houses.gpkg")
+        project.paths[0].rename(folder / "2023_a.tif")
+        write_map(folder, project.masks["scene_0"])
+
+
+def write_map(folder, ids):
+    """A map of the survey, and polygons as its reference."""
+    import rasterio
+    import rasterio.features
+    import shapely.geometry
+
+    from tests.geo_project import write_polygons
+
+    with rasterio.open(folder / "2023_a.tif") as scene:
+        place = {"crs": scene.crs, "transform": scene.transform}
+    ids = np.where(ids == 255, 0, ids % 3)
+    shapes = rasterio.features.shapes(ids, transform=place["transform"])
+    polygons = [(shapely.geometry.shape(outline), int(class_id)) for outline, class_id in shapes]
+    write_polygons(folder / "reference.gpkg", polygons, [f"class {class_id}" for class_id in range(3)], place["crs"])
+    with rasterio.open(folder / "city-map.tif", "w", count=1, width=96, height=96, dtype="uint8", **place) as file:
+        file.write(ids, 1)
 
 
 def write_images(folder):
@@ -102,8 +146,8 @@ def test_every_command_is_run_or_excused():
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize("command", RUN)
 def test_an_example_of_the_help_runs(command, workplace, monkeypatch):
-    if command == "predict":
-        pytest.importorskip("rasterio", reason="polygons need rasterio: pip install 's5_hf[geo]'")
+    if command in ("predict", "prepare-scenes", "sample-points", "accuracy"):
+        pytest.importorskip("pyogrio", reason="scenes and polygons need: pip install 's5_hf[geo]'")
     index, more, written = RUN[command]
     run(workplace, monkeypatch, examples_of((command,))[index], more)
     assert written is None or (workplace / written).is_file()

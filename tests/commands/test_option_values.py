@@ -1,5 +1,7 @@
 """Lists separated by commas: one spelling in every command."""
 
+from typing import Annotated
+
 import numpy as np
 import pytest
 import typer
@@ -8,7 +10,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
-from s5_hf.commands.option_values import band_numbers, scaling_of
+from s5_hf.commands.option_values import band_numbers, scaling_of, takes
 from s5_hf.imaging.rasters import Scaling
 
 
@@ -60,3 +62,25 @@ def test_prepare_takes_bands_and_percentiles_as_predict_does(tmp_path):
     assert np.abs(np.asarray(Image.open(crop)).astype(int) - (200, 0, 0)).max() <= 3
     result = CliRunner().invoke(app, [*arguments, "--bands", "1 2 3"])
     assert result.exit_code == 2 and "--bands" in result.output
+
+
+def test_a_group_of_options_takes_the_place_of_a_parameter():
+    """The command gets what the function makes of the options, in the place that the parameter had."""
+    seen = {}
+
+    def size(
+        width: Annotated[int, typer.Option(help="Width.")], height: Annotated[int, typer.Option(help="Height.")] = 3
+    ) -> tuple[int, int]:
+        return width, height
+
+    toy = typer.Typer(add_completion=False)
+
+    @toy.command()
+    @takes(size=size)
+    def draw(name: str, *, size: "tuple[int, int]", color: str = "red") -> None:
+        seen.update(name=name, size=size, color=color)
+
+    assert [option.name for option in get_command(toy).params] == ["name", "width", "height", "color"]
+    assert CliRunner().invoke(toy, ["box", "--width", "7", "--color", "blue"]).exit_code == 0
+    assert seen == {"name": "box", "size": (7, 3), "color": "blue"}
+    assert CliRunner().invoke(toy, ["box"]).exit_code == 2

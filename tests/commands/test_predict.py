@@ -9,8 +9,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
+from s5_hf.imaging import find_scenes
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
-from s5_hf.scenes import MapProducts, find_scenes, segment_scenes
+from s5_hf.scenes import MapProducts, segment_scenes
 from tests.scenes.conftest import smooth_image
 from tests.scenes.segmenters import PixelSegmenter
 

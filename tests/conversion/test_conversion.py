@@ -242,7 +242,7 @@ def test_a_truncated_file_is_refused(tmp_path):
     official = save_official(S5ViTBackbone(S5ViTConfig(**MICRO_VIT)), tmp_path)
     broken = tmp_path / "broken.pth"
     broken.write_bytes(official.read_bytes()[:-1000])
-    with pytest.raises(ValueError, match=r"broken\.pth cannot be read, it is truncated or no checkpoint"):
+    with pytest.raises(ValueError, match=r"broken\.pth cannot be read, it is truncated or not a checkpoint"):
         convert_checkpoint(broken, tmp_path / "out")
     (tmp_path / "empty.pth").touch()
     with pytest.raises(ValueError, match=r"empty\.pth cannot be read"):
@@ -261,7 +261,7 @@ def test_other_content_is_refused(tmp_path):
     cases = {
         "list.pth": ([torch.zeros(1)], "holds a list, expected a dictionary of tensors"),
         "numbers.pth": ({"epoch": 3}, r"holds no tensors; its entries are \['epoch'\]"),
-        "other.pth": ({"conv1.weight": torch.zeros(1)}, r"is of no known layout .*; its first tensors: conv1.weight"),
+        "other.pth": ({"conv1.weight": torch.zeros(1)}, r"has an unknown layout .*; its first tensors: conv1.weight"),
     }
     for name, (content, message) in cases.items():
         torch.save(content, tmp_path / name)

@@ -26,6 +26,7 @@ from s5_hf.curation.report import write_curation_report
 from s5_hf.curation.selection import SelectionSettings
 from s5_hf.curation.selection_folder import make_selection
 from s5_hf.curation.sources import ImageSource, open_images
+from s5_hf.recipes import find_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = SelectionSettings(
@@ -246,7 +247,7 @@ def test_example_runs_its_recipe(recipe):
 
 
 def test_the_tiny_recipe_is_well_formed():
-    recipe = read_curation_recipe(ROOT / "examples" / "recipes" / "curate_tiny.yaml")
+    recipe = read_curation_recipe(find_recipe("curate_tiny", "curation"))
     assert recipe.select.target == 40
     assert recipe.score.pseudo_masks
     assert recipe.candidates == (ImageSource(folder="tiny/archive/images", name="archive"),)

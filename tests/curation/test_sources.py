@@ -6,10 +6,14 @@ from datasets import Dataset, Features, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
-from s5_hf.curation.patches import cut_patches, decode_image, patch_windows
+from s5_hf.curation.patches import PatchReader, cut_patches, decode_image, patch_windows
 from s5_hf.curation.sources import ImageSource, open_images
 from s5_hf.data.sharding import write_parquet_shards
+from s5_hf.dataset_builders.band_images import BandImage
 from s5_hf.dataset_builders.errors import CorruptImageError
+from s5_hf.hub.normalization import InputSettings
+from s5_hf.modeling.value_scaling import ValueScaling
+from tests.band_files import block_bands, write_bands
 
 
 def test_a_folder_in_the_order_of_its_paths(images):
@@ -94,3 +98,23 @@ def test_errors(tmp_path):
     sample = open_images(ImageSource(folder=str(tmp_path)))[0]
     with pytest.raises(CorruptImageError, match=r"deep: .*8 bits"):
         list(cut_patches(sample, 0, None, None))
+
+
+def test_patches_of_other_bands_are_scaled_as_the_network_was_trained_and_cut_from_their_own_values(tmp_path):
+    pytest.importorskip("rasterio", reason="bands need rasterio (the extra geo)")
+    values, _ = block_bands(1)
+    write_bands(tmp_path / "a.tif", values, ("red", "green", "blue", "nir"))
+    images = open_images(ImageSource(folder=str(tmp_path)))
+    scaling = ValueScaling((0.0, 100.0), (3000.0, 2000.0))
+    network = InputSettings((0.5, 0.5), (0.2, 0.2), scaling, ("nir", "red"))
+    patches = list(cut_patches(images[0], 0, 36, 36, network=network))
+    whole = scaling.to_bytes(values[[3, 0]].transpose(1, 2, 0))
+    assert len(patches) == 4 and patches[1].pixels.shape == (36, 36, 2)
+    assert np.array_equal(patches[1].pixels, whole[:36, 36:])
+    with pytest.raises(CorruptImageError, match=r"a: "):
+        list(cut_patches(images[0], 0, 36, 36))
+    row = {"id": "a@36,0", "image": 0, "left": 36, "top": 0, "width": 36, "height": 36}
+    reader = PatchReader(images)
+    assert reader.patch(row).mode == "RGB" and reader.patch(row).size == (36, 36)
+    decoded = BandImage().decode_example(reader.encoded(row))
+    assert np.array_equal(decoded, values[:, :36, 36:].transpose(1, 2, 0))

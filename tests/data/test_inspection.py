@@ -119,13 +119,13 @@ def test_every_broken_file_is_reported(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
-def test_images_that_evaluation_refuses_are_reported(tmp_path, dtype):
+def test_images_of_any_depth_are_counted_by_their_kind(tmp_path, dtype):
     write_pair(tmp_path, "a", np.zeros((3, 3)))
     (tmp_path / "train/images/a.png").unlink()
     Image.fromarray(np.zeros((3, 3), dtype=dtype)).save(tmp_path / "train/images/a.tif")
     report = inspected("s5-image-mask", tmp_path, **CLASSES)
-    assert kinds(report) == ["image values"]
-    assert "expected 8 bits per channel" in report.problems[0].message
+    assert kinds(report) == []
+    assert dict(report.splits[0].kinds) == {f"1 x {np.dtype(dtype)}": 1}
 
 
 def test_jpeg_masks_are_warned_of_and_no_problem(tmp_path):
@@ -184,7 +184,7 @@ def test_unknown_names_list_the_known(tmp_path):
         open_folder("s5-dota", tmp_path, config="v9")
     with pytest.raises(ValueError, match="has no split 'test'; it has train, val"):
         open_folder("s5-image-mask", masks_folder(tmp_path), split="test", options=CLASSES)
-    with pytest.raises(ValueError, match=r"takes no option 'klasses'; it takes classes, colours"):
+    with pytest.raises(ValueError, match=r"takes no option 'klasses'; it takes bands, classes, colours"):
         open_folder("s5-image-mask", tmp_path, options={"klasses": ["land"]})
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import traceback
-from pathlib import Path
 
 import pytest
 from datasets import load_dataset
@@ -11,13 +10,14 @@ from s5_hf.curation.sources import ImageSource
 from s5_hf.data.sharding import write_parquet_shards
 from s5_hf.dataset_builders.credentials import without_credentials
 from s5_hf.dataset_builders.storage import Storage
+from s5_hf.recipes import find_recipe
 from s5_hf.scenes.scene_names import relative_source
 from s5_hf.scenes.source import has_rasterio, open_scene
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.run_folder import describe_environment, save_description
 from tests.dataset_builders.encoded_images import numbered
 
-RECIPE = Path(__file__).parents[2] / "examples" / "recipes" / "s4p_tiny_cpu.yaml"
+RECIPE = find_recipe("s4p_tiny_cpu", "s4p")
 
 
 @pytest.mark.parametrize(

@@ -125,5 +125,5 @@ def test_an_index_of_tar_shards_keeps_their_sizes(tmp_path, write_tar):
     write_tar(tmp_path / "a.tar", [("0.png", numbered(0))])
     write_index(tmp_path)
     write_tar(tmp_path / "a.tar", [(f"{number}.png", numbered(number)) for number in range(30)])
-    with pytest.raises(ShardReadError, match=r"a.tar has \d+ bytes, index.json says \d+.*write it anew"):
+    with pytest.raises(ShardReadError, match=r"a.tar has \d+ bytes, index.json says \d+.*write it again"):
         ids(tmp_path)

@@ -7,6 +7,7 @@ import datasets
 import pytest
 
 from s5_hf.dataset_builders.builder import Builder
+from s5_hf.dataset_builders.obtaining import OBTAINING
 from s5_hf.dataset_builders.registry import REGISTRY, get_entry
 
 ROOT = Path(__file__).parents[2]
@@ -14,6 +15,7 @@ NAMES = {
     "rs4p-1m",
     *(f"s5-{name}" for name in ["isaid", "vaihingen", "potsdam", "loveda", "openearthmap", "dior-r", "dota"]),
     *(f"s5-{name}" for name in ["million-aid", "samrs", "star", "images", "image-mask", "oriented"]),
+    "s5-deepglobe-landcover",
 }
 
 
@@ -46,6 +48,7 @@ def test_numbers_of_classes():
         "s5-vaihingen": 5,
         "s5-potsdam": 5,
         "s5-loveda": 7,
+        "s5-deepglobe-landcover": 6,
         "s5-openearthmap": 9,
         "s5-dior-r": 20,
         "s5-dota": 18,
@@ -60,7 +63,7 @@ def test_numbers_of_classes():
 
 
 def test_unknown_names_list_the_known_and_the_closest():
-    with pytest.raises(KeyError, match=r"'s5-lovda'. Did you mean 's5-loveda'\? Known: rs4p-1m, s5-dior"):
+    with pytest.raises(KeyError, match=r"'s5-lovda'. Did you mean 's5-loveda'\? Known: rs4p-1m, s5-deepglobe"):
         get_entry("s5-lovda")
     with pytest.raises(KeyError, match="Did you mean 's5-dota'"):
         get_entry("dota")
@@ -107,3 +110,12 @@ def test_builders_import_nothing_of_the_other_folders():
                 assert node.level <= 1 and "s5_hf" not in (node.module or ""), path.name
             elif isinstance(node, ast.Import):
                 assert not any(alias.name.startswith("s5_hf") for alias in node.names), path.name
+
+
+def test_every_published_dataset_says_how_it_is_obtained():
+    published = {name for name, entry in REGISTRY.items() if entry.homepage}
+    assert set(OBTAINING) <= published
+    for name, found in OBTAINING.items():
+        assert found.where and (not found.prepare or found.prepare.startswith(f"s5-hf prepare {name} "))
+    assert OBTAINING["s5-loveda"].size_in_words.startswith("at most 18.8 GB: the pixels without compression (2,522")
+    assert OBTAINING["s5-dior-r"].size_in_words == "not known to us"

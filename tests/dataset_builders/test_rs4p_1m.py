@@ -8,10 +8,10 @@ import pytest
 from datasets import load_dataset
 
 from s5_hf.data.sharding import write_index, write_parquet_shards
+from s5_hf.dataset_builders.dataset_blocks import blocks_of
 from s5_hf.dataset_builders.errors import LayoutError, SampleError, ShardReadError
 from s5_hf.dataset_builders.shards import SingleFiles
 from s5_hf.dataset_builders.storage import Storage
-from s5_hf.dataset_builders.streaming import blocks_of
 from tests.dataset_builders.encoded_images import encoded, numbered
 
 COLUMNS = ["image", "id", "source", "pseudo_mask", "entropy", "cluster"]

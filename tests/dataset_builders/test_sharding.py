@@ -8,8 +8,11 @@ import pytest
 from datasets import Features, Image, Value, load_dataset
 
 from s5_hf.data.sharding import write_index, write_parquet_shards
+from s5_hf.dataset_builders.band_images import BandImage
 from s5_hf.dataset_builders.features import unlabelled_features
 from s5_hf.files.locks import folder_lock
+from s5_hf.synthetic import SCENE_LABELS, write_synthetic_dataset
+from tests.band_files import block_bands, write_bands, write_dataset
 from tests.dataset_builders.encoded_images import encoded, numbered
 
 FEATURES = Features({"image": Image(), "id": Value("string")})
@@ -160,3 +163,31 @@ def test_two_writers_of_one_folder_do_not_mix_and_leftovers_go(tmp_path):
         "index.json",
         "train-00000.parquet",
     ]
+
+
+def test_shards_of_your_own_pictures_need_nothing_of_this_package(tmp_path):
+    write_synthetic_dataset(tmp_path / "own/train", count=2, size=64)
+    options = {"data_dir": str(tmp_path / "own"), "split": "train", "classes": list(SCENE_LABELS)}
+    (shard,) = write_parquet_shards(load_dataset("s5-image-mask", streaming=True, **options), tmp_path / "out")
+    assert Features.from_arrow_schema(pq.read_schema(shard))["image"] == Image()
+
+
+def test_shards_of_deep_images_say_so_and_keep_their_values(tmp_path):
+    pytest.importorskip("rasterio")
+    options = {"data_dir": str(write_dataset(tmp_path / "own", 2, 1)), "classes": ["soil", "crop", "water"]}
+    dataset = load_dataset("s5-image-mask", split="train", streaming=True, **options)
+    (shard,) = write_parquet_shards(dataset, tmp_path / "out")
+    assert isinstance(Features.from_arrow_schema(pq.read_schema(shard))["image"], BandImage)
+    read = next(iter(load_dataset(str(tmp_path / "out"), split="train", streaming=True)))["image"]
+    np.testing.assert_array_equal(read.data, next(iter(dataset))["image"].data)
+
+
+def test_pictures_and_deep_images_do_not_share_shards(tmp_path):
+    pytest.importorskip("rasterio")
+    deep = write_bands(tmp_path / "deep.tif", block_bands(0)[0])
+    images = [{"bytes": numbered(0), "path": "a.png"}, {"bytes": deep.read_bytes(), "path": "deep.tif"}]
+    features = Features({"image": BandImage(), "id": Value("string")})
+    rows = ({"image": image, "id": str(number)} for number, image in enumerate(images))
+    with pytest.raises(ValueError, match=r"deep\.tif is not an 8-bit picture as the first image is"):
+        write_parquet_shards(rows, tmp_path / "out", features=features)
+    assert not list((tmp_path / "out").rglob("*.parquet"))

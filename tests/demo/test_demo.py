@@ -18,11 +18,11 @@ import s5_hf.demo
 from s5_hf.cli import app
 from s5_hf.demo import DemoSettings, DemoStopped, run_demo
 from s5_hf.demo.chain import PARTS, chain
-from s5_hf.demo.commands import CommandStopped, find_examples, run_command
 from s5_hf.demo.folders import DemoFolders
 from s5_hf.demo.progress import Progress
 from s5_hf.demo.results import fine_tuning_rows
 from s5_hf.files.locks import folder_lock
+from s5_hf.project.commands import CommandStopped, find_examples, run_command
 from s5_hf.synthetic import SCENE_LABELS
 from s5_hf.training.run_folder import RunLog, read_log
 

@@ -357,7 +357,7 @@ def test_two_real_processes_give_the_files_of_one(detector_folder, boats, accele
     run_evaluation(one, accelerator)
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"),
-        *("examples/evaluate.py", "--model", str(detector_folder), "--dataset", "s5-oriented"),
+        *("examples/evaluate_model.py", "--model", str(detector_folder), "--dataset", "s5-oriented"),
         *("--data_dir", str(boats), "--split", "val", "--batch_size", "2"),
         *("--output", str(tmp_path / "two"), "--detections", str(tmp_path / "files-two")),
     ]

@@ -20,6 +20,7 @@ from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
 from s5_hf.evaluation.segmentation.loop import count_segmentation
 from s5_hf.evaluation.segmentation.prediction_files import prediction_names
 from s5_hf.evaluation.segmentation.protocol import SegmentationProtocol
+from s5_hf.hub.normalization import InputSettings
 from s5_hf.metrics import SegmentationCounts
 from s5_hf.predictors.feature_segmenter import Segmenter
 from s5_hf.predictors.image_probabilities import NonFiniteOutputError
@@ -91,7 +92,7 @@ def test_three_real_processes_give_the_files_of_one(model_folder, fields, accele
     run_evaluation(one, accelerator)
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=3"),
-        *("examples/evaluate.py", "--model", str(model_folder), "--dataset", "s5-image-mask"),
+        *("examples/evaluate_model.py", "--model", str(model_folder), "--dataset", "s5-image-mask"),
         *("--data_dir", str(fields), "--batch_size", "2"),
         *("--output", str(tmp_path / "three"), "--class_maps", str(maps["three"])),
     ]
@@ -159,8 +160,14 @@ def test_an_image_that_is_not_of_8_bits_is_named(segmenter, fields, accelerator,
     folder = tmp_path / "data" / "val" / "images"
     (folder / "2.png").unlink()
     Image.fromarray(np.zeros((64, 64), dtype=dtype)).save(folder / "2.tif")
+    with pytest.raises(ValueError, match=rf"2\.tif gives 1 band of {dtype.__name__}, but .*0\.png gives RGB"):
+        load_evaluation_data("s5-image-mask", "val", str(tmp_path / "data"), LABELS)
+    for path in sorted(folder.iterdir()):
+        size = np.asarray(Image.open(path)).shape[:2]
+        path.unlink()
+        Image.fromarray(np.zeros(size, dtype=dtype)).save(path.with_suffix(".tif"))
     data = load_evaluation_data("s5-image-mask", "val", str(tmp_path / "data"), LABELS)
-    with pytest.raises(ValueError, match=r"2\.tif: the image has the mode '[FI].*', expected 8 bits per channel"):
+    with pytest.raises(ValueError, match=r"image '.*': an image has the shape \(\d+, \d+, 1\), expected 3 channels"):
         count_segmentation(segmenter, data, SegmentationProtocol(), accelerator)
 
 
@@ -214,7 +221,7 @@ def test_bad_settings():
 )
 def test_real_files_of_the_benchmarks(real_imagery, dataset, folder, split, size, ignored):
     data = load_evaluation_data(dataset, split, str(real_imagery / "benchmark_samples" / folder), ())
-    image = EvaluationImages(data, channels=3)[0]
+    image = EvaluationImages(data, InputSettings())[0]
     assert image.pixels.shape == (size, size, 3)
     assert set(np.unique(image.mask).tolist()) <= {*range(len(data.labels)), ignored}
     counts = SegmentationCounts(data.labels, data.ignore_index, data.left_out)

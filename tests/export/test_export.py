@@ -20,7 +20,7 @@ from s5_hf.export.exporter import _READERS, _WRITERS, compare
 from s5_hf.export.metadata import ExportMetadata
 from s5_hf.export.program_file import METADATA_FILE, open_program
 from s5_hf.export.size_free_graph import SizeFreeGraph, averaging_matrix
-from s5_hf.imaging.palettes import default_palette
+from s5_hf.imaging.natural_colors import natural_palette
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
 from s5_hf.predictors import OnnxSegmenter
 from s5_hf.predictors.interfaces import SceneSegmenter
@@ -79,7 +79,7 @@ def test_onnx_file_describes_itself(onnx_file):
     assert json.loads(strings["s5_hf.task"]) == "roads"
     assert json.loads(strings["s5_hf.labels"]) == ["ground", "road"]
     assert json.loads(strings["s5_hf.image_mean"]) == [0.1, 0.2, 0.3]
-    assert json.loads(strings["s5_hf.palette"]) == [list(color) for color in default_palette(2)]
+    assert json.loads(strings["s5_hf.palette"]) == [list(color) for color in natural_palette(["ground", "road"])]
     assert json.loads(strings["s5_hf.size_multiple"]) == 16
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from s5_hf.files.atomic import atomic_file, atomic_folder
+from s5_hf.files.atomic import atomic_file, atomic_folder, write_text
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and pipes of POSIX")
 
@@ -137,3 +137,9 @@ def test_outputs_that_are_no_files_are_refused(tmp_path):
         with pytest.raises(OSError, match=f"{reason}.*{name}"), atomic_file(tmp_path / name):
             pytest.fail("the block must not run")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "one", "pipe", "two"]
+
+
+def test_text_is_written_in_utf_8_and_nothing_else_stays(tmp_path):
+    write_text(tmp_path / "notes" / "été.txt", "été\nhiver\n")
+    assert (tmp_path / "notes" / "été.txt").read_bytes() == "été\nhiver\n".encode()
+    assert [path.name for path in (tmp_path / "notes").iterdir()] == ["été.txt"]

@@ -20,7 +20,7 @@ from s5_hf.modeling import (
     S5ViTBackbone,
     S5ViTConfig,
 )
-from s5_hf.modeling.configuration_s5 import VIT_SIZES
+from s5_hf.modeling.configuration_s5_vit import VIT_SIZES
 from tests.conftest import MICRO_VIT, randomise
 from tests.hub.hub_server import LoopbackHub, serve
 

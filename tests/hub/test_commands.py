@@ -130,7 +130,7 @@ def test_bad_checkpoints_end_with_one_line_and_leave_nothing(
     Path("empty.pth").touch()
     before = sorted(path.name for path in Path().iterdir())
     for name, reason in {
-        "truncated.pth": "cannot be read, it is truncated or no checkpoint",
+        "truncated.pth": "cannot be read, it is truncated or not a checkpoint",
         "malicious.pth": "is refused: besides tensors its pickle asks for other Python objects",
         "text.pth": "cannot be read",
         "empty.pth": "cannot be read",

@@ -200,7 +200,7 @@ def test_folders_without_a_model_are_refused(loopback_hub: LoopbackHub, own_fold
     (own_folders / "bert").mkdir()
     (own_folders / "bert" / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
     (own_folders / "bert" / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ValueError, match="holds a 'bert' model, expected one of s5_vit, s5_dinov2, s5_segmentation"):
+    with pytest.raises(ValueError, match="holds a 'bert' model, expected one of s5_vit, s5_dinov2, s5_segformer"):
         push(own_folders / "bert", "me/nothing")
     assert loopback_hub.requests == []
 

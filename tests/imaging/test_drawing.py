@@ -9,19 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from s5_hf.imaging import drawing as visualization
-from s5_hf.imaging.drawing import (
-    IGNORE_COLOR,
-    add_legend,
-    colorize_mask,
-    contact_sheet,
-    default_palette,
-    draw_oriented_boxes,
-    legend,
-    oriented_box_corners,
-    overlay_mask,
-    side_by_side,
-)
+from s5_hf.imaging import sheets
+from s5_hf.imaging.drawing import colorize_mask, draw_oriented_boxes, oriented_box_corners, overlay_mask
+from s5_hf.imaging.palettes import IGNORE_COLOR, default_palette
+from s5_hf.imaging.sheets import add_legend, contact_sheet, legend, side_by_side
 
 PALETTE = [(10, 20, 30), (200, 0, 0), (0, 200, 0), (0, 0, 200)]
 
@@ -249,6 +240,6 @@ class TestSheets:
             legend("soil", PALETTE)
         with pytest.raises(ValueError, match="rows must be at least 1, got 0"):
             legend(["soil"], PALETTE, rows=0)
-        monkeypatch.setattr(visualization, "MAX_SHEET_PIXELS", 1000)
+        monkeypatch.setattr(sheets, "MAX_SHEET_PIXELS", 1000)
         with pytest.raises(ValueError, match="show fewer pictures"):
             contact_sheet([plain()], tile_size=64)

@@ -93,7 +93,7 @@ def test_bad_input():
         matrix.update(np.array([0, 1]), np.array([0, 7]))
     with pytest.raises(ValueError, match=r"predictions hold the values \[-1, 3\]"):
         matrix.update(np.array([-1, 3]), np.array([0, 1]))
-    with pytest.raises(ValueError, match=r"shape \(2,\), references \(3,\)"):
+    with pytest.raises(ValueError, match=r"shape \(2,\), but references have \(3,\)"):
         matrix.update(np.array([0, 1]), np.array([0, 1, 2]))
     with pytest.raises(TypeError, match="predictions must hold class ids"):
         matrix.update(np.array([0.5]), np.array([0]))

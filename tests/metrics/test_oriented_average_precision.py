@@ -242,7 +242,7 @@ def test_bad_input() -> None:
         metric.add_image("P1", good, {**good, "labels": [0.5]})
     with pytest.warns(UserWarning, match="oriented_boxes_from_degrees"):
         metric.add_image("P1", {**good, "boxes": [[1.0, 1, 4, 1, 90]]}, good)
-    with pytest.raises(ValueError, match="equally many, got 1, 2 and 1"):
+    with pytest.raises(ValueError, match="the same length, got 1, 2 and 1"):
         metric.add_batch(predictions=[good], references=[good, good])
     with pytest.raises(ValueError, match="labels must be a list"):
         OrientedAveragePrecision("plane")

@@ -2,10 +2,19 @@
 
 import pytest
 import torch
-from transformers import AutoModelForSemanticSegmentation, Dinov2Config, DINOv3ViTConfig
+from transformers import (
+    AutoModelForSemanticSegmentation,
+    Dinov2Config,
+    DINOv3ViTConfig,
+    SegformerConfig,
+    SegformerForImageClassification,
+)
 
+from s5_hf.export.size_free_graph import SizeFreeGraph
 from s5_hf.hub.to_hub import stage_for_hub
 from s5_hf.modeling import S5Dinov2Config, S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
+from s5_hf.training.pretraining.recipe import PretrainingModelSettings
+from s5_hf.training.pretraining.starting_model import starting_model
 from tests.conftest import randomise
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 64}
@@ -60,13 +69,36 @@ def test_what_does_not_fit_is_refused():
         segmenter(Dinov2Config(**TINY, out_indices=[2, 4]))
     with pytest.raises(ValueError, match=r"four decoder_level_channels, got 4 maps and \[1, 2\]"):
         segmenter(BACKBONES["DINOv2"](), decoder_level_channels=[1, 2])
-    with pytest.raises(ValueError, match="decoder is 'fpn', expected one of upernet, dpt"):
+    with pytest.raises(ValueError, match="decoder is 'fpn', expected one of upernet, dpt, segformer"):
         S5SegmentationConfig(decoder="fpn")
     with pytest.raises(ValueError, match="image_fit is 'crop', expected one of pad, resize"):
         S5SegmentationConfig(image_fit="crop")
     model = segmenter(BACKBONES["DINOv2"]())
     with pytest.raises(ValueError, match="maps of one grid"):
         model.decode_features([torch.zeros(1, 16, side, side) for side in (8, 4, 2, 1)])
+
+
+@torch.no_grad()
+def test_segformer_is_a_backbone(tmp_path):
+    """Four maps, also out of a checkpoint of a whole SegFormer; its decoder brings a deeper classifier."""
+    settings = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1], "num_attention_heads": [1, 2, 3, 4]}
+    whole = SegformerForImageClassification(SegformerConfig(**settings)).eval()
+    whole.save_pretrained(tmp_path / "whole")
+    model = starting_model(
+        PretrainingModelSettings(encoder=str(tmp_path / "whole"), decoder="segformer", decoder_channels=8),
+        "land",
+        ["a", "b"],
+        64,
+    ).eval()
+    images = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    maps = model.backbone(images).feature_maps
+    assert [tuple(level.shape) for level in maps] == [(1, 8, 16, 24), (1, 16, 8, 12), (1, 24, 4, 6), (1, 32, 2, 3)]
+    assert torch.equal(maps[3], whole.segformer(images).last_hidden_state)
+    model.save_pretrained(tmp_path / "model")
+    again = AutoModelForSemanticSegmentation.from_pretrained(tmp_path / "model")
+    assert torch.equal(again(images).logits, model(images).logits)
+    again.add_task("sea", ["c", "d", "e"])
+    assert again(images, task="sea").logits.shape == (1, 3, 64, 96)
 
 
 def test_pushed_with_its_code(tmp_path):
@@ -81,3 +113,9 @@ def test_pushed_with_its_code(tmp_path):
     images = torch.randn(1, 3, 30, 40)
     with torch.no_grad():
         assert torch.equal(again(images).logits, model(images).logits)
+
+
+def test_exporting_another_decoder_is_refused():
+    model = segmenter(BACKBONES["S5 ViT"]())
+    with pytest.raises(ValueError, match="only models with the upernet decoder can be exported, this one has 'dpt'"):
+        SizeFreeGraph(model)

@@ -251,7 +251,7 @@ def test_sizes_of_no_known_form_are_refused_in_words(size):
 
 def test_label_maps_that_hold_no_whole_numbers_are_refused(pixels):
     for label_map in (np.full((20, 30), 0.5), np.full((20, 30), np.nan)):
-        with pytest.raises(ValueError, match="holds values that are no whole numbers"):
+        with pytest.raises(ValueError, match="holds values that are not whole numbers"):
             S5ImageProcessor()(pixels, label_map)
     whole = S5ImageProcessor()(pixels, np.full((20, 30), 2.0), return_tensors="np")["labels"]
     assert whole.dtype == np.int64 and (whole == 2).all()

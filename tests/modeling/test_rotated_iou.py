@@ -222,7 +222,7 @@ def test_bad_input() -> None:
         elementwise_rotated_iou(bad, boxes)
     with pytest.raises(ValueError, match="mode must be 'iou' or 'iof', got 'giou'"):
         rotated_iou(boxes, boxes, mode="giou")
-    with pytest.raises(ValueError, match="equally many, got 3 and 2"):
+    with pytest.raises(ValueError, match="the same length, got 3 and 2"):
         elementwise_rotated_iou(boxes, boxes[:2])
     with pytest.raises(ValueError, match=r"boxes1 must be \[N, 5\]"):
         rotated_iou(boxes[None], boxes)

@@ -6,7 +6,8 @@ from torch.nn import functional
 from transformers import AutoBackbone, AutoModel
 
 from s5_hf.modeling import S5ViTBackbone, S5ViTConfig, S5ViTModel
-from s5_hf.modeling.modeling_s5_vit import drop_path, resize_position_embeddings
+from s5_hf.modeling.modeling_s5_vit import drop_path
+from s5_hf.modeling.vit_embeddings import resize_position_embeddings
 from tests.conftest import MICRO_VIT, randomise
 
 

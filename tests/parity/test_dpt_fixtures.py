@@ -104,7 +104,7 @@ def test_unfit_checkpoints_are_refused(tmp_path):
     tensors = write_micro_checkpoint(tmp_path / "official.pth")
     with pytest.raises(ValueError, match="has no entry 'teacher'; its entries are"):
         convert_checkpoint(tmp_path / "official.pth", tmp_path / "a", entry="teacher", **TOLD)
-    with pytest.raises(ValueError, match="24 wide, which is none of the known sizes"):
+    with pytest.raises(ValueError, match="24 wide, which is not a known size"):
         convert_checkpoint(tmp_path / "official.pth", tmp_path / "a")
     with pytest.raises(ValueError, match="DINOv2 of 4 blocks is none of the known sizes: give taps"):
         convert_checkpoint(tmp_path / "official.pth", tmp_path / "a", num_attention_heads=3)
@@ -121,6 +121,9 @@ def test_published_keys_and_parameters():
         network = published(size)
         assert sum(parameter.numel() for parameter in network.parameters()) == expected["total"]
         assert sum(parameter.numel() for parameter in network.backbone.parameters()) == expected["backbone"]
+        width = SIZES[size][0]["hidden_size"]
+        levels = {"large": [256, 512, 1024, 1024]}.get(size, [width // part for part in (8, 4, 2, 1)])
+        assert network.config.decoder_level_channels == levels, "in the configuration, so that exporting reads them"
     state = published("small").state_dict()
     official = join_attention({unimatch_v2_name(name): tensor for name, tensor in state.items()})
     found = {f"module.{name}": (list(tensor.shape), str(tensor.dtype)) for name, tensor in official.items()}

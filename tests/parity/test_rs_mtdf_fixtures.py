@@ -75,7 +75,7 @@ def method(model):
 def test_a_step(model, method):
     batch, inputs, scalars = load("micro", "batch/"), load("rs_mtdf", "inputs/"), load("rs_mtdf", "scalars/")
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    optimizer = make_optimizer(model, 5e-4, 0.01, decoder_factor=4.0, decay_everything=True)
+    optimizer = make_optimizer(model, 2e-3, 0.01, encoder_rate=0.25, decay_everything=True)
     unlabelled = UnlabelledBatch(
         weak=batch["weak"],
         strong=(batch["strong1"],),

@@ -108,7 +108,7 @@ def test_three_training_steps(tmp_path, monkeypatch):
     scalars, names = load("unimatch_v2_train", "scalars/"), parameter_names("unimatch_v2_train")
     model = micro_model(tmp_path).train()
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    optimizer = make_optimizer(model, 5e-4, 0.01, decoder_factor=4.0, decay_everything=True)
+    optimizer = make_optimizer(model, 2e-3, 0.01, encoder_rate=0.25, decay_everything=True)
     method = UniMatchV2(confidence_threshold=0.65)
     method.attach(model)
     for step in range(3):

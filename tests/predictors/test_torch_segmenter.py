@@ -4,7 +4,10 @@ import pytest
 import torch
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
+from s5_hf.export.metadata import ExportMetadata
+from s5_hf.hub.normalization import processor_input
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig, S5ViTConfig
+from s5_hf.modeling.value_scaling import ValueScaling
 from s5_hf.predictors.torch_segmenter import TorchSegmenter, load_segmenters
 from tests.numerics import assert_equal_but_for_rounding
 from tests.scenes.segmenters import PixelSegmenter
@@ -93,3 +96,26 @@ def test_segmenters_are_taken_as_they_are():
     assert load_segmenters([segmenter, segmenter]) == [segmenter, segmenter]
     with pytest.raises(ValueError, match="options of torch models"):
         load_segmenters(segmenter, precision="bf16")
+
+
+def test_a_model_of_other_bands_keeps_them_in_its_exported_metadata_and_is_refused_with_another_processor(tmp_path):
+    backbone = S5ViTConfig(hidden_size=32, num_hidden_layers=4, num_attention_heads=4, image_size=64, num_channels=4)
+    config = S5SegmentationConfig(backbone_config=backbone.to_dict(), tasks={"land": ["a", "b"]}, decoder_channels=16)
+    network = S5ForSemanticSegmentation(config)
+    scaling = ValueScaling((0.0, 1.0, 2.0, 3.0), (9.0, 8.0, 7.0, 300.0))
+    processor = S5ImageProcessor(
+        image_mean=[0.5] * 4, image_std=[0.2] * 4, value_scaling=scaling.to_dict(), bands=["nir", 1, 2, 3]
+    )
+    for saved in (network, processor):
+        saved.save_pretrained(tmp_path)
+    (segmenter,) = load_segmenters(tmp_path)
+    assert (segmenter.value_scaling, segmenter.bands) == (scaling, ("nir", 1, 2, 3))
+    settings = processor_input(processor, "model")
+    metadata = ExportMetadata.of(network.merge_experts(None), settings)
+    assert ExportMetadata.from_strings(metadata.to_strings(), "file") == metadata
+    assert metadata.value_scaling == scaling.to_dict() and metadata.bands == ("nir", 1, 2, 3)
+    plain = TorchSegmenter(network, image_mean=[0.5] * 4, image_std=[0.2] * 4)
+    assert plain.fingerprint != segmenter.fingerprint
+    S5ImageProcessor().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"takes 4 channels, but its image processor \(image_mean\) gives it 3"):
+        load_segmenters(tmp_path)

@@ -49,7 +49,7 @@ def test_potsdam_crops_hold_the_pixels_and_ids_of_their_window(tmp_path):
         assert (masks[name] == ids[top:bottom, left:right]).all()
     assert {"2_10_0_0_512_512.png", "2_10_488_88_1000_600.png"} < images.keys()
     assert "23 more" not in str(summary.notes)
-    assert summary.notes[0].startswith("37 of 38 official tiles are not there: 2_11, 2_12")
+    assert summary.notes[0].startswith("37 of 38 official tiles are missing: 2_11, 2_12")
 
 
 def test_a_small_tile_is_padded_with_ignored_pixels(tmp_path):
@@ -130,7 +130,7 @@ def test_a_tile_without_label_is_named(tmp_path):
 def test_a_tile_that_is_there_twice_is_named(tmp_path):
     potsdam_tile(tmp_path / "raw/a", "2_13")
     potsdam_tile(tmp_path / "raw/b", "2_13")
-    with pytest.raises(ValueError, match="The image of s5-potsdam tile 2_13 is there 2 times"):
+    with pytest.raises(ValueError, match="The image of s5-potsdam tile 2_13 occurs 2 times"):
         prepare("s5-potsdam", tmp_path / "raw", tmp_path / "out")
 
 

@@ -1,13 +1,14 @@
 """Scenes as rows of bytes, from all kinds of files."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from s5_hf.imaging import scene_stem
 from s5_hf.imaging.rasters import Scaling
-from s5_hf.scenes import source as scene_source
 from s5_hf.scenes.reading import SceneReading
-from s5_hf.scenes.scene_names import scene_stem
 from s5_hf.scenes.source import open_scene
 from tests.scenes.conftest import smooth_image
 
@@ -23,7 +24,7 @@ def planes(image):
 
 @pytest.fixture
 def without_rasterio(monkeypatch):
-    monkeypatch.setattr(scene_source, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
 
 
 @pytest.mark.parametrize("name", ["scene.png", "scene.tif"])

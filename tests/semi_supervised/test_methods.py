@@ -270,7 +270,7 @@ class TestRegistry:
         assert make_method("fixmatch", confidence_threshold=0.5) == FixMatch(0.5)
 
     def test_errors_name_the_choices(self):
-        with pytest.raises(ValueError, match="unknown method 'fixmach'; known methods: fixmatch"):
+        with pytest.raises(ValueError, match=r"unknown method 'fixmach'; known methods: .*fixmatch"):
             make_method("fixmach")
         with pytest.raises(ValueError, match="'fixmatch' has no option tau; its options: confidence_threshold"):
             make_method("fixmatch", tau=1)

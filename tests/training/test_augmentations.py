@@ -101,6 +101,7 @@ def parameters(order=(0, 1, 2, 3), factors=(1.2, 0.7, 1.4, 0.1), **changes):
         "grayscale": torch.tensor([False]),
         "sigma": torch.tensor([0.0]),
         "box": torch.zeros(1, 4, dtype=torch.int64),
+        "bands": torch.zeros(1, 0, 3),
     }
     return StrongParameters(**{**values, **changes})
 
@@ -144,8 +145,8 @@ def test_views_of_one_sample_differ():
     assert not torch.equal(first.factors, second.factors)
 
 
-def test_the_strong_view_needs_colours():
-    with pytest.raises(ValueError, match="got 4 channels"):
+def test_the_strong_view_needs_draws_for_the_channels_of_the_images():
+    with pytest.raises(ValueError, match="drawn for 3 channels, the images have 4"):
         strong_view(torch.zeros(1, 4, 8, 8), parameters())
 
 

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from PIL import Image
 from transformers import AutoModel, AutoModelForObjectDetection
 
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentation
+from s5_hf.recipes import find_recipe
 from s5_hf.training.batches import SampleOrder, load_in_order
 from s5_hf.training.checkpointing.checkpoints import newest
 from s5_hf.training.detection.batches import DetectionStep, DetectionViews, collate
@@ -26,7 +26,6 @@ from s5_hf.training.run_folder import read_log
 from tests.modeling.detection_models import micro_detection_config
 from tests.training.detecting import micro_recipe, micro_tasks, painted_samples, train_detector, weights_of
 
-RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 # Everything random at once.
 VARIED = (
     *("--drop_path_rate", "0.1", "--image_scale", "0.9", "--scale_range", "0.8", "1.3", "--num_workers", "0"),
@@ -61,7 +60,7 @@ def own(root, **settings):
 class TestRecipe:
     @pytest.mark.parametrize("size", ["b", "l", "h"])
     def test_published_values(self, size):
-        recipe = DetectionRecipe.read([str(RECIPES / f"moe_det_vit_{size}.yaml")])
+        recipe = DetectionRecipe.read([str(find_recipe(f"moe_det_vit_{size}", "detection"))])
         model, data, optimizer = recipe.model, recipe.data, recipe.optimizer
         assert (model.mode, model.encoder, model.expert_channels) == ("moe", f"s5-vit-{size}", 256)
         assert [(one.name, one.dataset) for one in recipe.datasets] == [("dior", "s5-dior-r"), ("dota", "s5-dota")]
@@ -76,7 +75,7 @@ class TestRecipe:
         assert recipe.run.selection == "last"
 
     def test_the_published_schedule(self):
-        recipe = DetectionRecipe.read([str(RECIPES / "moe_det_vit_b.yaml"), "--total_steps", "12000"])
+        recipe = DetectionRecipe.read([str(find_recipe("moe_det_vit_b", "detection")), "--total_steps", "12000"])
         kind = JointDetection(recipe)
         kind.total_steps = 12000
         factors = [kind.learning_rate_factor(step) for step in (0, 250, 499, 500, 7999, 8000, 10999, 11000, 11999)]
@@ -84,7 +83,7 @@ class TestRecipe:
         assert factors == pytest.approx(expected, rel=1e-12)
 
     def test_the_tiny_recipe_on_the_command_line(self, tmp_path):
-        words = [str(RECIPES / "detection_tiny_cpu.yaml"), "--datasets", "hituav", "roofs", "--mode", "moe"]
+        words = [str(find_recipe("detection_tiny_cpu", "detection")), "--datasets", "hituav", "roofs", "--mode", "moe"]
         words += ["--roofs.classes", "roof", "--roofs.data_dir", "x", "--hituav.batch_size=6"]
         recipe = DetectionRecipe.read(words)
         assert [one.batch_size for one in recipe.datasets] == [6, None]

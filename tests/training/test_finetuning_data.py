@@ -3,7 +3,6 @@
 from collections import Counter
 from fractions import Fraction
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,8 @@ import torch
 from datasets import Dataset
 from PIL import Image
 
-from s5_hf.training.batches import SampleOrder, ViewedDataset, ViewedDatasets, load_in_order
+from s5_hf.recipes import find_recipe
+from s5_hf.training.batches import SampleOrder, ViewedDatasets, load_in_order
 from s5_hf.training.joint.batches import (
     rows_per_batch,
     steps_per_epoch,
@@ -26,8 +26,6 @@ from s5_hf.training.segmentation.task_data import TaskData, load_task
 from s5_hf.training.views.weak import SampleView, WeakView
 from tests.training.finetuning import micro_recipe, micro_tasks
 from tests.training.pretraining import random_samples
-
-RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +52,7 @@ def own(root, **settings):
 class TestRecipe:
     @pytest.mark.parametrize("size", ["b", "l", "h"])
     def test_published_values(self, size):
-        recipe = SegmentationRecipe.read([str(RECIPES / f"moe_mdf_vit_{size}.yaml")])
+        recipe = SegmentationRecipe.read([str(find_recipe(f"moe_mdf_vit_{size}", "segmentation"))])
         model, data, optimizer = recipe.model, recipe.data, recipe.optimizer
         assert (model.mode, model.segmenter, model.expert_channels) == ("moe", f"s5-vit-{size}-upernet", 256)
         assert data.datasets == ["vaihingen", "potsdam", "openearthmap", "loveda"]  # the official order of experts
@@ -65,7 +63,7 @@ class TestRecipe:
         assert recipe.run.selection == "last"
 
     def test_the_tiny_recipe_on_the_command_line(self, tmp_path):
-        words = [str(RECIPES / "moe_mdf_tiny_cpu.yaml"), "--mode", "sdf", "--datasets", "massroads"]
+        words = [str(find_recipe("moe_mdf_tiny_cpu", "segmentation")), "--mode", "sdf", "--datasets", "massroads"]
         recipe = SegmentationRecipe.read([*words, "--massroads.data_dir", "x", "--massroads.batch_size=6"])
         (settings,) = recipe.datasets
         assert (settings.data_dir, settings.batch_size, settings.classes) == ("x", 6, ["background", "road"])
@@ -113,11 +111,17 @@ class TestRecipe:
             SegmentationRecipe.read(["--datasets", "a", "--a.data_dri", "x"])
 
     def test_settings_of_a_dataset_that_is_not_chosen_may_stay(self):
-        words = [str(RECIPES / "moe_mdf_tiny_cpu.yaml"), "--citymaps.data_dir", "x", "--datasets", "massroads"]
+        words = [
+            str(find_recipe("moe_mdf_tiny_cpu", "segmentation")),
+            "--citymaps.data_dir",
+            "x",
+            "--datasets",
+            "massroads",
+        ]
         assert [settings.name for settings in SegmentationRecipe.read(words).datasets] == ["massroads"]
 
     def test_none_takes_back_what_a_recipe_starts_from(self):
-        words = [str(RECIPES / "moe_mdf_vit_b.yaml"), "--segmenter", "none", "--encoder", "s5-vit-b"]
+        words = [str(find_recipe("moe_mdf_vit_b", "segmentation")), "--segmenter", "none", "--encoder", "s5-vit-b"]
         model = SegmentationRecipe.read(words).model
         assert (model.segmenter, model.encoder) == (None, "s5-vit-b")
 
@@ -307,15 +311,20 @@ class TestOrder:
             assert sorted(whole.batch(step)) == sorted(halves[0].batch(step) + halves[1].batch(step))
 
 
+def test_what_is_recorded_of_a_dataset_holds_no_credentials():
+    url = "https://me:secret@host/data?token=abc"
+    recipe = micro_recipe("--blocks.data_dir", url)
+    assert recipe.datasets[0].data_dir == url
+    assert recipe.to_dict()["datasets"][0]["data_dir"] == "https://host/data?token=***"
+
+
 def micro_batch(augmentation=None, taken=0):
     tasks = micro_tasks()
-    views = tuple(
-        ViewedDataset(task.train, SampleView(WeakView(64), 0, task.name, len(task.labels), task.ignore_index))
-        for task in tasks
-    )
+    views = tuple(SampleView(WeakView(64), 0, task.name, len(task.labels), task.ignore_index) for task in tasks)
+    datasets = ViewedDatasets(tuple(task.train for task in tasks), views)
     order = SampleOrder((8, 3), (Fraction(2), Fraction(2)), (1, 2))
     views_of = SegmentationViews(("blocks", "halves"), torch.device("cpu"), [0.5] * 3, [0.25] * 3, augmentation)
-    return views_of(next(load_in_order(ViewedDatasets(views), order, taken, 0)))
+    return views_of(next(load_in_order(datasets, order, taken, 0)))
 
 
 def test_a_mixed_batch():

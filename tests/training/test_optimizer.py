@@ -47,6 +47,13 @@ def test_layer_decay_falls_with_the_distance_from_the_decoder(dense_model):
     assert rates["backbone.embeddings.position_embeddings"] == 0.5**5
 
 
+def test_the_encoder_may_be_slower_than_the_decoder(dense_model):
+    rates = by_name(parameter_groups(dense_model, 1.0, 0.0, layer_decay=0.5, encoder_rate=0.1), "lr")
+    assert rates["classifiers.0.weight"] == 1.0
+    assert rates["backbone.feature_pyramid.stride8.weight"] == pytest.approx(0.1)
+    assert rates["backbone.encoder.layers.3.feed_forward.fc1.weight"] == pytest.approx(0.05)
+
+
 def test_experts_belong_to_their_block(moe_model):
     distances = decoder_distances(moe_model)
     assert distances["backbone.encoder.layers.0.feed_forward.experts.1.weight"] == 4

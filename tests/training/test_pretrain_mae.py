@@ -73,7 +73,7 @@ def test_a_stopped_run_resumes_exactly(tmp_path, monkeypatch):
 def test_bad_settings(tmp_path):
     with pytest.raises(ValueError, match="crop_size 60 is not a multiple of the patch size 16"):
         run(tmp_path, "--crop_size", "60")
-    with pytest.raises(ValueError, match="--mask_ration"):
+    with pytest.raises(ValueError, match="--mask-ration"):
         run(tmp_path, "--mask_ration", "0.5")
     run(tmp_path, "--total_steps", "1")
     with pytest.raises(CheckpointError, match=r"another recipe\. Keys that differ: total_steps: 1 then, 2 now"):

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import warnings
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from s5_hf.semi_supervised import FixMatch
 from s5_hf.training.checkpointing.checkpoints import checkpoint_folders, newest
 from s5_hf.training.errors import CheckpointError, DataWorkerError, NonFiniteLossError
 from s5_hf.training.kind import TrainingKind
-from s5_hf.training.pretraining.pseudo_label_health import PseudoLabelHealth
 from s5_hf.training.run_folder import read_log
 from tests.shifted_weights import shifted_parameters
 from tests.training.pretraining import HALVES, driver, micro_data, pretrain, pretrain_in_two_processes, random_samples
@@ -372,17 +370,3 @@ def test_a_whole_segmenter_or_an_encoder_can_start_a_run(whole_run, tmp_path):
         if name.startswith("backbone."):
             assert torch.equal(tensor, expected[name]), name
     assert torch.equal(weights(tmp_path / "a")["classifiers.0.weight"], expected["classifiers.0.weight"])
-
-
-def test_collapse_is_warned_about():
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        health = PseudoLabelHealth(["land", "water"], window=3, patience=5)
-        for step in range(4):
-            assert health.see(step, 0.5, [0.5, 0.5]) == []
-        for step in range(4, 8):
-            health.see(step, 0.001, [0.0, 1.0])
-    texts = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
-    assert len(texts) == 2
-    assert any("mask ratio has collapsed" in text for text in texts)
-    assert any("class 'water' has taken over 100%" in text for text in texts)

@@ -20,7 +20,7 @@ VARIED = (
     *("--total_steps", "6", "--checkpoint_steps", "3", "--validation_steps", "3", "--unlabelled_from_step", "2"),
     *("--teacher", "ema", "--teacher_decay", "0.9", "--threshold", "adaptive", "--threshold_floor", "0.2"),
     *("--unlabelled_ramp_steps", "2", "--unlabelled_weight", "2", "--supervised_schedule", "constant"),
-    *("--decoder_learning_rate_factor", "2", "--strong_labelled_views", "--selection", "validation"),
+    *("--encoder_rate", "0.5", "--strong_labelled_views", "--selection", "validation"),
 )
 
 
@@ -49,6 +49,17 @@ def test_every_key_resumes_exactly(varied_run, tmp_path):
     pretrain(tmp_path / "parts", *VARIED, "--resume", "auto")
     assert log(tmp_path / "parts") == log(varied_run)
     assert files(tmp_path / "parts") == files(varied_run)
+
+
+def test_weights_by_rank_resume_exactly(tmp_path):
+    options = ("--total_steps", "4", "--checkpoint_steps", "2", "--validation_steps", "0", "--threshold", "rank")
+    pretrain(tmp_path / "whole", *options)
+    assert all(0 < entry["mask_ratio"] < 1 for entry in read_log(tmp_path / "whole") if "loss" in entry)
+    shutil.copytree(tmp_path / "whole", tmp_path / "parts")
+    shutil.rmtree(checkpoint_folders(tmp_path / "parts" / "checkpoints")[-1])
+    pretrain(tmp_path / "parts", *options, "--resume", "auto")
+    assert log(tmp_path / "parts") == log(tmp_path / "whole")
+    assert files(tmp_path / "parts") == files(tmp_path / "whole")
 
 
 def test_two_processes_equal_one_with_every_key(tmp_path):
@@ -98,6 +109,16 @@ class TestPhases:
         assert factors[:4] == [0.5, 1, 1, 1]
         assert factors[4:] == pytest.approx([0.5, 1, 1, 0.75**0.9, 0.5**0.9, 0.25**0.9])
 
+    def test_a_teacher_with_a_warm_up_starts_as_the_student_of_the_switch(self, tmp_path):
+        options = ("--total_steps", "4", "--checkpoint_steps", "1", "--unlabelled_from_step", "2", "--teacher", "ema")
+        pretrain(tmp_path, *options, "--teacher_decay", "0.5", "--teacher_schedule", "warmup")
+        *_, third, fourth = checkpoint_folders(tmp_path / "checkpoints")
+        student, teacher = (load_file(third / name / "model.safetensors") for name in ("segmenter", "teacher"))
+        assert all(torch.equal(tensor, teacher[name]) for name, tensor in student.items())
+        student, later = (load_file(fourth / name / "model.safetensors") for name in ("segmenter", "teacher"))
+        name = "classifiers.0.weight"
+        torch.testing.assert_close(later[name], (teacher[name] + student[name]) / 2)
+
     def test_the_teacher_averages_from_the_first_step(self, tmp_path):
         options = ("--total_steps", "3", "--checkpoint_steps", "1", "--unlabelled_from_step", "2", "--teacher", "ema")
         pretrain(tmp_path, *options, "--teacher_decay", "0.5")
@@ -134,7 +155,7 @@ def test_validation_takes_the_teacher_and_keeps_the_best(varied_run, tmp_path):
 
 
 def test_a_frozen_encoder_stays_as_it_was(tmp_path):
-    pretrain(tmp_path, "--total_steps", "2", "--checkpoint_steps", "1", "--freeze_encoder")
+    pretrain(tmp_path, "--total_steps", "2", "--checkpoint_steps", "1", "--encoder_rate", "0")
     first, second = (weights_of(folder) for folder in checkpoint_folders(tmp_path / "checkpoints"))
     moved = {name for name, tensor in first.items() if not torch.equal(tensor, second[name])}
     assert moved and not any(name.startswith("backbone.") for name in moved)
@@ -166,6 +187,7 @@ def test_strong_views_of_labelled_images_change_colours_but_not_labels(tmp_path,
             {"unlabelled_from_step": 4, "warmup_steps": 4, "supervised_schedule": "constant"},
             "warm-up in both phases: warmup_steps must lie between 0 and 3, got 4",
         ),
+        ({"encoder_rate": -1.0}, "encoder_rate must not be negative"),
         ({"selection": "validation", "validation_split": "none"}, "selection: validation needs a validation_split"),
         ({"held_out_share": 1.0}, "held_out_share must lie between 0 and 1"),
         ({"labelled_choice": "covering"}, "covering chooses labelled_count images"),

@@ -12,8 +12,8 @@ import torch
 from s5_hf.training import signals as signals_module
 from s5_hf.training.checkpointing.checkpoints import newest
 from s5_hf.training.signals import SECONDS_TO_SAVE, STOP_SIGNALS, StopSignals, worker_signals
-from tests.training.pretraining import pretrain
-from tests.training.test_pretraining import REPOSITORY, assert_equal_runs
+from tests.training.pretraining import REPOSITORY, pretrain
+from tests.training.test_pretraining import assert_equal_runs
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no process groups")
 

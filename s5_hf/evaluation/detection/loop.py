@@ -16,7 +16,7 @@ from ...files.atomic import atomic_folder
 from ...modeling.detection_post_processing import scale_boxes
 from ...modeling.image_processing_s5 import resize_image
 from ...predictors.interfaces import Detections, SceneDetector
-from ...predictors.normalization import channels_first, normalize_pixels
+from ...predictors.normalization import channels_first, input_settings, normalize_pixels
 from ...scenes.detection.dota_results import write_task1_results
 from ...scenes.detection.patch_merging import merge_patches
 from ...scenes.detection.tile_detection import detect_objects, detect_with_flips
@@ -59,9 +59,10 @@ class DetectionImages(EvaluationImages):
         if not self.difficult_counted:
             references["difficult"] = np.array(objects["difficult"], dtype=bool)
         name = str(sample["id"])
-        return DetectionImage(name, read_pixels(sample, name, self.channels), references)
+        return DetectionImage(name, read_pixels(sample, name, self.network), references)
 
 
+# A twin of `count_segmentation` in its arguments on purpose: `run_evaluation` calls both alike.
 def judge_detections(
     detector: SceneDetector,
     data: EvaluationData,
@@ -95,7 +96,7 @@ def judge_detections(
             "result files (detections, --detections), or choose another split"
         )
     metric = OrientedAveragePrecision(labels=data.labels, official_recalls=protocol.official_recalls)
-    images = DetectionImages(data, len(detector.image_mean), protocol.difficult_counted)
+    images = DetectionImages(data, input_settings(detector), protocol.difficult_counted)
     kept: dict[str, Detections] = {}
     for group in image_groups(images, settings, accelerator):
         for image, found in zip(group, _detect(detector, group, protocol, settings.batch_size), strict=True):

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 
 from ...metrics import SegmentationCounts
 from ...predictors.interfaces import SceneSegmenter
+from ...predictors.normalization import input_settings
 from ..data import EvaluationData, EvaluationImage, EvaluationImages
 from ..loop import LoopSettings, image_groups
 from .prediction import class_probabilities
@@ -39,7 +40,7 @@ def count_segmentation(
         NonFiniteOutputError: if the model's outputs are not finite; names the image and the window.
     """
     settings = settings or LoopSettings()
-    images = EvaluationImages(data, len(segmenter.image_mean))
+    images = EvaluationImages(data, input_settings(segmenter))
     if settings.class_maps is None and images[0].mask is None:
         raise ValueError(
             f"the split {data.split!r} of {data.entry.name} has no masks to compare with: name a folder for the "

@@ -17,6 +17,7 @@ from .single_scene import check_formats, detect_scene, detection_files, require_
 __all__ = ["detect_scenes"]
 
 
+# A twin of `segment_scenes` in its arguments and errors on purpose: each docstring is read alone.
 def detect_scenes(
     model: str | Path | PreTrainedModel | SceneDetector,
     sources: Sequence[str | Path],

@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ...imaging.drawing import add_legend, draw_oriented_boxes
+from ...imaging.drawing import draw_oriented_boxes
 from ...imaging.palettes import default_palette
+from ...imaging.sheets import add_legend
 from ...modeling.oriented_boxes import oriented_boxes_to_corners
 from ..reduction import MAX_OVERLAY_SIDE, reduce_scene, reduction_factor
 from ..source import SceneSource

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from ...files.atomic import write_text
+from ...imaging.scene_files import scene_stem
 from ...modeling.oriented_boxes import oriented_boxes_to_corners, oriented_boxes_to_horizontal
 from ...predictors.interfaces import Detections
-from ..scene_names import relative_source, scene_stem
+from ..scene_names import relative_source
 
 if TYPE_CHECKING:
     from affine import Affine

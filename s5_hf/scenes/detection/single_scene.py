@@ -14,11 +14,11 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from ...files.atomic import atomic_file
-from ...modeling.image_processing_s5 import to_channels_last
+from ...imaging.scene_files import scene_stem
 from ...predictors.interfaces import SceneDetector
+from ...predictors.normalization import input_pixels
 from ...predictors.torch_detector import load_detector
 from ..reading import SceneReading
-from ..scene_names import scene_stem
 from ..scene_run import finished_work_kept, model_name, require_absent, require_distinct
 from ..source import ArrayScene, SceneSource, open_scene
 from ..vector_files import require_vector_file
@@ -42,6 +42,8 @@ FORMATS = {
 _ENDINGS = {"json": ".json", "geojson": ".geojson", "gpkg": ".gpkg", "overlay": "_overlay.png"}
 
 
+# A twin of `segment_scene` in its arguments on purpose: what belongs together is in `settings` and `reading`, and the
+# others are one decision of a user each.
 def detect_scene(
     model: str | Path | PreTrainedModel | SceneDetector,
     image: str | Path | Image.Image | np.ndarray,
@@ -101,7 +103,7 @@ def detect_scene(
         if not overwrite:
             require_new_results(files, output, formats, resume)
     detector = load_detector(model, task, device, precision)
-    with _open(image, len(detector.image_mean), reading) as scene:
+    with _open(image, detector, reading) as scene:
         for note in scene.notes:
             report(note)
         journal = _open_journal(files["json"], scene, detector, settings, resume) if files else None
@@ -210,12 +212,13 @@ def _find(
 
 @contextmanager
 def _open(
-    image: str | Path | Image.Image | np.ndarray, num_channels: int, reading: SceneReading | None
+    image: str | Path | Image.Image | np.ndarray, detector: SceneDetector, reading: SceneReading | None
 ) -> Iterator[SceneSource]:
     if isinstance(image, (str, Path)):
-        with open_scene(image, num_channels, reading) as scene:
+        reading = (reading or SceneReading()).as_trained(detector)
+        with open_scene(image, len(detector.image_mean), reading) as scene:
             yield scene
         return
     if reading is not None:
         raise ValueError("reading says how a file is read; a picture in memory is taken as it is")
-    yield ArrayScene(to_channels_last(image, num_channels), MEMORY)
+    yield ArrayScene(input_pixels(image, detector, MEMORY), MEMORY)

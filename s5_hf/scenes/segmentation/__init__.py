@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
         "many_scenes": ("segment_scenes",),
+        "mosaic": ("write_mosaic",),
         "polygons": ("write_polygons",),
         "scene_probabilities": ("WindowSettings",),
         "scene_result": ("MapProducts", "SceneFiles", "SceneResult"),

@@ -23,6 +23,7 @@ def segment_scenes(
     devices: Sequence[str] | None = None,
     precision: str = "fp32",
     compile_model: bool = False,
+    classes: Sequence[str] | None = None,
     products: MapProducts | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -34,8 +35,8 @@ def segment_scenes(
     A scene that fails does not stop the others.
 
     Args:
-        model, task, devices, precision, compile_model: as `segment_scene`; the model is loaded once. Each process
-            has a GPU of its own if `devices` are left out.
+        model, task, devices, precision, compile_model, classes: as `segment_scene`; the model is loaded once. Each
+            process has a GPU of its own if `devices` are left out.
         sources: the scenes.
         output: a folder; the maps are named after their scenes. A single scene may have a file of its own.
         products, resume, overwrite: as `segment_scene`.
@@ -67,7 +68,7 @@ def segment_scenes(
             files[source].require_new(resume, labels)
 
     require_new()
-    segmenters = load_segmenters(model, task, devices, precision, compile_model) if share.own else []
+    segmenters = load_segmenters(model, task, devices, precision, compile_model, classes) if share.own else []
     require_new(list(segmenters[0].id2label.values()) if segmenters else ())
 
     def segment(source: str | Path) -> SceneResult:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK_SIDE",
+    "CloudOptimizedMap",
     "GeoTiffMap",
     "MapFile",
     "MapLayout",
@@ -46,6 +47,14 @@ _CREATION_OPTIONS = {
     "compress": "deflate",
     "interleave": "band",
     "BIGTIFF": "IF_SAFER",
+}
+_COG_OPTIONS = {
+    "driver": "COG",
+    "blocksize": BLOCK_SIDE,
+    "compress": "deflate",
+    "predictor": "no",
+    "bigtiff": "if_safer",
+    "overviews": "ignore_existing",
 }
 
 
@@ -81,6 +90,14 @@ class MapFile(Protocol):
         """
         ...
 
+    def read(self, top: int, bottom: int) -> np.ndarray:
+        """Rows `top` to `bottom` (exclusive) that have been written, uint8 `(bands, rows, width)`.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        ...
+
     def finish(self) -> list[tuple[Path, Path]]:
         """Complete the map; the temporary files and the names that they are to get."""
         ...
@@ -112,6 +129,12 @@ class GeoTiffMap:
         with self._opened("r+") as dataset:
             dataset.write(rows, window=Window(0, top, self._layout.width, rows.shape[1]))
         self._require_written(top, rows)
+
+    def read(self, top: int, bottom: int) -> np.ndarray:
+        from rasterio.windows import Window
+
+        with self._opened("r") as dataset:
+            return dataset.read(window=Window(0, top, self._layout.width, bottom - top))
 
     def finish(self) -> list[tuple[Path, Path]]:
         from rasterio.enums import Resampling
@@ -157,13 +180,30 @@ class GeoTiffMap:
 
     def _require_written(self, top: int, rows: np.ndarray) -> None:
         """GDAL does not say so when a disk is full, so the last rows are read back."""
-        from rasterio.windows import Window
-
         bottom = top + rows.shape[1]
-        with self._opened("r") as dataset:
-            stored = dataset.read(window=Window(0, bottom - 1, self._layout.width, 1))
+        stored = self.read(bottom - 1, bottom)
         if not np.array_equal(stored, rows[:, -1:]):
             raise OSError(f"{self._final} cannot be written: is the disk full?")
+
+
+class CloudOptimizedMap(GeoTiffMap):
+    """A map that becomes a cloud optimized GeoTIFF (COG) when it is complete: header and overviews before the tiles.
+
+    Such a file cannot be written row by row, so GDAL copies the finished rows.
+    """
+
+    def finish(self) -> list[tuple[Path, Path]]:
+        import rasterio.errors
+        import rasterio.shutil
+
+        copy = self._temporary.with_name(f"{self._temporary.stem}_cog.tif")
+        is_classes = self._layout.palette is not None
+        options = _COG_OPTIONS | {"overview_resampling": "nearest" if is_classes else "average"}
+        try:
+            rasterio.shutil.copy(self._temporary, copy, **options)
+        except rasterio.errors.RasterioError as error:
+            raise OSError(f"{self._final} cannot be written; is the disk full? {error.__cause__ or error}") from error
+        return [(copy, self._final)]
 
 
 class PngMap:
@@ -183,6 +223,9 @@ class PngMap:
         self._pixels[:, top : top + rows.shape[1]] = rows
         self._pixels.flush()
 
+    def read(self, top: int, bottom: int) -> np.ndarray:
+        return np.array(self._pixels[:, top:bottom])
+
     def finish(self) -> list[tuple[Path, Path]]:
         information = PngInfo()
         for name, text in self._layout.tags.items():
@@ -199,15 +242,16 @@ class PngMap:
         return files
 
 
-def open_map(folder: Path, final: Path, layout: MapLayout) -> MapFile:
-    """The map that is to be called `final`, made or gone on with in `folder`, in the format of its suffix."""
+def open_map(folder: Path, final: Path, layout: MapLayout, cloud_optimized: bool = False) -> MapFile:
+    """The map that is to be called `final`, begun or continued in `folder`, in the format of its suffix."""
     if is_geotiff(final):
-        return GeoTiffMap(folder / f"{final.stem}.tif", final, layout)
+        kind = CloudOptimizedMap if cloud_optimized else GeoTiffMap
+        return kind(folder / f"{final.stem}.tif", final, layout)
     return PngMap(folder / f"{final.stem}.raw", final, layout)
 
 
 def map_paths(final: Path, bands: Sequence[str]) -> list[Path]:
-    """The files of a map called `final`: one, but of several bands as PNG a picture each, with number and name."""
+    """The files of a map called `final`: one, or for several bands as PNG a picture each, with its number and name."""
     if is_geotiff(final) or len(bands) == 1:
         return [final]
     return [final.with_name(f"{final.stem}_{index}_{_file_name(name)}.png") for index, name in enumerate(bands)]

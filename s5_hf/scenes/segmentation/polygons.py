@@ -1,23 +1,26 @@
 """Polygons of the classes of a map, as GeoJSON or GeoPackage.
 
-The map is read in bands of rows. What touches the border between two bands is joined there, so that the polygons do
-not depend on the height of a band.
+The map is read in bands of rows. What touches the border between two bands is joined there: exact outlines do not
+depend on the height of a band, simplified ones keep their pixels' corners where they cross its border.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
+from ...imaging.rasters import require_geo
 from ..class_maps import ClassMap, open_class_map
+from ..qgis_styles import polygon_style
 from ..vector_files import VectorWriter, require_vector_file, vector_file
+from .coverage import region_corners, simplified_coverage
 
 if TYPE_CHECKING:
     from shapely import Polygon
@@ -32,10 +35,17 @@ _FIELDS = {"class_id": int, "label": str, "area": float}
 
 @dataclass(frozen=True)
 class ClassPolygon:
-    """One connected region: its class and its outline in pixels, x to the right and y down, holes included."""
+    """One connected region.
+
+    Attributes:
+        class_id: of its pixels.
+        outline: exact, in pixels, x to the right and y down, holes included.
+        simplified: the outline simplified together with its neighbours'; None where only exact ones are asked for.
+    """
 
     class_id: int
     outline: Polygon
+    simplified: Polygon | None = None
 
 
 def write_polygons(
@@ -64,9 +74,9 @@ def write_polygons(
         classes: names or ids of the classes to write; by default all. Pixels without data never become polygons.
         minimum_area: smaller regions are left out. In square metres where the map has a CRS, otherwise in the square
             of its units (of pixels, where it has no transform).
-        simplify: how far an outline may move, in units of the map; 0 keeps the outlines of the pixels, None is the
-            side of one pixel. Every outline stays free of self-intersections; outlines of neighbours are simplified
-            one by one and may overlap or part by as much.
+        simplify: a length in units of the map: corners whose triangle is smaller than its square are cut off. 0 keeps
+            the outlines of the pixels, None is the side of one pixel. A side that two regions share is simplified
+            once, so that there are neither gaps nor overlaps. The field `area` is that of the pixels.
         maximum_pixels: of a PNG, which is decoded as a whole; as `open_class_map` takes it.
 
     Returns:
@@ -82,56 +92,68 @@ def write_polygons(
     for name, value in (("minimum_area", minimum_area), ("simplify", simplify or 0.0)):
         if not 0 <= value < math.inf:
             raise ValueError(f"{name} must not be negative, got {value}")
-    _require_geo()
+    require_geo("writing polygons", "rasterio", "shapely")
     output_path = Path(output_path)
     require_vector_file(output_path)
     with open_class_map(class_map_path, maximum_pixels) as class_map:
         if labels is not None:
             class_map.set_labels(labels)
         chosen = None if classes is None else class_map.find_classes(classes)
-        tolerance = _pixel_side(class_map) if simplify is None else simplify
+        tolerance = 1.0 if simplify is None else simplify / _pixel_side(class_map)
         counts = dict.fromkeys(chosen or class_map.id2label, 0)
-        with vector_file(output_path, class_map.crs, class_map.transform is not None, "polygons", _FIELDS) as writer:
-            for batch in _batches(trace_polygons(class_map, chosen, progress=True), _BATCH):
-                for class_id in _write_batch(writer, batch, class_map, minimum_area, tolerance):
+        is_map = class_map.transform is not None
+
+        def style() -> str:
+            return polygon_style({key: (class_map.label_of(key), class_map.color_of(key)) for key in sorted(counts)})
+
+        with vector_file(output_path, class_map.crs, is_map, "polygons", _FIELDS, style) as writer:
+            for batch in _batches(trace_polygons(class_map, chosen, tolerance=tolerance, progress=True), _BATCH):
+                for class_id in _write_batch(writer, batch, class_map, minimum_area):
                     counts[class_id] = counts.get(class_id, 0) + 1
         return {class_map.label_of(class_id): counts[class_id] for class_id in sorted(counts)}
 
 
 def trace_polygons(
-    class_map: ClassMap, classes: Sequence[int] | None = None, band_rows: int | None = None, progress: bool = False
+    class_map: ClassMap,
+    classes: Sequence[int] | None = None,
+    band_rows: int | None = None,
+    tolerance: float = 0.0,
+    progress: bool = False,
 ) -> Iterator[ClassPolygon]:
-    """The regions of a class map, in pixels, exact.
+    """The regions of a class map, in pixels.
 
     Args:
         class_map: an open one.
-        classes: ids to trace; all but `nodata` if left out.
+        classes: ids to trace; all except `nodata` if left out.
         band_rows: rows that are read at once; by default as many as make 16 million pixels.
+        tolerance: of simplified outlines in pixels, as `simplified_coverage` takes it; 0 for exact ones alone.
         progress: whether to show a bar over the rows.
     """
-    import shapely
-
     band_rows = band_rows or max(1, _BAND_PIXELS // class_map.width)
-    growing: dict[int, list[Polygon]] = {}  # regions that reach the lower border of the rows read so far
+    trace = _exact_regions if tolerance == 0 else partial(_simplified_regions, tolerance=tolerance)
+    growing: dict[int, list[ClassPolygon]] = {}  # regions that reach the lower border of the rows read so far
+    above = None
     with tqdm(total=class_map.height, desc="polygons", unit="row", disable=not progress or None) as bar:
         for top, ids in class_map.bands(band_rows):
             bottom = top + len(ids)
             touching = growing
             growing = {}
-            for region in _band_regions(ids, top, _traced_pixels(ids, class_map.nodata, classes)):
+            below = class_map.read_rows(bottom, bottom + 1)[0] if bottom < class_map.height else None
+            for region in trace(_Band(top, ids, above, below), class_map.nodata, classes):
                 _, first_row, _, last_row = region.outline.bounds
                 if first_row == top > 0:
-                    touching.setdefault(region.class_id, []).append(region.outline)
+                    touching.setdefault(region.class_id, []).append(region)
                 elif last_row == bottom < class_map.height:
-                    growing.setdefault(region.class_id, []).append(region.outline)
+                    growing.setdefault(region.class_id, []).append(region)
                 else:
                     yield region
-            for class_id, parts in touching.items():
-                for outline in _joined(parts):
-                    if outline.bounds[3] == bottom < class_map.height:
-                        growing.setdefault(class_id, []).append(outline)
+            for parts in touching.values():
+                for region in _joined(parts):
+                    if region.outline.bounds[3] == bottom < class_map.height:
+                        growing.setdefault(region.class_id, []).append(region)
                     else:
-                        yield ClassPolygon(class_id, shapely.simplify(outline, 0.0))
+                        yield region
+            above = ids[-1]
             bar.update(len(ids))
 
 
@@ -150,8 +172,35 @@ def ground_area(outline: Polygon) -> float:
     return float(shapely.area(shapely.transform(outline, project)))
 
 
+@dataclass(frozen=True)
+class _Band:
+    """Rows of a map from `top` on, int32 `(rows, width)`, and the rows next to them, `(width,)` or None."""
+
+    top: int
+    ids: np.ndarray
+    above: np.ndarray | None
+    below: np.ndarray | None
+
+
+def _exact_regions(band: _Band, nodata: int | None, classes: Sequence[int] | None) -> Iterator[ClassPolygon]:
+    """The regions of the chosen classes within one band."""
+    return _band_regions(band.ids, band.top, _traced_pixels(band.ids, nodata, classes))
+
+
+def _simplified_regions(
+    band: _Band, nodata: int | None, classes: Sequence[int] | None, tolerance: float
+) -> Iterator[ClassPolygon]:
+    """The same with simplified outlines, which depend on all neighbours, also on those that are not chosen."""
+    regions = list(_band_regions(band.ids, band.top, np.ones(band.ids.shape, dtype=bool)))
+    corners = region_corners(band.ids, band.above, band.below)
+    simplified = simplified_coverage([region.outline for region in regions], band.top, corners, tolerance)
+    for region, outline in zip(regions, simplified, strict=True):
+        if region.class_id != nodata and (classes is None or region.class_id in classes):
+            yield ClassPolygon(region.class_id, region.outline, outline)
+
+
 def _band_regions(ids: np.ndarray, top: int, traced: np.ndarray) -> Iterator[ClassPolygon]:
-    """The regions within one band, with rows counted from the top of the map."""
+    """The exact regions of the pixels to trace, with rows counted from the top of the map."""
     import rasterio.features
     import shapely
     from affine import Affine
@@ -174,11 +223,20 @@ def _traced_pixels(ids: np.ndarray, nodata: int | None, classes: Sequence[int] |
     return traced
 
 
-def _joined(parts: Sequence[Polygon]) -> list[Polygon]:
-    """Regions joined where they share a side. All corners are whole numbers, so that no rounding takes part."""
+def _joined(parts: Sequence[ClassPolygon]) -> Iterator[ClassPolygon]:
+    """Regions of one class joined where they share a side: at the border of a band, where simplified ones are exact.
+
+    All corners there are whole numbers, so that no rounding takes part.
+    """
     import shapely
 
-    return list(shapely.get_parts(shapely.union_all(list(parts))))
+    outlines = shapely.get_parts(shapely.union_all([part.outline for part in parts]))
+    inside = shapely.point_on_surface([part.outline for part in parts])
+    owners, members = shapely.STRtree(inside).query(outlines, predicate="contains")
+    for number, outline in enumerate(outlines):
+        pieces = [parts[member].simplified for member in members[owners == number]]
+        simplified = None if pieces[0] is None else shapely.union_all(pieces)
+        yield ClassPolygon(parts[0].class_id, shapely.simplify(outline, 0.0), simplified)
 
 
 def _write_batch(
@@ -186,19 +244,15 @@ def _write_batch(
     regions: Sequence[ClassPolygon],
     class_map: ClassMap,
     minimum_area: float,
-    tolerance: float,
 ) -> list[int]:
-    """Move regions to the map, measure, drop the small ones, simplify and write; the class ids of those written."""
-    import shapely
-
+    """Move regions to the map, measure, drop the small ones and write; the class ids of those written."""
     outlines = _on_the_map(np.array([region.outline for region in regions], dtype=object), class_map)
     areas = _areas(outlines, class_map)
     large = areas >= minimum_area
     class_ids = np.array([region.class_id for region in regions])[large]
+    if regions[0].simplified is not None:
+        outlines = _on_the_map(np.array([region.simplified for region in regions], dtype=object), class_map)
     outlines = outlines[large]
-    simplified = shapely.simplify(outlines, tolerance, preserve_topology=True)
-    kept = shapely.is_valid(simplified) & ~shapely.is_empty(simplified)
-    outlines = np.where(kept, simplified, outlines)
     labels = [class_map.label_of(int(class_id)) for class_id in class_ids]
     fields = {"class_id": class_ids.tolist(), "label": labels, "area": areas[large].round(3).tolist()}
     writer.write([_rings(outline) for outline in outlines], fields)
@@ -245,9 +299,3 @@ def _batches(regions: Iterator[ClassPolygon], size: int) -> Iterator[list[ClassP
 def _rings(outline: Polygon) -> list[np.ndarray]:
     """The shell of a polygon and its holes."""
     return [np.asarray(ring.coords) for ring in (outline.exterior, *outline.interiors)]
-
-
-def _require_geo() -> None:
-    missing = [package for package in ("rasterio", "shapely") if importlib.util.find_spec(package) is None]
-    if missing:
-        raise ImportError(f'polygons need {", ".join(missing)}. Install with: pip install "s5_hf[geo]"')

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...imaging.drawing import add_legend, overlay_mask
+from ...imaging.drawing import overlay_mask
 from ...imaging.palettes import Palette
+from ...imaging.sheets import add_legend
 from ..reduction import MAX_OVERLAY_SIDE
 from ..window_batches import NewRows
 from .class_rows import NO_DATA
@@ -33,7 +34,7 @@ class SceneOverlay:
         self._classes = mapped_bytes(folder / "overlay_classes.raw", shape)
 
     def add_image(self, rows: NewRows) -> None:
-        """Take rows of the scene; of other than three channels the first, or the first three, are shown."""
+        """Take rows of the scene; with more or fewer than three channels, the first three, or the first, are shown."""
         colors = rows.pixels[:3] if len(rows.pixels) >= 3 else rows.pixels[:1]
         first, place = self._place(rows.top, colors.shape[1])
         picked = colors[:, first :: self._step, self._first_column :: self._step]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 from ...files.atomic import write_text
-from ...imaging.palettes import Palette
-from ..scene_names import relative_source, scene_stem
+from ...files.json_files import read_json_object
+from ...imaging.natural_colors import natural_palette
+from ...imaging.palette_files import read_palette
+from ...imaging.palettes import Color, Palette
+from ...imaging.rasters import require_geo
+from ...imaging.scene_files import scene_stem
+from ..scene_names import relative_source
 from ..scene_run import require_absent
 from ..source import SceneSource, has_rasterio
 from .areas import ClassArea
@@ -33,10 +38,17 @@ class MapProducts:
         areas: `_areas.csv`; the sidecar always has the same table.
         polygons: a file name with the suffix `.geojson` or `.gpkg`, or the suffix alone, for `_polygons.geojson`.
         polygon_classes: names or ids of the classes that become polygons; all if left out.
-        minimum_area, simplify: of the polygons, as `write_polygons` takes them.
+        simplify: of the polygons, as `write_polygons` takes it.
+        minimum_area: of the regions of the map, in square metres, or in pixels where the coordinates do not say how
+            large those are. Smaller regions are merged as by `merge_small_regions`, before areas are counted and
+            polygons made.
+        palette: a file with the colours of the classes, as `read_palette` reads it; `natural_palette` if left out.
+        style: `.qml`, the style of the map in QGIS: names and colours of the classes.
+        stac: `_stac.json`, a STAC item of the map: its place, projection and classes.
+        cloud_optimized: whether the maps are cloud optimized GeoTIFFs (COG), which can be read in parts from a server.
 
     Raises:
-        ValueError: the polygons have another suffix.
+        ValueError: the polygons have another suffix, or the area is negative.
     """
 
     probabilities: bool = False
@@ -47,8 +59,14 @@ class MapProducts:
     polygon_classes: Sequence[str | int] | None = None
     minimum_area: float = 0.0
     simplify: float | None = None
+    palette: str | Path | None = None
+    style: bool = False
+    cloud_optimized: bool = False
+    stac: bool = False
 
     def __post_init__(self) -> None:
+        if not 0 <= self.minimum_area < math.inf:
+            raise ValueError(f"minimum_area must not be negative, got {self.minimum_area}")
         if self.polygons is not None and not str(self.polygons).endswith((".geojson", ".gpkg")):
             raise ValueError(f"polygons are written as .geojson or .gpkg, got {str(self.polygons)!r}")
 
@@ -56,6 +74,14 @@ class MapProducts:
     def names_polygons(self) -> bool:
         """Whether `polygons` is a file, and not a suffix alone."""
         return self.polygons is not None and str(self.polygons) not in (".geojson", ".gpkg")
+
+    def colors(self, labels: Sequence[str]) -> list[Color]:
+        """The colour of each class.
+
+        Raises:
+            FileNotFoundError, ValueError: as `read_palette`.
+        """
+        return natural_palette(labels) if self.palette is None else read_palette(self.palette, labels)
 
 
 @dataclass(frozen=True)
@@ -69,6 +95,8 @@ class SceneFiles:
     overlay: Path | None = None
     areas: Path | None = None
     polygons: Path | None = None
+    style: Path | None = None
+    stac: Path | None = None
 
     @classmethod
     def of_scene(cls, source: str | Path, output: str | Path, products: MapProducts) -> SceneFiles:
@@ -93,14 +121,16 @@ class SceneFiles:
 
         Raises:
             ImportError: a GeoTIFF or polygons are asked for and the extra `geo` is not installed.
-            ValueError: the suffix is not .tif, .tiff or .png.
+            ValueError: the suffix is not .tif, .tiff or .png, or a PNG is to be cloud optimized.
         """
         if not is_geotiff(output) and output.suffix.lower() != ".png":
             raise ValueError(f"a map is written as .tif or .png, got {str(output)!r}")
-        if is_geotiff(output) and not has_rasterio():
-            raise ImportError(f'writing {output} needs rasterio. Install it with: pip install "s5_hf[geo]"')
-        if products.polygons is not None and find_spec("shapely") is None:
-            raise ImportError('polygons need shapely. Install it with: pip install "s5_hf[geo]"')
+        if products.cloud_optimized and not is_geotiff(output):
+            raise ValueError(f"a cloud optimized map (--cog) is a .tif, got {str(output)!r}")
+        if is_geotiff(output):
+            require_geo(f"writing {output}", "rasterio")
+        if products.polygons is not None:
+            require_geo("writing polygons", "shapely")
 
         def beside(ending: str) -> Path:
             return output.with_name(f"{output.stem}_{ending}")
@@ -116,11 +146,14 @@ class SceneFiles:
             overlay=beside("overlay.png") if products.overlay else None,
             areas=beside("areas.csv") if products.areas else None,
             polygons=polygons,
+            style=output.with_suffix(".qml") if products.style else None,
+            stac=beside("stac.json") if products.stac else None,
         )
 
     def paths(self, labels: Sequence[str] = ()) -> list[Path]:
         """All files that are made. Without the classes' `labels` those of their probabilities as PNG are left out."""
         made = [self.classes, self.sidecar, self.entropy, self.overlay, self.areas, self.polygons]
+        made += [self.style, self.stac]
         if self.probabilities is not None:
             made += map_paths(self.probabilities, labels)
         return [path for path in made if path is not None]
@@ -202,4 +235,4 @@ def write_sidecar(
 
 def read_sidecar_areas(path: Path) -> list[ClassArea]:
     """The areas in the description of a map that is finished."""
-    return [ClassArea(**area) for area in json.loads(path.read_text(encoding="utf-8"))["areas"]]
+    return [ClassArea(**area) for area in read_json_object(path)["areas"]]

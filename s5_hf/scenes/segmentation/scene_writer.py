@@ -12,12 +12,13 @@ from types import TracebackType
 import numpy as np
 
 from ...files.atomic import atomic_file, write_text
+from ...files.json_files import read_json_object
 from ...imaging.palettes import Palette
 from ..scene_names import relative_source
 from ..source import SceneSource
 from ..window_batches import NewRows
 from .areas import AreaCounter, ClassArea, pixel_areas
-from .class_rows import ClassRows
+from .class_rows import NO_DATA, ClassRows
 from .map_files import BLOCK_SIDE, MapFile, MapLayout, open_map
 from .scene_overlay import SceneOverlay
 from .scene_result import SceneFiles
@@ -41,6 +42,7 @@ class SceneWriter:
         task: of the model, for the tags.
         fingerprint: of everything that decides what the maps hold.
         resume: continue with the folder of an earlier run, if there is one, instead of starting afresh.
+        cloud_optimized: whether GeoTIFFs become COGs.
 
     Attributes:
         rows_done: rows that are safe on the disk.
@@ -60,18 +62,20 @@ class SceneWriter:
         task: str | None,
         fingerprint: dict[str, str],
         resume: bool = False,
+        cloud_optimized: bool = False,
     ) -> None:
         self.files, self._scene, self._id2label, self._palette = files, scene, id2label, palette
-        self._fingerprint = fingerprint
+        self._fingerprint, self._cloud_optimized = fingerprint, cloud_optimized
         state = self._earlier_state() if resume else {}
         if not state:
             shutil.rmtree(files.work, ignore_errors=True)
             files.work.mkdir(parents=True)
         self.rows_done, self.restart_window = state.get("rows", 0), state.get("window", 0)
-        row_areas = pixel_areas(scene.crs, scene.transform, scene.height)
-        self._areas = AreaCounter(len(id2label), row_areas, state.get("pixels"), state.get("square_metres"))
+        self._row_areas = pixel_areas(scene.crs, scene.transform, scene.height)
+        self._areas = AreaCounter(len(id2label), self._row_areas, state.get("pixels"), state.get("square_metres"))
         try:
-            self._maps = self._open_maps(task)
+            self._layouts = self._map_layouts(task)
+            self._maps = self._open_maps()
             self._overlay = SceneOverlay(files.work, scene.height, scene.width) if files.overlay else None
         except OSError:
             if not self.rows_done:
@@ -129,8 +133,11 @@ class SceneWriter:
             while len(self._waiting) > _BLOCKS_IN_FLIGHT:
                 self._waiting.popleft().result()
 
-    def finish(self) -> list[ClassArea]:
+    def finish(self, minimum_area: float = 0.0) -> list[ClassArea]:
         """Complete the maps; they still carry their temporary names.
+
+        Args:
+            minimum_area: of the regions in the map of classes; smaller ones go to a neighbour.
 
         Returns:
             What each class covers.
@@ -140,6 +147,8 @@ class SceneWriter:
         """
         while self._waiting:
             self._waiting.popleft().result()
+        if minimum_area:
+            self._merge_small_regions(minimum_area)
         self._finished = [pair for file in self._maps.values() for pair in file.finish()]
         if self._overlay is not None:
             picture = self._overlay.picture(list(self._id2label.values()), self._palette)
@@ -151,6 +160,29 @@ class SceneWriter:
         """Give the maps their names, the map of classes last."""
         for temporary, final in reversed(self._finished):
             temporary.replace(final)
+
+    def _merge_small_regions(self, minimum_area: float) -> None:
+        """Replace the map of classes by one without small regions, and count its areas anew."""
+        from .small_regions import merge_small_regions  # takes a second to import, and few runs need it
+
+        given = self._maps["classes"]
+        folder = self.files.work / "merged"
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was interrupted here
+        folder.mkdir()
+        merged = open_map(folder, self.files.classes, self._layouts["classes"], self._cloud_optimized)
+        self._areas = AreaCounter(len(self._id2label), self._row_areas)
+
+        def write(top: int, classes: np.ndarray) -> None:
+            merged.write(top, classes[None])
+            self._areas.add(top, classes)
+            if self._overlay is not None:
+                self._overlay.add_classes(top, classes)
+
+        size = (self._scene.height, self._scene.width)
+        merge_small_regions(
+            lambda top, bottom: given.read(top, bottom)[0], write, size, minimum_area, self._row_areas, NO_DATA
+        )
+        self._maps["classes"] = merged
 
     def _remove_folder(self) -> None:
         shutil.rmtree(self.files.work, ignore_errors=True)
@@ -184,7 +216,7 @@ class SceneWriter:
 
         return ClassRows(empty(rows.classes), empty(rows.probabilities), empty(rows.entropy))
 
-    def _open_maps(self, task: str | None) -> dict[str, MapFile]:
+    def _map_layouts(self, task: str | None) -> dict[str, MapLayout]:
         scene, labels = self._scene, list(self._id2label.values())
         tags = {
             "S5_ID2LABEL": json.dumps({str(index): label for index, label in self._id2label.items()}),
@@ -196,21 +228,24 @@ class SceneWriter:
         def layout(bands: list[str], palette: Palette | None = None) -> MapLayout:
             return MapLayout(scene.height, scene.width, bands, scene.crs, scene.transform, palette, tags)
 
-        layouts: dict[str, tuple[Path | None, MapLayout]] = {
-            "classes": (self.files.classes, layout(["class"], self._palette)),
-            "probabilities": (self.files.probabilities, layout(labels)),
-            "entropy": (self.files.entropy, layout(["entropy"])),
-        }
         return {
-            name: open_map(self.files.work, final, form)
-            for name, (final, form) in layouts.items()
+            "classes": layout(["class"], self._palette),
+            "probabilities": layout(labels),
+            "entropy": layout(["entropy"]),
+        }
+
+    def _open_maps(self) -> dict[str, MapFile]:
+        finals = {name: getattr(self.files, name) for name in self._layouts}
+        return {
+            name: open_map(self.files.work, final, self._layouts[name], self._cloud_optimized)
+            for name, final in finals.items()
             if final is not None
         }
 
     def _earlier_state(self) -> dict:
         if not self.files.state.is_file():
             return {}
-        state = json.loads(self.files.state.read_text(encoding="utf-8"))
+        state = read_json_object(self.files.state)
         earlier = state["fingerprint"]
         changed = [name for name, value in self._fingerprint.items() if earlier.get(name) != value]
         if changed:

@@ -7,6 +7,7 @@ it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +16,18 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from ...imaging.palettes import default_palette
+from ...files.atomic import write_text
+from ...imaging.palettes import Color, Palette
+from ...imaging.scene_files import scene_stem
 from ...predictors.interfaces import SceneSegmenter
 from ...predictors.test_time_augmentation import check_augmentations
 from ...predictors.torch_segmenter import load_segmenters
+from ..qgis_styles import raster_style
 from ..reading import SceneReading
-from ..scene_names import scene_stem
 from ..scene_run import finished_work_kept, model_name, require_distinct
 from ..source import SceneSource, open_scene
-from .areas import write_areas
+from ..stac import map_item
+from .areas import ClassArea, write_areas
 from .class_rows import NO_DATA, class_rows
 from .map_files import is_geotiff
 from .scene_probabilities import SceneProbabilities, WindowSettings
@@ -44,6 +48,7 @@ def segment_scene(
     devices: Sequence[str | torch.device] | None = None,
     precision: str = "fp32",
     compile_model: bool = False,
+    classes: Sequence[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -65,10 +70,11 @@ def segment_scene(
         task: of a model with several.
         settings: windows, blending, batches, test-time augmentation.
         products: what to make besides the map.
-        reading: how the scene is read: bands, scaling, pixels without data.
+        reading: how the scene is read: bands, scaling, pixels without data; by default as the model was trained.
         devices: where the network runs; they take batches in turn.
         precision: `"fp32"` or `"bf16"`.
         compile_model: whether to run the network through `torch.compile`.
+        classes: what an open-vocabulary model is to look for, such as `["building,roof", "road"]`.
         resume: resume an interrupted run; the result is the same, pixel by pixel. A scene that has its map already
             is left alone.
         overwrite: replace existing files, and discard an interrupted run.
@@ -93,20 +99,21 @@ def segment_scene(
         return SceneResult(files, read_sidecar_areas(files.sidecar))
     if not overwrite:
         files.require_new(resume)
-    segmenters = load_segmenters(model, task, devices, precision, compile_model)
+    segmenters = load_segmenters(model, task, devices, precision, compile_model, classes)
     if segmenters[0].num_labels > NO_DATA:
         raise ValueError(f"a map holds at most {NO_DATA} classes, the model has {segmenters[0].num_labels}")
     _require_classes(products.polygon_classes, segmenters[0])
     labels = [segmenters[0].id2label[index] for index in range(segmenters[0].num_labels)]
+    palette = products.colors(labels)
     require_distinct({source: files.paths(labels)})
     if not overwrite:
         files.require_new(resume, labels)
-    with open_scene(source, len(segmenters[0].image_mean), reading) as scene:
+    with open_scene(source, len(segmenters[0].image_mean), reading.as_trained(segmenters[0])) as scene:
         if scene.crs is not None and not is_geotiff(files.classes):
             scene.notes.append(f"{files.classes} carries no coordinates; a .tif would")
         for note in scene.notes:
             report(note)
-        maps = _MapMaker(scene, segmenters, files, settings, products, progress, report)
+        maps = _MapMaker(scene, segmenters, files, settings, products, palette, progress, report)
         result = maps.make(task, model_name(model, segmenters[0]), resume)
     if files.polygons is not None:
         _write_polygons(files, products, scene.width * scene.height)  # of a map that has just been made
@@ -133,23 +140,29 @@ class _MapMaker:
     files: SceneFiles
     settings: WindowSettings
     products: MapProducts
+    palette: Palette
     progress: bool
     report: Callable[[str], None]
 
     def make(self, task: str | None, model: str, resume: bool) -> SceneResult:
         """All files except the polygons; `task` and `model` are for the description."""
-        scene, files, segmenter = self.scene, self.files, self.segmenters[0]
+        scene, files, segmenter, cog = self.scene, self.files, self.segmenters[0], self.products.cloud_optimized
         id2label = {index: segmenter.id2label[index] for index in range(segmenter.num_labels)}
-        palette = default_palette(len(id2label))
         with (
             finished_work_kept(files.work, "rows", self.report),
-            SceneWriter(files, scene, id2label, palette, task, self._fingerprint(), resume) as writer,
+            SceneWriter(files, scene, id2label, self.palette, task, self._fingerprint(), resume, cog) as writer,
         ):
             if writer.rows_done:
                 self.report(f"resuming after row {writer.rows_done:,} of {scene.height:,}")
             self._fill(writer)
-            areas = writer.finish()
-            write_sidecar(files, scene, areas, palette, task, model)
+            areas = writer.finish(self.products.minimum_area)
+            write_sidecar(files, scene, areas, self.palette, task, model)
+            if files.style is not None:
+                write_text(files.style, raster_style(_styled(areas, self.palette)))
+            if files.stac is not None:
+                classes, size = list(_styled(areas, self.palette).values()), (scene.height, scene.width)
+                item = map_item(files.classes, size, scene.crs, scene.transform, classes, NO_DATA)
+                write_text(files.stac, json.dumps(item, indent=2) + "\n")
             if files.areas is not None:
                 write_areas(areas, files.areas)
             writer.publish()
@@ -162,6 +175,7 @@ class _MapMaker:
             "the model": self.segmenters[0].fingerprint,
             "the scene or how it is read": self.scene.fingerprint,
             "the windows or their augmentation": repr(self.settings),
+            "the palette": repr([tuple(color) for color in self.palette]),
             "the products": repr((products.probabilities, products.entropy, products.overlay)),
         }
 
@@ -190,6 +204,11 @@ class _MapMaker:
                     done = stop
 
 
+def _styled(areas: Sequence[ClassArea], palette: Palette) -> dict[int, tuple[str, Color]]:
+    """Names and colours by class id."""
+    return {area.id: (area.label, color) for area, color in zip(areas, palette, strict=True)}
+
+
 def _write_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: int | None) -> None:
     from .polygons import write_polygons
 
@@ -197,7 +216,6 @@ def _write_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: in
         files.classes,
         files.polygons,
         classes=products.polygon_classes,
-        minimum_area=products.minimum_area,
         simplify=products.simplify,
         maximum_pixels=maximum_pixels,
     )

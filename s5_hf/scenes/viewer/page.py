@@ -1,4 +1,4 @@
-"""The markup of the page that shows a scene and its class map."""
+"""The markup of the page that shows a scene and its class maps."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from PIL import Image
+
 from ...imaging.palettes import Color
-from ...pages.parts import document
+from ...pages.parts import document, image_data
 from ..segmentation.areas import ClassArea
+from .layers import MapLayer
 from .script import SCRIPT
 from .style import STYLE
 
@@ -49,28 +52,31 @@ class ViewerFacts:
     model: str | None
 
 
-def viewer_page(facts: ViewerFacts, image: str, classes: str) -> str:
+def viewer_page(facts: ViewerFacts, image: str, layers: Sequence[MapLayer], mistakes: MapLayer | None = None) -> str:
     """The page.
 
     Args:
         facts: what it says.
         image: data URI of the scene.
-        classes: data URI of the class map, a grey PNG: 0 for no data, k + 1 for entry k of the table.
+        layers: the class maps; the first one is that of the table.
+        mistakes: where the first map differs from the last one: 1 equal, 2 different, 0 not compared.
     """
     body = (
         f'<main id="stage" tabindex="0" role="application" aria-label="{_stage_label(facts)}">'
         f'<div class="layer"><div class="world" id="image-world"><img id="image" alt="" src="{image}"></div></div>'
+        '<div class="layer" id="left-layer"><div class="world"><canvas id="left-classes"></canvas></div></div>'
         '<div class="layer" id="classes-layer"><div class="world" id="classes-world"><canvas id="classes"></canvas>'
         "</div></div>"
         f"{_DIVIDER}{_ZOOM_BUTTONS}"
         '<p id="readout" aria-live="off"></p><div id="scale" hidden><span></span></div>'
         '<noscript><p class="message">This page needs JavaScript to show the scene.</p></noscript></main>\n'
-        f"<aside><header><h1>{escape(facts.title)}</h1>{_description(facts)}</header>"
+        f"<aside><header><h1>{escape(facts.title)}</h1>{_description(facts)}</header>{_sides(layers, mistakes)}"
         '<label class="opacity" for="opacity"><span>Opacity of the classes</span>'
         '<output id="opacity-value">75 %</output>'
         '<input type="range" id="opacity" min="0" max="100" value="75"></label>'
         f"{_table(facts)}{_HELP}</aside>\n"
-        f'<script type="application/json" id="data">{_data(facts, classes)}</script>\n<script>{SCRIPT}</script>'
+        f'<script type="application/json" id="data">{_data(facts, layers, mistakes)}</script>\n'
+        f"<script>{SCRIPT}</script>"
     )
     return document(facts.title, body, STYLE, head=f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">')
 
@@ -91,6 +97,22 @@ _HELP = (
     "<dt>Whole scene</dt><dd>0</dd><dt>Divider</dt><dd>drag its grip; [ and ], or arrow keys when it has the focus"
     "</dd><dt>One class</dt><dd>its box in the table hides and shows it</dd></dl></details>"
 )
+
+
+def _sides(layers: Sequence[MapLayer], mistakes: MapLayer | None) -> str:
+    """Two lists to choose what is shown left and right of the divider; hidden where there is but one map."""
+    names = ["Image", *(layer.name for layer in layers), *([] if mistakes is None else [mistakes.name])]
+
+    def choice(side: str, chosen: int) -> str:
+        options = "".join(
+            f'<option value="{number - 1}"{" selected" if number == chosen else ""}>{escape(name)}</option>'
+            for number, name in enumerate(names)
+        )
+        return f'<label for="{side}-map">{side.capitalize()}</label><select id="{side}-map">{options}</select>'
+
+    hidden = "" if len(names) > 2 else " hidden"
+    left, right = (0, 1) if len(layers) == 1 or mistakes is not None else (1, 2)
+    return f'<div class="sides"{hidden}>{choice("left", left)}{choice("right", right)}</div>'
 
 
 def _stage_label(facts: ViewerFacts) -> str:
@@ -142,7 +164,7 @@ def area_unit(square_metres: Sequence[float | None]) -> tuple[str, float, int]:
     return "m²", 1.0, 0
 
 
-def _data(facts: ViewerFacts, classes: str) -> str:
+def _data(facts: ViewerFacts, layers: Sequence[MapLayer], mistakes: MapLayer | None) -> str:
     """What the script reads."""
     content = {
         "width": facts.width,
@@ -152,10 +174,16 @@ def _data(facts: ViewerFacts, classes: str) -> str:
         "colors": [list(color) for color in facts.colors],
         "transform": None if facts.transform is None else list(facts.transform),
         "metresPerPixel": _metres_per_pixel(facts.areas),
-        "classes": classes,
+        "maps": [{"name": layer.name, "classes": _png(layer)} for layer in layers],
+        "errors": None if mistakes is None else {"name": mistakes.name, "classes": _png(mistakes)},
     }
     # A name with "</script>" or "<!--" would end or change the script element that holds it.
     return json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _png(layer: MapLayer) -> str:
+    """The numbers of a map as a grey PNG."""
+    return image_data(Image.fromarray(layer.numbers), "PNG", optimize=True)
 
 
 def _metres_per_pixel(areas: Sequence[ClassArea]) -> float | None:

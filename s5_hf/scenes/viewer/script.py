@@ -1,8 +1,8 @@
-"""The script of the page that shows a scene and its class map.
+"""The script of the page that shows a scene and its class maps.
 
-Both pictures lie in layers of the stage that share one transform; the layer of the classes is clipped at the divider.
-The embedded class map holds numbers of classes, which the script draws in their colours, so that single classes can
-be hidden and the class under the pointer can be named.
+All pictures lie in layers of the stage that share one transform; the layers of the two sides are clipped at the
+divider. Embedded class maps hold numbers of classes, which the script draws in their colours, so that single classes
+can be hidden and the classes under the pointer can be named.
 """
 
 __all__ = ["SCRIPT"]
@@ -12,12 +12,16 @@ SCRIPT = r"""
 (() => {
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
-const stage = $("stage"), divider = $("divider"), canvas = $("classes"), image = $("image");
-const layer = $("classes-layer"), readout = $("readout"), worlds = [$("image-world"), $("classes-world")];
+const stage = $("stage"), divider = $("divider"), image = $("image"), readout = $("readout");
+const worlds = [...document.querySelectorAll(".world")];
+const side = (name, layer, canvas) => ({ layer: $(layer), canvas: $(canvas), choice: $(`${name}-map`),
+  title: divider.querySelector(`.${name}`) });
+const left = side("left", "left-layer", "left-classes"), right = side("right", "classes-layer", "classes");
+const layers = data.errors ? [...data.maps, data.errors] : data.maps;  // -1 stands for the image alone
 const size = { width: Math.ceil(data.width / data.factor), height: Math.ceil(data.height / data.factor) };
 const view = { x: 0, y: 0, scale: 1 };  // stage pixel = x + scale * embedded pixel
 const LARGEST_SCALE = 32, DIVIDER_STEP = 0.02, PAN_STEP = 60, ZOOM_STEP = 1.4;
-let split = 0.5, fitted = true, numbers = null;
+let split = 0.5, fitted = true;
 const hidden = new Set();
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -72,13 +76,14 @@ function setSplit(value) {
   split = clamp(value, 0, 1);
   const percent = (100 * split).toFixed(2) + "%";
   divider.style.left = percent;
-  layer.style.clipPath = `inset(0 0 0 ${percent})`;
+  right.layer.style.clipPath = `inset(0 0 0 ${percent})`;
+  left.layer.style.clipPath = `inset(0 ${(100 - 100 * split).toFixed(2)}% 0 0)`;
   divider.setAttribute("aria-valuenow", Math.round(100 * split));
-  divider.setAttribute("aria-valuetext", `${Math.round(100 * split)} % image`);
+  divider.setAttribute("aria-valuetext", `${Math.round(100 * split)} % left`);
 }
 
 function setOpacity(percent) {
-  layer.style.opacity = percent / 100;
+  for (const { layer } of [left, right]) layer.style.opacity = percent / 100;
   $("opacity-value").textContent = `${percent} %`;
 }
 
@@ -96,35 +101,56 @@ function showScale() {
   box.replaceChildren(`${+(metres / length).toPrecision(3)} ${unit}`, bar);
 }
 
-// Numbers of the embedded map: 0 for no data, k + 1 for class k of the table.
+// Numbers of an embedded map: 0 for no data, k + 1 for class k of the table.
 function readNumbers(picture) {
+  const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d", { willReadFrequently: true });
   canvas.width = size.width;
   canvas.height = size.height;
   context.drawImage(picture, 0, 0);
   const pixels = context.getImageData(0, 0, size.width, size.height).data;
-  numbers = new Uint8Array(size.width * size.height);
+  const numbers = new Uint8Array(size.width * size.height);
   for (let i = 0; i < numbers.length; i++) numbers[i] = pixels[4 * i];
+  return numbers;
 }
 
-function paint() {
+// One 32-bit word per number, bytes in the order red, green, blue, alpha.
+function colorTable(chosen) {
+  const colors = new Uint8Array(4 * 256);
+  if (chosen === data.errors) colors.set([214, 20, 60, 255], 4 * 2);
+  else data.colors.forEach((color, k) => { if (!hidden.has(k)) colors.set([...color, 255], 4 * (k + 1)); });
+  return new Uint32Array(colors.buffer);
+}
+
+function paint({ canvas, choice, title, layer }) {
+  const chosen = layers[choice.value];
+  layer.hidden = !chosen;
+  title.textContent = chosen ? (layers.length > 1 ? chosen.name : "Classes") : "Image";
+  if (!chosen || !chosen.numbers) return;
+  canvas.width = size.width;
+  canvas.height = size.height;
   const context = canvas.getContext("2d");
   const picture = context.createImageData(size.width, size.height);
-  // One 32-bit word per pixel, bytes in the order red, green, blue, alpha.
-  const colors = new Uint8Array(4 * 256);
-  data.colors.forEach((color, k) => { if (!hidden.has(k)) colors.set([...color, 255], 4 * (k + 1)); });
-  const table = new Uint32Array(colors.buffer), words = new Uint32Array(picture.data.buffer);
-  for (let i = 0; i < numbers.length; i++) words[i] = table[numbers[i]];
+  const table = colorTable(chosen), words = new Uint32Array(picture.data.buffer);
+  for (let i = 0; i < words.length; i++) words[i] = table[chosen.numbers[i]];
   context.putImageData(picture, 0, 0);
+}
+
+// The class of every map at a pixel, and whether the first map is wrong there.
+function classesAt(index) {
+  const label = map => map.numbers[index] ? data.labels[map.numbers[index] - 1] : "no data";
+  if (layers.length === 1) return label(layers[0]);
+  const verdict = data.errors && ["not compared", "right", "wrong"][data.errors.numbers[index]];
+  return [...data.maps.map(map => `${map.name}: ${label(map)}`), ...(verdict ? [verdict] : [])].join(" \u00b7 ");
 }
 
 function tell(x, y) {
   const column = Math.floor((x - view.x) / view.scale), row = Math.floor((y - view.y) / view.scale);
-  if (!numbers || column < 0 || row < 0 || column >= size.width || row >= size.height) {
+  const isReady = layers.every(map => map.numbers);
+  if (!isReady || column < 0 || row < 0 || column >= size.width || row >= size.height) {
     readout.textContent = "";
     return;
   }
-  const number = numbers[row * size.width + column];
   const px = (column + 0.5) * data.factor, py = (row + 0.5) * data.factor;
   let place = `x ${Math.floor(px)}, y ${Math.floor(py)}`;
   if (data.transform) {
@@ -132,7 +158,7 @@ function tell(x, y) {
     const decimals = Math.abs(a) + Math.abs(b) < 0.01 ? 5 : 1;
     place = `${(a * px + b * py + c).toFixed(decimals)}, ${(d * px + e * py + f).toFixed(decimals)}`;
   }
-  readout.textContent = `${number ? data.labels[number - 1] : "no data"} \u00b7 ${place}`;
+  readout.textContent = `${classesAt(row * size.width + column)} \u00b7 ${place}`;
 }
 
 const pointers = new Map();
@@ -222,9 +248,11 @@ for (const box of document.querySelectorAll("input[data-class]")) {
     const k = Number(box.dataset.class);
     box.checked ? hidden.delete(k) : hidden.add(k);
     box.closest("tr").classList.toggle("hidden", !box.checked);
-    if (numbers) paint();
+    paint(left);
+    paint(right);
   });
 }
+for (const one of [left, right]) one.choice.addEventListener("change", () => paint(one));
 
 new ResizeObserver(() => fitted ? fit() : (keepInSight(), show())).observe(stage);
 image.style.width = `${size.width}px`;
@@ -232,8 +260,14 @@ image.style.height = `${size.height}px`;
 setSplit(split);
 setOpacity($("opacity").value);
 fit();
-const map = new Image();
-map.onload = () => { readNumbers(map); paint(); document.body.dataset.ready = "true"; };
-map.src = data.classes;
+Promise.all(layers.map(map => new Promise(done => {
+  const picture = new Image();
+  picture.onload = () => { map.numbers = readNumbers(picture); done(); };
+  picture.src = map.classes;
+}))).then(() => {
+  paint(left);
+  paint(right);
+  document.body.dataset.ready = "true";
+});
 })();
 """

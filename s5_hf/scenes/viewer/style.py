@@ -50,6 +50,12 @@ body { display: grid; grid-template-columns: minmax(0, 1fr) 21rem; height: 100vh
 aside { overflow-y: auto; padding: 1.1rem 1.25rem 1.5rem; border-left: 1px solid var(--line) }
 h1 { margin: 0 0 .3rem; font-size: 1.15rem; line-height: 1.3; overflow-wrap: anywhere }
 header p { margin: .15rem 0; color: var(--soft); font-size: 13px; overflow-wrap: anywhere }
+.sides { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: .35rem .7rem; align-items: center;
+  margin-top: 1.1rem }
+.sides[hidden] { display: none } .layer[hidden] { display: block; visibility: hidden }
+.sides label { color: var(--soft) }
+.sides select { width: 100%; padding: .3rem; font: inherit; color: inherit; background: var(--paper);
+  border: 1px solid var(--line); border-radius: 6px }
 .opacity { display: grid; grid-template-columns: 1fr auto; gap: .15rem .5rem; margin: 1.1rem 0 1.2rem }
 .opacity output { color: var(--soft); font-variant-numeric: tabular-nums }
 .opacity input { grid-column: 1 / -1; width: 100%; margin: 0; accent-color: var(--accent) }

@@ -1,4 +1,4 @@
-"""A scene and its class map as one HTML file to look at: no network, no server."""
+"""A scene and its class maps as one HTML file to look at: no network, no server."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import numpy as np
 from PIL import Image
 
 from ...files.atomic import write_text
+from ...imaging.palettes import Color
+from ...imaging.scene_files import is_remote
 from ...pages.parts import image_data
 from ..class_maps import ClassMap, open_class_map
 from ..reading import SceneReading
 from ..reduction import NO_CLASS, reduce_class_map, reduce_scene, reduction_factor
-from ..scene_names import is_remote
 from ..segmentation.areas import ClassArea, pixel_areas
-from ..source import open_scene
+from ..source import SceneSource, open_scene
+from .layers import MapLayer, Mistakes, class_numbers, map_layer
 from .page import ViewerFacts, viewer_page
 
 __all__ = ["MAX_SIZE", "ViewerReport", "write_viewer"]
 
 MAX_SIZE = 4096
-"""Longer side of the embedded pictures in pixels, if nothing else is asked for."""
+"""Longer side of the embedded pictures in pixels by default."""
 
 _SIZES = (64, 16384)  # beyond the larger one no browser draws a picture
 _MAX_CLASSES = 255  # of a grey PNG, less the value for no data
@@ -52,6 +54,8 @@ def write_viewer(
     max_size: int = MAX_SIZE,
     title: str | None = None,
     maximum_pixels: int | None = None,
+    others: Sequence[str | Path] = (),
+    reference: str | Path | None = None,
 ) -> ViewerReport:
     """Write a page that shows a scene and its class map on top of each other with a divider between them.
 
@@ -67,12 +71,15 @@ def write_viewer(
         max_size: of the embedded pictures, 64 to 16384 pixels.
         title: heading; by default the name of the class map.
         maximum_pixels: of a file that is decoded as a whole, as `open_scene` and `open_class_map` take it.
+        others: further class maps of the scene, to choose from on either side of the divider.
+        reference: a class map that is right: the page can show it, and where `result` differs from it.
 
     Raises:
         FileNotFoundError: if the class map or the scene is not there.
         ImportError: if a file needs rasterio, which is not installed.
         OSError: if a file cannot be read or written.
-        ValueError: if it is not a class map, the scene is unknown or has another size, or `max_size` is out of range.
+        ValueError: if it is not a class map, the scene is unknown, the scene or a further map has another size, or
+            `max_size` is out of range.
     """
     result = Path(result)
     if not _SIZES[0] <= max_size <= _SIZES[1]:
@@ -80,24 +87,54 @@ def write_viewer(
     output = result.with_suffix(".html") if output is None else Path(output)
     if output.is_dir():
         raise IsADirectoryError(f"{output} is a folder, expected the name of a file to write")
+    further_maps = [*others, *([] if reference is None else [reference])]
     with open_class_map(result, maximum_pixels) as class_map:
         scene_name = _scene_of(class_map, image)
         factor = reduction_factor(class_map.width, class_map.height, max_size)
         reading = SceneReading(bands=bands or _bands_of(class_map), maximum_pixels=maximum_pixels)
         with open_scene(scene_name, reading=reading) as scene:
-            if (scene.width, scene.height) != (class_map.width, class_map.height):
-                raise ValueError(
-                    f"the scene {scene_name} has {scene.width} x {scene.height} pixels, the class map {result} "
-                    f"{class_map.width} x {class_map.height}: expected the same"
-                )
+            _require_size(scene, f"the scene {scene_name}", class_map)
+            for other in further_maps:
+                with open_class_map(other, maximum_pixels) as further:
+                    _require_size(further, f"the class map {other}", class_map)
             picture = Image.fromarray(reduce_scene(scene, factor))
         ids, rows = reduce_class_map(class_map, factor)
         areas = _areas(class_map, rows)
-        facts = _facts(class_map, areas, factor, title or result.name, str(scene_name))
+        labels, colors = [area.label for area in areas], [class_map.color_of(area.id) for area in areas]
+        layers = [MapLayer(result.name, class_numbers(ids, [area.id for area in areas], range(len(areas))))]
+        for other in further_maps:
+            with open_class_map(other, maximum_pixels) as further:
+                layers.append(map_layer(further, factor, labels, colors))
+        mistakes = None if reference is None else _mistakes_layer(class_map, reference, factor, maximum_pixels)
+        if len(labels) > _MAX_CLASSES:
+            raise ValueError(f"the page shows up to {_MAX_CLASSES} classes, these maps have {len(labels)}")
+        areas += [ClassArea(NO_CLASS, label, 0, 0.0, _no_area(areas)) for label in labels[len(areas) :]]
+        facts = _facts(class_map, areas, colors, factor, title or result.name, str(scene_name))
         scene_picture = image_data(picture, quality=_JPEG_QUALITY, optimize=True)
-        page = viewer_page(facts, scene_picture, _png(ids, [area.id for area in areas]))
+        page = viewer_page(facts, scene_picture, layers, mistakes)
     write_text(output, page)
     return ViewerReport(output, output.stat().st_size, factor)
+
+
+def _require_size(other: SceneSource | ClassMap, name: str, class_map: ClassMap) -> None:
+    if (other.width, other.height) != (class_map.width, class_map.height):
+        raise ValueError(
+            f"{name} has {other.width} x {other.height} pixels, the class map {class_map.path} "
+            f"{class_map.width} x {class_map.height}: expected the same"
+        )
+
+
+def _mistakes_layer(class_map: ClassMap, reference: str | Path, factor: int, maximum_pixels: int | None) -> MapLayer:
+    """Where the map is wrong, named after the share of the pixels."""
+    with open_class_map(reference, maximum_pixels) as truth:
+        mistakes = Mistakes(class_map, truth)
+        ids, _ = reduce_class_map(mistakes, factor)
+    return MapLayer(f"Errors ({mistakes.wrong / max(1, mistakes.compared):.1%})", class_numbers(ids, [0, 1], [0, 1]))
+
+
+def _no_area(areas: Sequence[ClassArea]) -> float | None:
+    """What a class that does not occur covers: nothing, in the units of the others."""
+    return None if any(area.square_metres is None for area in areas) else 0.0
 
 
 def _scene_of(class_map: ClassMap, image: str | Path | None) -> str | Path:
@@ -113,9 +150,9 @@ def _scene_of(class_map: ClassMap, image: str | Path | None) -> str | Path:
 
 
 def _bands_of(class_map: ClassMap) -> list[int] | None:
-    """The bands that the model saw, if they are three: then they make a picture."""
+    """The first three of the bands that the model saw, if they are so many: then they make a picture."""
     bands = class_map.sidecar.get("source_bands") or []
-    return list(bands) if len(bands) == 3 else None
+    return list(bands[:3]) if len(bands) >= 3 else None
 
 
 def _areas(class_map: ClassMap, rows: dict[int, np.ndarray]) -> list[ClassArea]:
@@ -135,7 +172,9 @@ def _areas(class_map: ClassMap, rows: dict[int, np.ndarray]) -> list[ClassArea]:
     return areas
 
 
-def _facts(class_map: ClassMap, areas: list[ClassArea], factor: int, title: str, scene: str) -> ViewerFacts:
+def _facts(
+    class_map: ClassMap, areas: list[ClassArea], colors: list[Color], factor: int, title: str, scene: str
+) -> ViewerFacts:
     transform = class_map.transform
     task, model = class_map.sidecar.get("task"), class_map.sidecar.get("model")
     return ViewerFacts(
@@ -145,16 +184,9 @@ def _facts(class_map: ClassMap, areas: list[ClassArea], factor: int, title: str,
         height=class_map.height,
         factor=factor,
         areas=areas,
-        colors=[class_map.color_of(area.id) for area in areas],
+        colors=colors,
         crs=None if class_map.crs is None else class_map.crs.to_string(),
         transform=None if transform is None else tuple(transform)[:6],
         task=None if task is None else str(task),
         model=None if model is None else str(model),
     )
-
-
-def _png(ids: np.ndarray, classes: Sequence[int]) -> str:
-    """A grey PNG: 0 for no data, k + 1 for the class that is number k in the table."""
-    numbers = np.zeros(max([*classes, NO_CLASS]) + 2, dtype=np.uint8)
-    numbers[np.asarray(classes, dtype=np.int64) + 1] = np.arange(1, len(classes) + 1)
-    return image_data(Image.fromarray(numbers[ids + 1]), "PNG", optimize=True)

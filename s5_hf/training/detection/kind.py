@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 
-from ..batches import ViewedDatasets
 from ..joint.kind import JointTraining
 from ..joint.model import TaskView
 from ..kind import Training
@@ -40,22 +39,17 @@ class JointDetection(JointTraining):
         """Images per second; the FLOPs of a detector depend on what it proposes and are not counted."""
         return Throughput(self.images_per_process() * processes)
 
-    def dataset(self) -> ViewedDatasets:
-        """The views of all datasets."""
-        seed, channels = self.recipe.run.seed, len(self.recipe.data.image_mean)
-        return self.viewed(
-            [
-                OrientedSampleView(
-                    self.oriented_view(task.name),
-                    seed,
-                    task.name,
-                    task.labels,
-                    channels,
-                    settings.least_side,
-                    settings.least_hull_side,
-                )
-                for task, settings in zip(self.tasks, self.recipe.datasets, strict=True)
-            ]
+    def sample_view(self, task: DetectionTaskData, settings: DetectionDatasetSettings) -> OrientedSampleView:
+        """The view of a task."""
+        return OrientedSampleView(
+            self.oriented_view(task.name),
+            self.recipe.run.seed,
+            task.name,
+            task.labels,
+            len(self.recipe.data.image_mean),
+            settings.least_side,
+            settings.least_hull_side,
+            self.recipe.data.value_scaling,
         )
 
     def oriented_view(self, task: str) -> OrientedView:
@@ -100,6 +94,7 @@ class JointDetection(JointTraining):
             data.image_mean,
             data.image_std,
             self.recipe.run.panel_images,
+            data.value_scaling,
         )
         model = TaskView(training.accelerator.unwrap_model(training.model), task.name)
         return validate_detector(model, task, settings, training.accelerator, panel)

@@ -6,10 +6,11 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ...modeling.configuration_s5 import S5DetectionConfig, S5ViTConfig
 from ...modeling.modeling_s5_detection import S5ForOrientedObjectDetection
-from ...modeling.task_model import build_backbone, load_dense
+from ...modeling.task_model import build_backbone
 from ..joint.model import known_tasks, refuse_other_labels, require_mode
 from ..pretraining.backbone_config import new_backbone_config
 from ..pretraining.starting_model import ready_to_train
+from ..starting_weights import load_dense_network, load_network
 from .data import DetectionTaskData
 from .recipe import DetectionModelSettings
 
@@ -34,7 +35,7 @@ def joint_detector(
         refuse_other_labels(settings.detector, known, names)
     if known == names:
         config = with_drop_path(AutoConfig.from_pretrained(settings.detector), settings.drop_path_rate)
-        model = S5ForOrientedObjectDetection.from_pretrained(settings.detector, config=config)
+        model = load_network(S5ForOrientedObjectDetection, settings.detector, config=config)
         require_mode(model, settings.mode, settings.detector)
     else:
         dense = dense_start(settings, image_size, channels)
@@ -52,7 +53,9 @@ def joint_detector(
 def dense_start(settings: DetectionModelSettings, image_size: int, channels: int) -> PreTrainedModel:
     """The dense network that a detector starts from."""
     name = settings.detector or settings.segmenter or settings.encoder
-    return load_dense(name) if name else build_backbone(new_backbone_config(settings, image_size, channels))
+    if name:
+        return load_dense_network(name)
+    return build_backbone(new_backbone_config(settings, image_size, channels))
 
 
 def with_drop_path(config: PretrainedConfig, rate: float) -> PretrainedConfig:

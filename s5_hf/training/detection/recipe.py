@@ -145,7 +145,6 @@ class DetectionRecipe(JointRecipe):
     data: DetectionDataSettings
     optimizer: DetectionOptimizerSettings
     run: DetectionRunSettings
-    datasets: tuple[DetectionDatasetSettings, ...] = ()
 
     def image_scale_of(self, name: str) -> float | None:
         """The factor by which the images of a dataset are resized, `None` to fit them into the view."""

@@ -13,7 +13,9 @@ from accelerate.utils import gather_object
 from PIL import Image
 from tqdm import tqdm
 
-from ...imaging.drawing import add_legend, contact_sheet, draw_oriented_boxes
+from ...imaging.drawing import draw_oriented_boxes
+from ...imaging.sheets import add_legend, contact_sheet
+from ...imaging.value_scaling import ValueScaling
 from ...metrics.oriented_average_precision import OrientedAveragePrecision
 from ...modeling.image_processing_s5 import S5ImageProcessor
 from ..panels import write_panel
@@ -36,6 +38,7 @@ class DetectionValidation:
         image_scale: factor by which images are resized, `None` for the former.
         mean, std: of the channels, for images in 0..1.
         panel_images: images in the picture.
+        scaling: of the values of images that are not of 8 bits.
     """
 
     image_size: int
@@ -43,6 +46,7 @@ class DetectionValidation:
     mean: Sequence[float]
     std: Sequence[float]
     panel_images: int = 4
+    scaling: ValueScaling | None = None
 
     def resized(self, pixels: np.ndarray) -> np.ndarray:
         """An image uint8 `(height, width, channels)` as the detector gets it."""
@@ -90,7 +94,7 @@ def validate_detector(
         if index >= len(samples):
             continue
         sample = samples[index]
-        pixels, boxes, classes = read_sample(sample, task.name, task.labels, len(settings.mean))
+        pixels, boxes, classes = read_sample(sample, task.name, task.labels, len(settings.mean), settings.scaling)
         found = detect(model, pixels, settings, accelerator)
         difficult = sample["objects"].get("difficult") if not task.voc07 else None
         references = {"boxes": boxes, "labels": classes}

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ...files.atomic import atomic_file
 from ...semi_supervised import MethodOutput
-from ..batches import Row, SampleOrder, ViewedDataset, ViewedDatasets, load_in_order, stack_rows
+from ..batches import Row, SampleOrder, ViewedDatasets, load_in_order, stack_rows
 from ..kind import Training, TrainingKind
 from .batches import order_seed, rows_per_batch, steps_per_epoch
 from .best_models import MEAN, BestModels
@@ -77,8 +77,8 @@ class JointTraining(TrainingKind[JointRecipe]):
         """The data of one dataset of the recipe."""
 
     @abstractmethod
-    def dataset(self) -> ViewedDatasets:
-        """The views of all datasets."""
+    def sample_view(self, task: Any, settings: Any) -> Callable[[Mapping[str, Any], int], Row]:
+        """What makes the row of a sample of a task, in the workers."""
 
     @abstractmethod
     def views(self, device: torch.device) -> JointViews:
@@ -104,6 +104,14 @@ class JointTraining(TrainingKind[JointRecipe]):
             self.total_steps = recipe.optimizer.epochs * steps
         training = {f"{task.name} train": task.train for task in self.tasks}
         return training | {f"{task.name} validation": task.validation for task in self.tasks}
+
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of every dataset."""
+        return {task.name: task.labels for task in self.tasks}
+
+    def learned_from(self) -> Sequence[Any]:
+        """The training images of all datasets."""
+        return [task.train for task in self.tasks]
 
     def check_tasks(self) -> None:
         """Raise a ValueError unless tasks and settings of the datasets belong together."""
@@ -216,10 +224,11 @@ class JointTraining(TrainingKind[JointRecipe]):
         """Images of an optimizer step on one process."""
         return float(sum(self.rows)) * self.recipe.optimizer.gradient_accumulation
 
-    def viewed(self, views: Sequence[Callable[..., Row]]) -> ViewedDatasets:
-        """The datasets with a view each."""
-        pairs = zip(self.tasks, views, strict=True)
-        return ViewedDatasets(tuple(ViewedDataset(task.train, view) for task, view in pairs))
+    def dataset(self) -> ViewedDatasets:
+        """The views of all datasets."""
+        pairs = zip(self.tasks, self.recipe.datasets, strict=True)
+        views = tuple(self.sample_view(task, settings) for task, settings in pairs)
+        return ViewedDatasets(tuple(task.train for task in self.tasks), views)
 
 
 def epoch_of(step: int, total: int, epochs: int) -> int:

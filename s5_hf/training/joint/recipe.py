@@ -164,6 +164,11 @@ class JointRecipe(SectionedRecipe):
         ]
         return cls(*sections, tuple(datasets))
 
+    @classmethod
+    def help_of_keys(cls) -> str:
+        """Every key with its meaning and default, and the keys of a dataset."""
+        return f"{super().help_of_keys()}\n\n{dataset_help(cls.DATASET)}"
+
     def to_dict(self) -> dict[str, Any]:
         """The same, with a list of the keys of every dataset."""
         datasets = [dataclasses.asdict(settings) for settings in self.datasets]

@@ -141,7 +141,7 @@ def require_images(task: str, train: Sequence[Any], validation: Sequence[Any] | 
 
 
 def automatic_split(settings: DatasetSettings, entry: DatasetEntry, splits: Mapping[str, Any], selection: str) -> str:
-    """The validation split that suits a selection: see the table in `examples/finetune_segmentation.py`."""
+    """The validation split that suits a selection: see the help of `selection`."""
     trained = settings.train_split.split("+")
     reported = reported_splits(entry)
     usable = [split for split in splits if split not in trained and has_labels(splits[split])]

@@ -1,6 +1,6 @@
 """Masked autoencoding (MAE, arXiv 2111.06377) of images without labels, with transformers' `ViTMAEForPreTraining`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,11 @@ import torch
 from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 from ...conversion import convert_checkpoint
+from ...dataset_builders.registry import get_entry
 from ...semi_supervised import MethodOutput
 from ..batches import IndexedBatches, Row, StreamedBatches
 from ..errors import CheckpointError
+from ..image_input import band_options
 from ..kind import StateDict, Training, TrainingKind
 from ..pretraining.data import load_split
 from ..throughput import Throughput
@@ -52,8 +54,13 @@ class MaskedAutoencoding(TrainingKind[MAERecipe]):
             raise FileExistsError(f"{encoder} exists already; remove it or choose another output_dir")
         if self.samples is None:
             options = {"classes": data.classes} if data.classes else {}
+            options |= band_options(data, get_entry(data.dataset))
             self.samples = load_split(data.dataset, data.data_dir, data.split, data.streaming, options)
         return {"images": self.samples}
+
+    def learned_from(self) -> Sequence[Any]:
+        """The images."""
+        return (self.samples,)
 
     def make_model(self) -> ViTMAEForPreTraining:
         """The network; its encoder has the shape that an S5 ViT can take."""
@@ -92,7 +99,7 @@ class MaskedAutoencoding(TrainingKind[MAERecipe]):
         view = WeakView(data.crop_size, tuple(data.scale_range))
         source = (IndexedBatches if hasattr(self.samples, "__len__") else StreamedBatches)(
             self.samples,
-            SampleView(view, seed, "mae", channels=len(data.image_mean)),
+            SampleView(view, seed, "mae", channels=len(data.image_mean), scaling=data.value_scaling),
             self.recipe.optimizer.batch_size,
             seed,
             accelerator.process_index,
@@ -116,3 +123,4 @@ class MaskedAutoencoding(TrainingKind[MAERecipe]):
                 num_attention_heads=self.recipe.model.num_attention_heads,
                 image_size=self.recipe.data.crop_size,
             )
+        self.processor.save_pretrained(folder / "encoder")

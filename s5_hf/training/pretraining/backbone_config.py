@@ -9,8 +9,9 @@ from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
 
 from ...hub.model_folder import require_model_folder
-from ...modeling.configuration_s5 import S5ViTConfig, default_dpt_taps, default_taps, make_backbone_config
-from ...modeling.configuration_s5_dinov2 import S5Dinov2Config
+from ...modeling.configuration_s5 import make_backbone_config
+from ...modeling.configuration_s5_vit import S5ViTConfig, default_dpt_taps, default_taps
+from ...modeling.task_model import OWN_BACKBONES
 from ..recipe_sections import EncoderSettings
 
 EXPLICIT_TAPS = frozenset({"out_features", "out_indices"})
@@ -111,7 +112,7 @@ def read_backbone(words: Sequence[str]) -> tuple[str | None, dict[str, Any]]:
 
 def refuse_no_backbone(config: PretrainedConfig) -> None:
     """Raise a ValueError for a network that gives no feature maps."""
-    known = sorted([*MODEL_FOR_BACKBONE_MAPPING_NAMES, S5ViTConfig.model_type, S5Dinov2Config.model_type])
+    known = sorted([*MODEL_FOR_BACKBONE_MAPPING_NAMES, *OWN_BACKBONES])
     if config.model_type not in known:
         raise ValueError(f"a {config.model_type} is no backbone of transformers; backbones: {', '.join(known)}")
 

@@ -8,8 +8,9 @@ from typing import Any
 from datasets import load_dataset
 
 from ...dataset_builders.registry import DatasetEntry, get_entry
-from ...imaging.palettes import default_palette
+from ...imaging.natural_colors import natural_palette
 from ..batches import IndexedBatches, StreamedBatches
+from ..image_input import band_options
 from ..joint.splits import hold_out, reported_splits
 from ..views.weak import SampleView, WeakView
 from .labelled_choice import covering_choice, curated_names, listed_choice, random_choice, read_names, shown_classes
@@ -62,7 +63,7 @@ def load_data(
     if not labels:
         raise ValueError(f"{entry.name} does not know its classes: name them with classes: [...] in their order")
     ignore_index = settings.ignore_index if entry.ignore_index is None else entry.ignore_index
-    options = {"classes": list(labels)} if not entry.labels else {}
+    options = ({"classes": list(labels)} if not entry.labels else {}) | band_options(settings, entry)
     labelled = load_split(
         settings.labelled_dataset, settings.labelled_dir, settings.labelled_split, settings.streaming, options
     )
@@ -77,9 +78,13 @@ def load_data(
         unlabelled = rest
         if settings.unlabelled_dataset != "rest":
             unlabelled = load_split(
-                settings.unlabelled_dataset, settings.unlabelled_dir, settings.unlabelled_split, settings.streaming, {}
+                settings.unlabelled_dataset,
+                settings.unlabelled_dir,
+                settings.unlabelled_split,
+                settings.streaming,
+                band_options(settings, get_entry(settings.unlabelled_dataset)),
             )
-    palette = entry.palette if entry.palette and not settings.classes else default_palette(len(labels))
+    palette = entry.palette if entry.palette and not settings.classes else natural_palette(labels)
     task = entry.name.removeprefix("s5-").replace("-", "_")
     return SegmentationData(task, labels, palette, ignore_index, labelled, unlabelled, validation, source)
 
@@ -164,6 +169,7 @@ def labelled_batches(recipe: PretrainingRecipe, data: SegmentationData, rank: in
         len(data.labels),
         data.ignore_index,
         channels=len(recipe.data.image_mean),
+        scaling=recipe.data.value_scaling,
     )
     return make_batches(data.labelled, view, recipe, recipe.optimizer.labelled_batch_size, 0, rank, world_size)
 
@@ -172,7 +178,13 @@ def unlabelled_batches(
     recipe: PretrainingRecipe, data: SegmentationData, rank: int, world_size: int, stream: str = "unlabelled"
 ) -> IndexedBatches:
     """Endless unlabelled batches of a process; another `stream` has another order."""
-    view = SampleView(weak_view(recipe), recipe.run.seed, stream, channels=len(recipe.data.image_mean))
+    view = SampleView(
+        weak_view(recipe),
+        recipe.run.seed,
+        stream,
+        channels=len(recipe.data.image_mean),
+        scaling=recipe.data.value_scaling,
+    )
     offset = 1 if stream == "unlabelled" else 2
     return make_batches(
         data.unlabelled, view, recipe, recipe.optimizer.unlabelled_batch_size, offset, rank, world_size
@@ -197,4 +209,10 @@ def make_batches(
 
 def weak_view(recipe: PretrainingRecipe) -> WeakView:
     """The weak view of a recipe."""
-    return WeakView(recipe.data.crop_size, tuple(recipe.data.scale_range))
+    data = recipe.data
+    return WeakView(
+        data.crop_size,
+        tuple(data.scale_range),
+        rotation_probability=data.rotation_probability,
+        vertical_flips=data.vertical_flips,
+    )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ from ...semi_supervised import (
 )
 from ..batches import Row
 from ..joint.best_models import MEAN, BestModels
-from ..kind import Training, TrainingKind
+from ..kind import StateDict, Training, TrainingKind
+from ..schedules import learning_rate_factor
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
-from ..views.strong import StrongAugmentation
+from ..views.strong import StrongAugmentation, color_positions
 from .data import SegmentationData, labelled_batches, load_data, sample_ids, unlabelled_batches
-from .phases import phased_factor
+from .health_report import WARNINGS, read_warnings, write_health_report, write_warnings
 from .pseudo_label_health import PseudoLabelHealth
 from .recipe import PretrainingRecipe
 from .starting_model import starting_model
@@ -62,6 +63,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         averages = self.method.has_teacher or recipe.optimizer.weight_average_decay is not None
         if averages or recipe.run.selection == "validation":
             self.needs_whole_weights = "a teacher, weight_average_decay or selection: validation"
+        if self.method.changes_weights:
+            self.needs_whole_weights = f"method: {self.method.name}, which mixes weights"
 
     def load_data(self, processes: int) -> Mapping[str, Any]:
         """Load the datasets."""
@@ -77,12 +80,21 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             f"validation {data.validation_split} {data.validation_count}": self.data.validation,
         }
 
+    def learned_from(self) -> Sequence[Any]:
+        """The labelled and the unlabelled images."""
+        return self.data.labelled, self.data.unlabelled
+
+    def class_names(self) -> Mapping[str, Sequence[str]]:
+        """The classes of the labelled images."""
+        return {self.data.task: self.data.labels}
+
     def make_model(self) -> S5ForSemanticSegmentation:
         """The segmenter at step 0."""
         data, channels = self.recipe.data, len(self.recipe.data.image_mean)
+        self.method = make_recipe_method(self.recipe)  # again: mean and deviation may have been measured since
         model = starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
         self.method.extend(model)
-        if self.recipe.model.freeze_encoder:  # as a fixed function: no dropout, batch norm as it is
+        if self.recipe.optimizer.encoder_rate == 0:  # as a fixed function: no dropout, batch norm as it is
             model.backbone.requires_grad_(False).eval()
         return model
 
@@ -95,8 +107,13 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
 
     def start(self, training: Training) -> None:
         """Write labelled.json: the labelled images by name, and how they were chosen."""
-        data = self.recipe.data
-        if not training.accelerator.is_main_process or not hasattr(self.data.labelled, "__len__"):
+        data, folder = self.recipe.data, Path(self.recipe.run.output_dir)
+        if not training.accelerator.is_main_process:
+            return
+        if self.recipe.run.resume is None:
+            (folder / WARNINGS).unlink(missing_ok=True)  # of another run, which left no checkpoint
+        self.health.warned = read_warnings(folder)
+        if not hasattr(self.data.labelled, "__len__"):
             return
         ids = sample_ids(self.data.labelled)
         record = {
@@ -107,7 +124,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             "validation": self.data.validation_source,
             "ids": ids,
         }
-        write_text(Path(self.recipe.run.output_dir) / "labelled.json", json.dumps(record, indent=1))
+        write_text(folder / "labelled.json", json.dumps(record, indent=1))
 
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """Throughput with FLOPs where the device's peak is known."""
@@ -139,8 +156,15 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         return self.recipe.method.unlabelled_from_step
 
     def learning_rate_factor(self, step: int) -> float:
-        """Factor of the learning rate at a step counted from 0."""
-        return phased_factor(self.recipe.optimizer, self.supervised_steps, step)
+        """Factor of the learning rate at a step counted from 0; of each phase by itself where the recipe says so."""
+        settings, phase, total_steps = self.recipe.optimizer, self.supervised_steps, self.total_steps
+        if settings.supervised_schedule == "constant" and phase:
+            if step < phase:
+                return learning_rate_factor("constant", step, phase, settings.warmup_steps)
+            step, total_steps = step - phase, total_steps - phase
+        late = max(0, step - settings.schedule_delay)
+        begun = late // settings.schedule_period * settings.schedule_period
+        return learning_rate_factor(settings.schedule, begun, total_steps, settings.warmup_steps)
 
     def batches(self, training: Training, taken: int) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
         """Labelled and unlabelled batches on the device from number `taken` on, for ever.
@@ -158,6 +182,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             StrongAugmentation(cutmix_probability=recipe.method.cutmix_probability),
             recipe.data.strong_labelled_views,
             reverse=recipe.method.cutmix_partner == "reversed_batch",
+            colors=color_positions(recipe.data.bands, len(recipe.data.image_mean)),
         )
         labelled = labelled_batches(recipe, data, **place).start(taken)
         unlabelled = partners = None
@@ -186,37 +211,63 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     @cached_property
     def health(self) -> PseudoLabelHealth:
         """Warns of sick pseudo-labels."""
-        return PseudoLabelHealth(self.data.labels)
+        return PseudoLabelHealth(self.data.labels, self.total_steps - self.supervised_steps)
 
     def observe(
         self, training: Training, step: int, values: Mapping[str, float], class_shares: list[float]
     ) -> dict[str, float]:
         """Watch the pseudo-labels; returns the share of each class in them."""
         if class_shares and "mask_ratio" in values and training.accelerator.is_main_process:
-            self.health.see(step, values["mask_ratio"], class_shares)
+            threshold = self.method.threshold_now
+            lowest = threshold if threshold is None or isinstance(threshold, float) else threshold.min().item()
+            highest_confidence = values.get("highest_confidence", 0.0)
+            if self.health.see(step, values["mask_ratio"], class_shares, lowest, highest_confidence):
+                write_warnings(Path(self.recipe.run.output_dir), self.health.warned)
         pairs = zip(self.data.labels, class_shares, strict=bool(class_shares))
         return {f"pseudo_label_share/{label}": share for label, share in pairs}
 
     def validate(self, training: Training, step: int) -> dict[str, float]:
         """Validate the average of the weights where there is one, else the network."""
         recipe, data = self.recipe, self.data
+        threshold = self.method.threshold_now
         settings = ValidationSettings(
             data.labels,
             data.ignore_index,
             recipe.data.mean_excludes,
-            recipe.method.confidence_threshold,
+            self.counted_from(threshold),
             recipe.data.image_mean,
             recipe.data.image_std,
             data.palette,
             recipe.run.panel_images,
+            recipe.data.value_scaling,
+            color_positions(recipe.data.bands, len(recipe.data.image_mean)),
         )
         panel = Path(recipe.run.output_dir) / "panels" / f"step-{step:08d}.png"
         scores = validate(self.validated(training), data.validation, settings, training.accelerator, panel)
         if training.accelerator.is_main_process:
             tqdm.write(f"step {step}: validation mIoU {scores['miou']:.2f} %")
+            if self.health.see_validation(step, scores):
+                write_warnings(Path(recipe.run.output_dir), self.health.warned)
+        if isinstance(threshold, torch.Tensor):
+            named = zip(data.labels, threshold.tolist(), strict=True)
+            scores |= {f"threshold/{label}": value for label, value in named}
         if recipe.run.selection == "validation":
             self.keep_best(training, step, scores["miou"])
         return scores
+
+    def counted_from(self, threshold: float | torch.Tensor | None) -> float | torch.Tensor:
+        """The confidence from which on a validation pixel is called confident.
+
+        Every pixel counts somehow where the method has no threshold. Where it has no pseudo-labels, the recipe's
+        threshold says what they would be worth.
+        """
+        if threshold is not None:
+            return threshold
+        return 0.0 if self.method.strong_views else self.recipe.method.confidence_threshold
+
+    def report(self) -> None:
+        """Write the page about the health of the run."""
+        write_health_report(self.recipe, self.data, self.method)
 
     def keep_best(self, training: Training, step: int, miou: float) -> None:
         """Save the validated weights under best/mean if none were better before."""
@@ -232,6 +283,10 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         """The network that is validated: the average of the weights, else the averaged teacher, else the student."""
         averaged = list(self.followers.values()) if self.recipe.run.validate_on == "averaged" else []
         return averaged[0] if averaged else training.model
+
+    def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
+        """The weights without what the method needs in training only."""
+        return self.method.saved_state(state_dict)
 
     @property
     def followers(self) -> dict[str, S5ForSemanticSegmentation]:

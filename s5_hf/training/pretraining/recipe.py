@@ -8,7 +8,7 @@ Unknown keys and values of the wrong type are refused.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ...semi_supervised import method_names
+from ...semi_supervised import METHODS, method_names
 from ..recipe_reading import SectionedRecipe, option, require_not_negative, require_positive
 from ..recipe_sections import (
     SAME_RESULT,
@@ -24,8 +24,9 @@ from ..recipe_sections import (
 class PretrainingModelSettings(ModelSettings):
     """The network."""
 
-    freeze_encoder: bool = option(False, "keep the weights and statistics of the encoder as they are")
-    decoder: Literal["upernet", "dpt"] = option("upernet", "decoder; dpt is for a ViT without a feature pyramid")
+    decoder: Literal["upernet", "dpt", "segformer"] = option(
+        "upernet", "decoder; dpt is for a ViT without a feature pyramid"
+    )
     image_fit: Literal["pad", "resize"] = option(
         "pad", "what is done with images whose sides are no multiples of the patch: padded, or resized to the nearest"
     )
@@ -64,6 +65,8 @@ class DataSettings(ViewSettings):
     classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
     mean_excludes: list[str] = option([], "classes left out of mIoU, such as iSAID's background")
     ignore_index: int = option(255, "mask value without a class")
+    rotation_probability: float = option(0.0, "probability of a rotation of an image by 90 degrees")
+    vertical_flips: bool = option(True, "flip images top to bottom too")
     streaming: bool = option(False, "stream the datasets instead of indexing them")
 
 
@@ -84,12 +87,6 @@ class MethodSettings:
         "default: warmup for UniMatch V2, else constant",
     )
     channel_dropout: bool = option(True, "complementary channel dropout of UniMatch V2")
-    threshold: Literal["fixed", "adaptive"] = option(
-        "fixed", "one confidence_threshold for all classes, or a lower one for classes that are learnt more slowly"
-    )
-    threshold_floor: float = option(0.5, "lowest adaptive threshold")
-    unlabelled_weight: float = option(1.0, "weight of the unlabelled loss")
-    unlabelled_ramp_steps: int = option(0, "steps from unlabelled_from_step on in which that weight grows from 0")
     ohem_threshold: float | None = option(
         None, "UniMatch V2 learns from labelled pixels whose class is at most so likely; null for all"
     )
@@ -98,6 +95,19 @@ class MethodSettings:
         [], "vision transformers that RS-MTDF learns from: names or folders, with @side for a side of their own"
     )
     translator_channels: int = option(1024, "width inside the translators of RS-MTDF")
+    threshold: Literal["fixed", "adaptive", "rank"] = option(
+        "fixed",
+        "one confidence_threshold for all classes; adaptive: a lower one for classes that are learnt more slowly; "
+        "rank: none, every pixel counts by the rank of its confidence within its class, as in DWL",
+    )
+    threshold_floor: float = option(0.5, "lowest adaptive threshold")
+    unlabelled_weight: float = option(1.0, "weight of the unlabelled loss")
+    unlabelled_ramp_steps: int = option(0, "steps from unlabelled_from_step on in which that weight grows from 0")
+    mixing_steps: int | None = option(None, "steps of an epoch of DWL, after each of which its classifiers are mixed")
+    weights_from_step: int = option(
+        51, "first step in which DWL learns from pseudo-labels; it fills its memory before"
+    )
+    mixing_share: float = option(1.0, "share of DWL's pseudo classifier in the mixture")
     cutmix_partner: Literal["same_batch", "reversed_batch", "second_batch"] = option(
         "same_batch",
         "where CutMix pastes from: the neighbour, the batch in reverse order (UniMatch V2 as published), or "
@@ -113,19 +123,17 @@ class OptimizerSettings(BackboneAdamWSettings):
     total_steps: int = option(120_000, "optimizer steps")
     labelled_batch_size: int = option(12, "labelled images per process and micro-step")
     unlabelled_batch_size: int = option(12, "unlabelled images per process and micro-step")
-    supervised_schedule: Literal["joint", "constant"] = option(
-        "joint",
-        "learning rate of the supervised phase: a part of the one schedule, or constant, after which warm-up and "
-        "schedule begin anew",
-    )
-    decoder_learning_rate_factor: float = option(
-        1.0, "learning rate of everything but the backbone, over learning_rate"
-    )
     decay_everything: bool = option(False, "weight decay of norms and positions too")
     schedule_delay: int = option(
         0, "steps by which the schedule lags; 1 where the published code sets it after a step"
     )
     schedule_period: int = option(1, "steps between changes of the learning rate, such as those of an epoch")
+    supervised_schedule: Literal["joint", "constant"] = option(
+        "joint",
+        "learning rate of the supervised phase: a part of the one schedule, or constant, after which warm-up and "
+        "schedule begin anew",
+    )
+    encoder_rate: float = option(1.0, "learning rate of the encoder over that of the decoder; 0 freezes the encoder")
     weight_average_decay: float | None = option(None, "decay of an average of the weights; null for none")
 
 
@@ -169,7 +177,6 @@ class PretrainingRecipe(SectionedRecipe):
                 "unlabelled_batch_size": optimizer.unlabelled_batch_size,
                 "gradient_accumulation": optimizer.gradient_accumulation,
                 "schedule_period": optimizer.schedule_period,
-                "decoder_learning_rate_factor": optimizer.decoder_learning_rate_factor,
                 "labelled_count": data.labelled_count,
                 "validation_count": data.validation_count,
             }
@@ -184,7 +191,7 @@ class PretrainingRecipe(SectionedRecipe):
         self.check_labelled()
         self.check_phases()
         alone = optimizer.unlabelled_batch_size == 1 and self.method.cutmix_partner != "second_batch"
-        if alone and self.method.method != "supervised":
+        if alone and METHODS[self.method.method].pastes:
             raise ValueError(
                 f"cutmix_partner: {self.method.cutmix_partner} needs an unlabelled_batch_size of at least 2, got 1; "
                 "use second_batch"
@@ -209,6 +216,7 @@ class PretrainingRecipe(SectionedRecipe):
             {
                 "unlabelled_from_step": phase,
                 "unlabelled_ramp_steps": self.method.unlabelled_ramp_steps,
+                "encoder_rate": optimizer.encoder_rate,
             }
         )
         if phase and phase >= optimizer.total_steps:

@@ -8,10 +8,14 @@ from torch import nn
 from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ...hub.model_folder import require_model_folder
-from ...modeling.configuration_s5 import S5SegmentationConfig, default_dpt_taps, default_taps
+from ...modeling.configuration_s5 import S5SegmentationConfig
 from ...modeling.configuration_s5_dinov2 import S5Dinov2Config
+from ...modeling.configuration_s5_segformer import S5SegformerConfig
+from ...modeling.configuration_s5_vit import default_dpt_taps, default_taps
+from ...modeling.input_channels import adapt_input_channels
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..recipe_sections import EncoderSettings
+from ..starting_weights import load_network
 from .backbone_config import new_backbone_config, with_four_taps
 from .recipe import PretrainingModelSettings
 
@@ -36,7 +40,7 @@ def starting_model(
     """
     if settings.segmenter:
         require_model_folder(settings.segmenter)
-        model = S5ForSemanticSegmentation.from_pretrained(settings.segmenter)
+        model = load_network(S5ForSemanticSegmentation, settings.segmenter)
         found = sum(len(known) for known in model.config.tasks.values())
         if len(model.config.tasks) != 1 or found != len(labels):
             raise ValueError(
@@ -46,7 +50,7 @@ def starting_model(
     elif settings.encoder:
         require_model_folder(settings.encoder)
         model = S5ForSemanticSegmentation.from_backbone(
-            AutoBackbone.from_pretrained(settings.encoder, config=encoder_config(settings)),
+            load_network(AutoBackbone, settings.encoder, config=encoder_config(settings)),
             tasks={task: labels},
             **decoder_settings(settings),
         )
@@ -68,18 +72,21 @@ def new_config(
 
 
 def decoder_settings(settings: PretrainingModelSettings) -> dict[str, Any]:
-    """What a recipe says of everything behind the backbone."""
+    """What a recipe says of everything behind the backbone; fine-tuning recipes have fewer of these keys."""
     names = ("decoder", "decoder_channels", "classifier_dropout", "image_fit")
-    return {name: getattr(settings, name) for name in names}
+    return {name: getattr(settings, name) for name in names if hasattr(settings, name)}
 
 
 def encoder_config(settings: PretrainingModelSettings) -> PretrainedConfig:
     """The configuration of a pre-trained encoder, with feature maps of four stages and the recipe's drop path."""
     config = AutoConfig.from_pretrained(settings.encoder)
-    if config.model_type == "dinov2" and settings.dinov2_positions == "release":
+    if config.model_type == "dinov2" and getattr(settings, "dinov2_positions", "release") == "release":
         config = S5Dinov2Config.from_dict({**config.to_dict(), "model_type": S5Dinov2Config.model_type})
-    config = with_four_taps(config, default_dpt_taps if settings.decoder == "dpt" else default_taps)
-    if settings.decoder == "dpt" and hasattr(config, "use_feature_pyramid"):
+    if config.model_type == "segformer":  # which transformers knows as a whole network only
+        config = S5SegformerConfig.from_dict({**config.to_dict(), "model_type": S5SegformerConfig.model_type})
+    has_dpt = getattr(settings, "decoder", None) == "dpt"
+    config = with_four_taps(config, default_dpt_taps if has_dpt else default_taps)
+    if has_dpt and hasattr(config, "use_feature_pyramid"):
         config.use_feature_pyramid = False  # its weights, if there are any, stay behind
     if hasattr(config, "drop_path_rate"):
         config.drop_path_rate = settings.drop_path_rate
@@ -92,6 +99,7 @@ def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, c
     Raises:
         ValueError: unless it takes crops of this size and number of channels.
     """
+    adapt_channels(model, settings, channels)
     check_fit(model, crop_size, channels)
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -102,6 +110,13 @@ def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, c
     return model
 
 
+def adapt_channels(model: PreTrainedModel, settings: EncoderSettings, channels: int) -> None:
+    """Let the network take the channels of the images, where the recipe says how and it takes others."""
+    expected = getattr(model.backbone.config, "num_channels", channels)
+    if settings.channel_weights and expected != channels:
+        adapt_input_channels(model, channels, settings.channel_weights)
+
+
 def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
     """Raise a ValueError unless the network takes such crops."""
     patch_size = getattr(model.backbone.config, "patch_size", 1)
@@ -109,7 +124,10 @@ def check_fit(model: PreTrainedModel, crop_size: int, channels: int) -> None:
         raise ValueError(f"crop_size {crop_size} is not a multiple of the patch size {patch_size}")
     expected = getattr(model.backbone.config, "num_channels", channels)
     if expected != channels:
-        raise ValueError(f"the network takes {expected} channels, image_mean has {channels}")
+        raise ValueError(
+            f"the network takes {expected} channels, the images have {channels}: choose as many with bands, or let "
+            "channel_weights say how its first layer is adapted"
+        )
 
 
 def freeze_mask_tokens(model: nn.Module) -> None:

@@ -20,8 +20,9 @@ class ViewMaker:
         mean, std: of the channels, for images in 0..1.
         strong_views: number of strong views of an unlabelled image.
         augmentation: of the strong views.
-        strong_labelled: whether the colours of labelled images are changed too.
         reverse: whether a batch that is its own partner pastes its rows in reverse order.
+        strong_labelled: whether the colours of labelled images are changed too.
+        colors: positions of red, green and blue among the channels; `None` where there are no colours.
     """
 
     device: torch.device
@@ -31,14 +32,15 @@ class ViewMaker:
     augmentation: StrongAugmentation = field(default_factory=StrongAugmentation)
     strong_labelled: bool = False
     reverse: bool = False
+    colors: tuple[int, int, int] | None = (0, 1, 2)
 
     def labelled(self, batch: Row) -> LabelledBatch:
         """Rows of weak views with labels, normalised."""
         images = to_unit_range(self._move(batch["image"]))
         if self.strong_labelled:
-            images = strong_view(
-                images, draw_strong_parameters(batch["seed"].tolist(), images.shape[-1], self.augmentation)
-            )
+            size, channels = images.shape[-1], images.shape[1]
+            drawn = draw_strong_parameters(batch["seed"].tolist(), size, self.augmentation, channels=channels)
+            images = strong_view(images, drawn, self.colors)
         return LabelledBatch(normalize(images, self.mean, self.std), self._move(batch["labels"]).long())
 
     def unlabelled(self, batch: Row, partner: Row | None = None) -> UnlabelledBatch:
@@ -52,8 +54,8 @@ class ViewMaker:
         size = images.shape[-1]
         strong, boxes = [], []
         for view in range(self.strong_views):
-            parameters = draw_strong_parameters(batch["seed"].tolist(), size, self.augmentation, view)
-            strong.append(normalize(strong_view(images, parameters), self.mean, self.std))
+            parameters = draw_strong_parameters(batch["seed"].tolist(), size, self.augmentation, view, images.shape[1])
+            strong.append(normalize(strong_view(images, parameters, self.colors), self.mean, self.std))
             boxes.append(box_masks(parameters.box, size, self.device))
         return UnlabelledBatch(
             weak=normalize(images, self.mean, self.std),

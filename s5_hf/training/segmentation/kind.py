@@ -5,20 +5,19 @@ from pathlib import Path
 
 import torch
 
-from ..batches import ViewedDatasets
 from ..joint.kind import JointTraining, epoch_of
 from ..joint.model import TaskView
 from ..joint.step import TaskLoss
 from ..kind import StateDict, Training
 from ..throughput import Throughput, forward_flops, peak_flops, step_flops
 from ..validation import ValidationSettings, validate
-from ..views.strong import StrongAugmentation
+from ..views.strong import StrongAugmentation, color_positions
 from ..views.weak import SampleView, WeakView
 from .low_rank import add_adapters, merged_adapters
 from .model import joint_model
 from .recipe import SegmentationDatasetSettings
 from .step import SegmentationStep, SegmentationViews
-from .task_data import TaskData, load_task
+from .task_data import TaskData, load_task, require_class_weights
 
 
 class JointSegmentation(JointTraining):
@@ -31,17 +30,13 @@ class JointSegmentation(JointTraining):
 
     def load_task(self, settings: SegmentationDatasetSettings) -> TaskData:
         """The data of one dataset of the recipe."""
-        return load_task(settings, self.recipe.run.selection)
+        return load_task(settings, self.recipe.run.selection, self.recipe.data)
 
     def check_tasks(self) -> None:
         """Raise a ValueError unless tasks and settings of the datasets belong together."""
         super().check_tasks()
         for task, settings in zip(self.tasks, self.recipe.datasets, strict=True):
-            if settings.class_weights and len(settings.class_weights) != len(task.labels):
-                raise ValueError(
-                    f"{task.name}.class_weights has {len(settings.class_weights)} numbers for "
-                    f"{len(task.labels)} classes"
-                )
+            require_class_weights(settings, task.labels)
 
     def make_model(self) -> torch.nn.Module:
         """The segmenter at step 0, with adapters if the recipe has some."""
@@ -60,13 +55,18 @@ class JointSegmentation(JointTraining):
         forward = forward_flops(TaskView(model, self.tasks[0].name), data.crop_size, len(data.image_mean))
         return Throughput(per_process * processes, step_flops(forward, 1, 0, 0) * per_process, peak)
 
-    def dataset(self) -> ViewedDatasets:
-        """The weak views of all datasets."""
+    def sample_view(self, task: TaskData, settings: SegmentationDatasetSettings) -> SampleView:
+        """The weak view of a task."""
         data, seed = self.recipe.data, self.recipe.run.seed
         view = WeakView(data.crop_size, tuple(data.scale_range), rotation_probability=data.rotation_probability)
-        channels = len(data.image_mean)
-        return self.viewed(
-            [SampleView(view, seed, task.name, len(task.labels), task.ignore_index, channels) for task in self.tasks]
+        return SampleView(
+            view,
+            seed,
+            task.name,
+            len(task.labels),
+            task.ignore_index,
+            len(data.image_mean),
+            scaling=data.value_scaling,
         )
 
     def views(self, device: torch.device) -> SegmentationViews:
@@ -74,7 +74,8 @@ class JointSegmentation(JointTraining):
         data = self.recipe.data
         augmentation = StrongAugmentation() if data.color_augmentation else None
         names = tuple(task.name for task in self.tasks)
-        return SegmentationViews(names, device, data.image_mean, data.image_std, augmentation)
+        colors = color_positions(data.bands, len(data.image_mean))
+        return SegmentationViews(names, device, data.image_mean, data.image_std, augmentation, colors)
 
     def learning_rate_factor(self, step: int) -> float:
         """Factor of the learning rate at a step counted from 0; `schedule_by_epoch` changes it between epochs only."""
@@ -100,6 +101,8 @@ class JointSegmentation(JointTraining):
             self.recipe.data.image_std,
             task.palette,
             self.recipe.run.panel_images,
+            self.recipe.data.value_scaling,
+            color_positions(self.recipe.data.bands, len(self.recipe.data.image_mean)),
         )
         model = TaskView(training.model, task.name)
         return validate(model, task.validation, settings, training.accelerator, panel)

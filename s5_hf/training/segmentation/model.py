@@ -9,6 +9,7 @@ from ...modeling.configuration_s5 import S5SegmentationConfig, S5ViTConfig
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..joint.model import known_tasks, refuse_other_labels, require_mode
 from ..pretraining.starting_model import ready_to_train, starting_model
+from ..starting_weights import load_network
 from .recipe import SegmentationModelSettings
 from .task_data import TaskData
 
@@ -53,4 +54,4 @@ def load_segmenter(settings: SegmentationModelSettings) -> S5ForSemanticSegmenta
     config.classifier_dropout = settings.classifier_dropout
     if isinstance(config.backbone_config, S5ViTConfig):
         config.backbone_config.drop_path_rate = settings.drop_path_rate
-    return S5ForSemanticSegmentation.from_pretrained(settings.segmenter, config=config)
+    return load_network(S5ForSemanticSegmentation, settings.segmenter, config=config)

@@ -10,7 +10,6 @@ from ..joint.recipe import (
     JointModelSettings,
     JointOptimizerSettings,
     JointRecipe,
-    JointRunSettings,
 )
 from ..recipe_reading import option
 from ..recipe_sections import ModelSettings, ViewSettings
@@ -67,8 +66,6 @@ class SegmentationRecipe(JointRecipe):
     model: SegmentationModelSettings
     data: SegmentationDataSettings
     optimizer: SegmentationOptimizerSettings
-    run: JointRunSettings
-    datasets: tuple[SegmentationDatasetSettings, ...] = ()
 
     def check_dataset(self, settings: SegmentationDatasetSettings) -> None:
         """Raise a ValueError for settings of a dataset that a segmenter cannot learn with."""

@@ -16,16 +16,19 @@ class SegmentationViews(JointViews):
 
     Attributes:
         augmentation: of the colours, `None` for none.
+        colors: positions of red, green and blue among the channels; `None` where there are no colours.
     """
 
     augmentation: StrongAugmentation | None
+    colors: tuple[int, int, int] | None = (0, 1, 2)
 
     def __call__(self, rows: Row) -> JointBatch:
         """The batch of some rows; labels are int64 `(batch, height, width)`, 255 where a pixel is ignored."""
         images = self.images(rows)
         if self.augmentation is not None:
-            parameters = draw_strong_parameters(rows["seed"].tolist(), images.shape[-1], self.augmentation)
-            images = strong_view(images, parameters)
+            channels, size = images.shape[1], images.shape[-1]
+            parameters = draw_strong_parameters(rows["seed"].tolist(), size, self.augmentation, channels=channels)
+            images = strong_view(images, parameters, self.colors)
         labels = rows["labels"].to(self.device, non_blocking=True).long()
         return JointBatch(self.normalized(images), labels, self.tasks(rows))
 

@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...dataset_builders.description import described_classes
 from ...dataset_builders.registry import DatasetEntry
-from ...imaging.palettes import default_palette
+from ...imaging.natural_colors import natural_palette
+from ..image_input import band_options
 from ..joint.splits import chosen_classes, chosen_entry, load_images, require_images
+from ..recipe_sections import ImageSettings
 from ..views.weak import IGNORED
 from .class_map import ClassMap, MappedSamples
 from .recipe import SegmentationDatasetSettings
@@ -45,8 +48,13 @@ class TaskData:
         require_images(self.name, self.train, self.validation)
 
 
-def load_task(settings: SegmentationDatasetSettings, selection: str) -> TaskData:
+def load_task(settings: SegmentationDatasetSettings, selection: str, images: ImageSettings | None = None) -> TaskData:
     """Load one dataset of a recipe, whose `selection` decides on which images weights may be chosen.
+
+    Args:
+        settings: of the dataset.
+        selection: of the recipe.
+        images: of the recipe, where they say which bands are read.
 
     Raises:
         KeyError: for an unknown dataset.
@@ -57,9 +65,11 @@ def load_task(settings: SegmentationDatasetSettings, selection: str) -> TaskData
     options = {"classes": list(labels)} if not entry.labels and not settings.class_map else {}
     if settings.mask_values is not None:
         options["mask_values"] = settings.mask_values
+    if images is not None:
+        options |= band_options(images, entry)
     train, validation, source = load_images(settings, entry, selection, **options)
     ignore_index = settings.ignore_index if entry.ignore_index is None else entry.ignore_index
-    palette = entry.palette if entry.labels == labels and entry.palette else default_palette(len(labels))
+    palette = entry.palette if entry.labels == labels and entry.palette else natural_palette(labels)
     stored = None
     if settings.class_map:
         class_map = ClassMap.parse(settings.class_map, labels, ignore_index, settings.name)
@@ -89,9 +99,15 @@ def task_labels(settings: SegmentationDatasetSettings, entry: DatasetEntry) -> t
     """
     if entry.task != "segmentation":
         raise ValueError(f"{settings.name}: {entry.name} is for {entry.task}, fine-tuning needs masks")
-    known = () if settings.class_map and settings.classes else entry.labels_of()
+    of_dataset = entry.labels_of() or described_classes(settings.data_dir)
+    known = () if settings.class_map and settings.classes else of_dataset
     labels = chosen_classes(settings, entry, known, "; class_map says which mask value is which of them")
+    require_class_weights(settings, labels)
+    return labels
+
+
+def require_class_weights(settings: SegmentationDatasetSettings, labels: Sequence[str]) -> None:
+    """Raise a ValueError unless there are no class weights, or one for each class."""
     weights = settings.class_weights
     if weights and len(weights) != len(labels):
         raise ValueError(f"{settings.name}.class_weights has {len(weights)} numbers for {len(labels)} classes")
-    return labels

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...imaging.decoded_pixels import image_pixels
+from ...imaging.decoded_pixels import image_kind, image_pixels
+from ...imaging.value_scaling import ValueScaling
 from ...modeling.oriented_boxes import (
     horizontal_to_oriented_boxes,
     minimum_area_rectangles,
@@ -244,6 +245,7 @@ class OrientedSampleView:
         channels: that images must have.
         least_side: box sides, in pixels of the file, are increased to this if shorter (1 for DIOR-R, officially).
         least_hull_side: boxes whose horizontal hull is narrower, in pixels of the view, are dropped (2 for DOTA).
+        scaling: of the values of images that are not of 8 bits.
     """
 
     view: OrientedView
@@ -253,6 +255,7 @@ class OrientedSampleView:
     channels: int = 3
     least_side: float = 1.0
     least_hull_side: float = 0.0
+    scaling: ValueScaling | None = None
 
     def __call__(self, sample: Mapping[str, Any], epoch: int) -> dict[str, torch.Tensor]:
         """The row of a sample in an epoch.
@@ -264,7 +267,7 @@ class OrientedSampleView:
         Raises:
             ValueError: naming the image, if it or its boxes are missing, or channels, a box or a class are invalid.
         """
-        pixels, boxes, classes = read_sample(sample, self.task, self.labels, self.channels)
+        pixels, boxes, classes = read_sample(sample, self.task, self.labels, self.channels, self.scaling)
         boxes = torch.cat([boxes[:, :2], boxes[:, 2:4].clamp(min=self.least_side), boxes[:, 4:]], dim=1)
         name = str(sample.get("id", "a sample"))
         generator = torch.Generator().manual_seed(sample_seed(self.seed, self.task, epoch, name))
@@ -280,7 +283,11 @@ class OrientedSampleView:
 
 
 def read_sample(
-    sample: Mapping[str, Any], task: str, labels: Sequence[str], channels: int
+    sample: Mapping[str, Any],
+    task: str,
+    labels: Sequence[str],
+    channels: int,
+    scaling: ValueScaling | None = None,
 ) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
     """The checked pixels, float64 boxes `(n, 5)` and int64 class ids `(n,)` of a sample.
 
@@ -292,9 +299,10 @@ def read_sample(
     if image is None or objects is None:
         missing = "image" if image is None else "objects"
         raise ValueError(f"the {task} sample {name} has no {missing}; its columns: {', '.join(sample)}")
-    pixels = image_pixels(image)
-    if pixels.shape[2] != channels:
-        raise ValueError(f"the {task} image {name} has {pixels.shape[2]} channels, the model takes {channels}")
+    found, _ = image_kind(image)
+    if found != channels:
+        raise ValueError(f"the {task} image {name} has {found} channels, the model takes {channels}")
+    pixels = image_pixels(image, scaling)
     boxes = torch.as_tensor(objects["obb"], dtype=torch.float64).reshape(-1, 5)
     classes = torch.as_tensor(objects["category"], dtype=torch.int64)
     if len(classes) != len(boxes):

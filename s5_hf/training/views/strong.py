@@ -5,7 +5,9 @@ on one Pillow image at a time in a CPU worker; here the random numbers are drawn
 generator with the sample's seed, and the pixels are computed for the whole batch on its device. A sample therefore
 gets the same view on every device, up to rounding.
 
-Images are float `(batch, 3, height, width)` in 0..1 until `normalize`.
+Images are float `(batch, channels, height, width)` in 0..1 until `normalize`. Colours are changed in the channels that
+are red, green and blue; every other channel gets a gain, an offset and a gamma of its own, which the paper does not
+have.
 """
 
 import math
@@ -47,6 +49,9 @@ class StrongAugmentation:
     cutmix_probability: float = 0.5
     cutmix_area: tuple[float, float] = (0.02, 0.4)
     cutmix_aspect: tuple[float, float] = (0.3, 1 / 0.3)
+    band_gain: float = 0.2
+    band_gamma: float = 0.2
+    band_offset: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class StrongParameters:
         grayscale: bool `(batch,)`.
         sigma: float `(batch,)`, 0 for no blur.
         box: int `(batch, 4)`, top, left, bottom, right of the pasted box; all 0 for none.
+        bands: float `(batch, channels, 3)`, gain, gamma and offset of each channel; `(batch, 0, 3)` for RGB images.
     """
 
     jitter: torch.Tensor
@@ -68,10 +74,11 @@ class StrongParameters:
     grayscale: torch.Tensor
     sigma: torch.Tensor
     box: torch.Tensor
+    bands: torch.Tensor
 
 
 def draw_strong_parameters(
-    seeds: Iterable[int], image_size: int, augmentation: StrongAugmentation, view: int = 0
+    seeds: Iterable[int], image_size: int, augmentation: StrongAugmentation, view: int = 0, channels: int = 3
 ) -> StrongParameters:
     """Draw the parameters of one strong view for each sample.
 
@@ -80,12 +87,15 @@ def draw_strong_parameters(
         image_size: height and width of the images in pixels.
         augmentation: ranges and probabilities.
         view: number of the view, for methods that use several.
+        channels: of the images.
     """
     rows = []
     for seed in seeds:
         # The weak view uses the seed itself; each strong view uses another one.
         generator = torch.Generator().manual_seed((int(seed) + 0x9E3779B9 * (view + 1)) % 2**63)
-        rows.append(_draw_sample(generator, image_size, augmentation))
+        row = _draw_sample(generator, image_size, augmentation)
+        # Drawn last, and not at all for RGB, so that those images keep their draws.
+        rows.append(row | {"bands": _draw_bands(generator, 0 if channels == len(LUMA) else channels, augmentation)})
     return StrongParameters(**{field.name: torch.stack([row[field.name] for row in rows]) for field in FIELDS})
 
 
@@ -113,6 +123,12 @@ def _draw_sample(generator: torch.Generator, image_size: int, augmentation: Stro
     }
 
 
+def _draw_bands(generator: torch.Generator, channels: int, augmentation: StrongAugmentation) -> torch.Tensor:
+    spread = torch.tensor([augmentation.band_gain, augmentation.band_gamma, augmentation.band_offset])
+    draws = 2 * torch.rand(channels, 3, generator=generator) - 1
+    return torch.tensor([1.0, 1.0, 0.0]) + spread * draws
+
+
 def draw_box(
     generator: torch.Generator, image_size: int, augmentation: StrongAugmentation
 ) -> tuple[int, int, int, int]:
@@ -135,28 +151,73 @@ def uniform(low: float, high: float, generator: torch.Generator) -> float:
     return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
 
 
-def strong_view(images: torch.Tensor, parameters: StrongParameters) -> torch.Tensor:
-    """Apply jitter, grayscale and blur; CutMix comes later, because it needs two finished views.
+def color_positions(bands: Sequence[int | str] | None, channels: int) -> tuple[int, int, int] | None:
+    """Which channels are red, green and blue, from 0: by the names of the bands, or all where there are three.
 
     Args:
-        images: float `(batch, 3, height, width)`, 0..1; not modified.
+        bands: names or numbers of the bands, where they are known.
+        channels: of the images.
+    """
+    names = [str(band).lower() for band in bands or ()]
+    if all(names.count(color) == 1 for color in ("red", "green", "blue")):
+        return names.index("red"), names.index("green"), names.index("blue")
+    return (0, 1, 2) if channels == len(LUMA) else None
+
+
+def strong_view(
+    images: torch.Tensor, parameters: StrongParameters, colors: tuple[int, int, int] | None = (0, 1, 2)
+) -> torch.Tensor:
+    """Jitter, grayscale, blur; CutMix comes later, because it needs two finished views.
+
+    Args:
+        images: float `(batch, channels, height, width)`, 0..1. They are left as they are.
         parameters: one row per image.
+        colors: positions of red, green and blue; `None` where no channels are colours. The others get gain, gamma and
+            offset.
 
     Raises:
-        ValueError: if the images do not have three channels.
+        ValueError: if the parameters were drawn for another number of channels.
     """
-    if images.shape[1] != 3:
-        raise ValueError(f"the strong view changes colours, so it needs RGB images; got {images.shape[1]} channels")
-    images = color_jitter(images, parameters.jitter, parameters.order, parameters.factors)
-    gray_rows = torch.nonzero(parameters.grayscale).flatten().to(images.device)
-    if len(gray_rows):
-        images[gray_rows] = grayscale(images[gray_rows]).expand(-1, 3, -1, -1)
+    channels = images.shape[1]
+    drawn = parameters.bands.shape[1] or len(LUMA)
+    if drawn != channels:
+        raise ValueError(f"the strong view was drawn for {drawn} channels, the images have {channels}")
+    images = images.clone() if colors is None else _with_colors(images, parameters, list(colors))
+    others = [channel for channel in range(channels) if channel not in (colors or ())]
+    if others and parameters.bands.shape[1]:
+        images[:, others] = adjust_bands(images[:, others], parameters.jitter, parameters.bands[:, others])
     blurred_rows = torch.nonzero(parameters.sigma > 0).flatten()
     if len(blurred_rows):
         sigma = parameters.sigma[blurred_rows]
         blurred_rows = blurred_rows.to(images.device)
         images[blurred_rows] = gaussian_blur(images[blurred_rows], sigma)
     return images
+
+
+def _with_colors(images: torch.Tensor, parameters: StrongParameters, colors: list[int]) -> torch.Tensor:
+    """New images whose colours are jittered or dropped."""
+    seen = color_jitter(images[:, colors], parameters.jitter, parameters.order, parameters.factors)
+    gray_rows = torch.nonzero(parameters.grayscale).flatten().to(images.device)
+    if len(gray_rows):
+        seen[gray_rows] = grayscale(seen[gray_rows]).expand(-1, 3, -1, -1)
+    if images.shape[1] == len(colors) and colors == sorted(colors):
+        return seen
+    images = images.clone()
+    images[:, colors] = seen
+    return images
+
+
+def adjust_bands(images: torch.Tensor, jitter: torch.Tensor, bands: torch.Tensor) -> torch.Tensor:
+    """Gain times the value to the power of gamma, plus offset, cut to 0..1, for the chosen samples; a new tensor.
+
+    Args:
+        images: float `(batch, channels, height, width)`, 0..1.
+        jitter: bool `(batch,)`, which samples are changed.
+        bands: `(batch, channels, 3)`: gain, gamma and offset.
+    """
+    gain, gamma, offset = bands.to(images)[..., None, None].unbind(dim=2)
+    changed = (gain * images.pow(gamma) + offset).clamp_(0, 1)
+    return torch.where(jitter.to(images.device)[:, None, None, None], changed, images)
 
 
 def color_jitter(

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...imaging.decoded_pixels import image_pixels
+from ...imaging.decoded_pixels import image_kind, image_pixels, missing_pixels
+from ...imaging.value_scaling import ValueScaling
 
 IGNORED = 255
 """Value of the label map, and of the map of ignored pixels, where nothing is learned."""
@@ -27,12 +28,14 @@ class WeakView:
         scale_range: the longer side is resized to a uniform random integer between these multiples of its length.
         flip_probability: of each of the two flips.
         rotation_probability: of a rotation by 90 degrees (0 in pre-training, 0.5 in fine-tuning).
+        vertical_flips: whether images are flipped top to bottom too, or left to right alone.
     """
 
     crop_size: int
     scale_range: tuple[float, float] = (0.5, 2.0)
     flip_probability: float = 0.5
     rotation_probability: float = 0.0
+    vertical_flips: bool = True
 
     def __call__(
         self, image: Image.Image | np.ndarray, mask: Image.Image | np.ndarray | None, generator: torch.Generator
@@ -72,7 +75,7 @@ class WeakView:
         view[:, :rows, :columns] = seen.transpose(2, 0, 1)
         view_labels = np.full((self.crop_size, self.crop_size), IGNORED, dtype=np.uint8)
         view_labels[:rows, :columns] = seen_labels[:, :, 0]
-        for axis in (-1, -2):
+        for axis in (-1, -2) if self.vertical_flips else (-1,):
             if torch.rand((), generator=generator) < self.flip_probability:
                 view, view_labels = np.flip(view, axis), np.flip(view_labels, axis)
         # Without rotations no number is drawn, so that the random numbers of pre-training stay the same.
@@ -98,6 +101,7 @@ class SampleView:
         num_labels: number of classes, `None` for samples without labels. Larger class ids raise an error.
         ignore_index: mask value without a class.
         channels: number of channels that images must have.
+        scaling: of the values of images that are not of 8 bits.
     """
 
     view: WeakView
@@ -106,6 +110,7 @@ class SampleView:
     num_labels: int | None = None
     ignore_index: int = IGNORED
     channels: int = 3
+    scaling: ValueScaling | None = None
 
     def __call__(self, sample: Mapping[str, Any], epoch: int) -> dict[str, torch.Tensor]:
         """The row of a sample in an epoch: `image` and `labels` (uint8), and `seed` (int64) for the strong view.
@@ -117,12 +122,13 @@ class SampleView:
         if sample.get("image") is None:
             raise ValueError(f"the {self.stream} sample {name!r} has no image; its columns: {', '.join(sample)}")
         seed = sample_seed(self.seed, self.stream, epoch, name)
-        pixels = image_pixels(sample["image"])
-        if pixels.shape[2] != self.channels:
-            raise ValueError(
-                f"the {self.stream} image {name!r} has {pixels.shape[2]} channels, the model takes {self.channels}"
-            )
-        mask = self._mask(sample, name)
+        found, _ = image_kind(sample["image"])
+        if found != self.channels:
+            raise ValueError(f"the {self.stream} image {name!r} has {found} channels, the model takes {self.channels}")
+        pixels = image_pixels(sample["image"], self.scaling)
+        mask, missing = self._mask(sample, name), missing_pixels(sample["image"])
+        if missing is not None:
+            mask = np.where(missing, IGNORED, np.uint8(0) if mask is None else mask)
         generator = torch.Generator().manual_seed(seed)
         image, labels = self.view(pixels, mask, generator)
         return {"image": image, "labels": labels, "seed": torch.tensor(seed)}

@@ -1,5 +1,6 @@
 """From a scene to the files of its map."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -83,9 +84,7 @@ def test_the_sidecar_describes_the_map(tmp_path, write_geotiff):
 
 
 def test_a_png_becomes_a_png_without_rasterio(tmp_path, monkeypatch):
-    from s5_hf.scenes import source as scene_source
-
-    monkeypatch.setattr(scene_source, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     image = smooth_image(150, 170)
     Image.fromarray(image).save(tmp_path / "scene.png")
     segmenter = PixelSegmenter(num_labels=3)

@@ -49,7 +49,7 @@ def write_scene(folder: Path) -> Path:
 def embedded(page: str) -> tuple[Image.Image, Image.Image, dict]:
     """The pictures of scene and classes, and the data of a page."""
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
-    sources = [re.search(r'<img id="image" alt="" src="([^"]*)"', page)[1], data["classes"]]
+    sources = [re.search(r'<img id="image" alt="" src="([^"]*)"', page)[1], data["maps"][0]["classes"]]
     pictures = [Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) for source in sources]
     return pictures[0], pictures[1], data
 
@@ -324,3 +324,76 @@ def test_screenshot_shows_image_left_and_classes_right(tmp_path, browser):
         assert np.abs(pixels[row, 60 : middle - 40] - IMAGE_COLOR).max() <= 6
     assert np.abs(pixels[upper, middle + 40 : stage_width - 60] - PALETTE[0]).max() <= 2
     assert np.abs(pixels[lower, middle + 40 : stage_width - 60] - PALETTE[1]).max() <= 2
+
+
+def write_reference(folder: Path) -> Path:
+    """What is right: field everywhere except a lake in the left quarter; other ids than the map's; a strip unknown."""
+    ids = np.full((HEIGHT, WIDTH), 4, dtype=np.uint8)
+    ids[:, : WIDTH // 4] = 7
+    ids[:, -20:] = 255
+    Image.fromarray(ids).save(folder / "truth.png")
+    sidecar = {"format": "s5_hf scene result 1", "id2label": {"4": LABELS["0"], "7": "pond"}, "nodata": 255}
+    sidecar_path(folder / "truth.png").write_text(json.dumps(sidecar), encoding="utf-8")
+    return folder / "truth.png"
+
+
+def test_several_maps_share_one_table_and_errors_are_found_by_name(tmp_path):
+    report = write_viewer(write_scene(tmp_path), others=[tmp_path / "map.png"], reference=write_reference(tmp_path))
+    data = embedded(report.path.read_text(encoding="utf-8"))[2]
+    assert data["labels"] == [*LABELS.values(), "pond"]
+    assert [entry["name"] for entry in data["maps"]] == ["map.png", "map.png", "truth.png"]
+
+    def numbers(entry: dict) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(entry["classes"].partition(",")[2]))))
+
+    assert numbers(data["maps"][2])[0, [0, 50, -1]].tolist() == [4, 1, 0]
+    errors = numbers(data["errors"])
+    expected = np.full((HEIGHT, WIDTH), 1)
+    expected[HEIGHT // 2 :] = 2  # wood in place of field
+    expected[:, : WIDTH // 4] = 2  # no pond
+    expected[:, -20:] = 0
+    np.testing.assert_array_equal(errors, expected)
+    assert data["errors"]["name"] == f"Errors ({(30 * 80 + 70 * 40) / (100 * 80):.1%})"
+
+
+def test_maps_of_other_sizes_are_refused(tmp_path):
+    path = write_scene(tmp_path)
+    Image.new("L", (WIDTH, HEIGHT + 1)).save(tmp_path / "tall.png")
+    with pytest.raises(ValueError, match=r"tall\.png has 120 x 81 pixels, the class map .*map\.png 120 x 80"):
+        write_viewer(path, reference=tmp_path / "tall.png")
+    with pytest.raises(FileNotFoundError, match=r"no class map .*absent\.png"):
+        write_viewer(path, others=[tmp_path / "absent.png"])
+    assert not list(tmp_path.glob("*.html"))
+
+
+_CHOICE = """
+const wait = setInterval(() => { if (document.body.dataset.ready) { clearInterval(wait);
+  for (const [side, entry] of [["left", 1], ["right", 2]]) {
+    const list = document.getElementById(`${side}-map`);
+    list.value = entry;
+    list.dispatchEvent(new Event("change"));
+  }
+  const opacity = document.getElementById("opacity");
+  opacity.value = 100; opacity.dispatchEvent(new Event("input"));
+  const stage = document.getElementById("stage");
+  stage.dispatchEvent(new PointerEvent("pointermove", { clientX: 30, clientY: stage.clientHeight / 2 - 30 }));
+} }, 20);
+"""
+
+
+def test_two_maps_side_by_side_in_a_browser(tmp_path, browser):
+    page = write_viewer(write_scene(tmp_path), reference=write_reference(tmp_path)).path
+    tried = with_script(page, _CHOICE)
+    dom = browser(tried, "--dump-dom")
+    titles = re.findall(r'<i class="side (?:left|right)">(.*?)</i>', dom)
+    assert titles == ["truth.png", "Errors (65.0%)"]
+    readout = html.unescape(re.search(r'<p id="readout"[^>]*>(.*?)</p>', dom)[1])
+    assert readout.startswith("map.png: field & <meadow> · truth.png: pond · wrong · x 5")
+    browser(tried, f"--screenshot={tmp_path / 'page.png'}")
+    with Image.open(tmp_path / "page.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    stage_width, middle = 1000 - 21 * 16, pixels.shape[0] // 2
+    # Left the reference, also below, where the map has wood; right the image above, where the map is right.
+    assert np.abs(pixels[middle + 120, stage_width // 4 + 40] - PALETTE[0]).max() <= 2
+    assert np.abs(pixels[middle - 120, stage_width // 2 + 80] - IMAGE_COLOR).max() <= 6
+    assert np.abs(pixels[middle + 120, stage_width // 2 + 80] - (214, 20, 60)).max() <= 2

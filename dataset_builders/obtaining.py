@@ -1,0 +1,87 @@
+"""How each dataset is obtained: where, how large it is, which command prepares it. What is not known is not said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["OBTAINING", "Obtaining"]
+
+BYTES_PER_PIXEL = 3
+
+
+@dataclass(frozen=True)
+class Obtaining:
+    """What one must do to have a dataset.
+
+    Attributes:
+        where: it is downloaded from, besides the homepage.
+        parts: what is counted, with numbers of images and pixels of each, where both are known.
+        prepare: the command that makes the files that the builder reads; empty where it reads them as published.
+        note: what else one must know.
+    """
+
+    where: str
+    parts: tuple[tuple[str, int, int], ...] = ()
+    prepare: str = ""
+    note: str = ""
+
+    @property
+    def size_in_words(self) -> str:
+        """Bytes of all pixels without compression, an upper limit of the size on disk; or that it is not known."""
+        if not self.parts:
+            return "not known to us"
+        counted = "; ".join(f"{count:,} {what}" for what, count, _ in self.parts)
+        pixels = sum(count * size for _, count, size in self.parts)
+        return f"at most {BYTES_PER_PIXEL * pixels / 1e9:,.1f} GB: the pixels without compression ({counted})"
+
+
+OBTAINING = {
+    "rs4p-1m": Obtaining(
+        "the Hub: hf://datasets/lianglyu/R4P-1M, the name that the authors announce",
+        (("patches of 512 px", 1_000_000, 512**2),),
+    ),
+    "s5-isaid": Obtaining(
+        "labels from the homepage, images from DOTA-v1.0",
+        (("train crops of 512 px", 38_936, 512**2), ("val crops of 512 px", 21_188, 512**2)),
+        "s5-hf prepare s5-isaid downloads/iSAID data/iSAID",
+        "The images are those of DOTA-v1.0, so models pre-trained on iSAID have seen them.",
+    ),
+    "s5-vaihingen": Obtaining(
+        "the homepage, on request", prepare="s5-hf prepare s5-vaihingen downloads/Vaihingen data/vaihingen"
+    ),
+    "s5-potsdam": Obtaining(
+        "the homepage, on request",
+        (("raw tiles of 6000 px", 38, 6000**2),),
+        "s5-hf prepare s5-potsdam downloads/Potsdam data/potsdam",
+    ),
+    "s5-loveda": Obtaining(
+        "the homepage, which links the files",
+        (("train images of 1024 px", 2522, 1024**2), ("val", 1669, 1024**2), ("test", 1796, 1024**2)),
+        note="Read as published: Train, Val and Test unpacked side by side.",
+    ),
+    "s5-deepglobe-landcover": Obtaining(
+        "the challenge's page, after registration",
+        (("train images of 2448 px, the only ones with masks", 803, 2448**2),),
+        note="Read as published, all folders side by side. `s5-hf label-shares` cuts and divides it.",
+    ),
+    "s5-openearthmap": Obtaining(
+        "the homepage, which links the files",
+        note="Read as published: 2,303 train and 384 val tiles, by the dataset's own train.txt and val.txt.",
+    ),
+    "s5-dior-r": Obtaining("the homepage, which links the files", note="Read as published."),
+    "s5-dota": Obtaining(
+        "the homepage, which links the files", prepare="s5-hf prepare s5-dota downloads/DOTA data/dota --config v2.0"
+    ),
+    "s5-million-aid": Obtaining(
+        "the homepage, which links the files",
+        prepare="s5-hf prepare s5-million-aid downloads/MillionAID data/million-aid",
+        note="Cutting into patches is needed for a curation only.",
+    ),
+    "s5-samrs": Obtaining(
+        "the homepage, which links the files", prepare="s5-hf prepare s5-samrs downloads/SAMRS data/samrs"
+    ),
+    "s5-star": Obtaining(
+        "the homepage, which links the files", prepare="s5-hf prepare s5-star downloads/STAR data/star"
+    ),
+}
+"""By name in the registry; your own datasets are not in it."""

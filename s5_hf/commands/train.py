@@ -1,0 +1,108 @@
+"""`s5-hf train`: the trainings, from recipes of the package or of a file."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+app = typer.Typer(name="train", no_args_is_help=True)
+
+
+@app.callback()
+def train() -> None:
+    """Train: MAE, S4 pre-training, fine-tuning for segmentation or for detection, from a recipe.
+
+    To use many processes, `accelerate launch -m s5_hf.training` takes the same words.
+    """
+
+
+class TrainingCommand(TyperCommand):
+    """A command whose options are the keys of a recipe, which is asked for them when somebody wants help."""
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:
+        """The help, and below it every key of the recipe."""
+        super().format_help(ctx, formatter)
+        from ..training.programs import PROGRAMS
+
+        keys = PROGRAMS[ctx.info_name].recipe.help_of_keys()
+        typer.echo(f"Keys, each of which is also a line of a recipe:\n\n{keys}")
+
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="RECIPE [--KEY VALUE]",
+        help="A file, or the name of a recipe of the package; then keys that differ from it.",
+        show_default=False,
+    ),
+]
+ListRecipes = Annotated[
+    bool, typer.Option("--list-recipes", help="List the recipes of the package that are for this training.")
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Read the data and check everything, without weights and steps; write nothing."),
+]
+command = app.command(cls=TrainingCommand, context_settings={"ignore_unknown_options": True})
+
+
+def run(name: str, words: list[str] | None, list_only: bool, dry_run: bool) -> None:
+    """Hand the words to the training."""
+    from ..training.programs import list_recipes, run_training
+
+    if list_only:
+        list_recipes(name)
+    else:
+        run_training(name, [*(words or []), *(["--dry-run"] if dry_run else [])])
+
+
+@command
+def s4p(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Pre-train semi-supervised (S4P): labelled and unlabelled images, from random weights, MAE or a segmenter.
+
+    Your own images lie in train/images, train/masks, val/images and val/masks. The folder of the run holds
+    recipe.yaml, log.jsonl, panels/, checkpoints/ and, at the end, segmenter/ and encoder/ for `from_pretrained`.
+    After Ctrl-C, a queue's SIGTERM or SIGUSR1, or a crash, the same command with `--resume auto` resumes it exactly.
+
+    - `s5-hf train s4p s4p_tiny_cpu --labelled-dir my-data --classes land water`
+    - `s5-hf train s4p s4p_vit_b --labelled-dir data/iSAID --unlabelled-dir data/RS4P-1M --encoder my-mae --dry-run`
+    """
+    run("s4p", words, list_recipes, dry_run)
+
+
+@command
+def mae(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train an encoder on images without labels (masked autoencoding), for S4 pre-training to start from.
+
+    The folder of the run holds encoder/, an S5 ViT, and mae/, the whole network of transformers.
+
+    - `s5-hf train mae mae_tiny_cpu --data-dir my-images`
+    - `s5-hf train s4p s4p_tiny_cpu --encoder runs/mae_tiny_cpu/encoder --labelled-dir my-data --classes land water`
+    """
+    run("mae", words, list_recipes, dry_run)
+
+
+@command
+def segmentation(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Fine-tune a segmenter for one dataset (`--mode sdf`) or many (`mdf`, or `moe` for a mixture of experts).
+
+    Every step takes images of every dataset. Beside what a pre-training leaves, the folder of the run holds
+    best/mean, the whole model, and best/TASK, a dense model each. `--selection` says which images choose the best
+    weights: `validation` (never those whose results one reports), `last` (none), or `official_test_split`.
+
+    - `s5-hf train segmentation moe_mdf_tiny_cpu --citymaps.data-dir my-city --massroads.data-dir my-roads`
+    - `s5-hf train segmentation --mode mdf --encoder s5-vit-b --datasets city roads --city.data-dir my-city \
+       --city.classes other building road --roads.data-dir my-roads --roads.classes no yes`
+    """
+    run("segmentation", words, list_recipes, dry_run)
+
+
+@command
+def detection(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train an oriented detector for one dataset or many, from random weights or from an encoder or a segmenter.
+
+    Your own images lie in train/images and val/images, with DOTA text files in train/labelTxt and val/labelTxt.
+
+    - `s5-hf train detection detection_tiny_cpu --datasets ships --ships.data-dir my-ships --ships.classes ship boat`
+    """
+    run("detection", words, list_recipes, dry_run)

@@ -1,0 +1,81 @@
+"""Where a training gets the weights that it starts from, and how a dry run does without them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoBackbone, AutoConfig, PreTrainedModel
+
+from ..hub.model_folder import require_model_folder
+from ..hub.name_form import is_of_this_family
+from ..modeling.task_model import MODEL_CLASSES
+
+_left_out: ContextVar[bool] = ContextVar("weights_are_left_out", default=False)
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Inside the block all networks are on the meta device: they have shapes, and no numbers are read or drawn."""
+    token = _left_out.set(True)
+    try:
+        with torch.device("meta"):
+            yield
+    finally:
+        _left_out.reset(token)
+
+
+def load_network(model_class: Any, name: str, **settings: Any) -> PreTrainedModel:
+    """`model_class.from_pretrained(name, **settings)`; inside `without_weights` only its configuration is read."""
+    if not _left_out.get():
+        return model_class.from_pretrained(name, **settings)
+    config = settings.pop("config", None) or AutoConfig.from_pretrained(name, **settings)
+    return model_class.from_config(config) if hasattr(model_class, "from_config") else model_class(config)
+
+
+def load_dense_network(name: str) -> PreTrainedModel:
+    """The encoder, segmenter or detector of a folder or a name."""
+    model_type = AutoConfig.from_pretrained(name).model_type
+    return load_network(MODEL_CLASSES.get(model_type, AutoBackbone), name)
+
+
+def weights_in_words(name: str) -> str:
+    """Where the weights of a folder or a name are, or where they would come from; nothing is downloaded.
+
+    Raises:
+        FileNotFoundError: if a folder holds no weights, there is no such folder, or the name has none published.
+        OSError: for an unknown name of this family.
+        ValueError: if files of the folder cannot be read.
+    """
+    require_model_folder(name)
+    folder = Path(name)
+    if folder.is_dir():
+        files = [path for pattern in ("*.safetensors", "*.bin") for path in folder.glob(pattern)]
+        if not files:
+            raise FileNotFoundError(f"{folder} holds no weights: expected model.safetensors beside config.json")
+        return f"the folder {folder}, {sum(path.stat().st_size for path in files) / 1e6:,.1f} MB"
+    if not is_of_this_family(name):
+        return f"the Hub repository {name}, from its cache or over the network"
+    return known_weights_in_words(name)
+
+
+def known_weights_in_words(name: str) -> str:
+    """The same for a known name, such as `s5-vit-b`."""
+    from ..hub import OFFICIAL_REPOSITORY, known_model, repository_of, stored
+
+    model, folder = known_model(name), stored(name)
+    if folder is not None:
+        return f"the store: {folder}"
+    if repository_of(name) is not None:
+        return f"not here yet: they would be downloaded from the Hub repository {repository_of(name)}"
+    if model.official_file is None:
+        raise FileNotFoundError(
+            f"there are no published weights of {name}, and none in the store: give a folder, or convert a checkpoint "
+            f"with s5-hf convert FILE {name} --store"
+        )
+    return (
+        f"not here yet: they would be downloaded from the official release, {OFFICIAL_REPOSITORY} on the Hub "
+        f"({model.official_file}), and converted; s5-hf pull {name} does it beforehand"
+    )
