@@ -1,67 +1,247 @@
-"""What unlabelled images bring: supervised against FixMatch against UniMatch V2, over several seeds.
+"""What unlabelled images bring, over several seeds: supervised training against semi-supervised methods, in pairs.
 
-    s5-hf train mae --dataset s5-image-mask --data-dir DATA --classes A B C \
-        --hidden-size 128 --num-hidden-layers 8 --num-attention-heads 4 --decoder-hidden-size 64 \
-        --decoder-num-hidden-layers 2 --decoder-num-attention-heads 4 --crop-size 192 --batch-size 16 \
-        --total-steps 800 --warmup-steps 50 --learning-rate 1.5e-3 --num-workers 0 --output-dir runs/mae_tiny
-    python benchmarks/s4p_effect.py s4p_tiny_cpu --seeds 0 1 2 -- \
-        --labelled-dir DATA --classes A B C --encoder runs/mae_tiny/encoder
+    python benchmarks/s4p_effect.py s4p_few_labels_cpu --side 100 --positive 4 --labelled 2 \
+        --seeds 0 1 2 3 4 5 6 7 8 9 10 11 -- --labelled-dir DATA --classes land water
 
-Every method starts from the same weights, sees the same labelled images and makes the same number of steps. What
-stands behind `--` goes to examples/pretrain_s4p.py. Runs that are complete already are not repeated.
+For each seed all arms have the same labelled images, the same weights at the start, and as many labelled images in a
+step. The arms are methods, and three of supervised training:
+
+- `supervised_strong`: the colours of the labelled images are changed as in the strong views of the methods
+- `supervised_longer`: it makes more steps, so that it has the processor time of the slowest method of the same seed
+- `all_labels`: it has the labels of all images: what could be gained at most
+
+What stands behind `--` goes to examples/pretrain_s4p.py. Runs that are complete already are not repeated; each is a
+line of `results.jsonl`. With --side the images that are trained on are copies, reduced to this side; with --held-out
+they are validated on a part of train, to choose settings without a look at val.
 """
 
+import json
+import math
+import random
 import statistics
-import subprocess
-import sys
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from measuring import EXAMPLES, argument_parser, parse_with_options, print_head, print_row, spread
+import numpy as np
+import torch
+from PIL import Image
+from scipy.stats import t as student
+
+import s5_hf  # noqa: F401 - makes names and datasets known
+from measuring import argument_parser, parse_with_options, print_head, print_row, spread, torch_in_words
+from s5_hf.files.atomic import atomic_folder, write_text
+from s5_hf.recipes import find_recipe
+from s5_hf.training import PretrainingRecipe, S4Pretraining, carry_out
 from s5_hf.training.run_folder import read_log
 
-SCRIPT = EXAMPLES / "pretrain_s4p.py"
+STRONG, LONGER, ALL = "supervised_strong", "supervised_longer", "all_labels"
+BASELINES = ("supervised", STRONG, LONGER)
+FILTERS = {"images": Image.Resampling.BOX, "masks": Image.Resampling.NEAREST}
+Result = dict[str, Any]
 
 
-def final_scores(folder: Path) -> dict[str, float] | None:
-    """The validation at the end of a complete run, with the last mask ratio; `None` if the run is not complete."""
-    if not (folder / "segmenter").is_dir():
-        return None
+class TimedPretraining(S4Pretraining):
+    """A run that notes the processor time at the end of each step."""
+
+    def __init__(self, recipe: PretrainingRecipe) -> None:
+        super().__init__(recipe)
+        self.moments: list[float] = []
+
+    def after_step(self, model: torch.nn.Module, step: int) -> None:
+        """Read the clock, too."""
+        super().after_step(model, step)
+        self.moments.append(time.process_time())
+
+    @property
+    def seconds(self) -> float:
+        """Processor time of all steps, without what comes before and after them; from some of them after a resume.
+
+        NaN where fewer than two steps were left to make.
+        """
+        if len(self.moments) < 2:
+            return math.nan
+        return (self.moments[-1] - self.moments[0]) / (len(self.moments) - 1) * self.total_steps
+
+
+def prepared(source: Path, target: Path, side: int, positive: int | None, held_out: int) -> Path:
+    """A copy of SPLIT/images and SPLIT/masks to train on; made once.
+
+    Args:
+        source: folder with the splits train and val.
+        target: of the copy.
+        side: no image of the copy is longer.
+        positive: masks of the copy are 1 where they had this value and 0 elsewhere; `None` to keep them.
+        held_out: so many images of train, drawn at random, are the copy's val; 0 for val itself.
+    """
+    if target.exists():
+        return target
+    splits = {split: sorted((source / split / "images").iterdir()) for split in ("train", "val")}
+    if held_out:
+        left = set(random.Random(0).sample(splits["train"], held_out))
+        splits = {"train": [path for path in splits["train"] if path not in left], "val": sorted(left)}
+    with atomic_folder(target) as folder:
+        for split, path in ((split, path) for split, paths in splits.items() for path in paths):
+            for kind in FILTERS:
+                copy = folder / split / kind / f"{path.stem}.png"
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                with Image.open(path if kind == "images" else path.parents[1] / "masks" / copy.name) as picture:
+                    factor = min(1.0, side / max(picture.size))
+                    size = tuple(max(1, round(length * factor)) for length in picture.size)
+                    small = picture.resize(size, FILTERS[kind])
+                if kind == "masks" and positive is not None:
+                    small = small.point(lambda value: int(value == positive))
+                small.save(copy)
+    return target
+
+
+def mask_of(path: Path) -> np.ndarray:
+    """The values of a mask, `(height, width)`."""
+    with Image.open(path) as mask:
+        return np.asarray(mask)
+
+
+def balanced_choice(masks: Path, count: int, seed: int, share: float) -> list[str]:
+    """Names of `count` images drawn by the seed, again and again until each class has the share of their pixels.
+
+    Args:
+        masks: folder of the masks that are drawn from.
+        count: of the images.
+        seed: of the draws.
+        share: least one of every class, 0 to 1.
+
+    Raises:
+        ValueError: if none of 10,000 draws has it.
+    """
+    generator = np.random.default_rng(seed)
+    pixels = {path.stem: np.bincount(mask_of(path).ravel()) for path in sorted(masks.iterdir())}
+    classes = max(len(counts) for counts in pixels.values())
+    for _ in range(10_000):
+        names = generator.choice(sorted(pixels), count, replace=False).tolist()
+        counts = sum(np.pad(pixels[name], (0, classes - len(pixels[name]))) for name in names)
+        if counts.min() >= share * counts.sum():
+            return names
+    raise ValueError(f"no {count} images of {masks} were found in which every class has {share:.0%} of the pixels")
+
+
+def run(recipe: str, arm: str, seed: int, folder: Path, options: Sequence[str], steps: int | None) -> Result:
+    """Train one arm with one seed; `steps` in place of the recipe's."""
+    method = "supervised" if arm in (*BASELINES, ALL) else arm
+    words = [
+        str(find_recipe(recipe, "s4p")),
+        *options,
+        "--method",
+        method,
+        "--seed",
+        str(seed),
+        "--output-dir",
+        str(folder),
+    ]
+    words += ["--resume", "auto"]
+    words += (
+        ["--labelled-count", "null", "--labelled-list", "null", "--unlabelled-dataset", "null"] if arm == ALL else []
+    )
+    words += ["--strong-labelled-views", "true"] if arm == STRONG else []
+    words += ["--total-steps", str(steps)] if steps else []
+    kind = TimedPretraining(PretrainingRecipe.read(words))
+    carry_out(kind)
     entries = read_log(folder)
-    ratios = [entry["mask_ratio"] for entry in entries if "mask_ratio" in entry]
     scores = next(entry for entry in reversed(entries) if "validation/miou" in entry)
-    return {**scores, "mask_ratio": statistics.mean(ratios[-5:]) if ratios else float("nan")}
+    ratios = [entry["mask_ratio"] for entry in entries if "mask_ratio" in entry]
+    health = {"mask_ratio": statistics.mean(ratios[-5:])} if ratios else {}
+    iou = {key.removeprefix("validation/"): value for key, value in scores.items() if "iou" in key}
+    return {"arm": arm, "seed": seed, "steps": kind.total_steps, "seconds": round(kind.seconds, 2), **iou, **health}
 
 
-def run(recipe: Path, method: str, seed: int, folder: Path, options: list[str]) -> dict[str, float]:
-    """The final scores of one run, made if need be."""
-    if final_scores(folder) is None:
-        command = [sys.executable, str(SCRIPT), str(recipe), *options, "--method", method, "--seed", str(seed)]
-        subprocess.run([*command, "--output-dir", str(folder), "--resume", "auto"], check=True)
-    return final_scores(folder)
+def steps_of(arm: str, seed: int, results: Iterable[Result]) -> int | None:
+    """Steps of an arm where they are not the recipe's: those that the slowest method's time allows."""
+    if arm != LONGER:
+        return None
+    of_seed = {result["arm"]: result for result in results if result["seed"] == seed}
+    baseline = of_seed["supervised"]
+    slowest = max(result["seconds"] for name, result in of_seed.items() if name not in (*BASELINES, ALL))
+    return round(baseline["steps"] * slowest / baseline["seconds"])
+
+
+def differences(results: Sequence[Result], arm: str, baseline: str) -> list[float]:
+    """mIoU of an arm minus that of a baseline, for each seed that both have."""
+    scores = {(result["arm"], result["seed"]): result["miou"] for result in results}
+    seeds = sorted({result["seed"] for result in results})
+    return [
+        scores[arm, seed] - scores[baseline, seed]
+        for seed in seeds
+        if (arm, seed) in scores and (baseline, seed) in scores
+    ]
+
+
+def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of the mean of a sample, by Student's t."""
+    if len(values) < 2:
+        return math.nan, math.nan
+    half = student.ppf((1 + level) / 2, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    return statistics.mean(values) - half, statistics.mean(values) + half
+
+
+def report(results: Sequence[Result], arms: Sequence[str]) -> None:
+    """Print the tables."""
+    by_arm = {arm: [result for result in results if result["arm"] == arm] for arm in arms}
+    keys = [key for key in results[0] if "iou" in key]
+    print(f"mIoU and IoU in percent, mean ± standard deviation over seeds; {torch_in_words()}\n")
+    print_head("arm", *keys, "steps", "processor seconds", "mask ratio at the end")
+    for arm, found in by_arm.items():
+        scores = (spread([result[key] for result in found], 1) for key in keys)
+        steps = f"{statistics.mean(result['steps'] for result in found):.0f}"
+        ratio = spread([result.get("mask_ratio") for result in found], 2)
+        print_row(arm, *scores, steps, spread([result["seconds"] for result in found], 1), ratio)
+    print()
+    print_head("difference of mIoU, points", "mean", "95 % interval", "seeds ahead", "each seed")
+    pairs = [(arm, baseline) for arm in arms for baseline in BASELINES if arm not in BASELINES and baseline in arms]
+    for arm, baseline in pairs:
+        values = differences(results, arm, baseline)
+        low, high = interval(values)
+        ahead = f"{sum(value > 0 for value in values)} of {len(values)}"
+        each = ", ".join(f"{value:+.1f}" for value in values)
+        print_row(f"{arm} - {baseline}", f"{statistics.mean(values):+.1f}", f"{low:+.1f} to {high:+.1f}", ahead, each)
 
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("recipe", type=Path)
-    parser.add_argument("--methods", nargs="+", default=["supervised", "fixmatch", "unimatch_v2"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("recipe", help="name of a recipe of the package, or a file")
+    parser.add_argument("--methods", nargs="+", default=["supervised", "fixmatch", "unimatch_v2", LONGER, ALL])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--side", type=int, help="longest side of the images that are trained on")
+    parser.add_argument("--positive", type=int, help="the mask value that is learnt, against all others")
+    parser.add_argument("--held-out", type=int, default=0, help="validate on so many images of train, not on val")
+    parser.add_argument("--labelled", type=int, help="images with labels, drawn by the seed with --least-share")
+    parser.add_argument("--least-share", type=float, default=0.2, help="of each class in their pixels")
     parser.add_argument("--output-dir", type=Path, default=Path("runs/s4p_effect"))
     arguments, options = parse_with_options(parser)
-    found: dict[str, list[dict[str, float]]] = {method: [] for method in arguments.methods}
+    arms = arguments.methods
+    if LONGER in arms and not ("supervised" in arms and set(arms) - {*BASELINES, ALL}):
+        parser.error(f"{LONGER} needs supervised and a method among --methods, whose processor time it gets")
+    output, log = arguments.output_dir, arguments.output_dir / "results.jsonl"
+    if arguments.side:
+        place = options.index("--labelled-dir") + 1
+        source = Path(options[place])
+        options[place] = str(prepared(source, output / "data", arguments.side, arguments.positive, arguments.held_out))
+    output.mkdir(parents=True, exist_ok=True)
+    results = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
     for seed in arguments.seeds:
-        for method in arguments.methods:
-            folder = arguments.output_dir / f"{method}-{seed}"
-            found[method].append(run(arguments.recipe, method, seed, folder, options))
-
-    classes = [key for key in found[arguments.methods[0]][0] if key.startswith("validation/iou/")]
-    keys = ["validation/miou", *classes, "mask_ratio", "validation/confident_accuracy"]
-    print_head("method", *(key.removeprefix("validation/") for key in keys))
-    for method, scores in found.items():
-        # mIoU and IoU are in percent, the others are shares.
-        print_row(method, *(spread([score[key] for score in scores], 1 if "iou" in key else 3) for key in keys))
-    print("\nmIoU of each seed, percent:")
-    for method, scores in found.items():
-        print(f"- {method}: {', '.join(format(score['validation/miou'], '.2f') for score in scores)}")
+        words = [*options]
+        if arguments.labelled:
+            masks = Path(options[options.index("--labelled-dir") + 1]) / "train" / "masks"
+            names = balanced_choice(masks, arguments.labelled, seed, arguments.least_share)
+            write_text(output / f"labelled-{seed}.txt", "".join(f"{name}\n" for name in names))
+            words += ["--labelled-list", str(output / f"labelled-{seed}.txt"), "--unlabelled-dataset", "rest"]
+        for arm in sorted(arms, key=lambda arm: arm == LONGER):  # its steps follow from the others
+            if any((result["arm"], result["seed"]) == (arm, seed) for result in results):
+                continue
+            steps = steps_of(arm, seed, results)
+            results.append(run(arguments.recipe, arm, seed, output / f"{arm}-{seed}", words, steps))
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(results[-1]) + "\n")
+    report([result for result in results if result["arm"] in arms and result["seed"] in arguments.seeds], arms)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,8 @@ class BandReading:
             return False
         try:
             return pillow_reads(image) or not (is_tiff(image) or pillow_knows(image))
+        except FileNotFoundError:
+            raise
         except DECODING_ERRORS as error:
             raise CorruptImageError(f"{name}: {error}") from error
 

@@ -28,10 +28,11 @@ class TaughtMethod(Method):
     Args:
         confidence_threshold: probability from which on a pseudo-label counts; of the class that is learnt best where
             thresholds are adaptive.
-        unlabelled_from_step: before this step no pseudo-label counts, and an averaged teacher copies the student.
+        unlabelled_from_step: before this step no pseudo-label counts.
         teacher: `"student"`, the network itself, or `"ema"`, the exponential moving average of its weights.
         teacher_decay: decay of the average.
-        teacher_schedule: `"constant"`, or `"warmup"`: min(1 - 1 / (t + 1), teacher_decay) with t steps since
+        teacher_schedule: `"constant"`, where the teacher is an average from the first step on (the weights of single
+            steps are poor teachers), or `"warmup"`: min(1 - 1 / (t + 1), teacher_decay) with t steps since
             `unlabelled_from_step`. The latter is the plain mean at first: it forgets the weights of a warm start
             within a few steps, where a constant decay keeps them.
         threshold: `"fixed"`; `"adaptive"`, one per class, see [`AdaptiveThresholds`]; or `"rank"`, none: every pixel
@@ -146,11 +147,16 @@ class TaughtMethod(Method):
             self.averaged.update(model, self.decay_at(step))
 
     def decay_at(self, step: int) -> float:
-        """The teacher's decay after a step counted from 0; 0, a copy of the student, before `unlabelled_from_step`."""
+        """The teacher's decay after a step counted from 0.
+
+        Before `unlabelled_from_step` a teacher of constant decay is the plain mean at first, so that it forgets the
+        new weights, and one with a warm-up copies the student.
+        """
         since = step - self.unlabelled_from_step
-        if since < 0:
-            return 0.0
-        highest = 1.0 if self.teacher_schedule == "constant" else 1 - 1 / (since + 1)
+        if self.teacher_schedule == "constant":
+            highest = 1.0 if since >= 0 else 1 - 1 / (step + 1)
+        else:
+            highest = 0.0 if since < 0 else 1 - 1 / (since + 1)
         return min(highest, self.teacher_decay)
 
     def state_dict(self) -> dict[str, Any]:

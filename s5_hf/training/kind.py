@@ -67,8 +67,8 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
 
     def load(self, processes: int) -> Mapping[str, Any]:
         """Load the data, and find out how its images become the input of the network; returns as `load_data`."""
-        settings = self.recipe.data
-        if not isinstance(settings, ImageSettings):
+        settings = getattr(self.recipe, "data", None)
+        if not isinstance(settings, ImageSettings):  # a kind that learns from no images
             return self.load_data(processes)
         starts = (getattr(getattr(self.recipe, "model", None), name, None) for name in STARTS)
         inherited = inherit_input(settings, next((start for start in starts if start), None))

@@ -128,7 +128,7 @@ def test_the_command_is_segmentation_of_the_whole_image(tmp_path, segmenter_fold
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--bands", "red"], "--bands takes whole numbers from 1"),
+        (["--bands", "0,1,2"], "--bands"),
         (["--value-range", "5"], "--value-range takes two numbers"),
         (["--scales", "1,x"], "--scales takes numbers"),
     ],

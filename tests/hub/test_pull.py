@@ -238,7 +238,7 @@ def test_official_files_that_are_not_the_model_are_refused(
     cases = {
         official_encoder[:5000]: "cannot be read, it is truncated",
         pickle.dumps({"model": Malicious()}, protocol=2): "is refused",
-        checkpoint_bytes({"model": {"weight": torch.zeros(3)}}): "of no known layout",
+        checkpoint_bytes({"model": {"weight": torch.zeros(3)}}): "has an unknown layout",
         checkpoint_bytes(other): r"tensors do not fit; missing: layers\.0\.ffn",
     }
     for content, reason in cases.items():

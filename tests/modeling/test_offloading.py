@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentation
+from s5_hf.modeling.configuration_s5 import DECODERS
 from s5_hf.modeling.upernet import PyramidConvolution, convolution
 from tests.conftest import micro_segmentation_config, randomise
 from tests.modeling.detection_models import micro_detection_config
@@ -73,8 +74,12 @@ def test_an_automatic_device_map_of_a_detector_gives_the_same_predictions(tmp_pa
 )
 def test_modules_that_must_stay_together_exist(model_class):
     """A misspelt name would split them without a word."""
-    config = micro_segmentation_config() if model_class is S5ForSemanticSegmentation else micro_detection_config()
-    names = {type(module).__name__ for module in model_class(config).modules()}
+    configs = [micro_detection_config()]
+    if model_class is S5ForSemanticSegmentation:
+        configs = [micro_segmentation_config(use_feature_pyramid=decoder != "dpt") for decoder in DECODERS]
+        for config, config.decoder in zip(configs, DECODERS, strict=True):
+            config.decoder_level_channels = [16] * 4
+    names = {type(module).__name__ for config in configs for module in model_class(config).modules()}
     assert set(model_class._no_split_modules) <= names
 
 

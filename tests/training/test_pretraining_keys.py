@@ -119,6 +119,21 @@ class TestPhases:
         name = "classifiers.0.weight"
         torch.testing.assert_close(later[name], (teacher[name] + student[name]) / 2)
 
+    def test_the_teacher_averages_from_the_first_step(self, tmp_path):
+        options = ("--total_steps", "3", "--checkpoint_steps", "1", "--unlabelled_from_step", "2", "--teacher", "ema")
+        pretrain(tmp_path, *options, "--teacher_decay", "0.5")
+        name = "classifiers.0.weight"
+        students, teachers = (
+            [
+                load_file(folder / kind / "model.safetensors")[name]
+                for folder in checkpoint_folders(tmp_path / "checkpoints")
+            ]
+            for kind in ("segmenter", "teacher")
+        )
+        assert len(teachers) == 3 and torch.equal(teachers[0], students[0]), "new weights are forgotten at once"
+        for step in (1, 2):
+            torch.testing.assert_close(teachers[step], (teachers[step - 1] + students[step]) / 2)
+
     def test_the_weight_of_the_unlabelled_loss_grows(self):
         method = FixMatch(unlabelled_from_step=2, unlabelled_ramp_steps=3, unlabelled_weight=2.0)
         assert [method.weight_at(step) for step in range(1, 8)] == [0, 0.5, 1, 1.5, 2, 2, 2]
