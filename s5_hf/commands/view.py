@@ -19,7 +19,12 @@ def view(
         str | None, typer.Option(help="Image of the scene; by default the one that the class map was made from.")
     ] = None,
     bands: Bands = None,
-    max_size: Annotated[int, typer.Option(help="Longer side of the embedded pictures in pixels.")] = 4096,
+    max_size: Annotated[
+        int, typer.Option(help="Longer side of the overview in pixels; larger scenes get tiles to zoom into.")
+    ] = 4096,
+    tiles_in_page: Annotated[
+        float, typer.Option(help="Megabytes of tiles kept inside the page; more of them go to a folder beside it.")
+    ] = 24.0,
     title: Annotated[
         str | None, typer.Option(help="Heading of the page; by default the name of the class map.")
     ] = None,
@@ -31,10 +36,15 @@ def view(
     reference: Annotated[
         Path | None, typer.Option(help="Class map that is right; the page shows where the result differs from it.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a folder of tiles that an earlier page left.")
+    ] = False,
 ) -> None:
     """Write a page that shows an image and its class map with a divider between them, a legend and areas.
 
     The page is one HTML file that needs no network and no server: open it in a browser, or send it to somebody.
+    Large scenes are shown as an overview that becomes sharp where you zoom in. If they are too large for one file, the
+    page has a folder beside it, `<page>_viewer_tiles`, which goes with it.
 
     - `s5-hf view city_classes.tif`
     - `s5-hf view classes.png --image city.jpg --output city.html`
@@ -43,10 +53,23 @@ def view(
     from ..scenes.viewer import write_viewer
 
     report = write_viewer(
-        result, output, image, band_numbers(bands), max_size, title, maximum_pixels, other or (), reference
+        result,
+        output=output,
+        image=image,
+        bands=band_numbers(bands),
+        max_size=max_size,
+        title=title,
+        maximum_pixels=maximum_pixels,
+        others=other or (),
+        reference=reference,
+        tiles_in_page=tiles_in_page,
+        overwrite=overwrite,
     )
-    shown = "in full" if report.factor == 1 else f"reduced {report.factor} times"
-    typer.echo(f"{report.path}: {report.size / 1e6:.1f} MB, the scene is shown {shown}")
+    shown = "the scene is shown in full"
+    if report.tiles:
+        place = "inside the page" if report.folder is None else f"in the folder {report.folder}"
+        shown = f"an overview reduced {report.factor} times, and {report.tiles} tiles {place}"
+    typer.echo(f"{report.path}: {report.size / 1e6:.1f} MB, {shown}")
 
 
 def register(app: typer.Typer) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..class_maps import ClassMap
-from ..reduction import NO_CLASS, reduce_class_map
+from ..reduction import NO_CLASS, ClassRows, class_bands, reduce_class_map
 
-__all__ = ["MapLayer", "Mistakes", "class_numbers", "map_layer"]
+__all__ = ["MAX_CLASSES", "MapLayer", "Mistakes", "map_layer", "mistakes_layer", "number_table"]
+
+MAX_CLASSES = 255
+"""Of a grey PNG, less the value for no data."""
 
 _RIGHT, _WRONG, _NOT_COMPARED = 0, 1, 255
 
@@ -21,11 +24,19 @@ class MapLayer:
 
     Attributes:
         name: in the lists from which a side of the page is chosen.
-        numbers: uint8 `(height, width)`, reduced: 0 for no data, k + 1 for entry k of the table of classes.
+        numbers: uint8 `(height, width)`, of the overview: 0 for no data, k + 1 for entry k of the table of classes.
+        rows: the map itself, still open, to read it at other scales.
+        table: numbers of the class ids, as `number_table` gives them.
     """
 
     name: str
     numbers: np.ndarray
+    rows: ClassRows
+    table: np.ndarray
+
+    def bands(self, factor: int, band_pixels: int) -> Iterator[np.ndarray]:
+        """The numbers at another scale, a band of rows at a time from top to bottom, uint8 `(rows, width)`."""
+        return (self.table[ids + 1] for _, ids, _ in class_bands(self.rows, factor, band_pixels))
 
 
 class Mistakes:
@@ -37,7 +48,7 @@ class Mistakes:
         compared, wrong: numbers of pixels, of the rows that have been read.
     """
 
-    nodata = _NOT_COMPARED
+    nodata: int | None = _NOT_COMPARED
 
     def __init__(self, class_map: ClassMap, reference: ClassMap) -> None:
         self.width, self.height = class_map.width, class_map.height
@@ -67,17 +78,16 @@ class Mistakes:
         return wanted[np.searchsorted(present, expected)]
 
 
-def class_numbers(ids: np.ndarray, classes: Sequence[int], places: Sequence[int]) -> np.ndarray:
-    """Class ids of a reduced map as numbers of a table: 0 for `NO_CLASS`, uint8.
+def number_table(classes: Sequence[int], places: Sequence[int]) -> np.ndarray:
+    """Numbers of class ids: entry `id + 1` holds the number, uint8; that of `NO_CLASS` is 0.
 
     Args:
-        ids: of `reduce_class_map`.
         classes: ids that may occur.
-        places: of these classes in the table, from 0.
+        places: of these classes in the table of the page, from 0.
     """
     numbers = np.zeros(max([*classes, NO_CLASS]) + 2, dtype=np.uint8)
     numbers[np.asarray(classes, dtype=np.int64) + 1] = np.asarray(places, dtype=np.int64) + 1
-    return numbers[ids + 1]
+    return numbers
 
 
 def map_layer(class_map: ClassMap, factor: int, labels: list[str], colors: list[tuple[int, int, int]]) -> MapLayer:
@@ -85,13 +95,27 @@ def map_layer(class_map: ClassMap, factor: int, labels: list[str], colors: list[
 
     Args:
         class_map: an open one.
-        factor: by which it is reduced.
+        factor: by which the overview is reduced.
         labels, colors: of the table of classes; they grow.
+
+    Raises:
+        ValueError: for more than `MAX_CLASSES` classes.
     """
     ids, counts = reduce_class_map(class_map, factor)
     for class_id in counts:
         if class_map.label_of(class_id) not in labels:
             labels.append(class_map.label_of(class_id))
             colors.append(class_map.color_of(class_id))
-    places = [labels.index(class_map.label_of(class_id)) for class_id in counts]
-    return MapLayer(class_map.path.name, class_numbers(ids, list(counts), places))
+    if len(labels) > MAX_CLASSES:
+        raise ValueError(f"the page shows up to {MAX_CLASSES} classes, these maps have {len(labels)}")
+    table = number_table(list(counts), [labels.index(class_map.label_of(class_id)) for class_id in counts])
+    return MapLayer(class_map.path.name, table[ids + 1], class_map, table)
+
+
+def mistakes_layer(class_map: ClassMap, reference: ClassMap, factor: int) -> MapLayer:
+    """Where the map is wrong, named after the share of the pixels."""
+    mistakes = Mistakes(class_map, reference)
+    ids, _ = reduce_class_map(mistakes, factor)
+    table = number_table([_RIGHT, _WRONG], [0, 1])
+    name = f"Errors ({mistakes.wrong / max(1, mistakes.compared):.1%})"
+    return MapLayer(name, table[ids + 1], mistakes, table)

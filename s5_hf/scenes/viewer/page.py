@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from urllib.parse import quote
 
 from PIL import Image
 
@@ -16,11 +17,13 @@ from ..segmentation.areas import ClassArea
 from .layers import MapLayer
 from .script import SCRIPT
 from .style import STYLE
+from .tiles import TILE_SIZE, TilePyramid
 
-__all__ = ["ViewerFacts", "viewer_page"]
+__all__ = ["PageTiles", "ViewerFacts", "viewer_page"]
 
-# Nothing may be fetched: pictures are data URIs, script and style are inline.
+# Nothing may be fetched: pictures are data URIs, script and style are inline. Tiles in a folder are scripts.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_TILE_SCRIPTS = " 'self' file:"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class ViewerFacts:
         title: heading.
         scene: name of the scene.
         width, height: of the scene in pixels.
-        factor: pixels of the scene per embedded pixel, along each side.
+        factor: pixels of the scene per pixel of the overview, along each side.
         areas: the table, one entry per class.
         colors: of these classes.
         crs: as text; None where there is none.
@@ -52,7 +55,28 @@ class ViewerFacts:
     model: str | None
 
 
-def viewer_page(facts: ViewerFacts, image: str, layers: Sequence[MapLayer], mistakes: MapLayer | None = None) -> str:
+@dataclass(frozen=True)
+class PageTiles:
+    """The tiles of a page.
+
+    Attributes:
+        pyramid: its levels.
+        folder: name of the folder beside the page that holds them; None if they are inside the page.
+        embedded: JSON of all tiles; None if they are in a folder.
+    """
+
+    pyramid: TilePyramid
+    folder: str | None
+    embedded: str | None
+
+
+def viewer_page(
+    facts: ViewerFacts,
+    image: str,
+    layers: Sequence[MapLayer],
+    mistakes: MapLayer | None = None,
+    tiles: PageTiles | None = None,
+) -> str:
     """The page.
 
     Args:
@@ -60,27 +84,34 @@ def viewer_page(facts: ViewerFacts, image: str, layers: Sequence[MapLayer], mist
         image: data URI of the scene.
         layers: the class maps; the first one is that of the table.
         mistakes: where the first map differs from the last one: 1 equal, 2 different, 0 not compared.
+        tiles: finer pictures of all these; None where the overview is the whole scene.
     """
     body = (
         f'<main id="stage" tabindex="0" role="application" aria-label="{_stage_label(facts)}">'
-        f'<div class="layer"><div class="world" id="image-world"><img id="image" alt="" src="{image}"></div></div>'
-        '<div class="layer" id="left-layer"><div class="world"><canvas id="left-classes"></canvas></div></div>'
+        f'<div class="layer"><div class="world" id="image-world"><img id="image" alt="" src="{image}"></div>'
+        f"{_DETAIL}</div>"
+        '<div class="layer" id="left-layer"><div class="world"><canvas id="left-classes"></canvas></div>'
+        f"{_DETAIL}</div>"
         '<div class="layer" id="classes-layer"><div class="world" id="classes-world"><canvas id="classes"></canvas>'
-        "</div></div>"
+        f"</div>{_DETAIL}</div>"
         f"{_DIVIDER}{_ZOOM_BUTTONS}"
         '<p id="readout" aria-live="off"></p><div id="scale" hidden><span></span></div>'
+        '<p id="missing" role="alert" hidden></p>'
         '<noscript><p class="message">This page needs JavaScript to show the scene.</p></noscript></main>\n'
-        f"<aside><header><h1>{escape(facts.title)}</h1>{_description(facts)}</header>{_sides(layers, mistakes)}"
+        f"<aside><header><h1>{escape(facts.title)}</h1>{_description(facts, tiles)}</header>{_sides(layers, mistakes)}"
         '<label class="opacity" for="opacity"><span>Opacity of the classes</span>'
         '<output id="opacity-value">75 %</output>'
         '<input type="range" id="opacity" min="0" max="100" value="75"></label>'
         f"{_table(facts)}{_HELP}</aside>\n"
-        f'<script type="application/json" id="data">{_data(facts, layers, mistakes)}</script>\n'
+        f'<script type="application/json" id="data">{_data(facts, layers, mistakes, tiles)}</script>\n'
+        f"{_embedded(tiles)}"
         f"<script>{SCRIPT}</script>"
     )
-    return document(facts.title, body, STYLE, head=f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">')
+    policy = _POLICY + (_TILE_SCRIPTS if tiles is not None and tiles.folder else "")
+    return document(facts.title, body, STYLE, head=f'<meta http-equiv="Content-Security-Policy" content="{policy}">')
 
 
+_DETAIL = '<canvas class="detail"></canvas>'
 _DIVIDER = (
     '<div id="divider" role="slider" tabindex="0" aria-label="Divider: image to its left, classes to its right" '
     'aria-valuemin="0" aria-valuemax="100" aria-valuenow="50"><i class="side left">Image</i>'
@@ -119,16 +150,18 @@ def _stage_label(facts: ViewerFacts) -> str:
     return escape(f"Map of {facts.scene}: arrow keys move, plus and minus zoom, 0 shows the whole scene", quote=True)
 
 
-def _description(facts: ViewerFacts) -> str:
+def _description(facts: ViewerFacts, tiles: PageTiles | None) -> str:
     lines = [f"{facts.scene}, {facts.width:,} x {facts.height:,} pixels"]
     made_by = [f"task {facts.task}" if facts.task else "", f"model {facts.model}" if facts.model else "", facts.crs]
     if any(made_by):
         lines.append(", ".join(part for part in made_by if part))
-    if facts.factor > 1:
+    if tiles is not None:
         lines.append(
-            f"Shown reduced: one pixel here stands for {facts.factor} x {facts.factor} of the scene (mean colour, "
-            "commonest class). Shares and areas are those of the full map."
+            f"At first an overview: one pixel stands for {facts.factor} x {facts.factor} of the scene (mean colour, "
+            "commonest class). Zoom in to see the scene in full."
         )
+        if tiles.folder:
+            lines.append(f"Its details are in the folder {tiles.folder}, which belongs beside this page.")
     else:
         lines.append("Shown at full resolution.")
     return "".join(f"<p>{escape(line)}</p>" for line in lines)
@@ -164,7 +197,13 @@ def area_unit(square_metres: Sequence[float | None]) -> tuple[str, float, int]:
     return "m²", 1.0, 0
 
 
-def _data(facts: ViewerFacts, layers: Sequence[MapLayer], mistakes: MapLayer | None) -> str:
+def _embedded(tiles: PageTiles | None) -> str:
+    if tiles is None or tiles.embedded is None:
+        return ""
+    return f'<script type="application/json" id="tiles">{tiles.embedded}</script>\n'
+
+
+def _data(facts: ViewerFacts, layers: Sequence[MapLayer], mistakes: MapLayer | None, tiles: PageTiles | None) -> str:
     """What the script reads."""
     content = {
         "width": facts.width,
@@ -176,9 +215,15 @@ def _data(facts: ViewerFacts, layers: Sequence[MapLayer], mistakes: MapLayer | N
         "metresPerPixel": _metres_per_pixel(facts.areas),
         "maps": [{"name": layer.name, "classes": _png(layer)} for layer in layers],
         "errors": None if mistakes is None else {"name": mistakes.name, "classes": _png(mistakes)},
+        "tiles": None if tiles is None else _tile_data(tiles),
     }
     # A name with "</script>" or "<!--" would end or change the script element that holds it.
     return json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _tile_data(tiles: PageTiles) -> dict[str, object]:
+    folder = None if tiles.folder is None else quote(tiles.folder, safe="")
+    return {"size": TILE_SIZE, "factors": tiles.pyramid.factors, "folder": folder}
 
 
 def _png(layer: MapLayer) -> str:

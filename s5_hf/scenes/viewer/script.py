@@ -1,13 +1,16 @@
 """The script of the page that shows a scene and its class maps.
 
 All pictures lie in layers of the stage that share one transform; the layers of the two sides are clipped at the
-divider. Embedded class maps hold numbers of classes, which the script draws in their colours, so that single classes
-can be hidden and the classes under the pointer can be named.
+divider. Pictures of class maps hold numbers of classes, which the script draws in their colours, so that single
+classes can be hidden and the classes under the pointer can be named.
 """
+
+from .script_maps import MAPS_SCRIPT
+from .script_tiles import TILES_SCRIPT
 
 __all__ = ["SCRIPT"]
 
-SCRIPT = r"""
+_VIEW = r"""
 "use strict";
 (() => {
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -19,9 +22,9 @@ const side = (name, layer, canvas) => ({ layer: $(layer), canvas: $(canvas), cho
 const left = side("left", "left-layer", "left-classes"), right = side("right", "classes-layer", "classes");
 const layers = data.errors ? [...data.maps, data.errors] : data.maps;  // -1 stands for the image alone
 const size = { width: Math.ceil(data.width / data.factor), height: Math.ceil(data.height / data.factor) };
-const view = { x: 0, y: 0, scale: 1 };  // stage pixel = x + scale * embedded pixel
-const LARGEST_SCALE = 32, DIVIDER_STEP = 0.02, PAN_STEP = 60, ZOOM_STEP = 1.4;
-let split = 0.5, fitted = true;
+const view = { x: 0, y: 0, scale: 1 };  // stage pixel = x + scale * pixel of the overview
+const LARGEST_SCALE = 32 * data.factor, DIVIDER_STEP = 0.02, PAN_STEP = 60, ZOOM_STEP = 1.4;
+let split = 0.5, fitted = true, pointed = null;
 const hidden = new Set();
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -35,6 +38,7 @@ function show() {
   for (const world of worlds) world.style.transform = transform;
   stage.classList.toggle("near", view.scale >= 2);
   showScale();
+  askForDetail();
 }
 
 function fit() {
@@ -101,66 +105,9 @@ function showScale() {
   box.replaceChildren(`${+(metres / length).toPrecision(3)} ${unit}`, bar);
 }
 
-// Numbers of an embedded map: 0 for no data, k + 1 for class k of the table.
-function readNumbers(picture) {
-  const canvas = document.createElement("canvas");
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  canvas.width = size.width;
-  canvas.height = size.height;
-  context.drawImage(picture, 0, 0);
-  const pixels = context.getImageData(0, 0, size.width, size.height).data;
-  const numbers = new Uint8Array(size.width * size.height);
-  for (let i = 0; i < numbers.length; i++) numbers[i] = pixels[4 * i];
-  return numbers;
-}
+"""
 
-// One 32-bit word per number, bytes in the order red, green, blue, alpha.
-function colorTable(chosen) {
-  const colors = new Uint8Array(4 * 256);
-  if (chosen === data.errors) colors.set([214, 20, 60, 255], 4 * 2);
-  else data.colors.forEach((color, k) => { if (!hidden.has(k)) colors.set([...color, 255], 4 * (k + 1)); });
-  return new Uint32Array(colors.buffer);
-}
-
-function paint({ canvas, choice, title, layer }) {
-  const chosen = layers[choice.value];
-  layer.hidden = !chosen;
-  title.textContent = chosen ? (layers.length > 1 ? chosen.name : "Classes") : "Image";
-  if (!chosen || !chosen.numbers) return;
-  canvas.width = size.width;
-  canvas.height = size.height;
-  const context = canvas.getContext("2d");
-  const picture = context.createImageData(size.width, size.height);
-  const table = colorTable(chosen), words = new Uint32Array(picture.data.buffer);
-  for (let i = 0; i < words.length; i++) words[i] = table[chosen.numbers[i]];
-  context.putImageData(picture, 0, 0);
-}
-
-// The class of every map at a pixel, and whether the first map is wrong there.
-function classesAt(index) {
-  const label = map => map.numbers[index] ? data.labels[map.numbers[index] - 1] : "no data";
-  if (layers.length === 1) return label(layers[0]);
-  const verdict = data.errors && ["not compared", "right", "wrong"][data.errors.numbers[index]];
-  return [...data.maps.map(map => `${map.name}: ${label(map)}`), ...(verdict ? [verdict] : [])].join(" \u00b7 ");
-}
-
-function tell(x, y) {
-  const column = Math.floor((x - view.x) / view.scale), row = Math.floor((y - view.y) / view.scale);
-  const isReady = layers.every(map => map.numbers);
-  if (!isReady || column < 0 || row < 0 || column >= size.width || row >= size.height) {
-    readout.textContent = "";
-    return;
-  }
-  const px = (column + 0.5) * data.factor, py = (row + 0.5) * data.factor;
-  let place = `x ${Math.floor(px)}, y ${Math.floor(py)}`;
-  if (data.transform) {
-    const [a, b, c, d, e, f] = data.transform;
-    const decimals = Math.abs(a) + Math.abs(b) < 0.01 ? 5 : 1;
-    place = `${(a * px + b * py + c).toFixed(decimals)}, ${(d * px + e * py + f).toFixed(decimals)}`;
-  }
-  readout.textContent = `${classesAt(row * size.width + column)} \u00b7 ${place}`;
-}
-
+_INPUT = r"""
 const pointers = new Map();
 let grabbed = null;
 
@@ -202,7 +149,10 @@ for (const kind of ["pointerup", "pointercancel"]) {
     if (!pointers.size) stage.classList.remove("moving");
   });
 }
-stage.addEventListener("pointerleave", () => { readout.textContent = ""; });
+stage.addEventListener("pointerleave", () => {
+  pointed = null;
+  readout.textContent = "";
+});
 
 stage.addEventListener("wheel", event => {
   event.preventDefault();
@@ -239,6 +189,9 @@ stage.addEventListener("keydown", event => {
   event.preventDefault();
 });
 
+"""
+
+_START = r"""
 $("zoom-in").addEventListener("click", () => zoom(ZOOM_STEP));
 $("zoom-out").addEventListener("click", () => zoom(1 / ZOOM_STEP));
 $("fit").addEventListener("click", fit);
@@ -248,6 +201,7 @@ for (const box of document.querySelectorAll("input[data-class]")) {
     const k = Number(box.dataset.class);
     box.checked ? hidden.delete(k) : hidden.add(k);
     box.closest("tr").classList.toggle("hidden", !box.checked);
+    repaintTiles();
     paint(left);
     paint(right);
   });
@@ -260,14 +214,14 @@ image.style.height = `${size.height}px`;
 setSplit(split);
 setOpacity($("opacity").value);
 fit();
-Promise.all(layers.map(map => new Promise(done => {
-  const picture = new Image();
-  picture.onload = () => { map.numbers = readNumbers(picture); done(); };
-  picture.src = map.classes;
-}))).then(() => {
+Promise.all([loaded(image.src), ...layers.map(map => loaded(map.classes).then(picture => {
+  map.numbers = readNumbers(picture);
+}))]).then(() => {
   paint(left);
   paint(right);
   document.body.dataset.ready = "true";
 });
 })();
 """
+
+SCRIPT = _VIEW + MAPS_SCRIPT + TILES_SCRIPT + _INPUT + _START

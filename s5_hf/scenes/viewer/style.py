@@ -20,6 +20,10 @@ body { display: grid; grid-template-columns: minmax(0, 1fr) 21rem; height: 100vh
 .world { position: absolute; left: 0; top: 0; transform-origin: 0 0; will-change: transform }
 .world > * { display: block; max-width: none }
 .near .world > * { image-rendering: pixelated }
+.detail { position: absolute; left: 0; top: 0; width: 100%; height: 100%; visibility: hidden }
+.detailed .world { visibility: hidden } .detailed .layer:not([hidden]) > .detail { visibility: visible }
+#missing { position: absolute; top: 42px; left: 12px; right: 12px; margin: 0; padding: 2px 9px; border-radius: 6px;
+  font-size: 12px; background: var(--glass); pointer-events: none } #missing[hidden] { display: none }
 #divider { position: absolute; top: 0; bottom: 0; left: 50%; width: 44px; margin-left: -22px; cursor: ew-resize;
   touch-action: none }
 #divider::before { content: ""; position: absolute; top: 0; bottom: 0; left: 21px; width: 2px; background: #fff;

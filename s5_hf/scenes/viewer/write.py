@@ -1,15 +1,16 @@
-"""A scene and its class maps as one HTML file to look at: no network, no server."""
+"""A scene and its class maps as a page to look at: no network, no server."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ...files.atomic import write_text
+from ...files.atomic import atomic_file, temporary_folder
 from ...imaging.palettes import Color
 from ...imaging.scene_files import is_remote
 from ...pages.parts import image_data
@@ -18,17 +19,29 @@ from ..reading import SceneReading
 from ..reduction import NO_CLASS, reduce_class_map, reduce_scene, reduction_factor
 from ..segmentation.areas import ClassArea, pixel_areas
 from ..source import SceneSource, open_scene
-from .layers import MapLayer, Mistakes, class_numbers, map_layer
-from .page import ViewerFacts, viewer_page
+from .layers import MAX_CLASSES, MapLayer, map_layer, mistakes_layer, number_table
+from .page import PageTiles, ViewerFacts, viewer_page
+from .tiles import (
+    TilePyramid,
+    embedded_tiles,
+    put_in_place,
+    pyramid_factors,
+    require_replaceable,
+    tile_folder,
+    write_tiles,
+)
 
-__all__ = ["MAX_SIZE", "ViewerReport", "write_viewer"]
+__all__ = ["MAX_SIZE", "TILES_IN_PAGE", "ViewerReport", "write_viewer"]
 
 MAX_SIZE = 4096
-"""Longer side of the embedded pictures in pixels by default."""
+"""Longer side of the overview in pixels by default."""
+
+TILES_IN_PAGE = 24.0
+"""Megabytes of tiles that are kept inside the page by default."""
 
 _SIZES = (64, 16384)  # beyond the larger one no browser draws a picture
-_MAX_CLASSES = 255  # of a grey PNG, less the value for no data
 _JPEG_QUALITY = 84
+_LARGEST_PAGE = 400  # megabytes of tiles; larger strings are beyond what browsers hold
 
 
 @dataclass(frozen=True)
@@ -38,12 +51,16 @@ class ViewerReport:
     Attributes:
         path: the HTML file.
         size: its bytes.
-        factor: pixels of the scene per embedded pixel, along each side; 1 if it is shown in full.
+        factor: pixels of the scene per pixel of the overview, along each side; 1 if the overview is the whole scene.
+        tiles: number of tiles that show the scene in full where the overview does not.
+        folder: where the tiles are; None if they are inside the page, or there are none.
     """
 
     path: Path
     size: int
     factor: int
+    tiles: int = 0
+    folder: Path | None = None
 
 
 def write_viewer(
@@ -56,64 +73,112 @@ def write_viewer(
     maximum_pixels: int | None = None,
     others: Sequence[str | Path] = (),
     reference: str | Path | None = None,
+    tiles_in_page: float = TILES_IN_PAGE,
+    overwrite: bool = False,
 ) -> ViewerReport:
     """Write a page that shows a scene and its class map on top of each other with a divider between them.
 
-    Scenes are read row by row, so that memory does not grow with them. A scene whose longer side is beyond
-    `max_size` is reduced by a whole factor: the image by means, the map by the commonest class. Areas are those of
-    the whole map.
+    The page opens with an overview. Where a scene's longer side is beyond `max_size`, the overview is reduced by a
+    whole factor, the image by means and the map by the commonest class, and tiles down to the full scene are written,
+    which the page loads where the user zooms in: inside the page, or in the folder `<page>_viewer_tiles` beside it.
+    Areas are those of the whole map. Scenes are read a band of rows at a time, so that memory does not grow with
+    their height.
 
     Args:
         result: a class map, GeoTIFF or PNG; names, colours and the scene as `open_class_map` finds them.
-        output: the page; by default beside the class map, under its stem.
+        output: the page, replaced if it is there; by default beside the class map, under its stem.
         image: the scene, of the size of the class map; by default the one that the class map names.
         bands: of the scene, counted from 1, as red, green and blue; by default those that the class map names.
-        max_size: of the embedded pictures, 64 to 16384 pixels.
+        max_size: of the overview, 64 to 16384 pixels.
         title: heading; by default the name of the class map.
         maximum_pixels: of a file that is decoded as a whole, as `open_scene` and `open_class_map` take it.
         others: further class maps of the scene, to choose from on either side of the divider.
         reference: a class map that is right: the page can show it, and where `result` differs from it.
+        tiles_in_page: megabytes of tiles up to which they are kept inside the page; 0 for always a folder.
+        overwrite: replace a folder of tiles that belongs to a former page of that name.
 
     Raises:
+        FileExistsError: if there is a folder of the tiles' name, and `overwrite` is not set or it holds other things.
         FileNotFoundError: if the class map or the scene is not there.
         ImportError: if a file needs rasterio, which is not installed.
         OSError: if a file cannot be read or written.
         ValueError: if it is not a class map, the scene is unknown, the scene or a further map has another size, or
-            `max_size` is out of range.
+            `max_size` or `tiles_in_page` is out of range.
     """
     result = Path(result)
     if not _SIZES[0] <= max_size <= _SIZES[1]:
         raise ValueError(f"max_size must lie between {_SIZES[0]} and {_SIZES[1]} pixels, got {max_size}")
+    if not 0 <= tiles_in_page <= _LARGEST_PAGE:
+        raise ValueError(f"tiles_in_page must lie between 0 and {_LARGEST_PAGE} megabytes, got {tiles_in_page}")
     output = result.with_suffix(".html") if output is None else Path(output)
     if output.is_dir():
         raise IsADirectoryError(f"{output} is a folder, expected the name of a file to write")
-    further_maps = [*others, *([] if reference is None else [reference])]
-    with open_class_map(result, maximum_pixels) as class_map:
+    require_replaceable(tile_folder(output), overwrite)
+    with ExitStack() as stack:
+        class_map = stack.enter_context(open_class_map(result, maximum_pixels))
         scene_name = _scene_of(class_map, image)
-        factor = reduction_factor(class_map.width, class_map.height, max_size)
         reading = SceneReading(bands=bands or _bands_of(class_map), maximum_pixels=maximum_pixels)
-        with open_scene(scene_name, reading=reading) as scene:
-            _require_size(scene, f"the scene {scene_name}", class_map)
-            for other in further_maps:
-                with open_class_map(other, maximum_pixels) as further:
-                    _require_size(further, f"the class map {other}", class_map)
-            picture = Image.fromarray(reduce_scene(scene, factor))
-        ids, rows = reduce_class_map(class_map, factor)
-        areas = _areas(class_map, rows)
-        labels, colors = [area.label for area in areas], [class_map.color_of(area.id) for area in areas]
-        layers = [MapLayer(result.name, class_numbers(ids, [area.id for area in areas], range(len(areas))))]
-        for other in further_maps:
-            with open_class_map(other, maximum_pixels) as further:
-                layers.append(map_layer(further, factor, labels, colors))
-        mistakes = None if reference is None else _mistakes_layer(class_map, reference, factor, maximum_pixels)
-        if len(labels) > _MAX_CLASSES:
-            raise ValueError(f"the page shows up to {_MAX_CLASSES} classes, these maps have {len(labels)}")
-        areas += [ClassArea(NO_CLASS, label, 0, 0.0, _no_area(areas)) for label in labels[len(areas) :]]
-        facts = _facts(class_map, areas, colors, factor, title or result.name, str(scene_name))
-        scene_picture = image_data(picture, quality=_JPEG_QUALITY, optimize=True)
-        page = viewer_page(facts, scene_picture, layers, mistakes)
-    write_text(output, page)
-    return ViewerReport(output, output.stat().st_size, factor)
+        scene = stack.enter_context(open_scene(scene_name, reading=reading))
+        _require_size(scene, f"the scene {scene_name}", class_map)
+        further = [
+            stack.enter_context(open_class_map(other, maximum_pixels))
+            for other in [*others, *([] if reference is None else [reference])]
+        ]
+        for other in further:
+            _require_size(other, f"the class map {other.path}", class_map)
+        content = _content(class_map, scene, further, None if reference is None else further[-1], max_size)
+        facts = _facts(class_map, content, title or result.name, str(scene_name))
+        tiles = stack.enter_context(temporary_folder(tile_folder(output)))
+        pyramid = write_tiles(tiles, scene, content.all_layers, pyramid_factors(content.factor))
+        return _write(output, facts, content, tiles, pyramid, tiles_in_page)
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a page shows: the scene and its maps, reduced by `factor`, and the table of classes."""
+
+    factor: int
+    picture: Image.Image
+    layers: list[MapLayer]
+    mistakes: MapLayer | None
+    areas: list[ClassArea]
+    colors: list[Color]
+
+    @property
+    def all_layers(self) -> list[MapLayer]:
+        return [*self.layers, *([] if self.mistakes is None else [self.mistakes])]
+
+
+def _content(
+    class_map: ClassMap, scene: SceneSource, further: Sequence[ClassMap], reference: ClassMap | None, max_size: int
+) -> _Content:
+    factor = reduction_factor(class_map.width, class_map.height, max_size)
+    picture = Image.fromarray(reduce_scene(scene, factor))
+    ids, rows = reduce_class_map(class_map, factor)
+    areas = _areas(class_map, rows)
+    labels, colors = [area.label for area in areas], [class_map.color_of(area.id) for area in areas]
+    table = number_table([area.id for area in areas], range(len(areas)))
+    layers = [MapLayer(class_map.path.name, table[ids + 1], class_map, table)]
+    layers += [map_layer(other, factor, labels, colors) for other in further]
+    mistakes = None if reference is None else mistakes_layer(class_map, reference, factor)
+    areas += [ClassArea(NO_CLASS, label, 0, 0.0, _no_area(areas)) for label in labels[len(areas) :]]
+    return _Content(factor, picture, layers, mistakes, areas, colors)
+
+
+def _write(
+    output: Path, facts: ViewerFacts, content: _Content, tiles: Path, pyramid: TilePyramid, tiles_in_page: float
+) -> ViewerReport:
+    """The page and, where the tiles are too large for it, their folder: both or none."""
+    folder = tile_folder(output) if pyramid.size > tiles_in_page * 1e6 else None
+    described = None
+    if pyramid.count:
+        described = PageTiles(pyramid, folder and folder.name, None if folder else embedded_tiles(tiles))
+    picture = image_data(content.picture, quality=_JPEG_QUALITY, optimize=True)
+    with atomic_file(output) as temporary:
+        page = viewer_page(facts, picture, content.layers, content.mistakes, described)
+        temporary.write_text(page, encoding="utf-8", newline="\n")
+        put_in_place(tiles if folder else None, tile_folder(output))
+    return ViewerReport(output, output.stat().st_size, content.factor, pyramid.count, folder)
 
 
 def _require_size(other: SceneSource | ClassMap, name: str, class_map: ClassMap) -> None:
@@ -122,14 +187,6 @@ def _require_size(other: SceneSource | ClassMap, name: str, class_map: ClassMap)
             f"{name} has {other.width} x {other.height} pixels, the class map {class_map.path} "
             f"{class_map.width} x {class_map.height}: expected the same"
         )
-
-
-def _mistakes_layer(class_map: ClassMap, reference: str | Path, factor: int, maximum_pixels: int | None) -> MapLayer:
-    """Where the map is wrong, named after the share of the pixels."""
-    with open_class_map(reference, maximum_pixels) as truth:
-        mistakes = Mistakes(class_map, truth)
-        ids, _ = reduce_class_map(mistakes, factor)
-    return MapLayer(f"Errors ({mistakes.wrong / max(1, mistakes.compared):.1%})", class_numbers(ids, [0, 1], [0, 1]))
 
 
 def _no_area(areas: Sequence[ClassArea]) -> float | None:
@@ -159,8 +216,8 @@ def _areas(class_map: ClassMap, rows: dict[int, np.ndarray]) -> list[ClassArea]:
     """One entry per class that occurs or has a name, in the order of the ids."""
     row_areas = pixel_areas(class_map.crs, class_map.transform, class_map.height)
     ids = sorted({*rows, *class_map.id2label})
-    if len(ids) > _MAX_CLASSES:
-        raise ValueError(f"the page shows up to {_MAX_CLASSES} classes, {class_map.path} has {len(ids)}")
+    if len(ids) > MAX_CLASSES:
+        raise ValueError(f"the page shows up to {MAX_CLASSES} classes, {class_map.path} has {len(ids)}")
     empty = np.zeros(class_map.height, dtype=np.int64)
     total = max(1, sum(int(counts.sum()) for counts in rows.values()))
     areas = []
@@ -172,9 +229,7 @@ def _areas(class_map: ClassMap, rows: dict[int, np.ndarray]) -> list[ClassArea]:
     return areas
 
 
-def _facts(
-    class_map: ClassMap, areas: list[ClassArea], colors: list[Color], factor: int, title: str, scene: str
-) -> ViewerFacts:
+def _facts(class_map: ClassMap, content: _Content, title: str, scene: str) -> ViewerFacts:
     transform = class_map.transform
     task, model = class_map.sidecar.get("task"), class_map.sidecar.get("model")
     return ViewerFacts(
@@ -182,9 +237,9 @@ def _facts(
         scene=Path(scene).name,
         width=class_map.width,
         height=class_map.height,
-        factor=factor,
-        areas=areas,
-        colors=colors,
+        factor=content.factor,
+        areas=content.areas,
+        colors=content.colors,
         crs=None if class_map.crs is None else class_map.crs.to_string(),
         transform=None if transform is None else tuple(transform)[:6],
         task=None if task is None else str(task),

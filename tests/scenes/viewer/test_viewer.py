@@ -5,8 +5,6 @@ import html
 import io
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,8 @@ from s5_hf.scenes.class_maps import sidecar_path
 from s5_hf.scenes.reduction import reduction_factor
 from s5_hf.scenes.viewer.page import area_unit
 from s5_hf.scenes.viewer.write import write_viewer
+
+from .browsing import with_script
 
 IMAGE_COLOR = (200, 60, 40)
 PALETTE = [(0, 90, 200), (30, 160, 60), (240, 220, 20)]
@@ -110,7 +110,7 @@ def test_large_scenes_are_reduced_and_say_so(tmp_path):
     assert image.size == classes.size == (51, 33)
     assert image.getpixel((10, 2)) == pytest.approx((41.5, 9.5, 0), abs=6)
     assert np.asarray(classes)[5].tolist() == [1] * 12 + [2] * 13 + [3] * 12 + [4] * 13 + [5]
-    assert "one pixel here stands for 4 x 4" in page
+    assert "one pixel stands for 4 x 4" in page
     assert table_of(page)[-1] == ["class 9", "6.4%", f"{33 * 51:,}"]
 
 
@@ -234,43 +234,6 @@ const act = () => {
 };
 const wait = setInterval(() => { if (document.body.dataset.ready) { clearInterval(wait); act(); } }, 20);
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """A function that opens a page in a real browser without a window and gives what it prints."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        pytest.skip("the page is tried in a browser, and neither Chromium nor Chrome is on PATH")
-    profile = tmp_path_factory.mktemp("browser")
-
-    def run(page: Path, *options: str) -> str:
-        command = [
-            program,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-            "--force-device-scale-factor=1",
-            "--window-size=1000,700",
-            "--virtual-time-budget=3000",
-            f"--user-data-dir={profile}",
-            *options,
-            page.as_uri(),
-        ]
-        done = subprocess.run(command, capture_output=True, timeout=120, check=True)
-        return done.stdout.decode("utf-8", errors="replace")
-
-    return run
-
-
-def with_script(page: Path, script: str) -> Path:
-    """A copy of a page with one more script."""
-    text = page.read_text(encoding="utf-8")
-    copy = page.with_name("tried.html")
-    copy.write_text(text.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
-    return copy
 
 
 def test_behaviour_in_a_browser(tmp_path, browser):
