@@ -244,14 +244,19 @@ def hash_command(
     patch_size: PatchSize = 512,
     stride: Stride = None,
     edges: Edges = "shift",
+    model: Annotated[
+        Path | None, typer.Option(help="The model that scores, whose bands and ranges are used; 8-bit RGB without it.")
+    ] = None,
 ) -> None:
     """Hash evaluation images, so that `select --exclude-hashes` keeps them out. Cut them as the candidates are cut.
 
     s5-hf curate hash work/evaluation.txt --folder benchmark/val/images
     """
     from ..curation import hash_images, write_hashes
+    from ..predictors.torch_network import read_input_settings
 
-    hashes = hash_images(images, patch_size or None, stride, edges)
+    network = None if model is None else read_input_settings(model)
+    hashes = hash_images(images, patch_size or None, stride, edges, network)
     write_hashes(hashes, output)
     typer.echo(f"{len(hashes):,} hashes: {output}")
 

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from ..dataset_builders.errors import SampleError
 from ..files.atomic import write_text
 from ..files.processes import ordered_results
+from ..hub.normalization import InputSettings
 from .patches import cut_patches
 from .sources import ImageList
 
@@ -26,12 +27,21 @@ _THREADS = 4
 
 
 def hash_images(
-    images: ImageList, patch_size: int | None = None, stride: int | None = None, edges: str = "shift"
+    images: ImageList,
+    patch_size: int | None = None,
+    stride: int | None = None,
+    edges: str = "shift",
+    network: InputSettings | None = None,
 ) -> np.ndarray:
     """Perceptual hashes of images and of their patches, to keep them out of a selection.
 
     Cut with the size, stride and edges of the candidates: a hash stands for a whole picture, so it finds an
     evaluation image that is a candidate as a whole, or that was cut along the same grid.
+
+    Args:
+        images: of the evaluation.
+        patch_size, stride, edges: as `patch_windows` takes them.
+        network: how the model that scored the candidates reads images; RGB of 8 bits by default.
 
     Returns:
         uint64, ascending, without repetitions.
@@ -45,7 +55,8 @@ def hash_images(
         if isinstance(sample, SampleError):
             raise sample
         sizes = {None, patch_size}
-        return [patch.content.hash for size in sizes for patch in cut_patches(sample, number, size, stride, edges)]
+        cut = (cut_patches(sample, number, size, stride, edges, network) for size in sizes)
+        return [patch.content.hash for patch in chain.from_iterable(cut)]
 
     samples = enumerate(tqdm(images.read(0, len(images)), "hashing", len(images), unit="image"))
     with ThreadPoolExecutor(_THREADS) as pool:

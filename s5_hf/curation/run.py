@@ -9,6 +9,7 @@ import pyarrow as pa
 from accelerate import Accelerator
 
 from ..predictors.feature_segmenter import Segmenter
+from ..predictors.torch_network import read_input_settings
 from .curated_dataset import write_curated_dataset
 from .exclusion import hash_images, read_hashes, read_ids
 from .prototypes import make_prototypes
@@ -75,5 +76,6 @@ def _excluded_hashes(recipe: CurationRecipe) -> np.ndarray | None:
         hashes.append(read_hashes(recipe.exclude_hashes))
     if recipe.exclude_images:
         images = open_images(recipe.exclude_images)
-        hashes.append(hash_images(images, recipe.score.patch_size, recipe.score.stride, recipe.score.edges))
+        score, network = recipe.score, read_input_settings(recipe.model)
+        hashes.append(hash_images(images, score.patch_size, score.stride, score.edges, network))
     return np.concatenate(hashes) if hashes else None

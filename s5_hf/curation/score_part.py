@@ -159,6 +159,8 @@ class PartScorer:
             return list(cut)
         except CorruptImageError as error:
             return _placement(sample["id"], sample["source"], number, 0, 0, 0, 0), error
+        except ValueError as error:
+            raise ValueError(f"{sample['id']} of {sample['source']}: {error}") from error
 
     def _launch(self, group: list[tuple[int, Patch]]) -> None:
         """Start a batch, then collect the one before: a GPU works on this one meanwhile."""

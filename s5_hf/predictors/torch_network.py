@@ -22,7 +22,14 @@ from ..modeling.value_scaling import ValueScaling
 from .devices import usable_device
 from .tasks import has_tasks, task_labels
 
-__all__ = ["PRECISIONS", "TorchNetwork", "load_network", "model_fingerprint", "refuse_torch_options"]
+__all__ = [
+    "PRECISIONS",
+    "TorchNetwork",
+    "load_network",
+    "model_fingerprint",
+    "read_input_settings",
+    "refuse_torch_options",
+]
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -121,9 +128,19 @@ def load_network(model: str | Path | PreTrainedModel, model_class: type) -> tupl
     if isinstance(model, PreTrainedModel):
         require_finite_weights(model, model.config.name_or_path or type(model).__name__)
         return model, InputSettings()
-    require_model_folder(model)
-    settings = processor_input(AutoImageProcessor.from_pretrained(model), model)
+    settings = read_input_settings(model)
     return load_checked(model_class, model), settings
+
+
+def read_input_settings(model: str | Path) -> InputSettings:
+    """What the network of a folder or a name expects of its images; its weights are not read.
+
+    Raises:
+        OSError: there is no such model, or it has no image processor.
+        ValueError: the normalisation divides by 0, or the scaling of values is damaged.
+    """
+    require_model_folder(model)
+    return processor_input(AutoImageProcessor.from_pretrained(model), model)
 
 
 def refuse_torch_options(model: object, **options: object) -> None:

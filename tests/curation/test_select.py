@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 
 from s5_hf.curation import ScoreSettings, score_images
 from s5_hf.curation.exclusion import hash_images, read_hashes, write_hashes
+from s5_hf.curation.patches import cut_patches
 from s5_hf.curation.prototypes import ClusterSettings, Prototypes, make_prototypes
 from s5_hf.curation.selection import REASONS, Candidates, SelectionSettings, select_patches
 from s5_hf.curation.selection_folder import SelectionFolder, make_selection, read_candidates
 from s5_hf.curation.sources import ImageSource, open_images
 from s5_hf.curation.walk import largest_remainder
+from s5_hf.hub.normalization import InputSettings
+from s5_hf.modeling.value_scaling import ValueScaling
+from tests.band_files import block_bands, write_bands
 
 
 def candidates(rows, order=None) -> Candidates:
@@ -254,3 +258,17 @@ def test_prototypes_of_another_model(scores, prototypes, tmp_path):
     with pytest.raises(ValueError, match="run s5-hf curate cluster first"):
         make_selection(scores, tmp_path, SelectionSettings(target=2))
     assert not list(tmp_path.iterdir())
+
+
+def test_hashes_of_deep_images_are_of_what_the_network_sees(tmp_path):
+    pytest.importorskip("rasterio")
+    values, _ = block_bands(0)
+    write_bands(tmp_path / "deep" / "a.tif", values)
+    images = open_images(ImageSource(folder=str(tmp_path / "deep")))
+    scaling = ValueScaling((0.0,) * 4, (3000.0,) * 4)
+    network = InputSettings((0.5,) * 4, (0.25,) * 4, scaling)
+    (found,) = hash_images(images, network=network)
+    (patch,) = cut_patches(next(images.read(0, 1)), 0, None, None, network=network)
+    assert found == patch.content.hash
+    with pytest.raises(ValueError, match="a"):
+        hash_images(images)
