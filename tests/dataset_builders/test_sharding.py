@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import Features, Image, Value, load_dataset
+from PIL import Image as PillowImage
 
 from s5_hf.data.sharding import write_index, write_parquet_shards
 from s5_hf.dataset_builders.band_images import BandImage
@@ -191,3 +192,15 @@ def test_pictures_and_deep_images_do_not_share_shards(tmp_path):
     with pytest.raises(ValueError, match=r"deep\.tif is not an 8-bit picture as the first image is"):
         write_parquet_shards(rows, tmp_path / "out", features=features)
     assert not list((tmp_path / "out").rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_shards_of_deep_images_are_read_by_name(tmp_path, masks):
+    pytest.importorskip("rasterio")
+    values, mask = block_bands(0)
+    image = {"bytes": write_bands(tmp_path / "a.tif", values).read_bytes(), "path": "a.tif"}
+    columns = {"image": BandImage(), "id": Value("string")} | ({"pseudo_mask": Image()} if masks else {})
+    row = {"image": image, "id": "a"} | ({"pseudo_mask": PillowImage.fromarray(mask)} if masks else {})
+    write_parquet_shards(iter([row]), tmp_path / "out", features=Features(columns))
+    read = next(iter(load_dataset("rs4p-1m", data_dir=str(tmp_path / "out"), split="train", streaming=True)))
+    np.testing.assert_array_equal(read["image"].data, values.transpose(1, 2, 0))
