@@ -104,8 +104,8 @@ class TestPhases:
         keys = {"total_steps": 10, "unlabelled_from_step": 4, "warmup_steps": 2, "schedule": "poly"}
         joint = S4Pretraining(PretrainingRecipe.make(**keys))
         assert joint.learning_rate_factor(4) == pytest.approx((1 - 2 / 8) ** 0.9)
-        parted = S4Pretraining(PretrainingRecipe.make(**keys, supervised_schedule="constant"))
-        factors = [parted.learning_rate_factor(step) for step in range(10)]
+        separate = S4Pretraining(PretrainingRecipe.make(**keys, supervised_schedule="constant"))
+        factors = [separate.learning_rate_factor(step) for step in range(10)]
         assert factors[:4] == [0.5, 1, 1, 1]
         assert factors[4:] == pytest.approx([0.5, 1, 1, 0.75**0.9, 0.5**0.9, 0.25**0.9])
 
