@@ -61,8 +61,11 @@ def test_two_processes_make_the_step_of_one(tmp_path, featurizer):
     one = run(tmp_path / "one", featurizer, "--total_steps", "2")
     in_two_processes(TWO_PROCESSES, tmp_path / "two", featurizer, "--total_steps", "2", "--batch_size", "1")
     two = load_file(tmp_path / "two" / RESULT)
+    logs = [[entry["loss"] for entry in read_log(tmp_path / name)] for name in ("one", "two")]
+    assert logs[1] == pytest.approx(logs[0], rel=1e-4)
+    # A step of NAdam is 0.001 for a gradient of any size, also for one that is a rounding error: hence the means.
     for name, tensor in one.items():
-        torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+        assert (two[name] - tensor).abs().mean() < 5e-5, name
 
 
 def test_bad_settings(tmp_path, featurizer):

@@ -1,0 +1,191 @@
+"""Does an up-sampler sharpen features? A linear probe on bilinear and on up-sampled features, scored at boundaries.
+
+    s5-hf train mae mae_tiny_cpu --data-dir my-images
+    s5-hf train simfeatup simfeatup_tiny_cpu --featurizer runs/mae_tiny_cpu/encoder --data-dir my-images
+    python benchmarks/upsampler_probe.py --featurizer runs/mae_tiny_cpu/encoder --data-dir my-city --classes 5 \\
+        --upsamplers runs/simfeatup_tiny_cpu/upsampler/simfeatup.safetensors --figure probe.png
+
+`my-city` has train/images, train/masks, val/images and val/masks. The probe is one linear layer for each way of
+enlarging, fitted on pixels of random crops of the training images, and scored on crops of the validation images.
+Boundary F1 is the harmonic mean of two shares: of the predicted boundary pixels that lie within some pixels of a true
+one, and of the true ones that lie as near to a predicted one. One up-sampler per seed. "random" is one before training.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional
+
+from measuring import argument_parser, print_head, print_row, spread
+from s5_hf.conversion import read_upsampler
+from s5_hf.imaging import colorize_mask, default_palette
+from s5_hf.modeling import SimFeatUpUpsampler
+from s5_hf.training.simfeatup.featurizer import Featurizer, load_featurizer
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PIXELS = 300  # of each training crop
+DECAY = 1e-3
+SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of an image with its mask and its features before they are enlarged."""
+
+    image: np.ndarray
+    mask: torch.Tensor
+    pixels: torch.Tensor
+    features: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a way of enlarging gives with one seed."""
+
+    f1: float
+    precision: float
+    recall: float
+    miou: float
+    maps: list[torch.Tensor]
+
+
+def load_crops(folder: Path, count: int, size: int, seed: int, featurizer: Featurizer) -> list[Crop]:
+    """Random crops of random images."""
+    generator = np.random.default_rng(seed)
+    masks = sorted((folder / "masks").iterdir())
+    images = {path.stem: path for path in (folder / "images").iterdir()}
+    crops = []
+    for index in generator.permutation(len(masks))[:count]:
+        mask = np.asarray(Image.open(masks[index]))
+        image = np.asarray(Image.open(images[masks[index].stem]).convert("RGB"))
+        top, left = (int(generator.integers(0, side - size + 1)) for side in mask.shape)
+        part = (slice(top, top + size), slice(left, left + size))
+        unit = torch.from_numpy(image[part].copy()).permute(2, 0, 1)[None] / 255
+        pixels = (unit - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+        labels = torch.from_numpy(mask[part].astype(np.int64))
+        crops.append(Crop(image[part], labels, pixels, featurizer.featurize(pixels)))
+    return crops
+
+
+@torch.no_grad()
+def enlarged(crop: Crop, upsampler: SimFeatUpUpsampler | None) -> torch.Tensor:
+    """Features of every pixel, `(pixels, channels)`."""
+    features = crop.features if upsampler is None else upsampler(crop.features, crop.pixels)
+    return functional.interpolate(features, size=crop.mask.shape, mode="bilinear")[0].flatten(1).T
+
+
+def fit_probe(features: torch.Tensor, labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """The weights of a linear layer, the last row its offsets, by L-BFGS."""
+    weights = torch.zeros(features.shape[1] + 1, classes, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=60)
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = functional.cross_entropy(features @ weights[:-1] + weights[-1], labels, ignore_index=255)
+        value = value + DECAY * weights[:-1].square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return weights.detach()
+
+
+def score(
+    upsampler: SimFeatUpUpsampler | None, train: list[Crop], val: list[Crop], classes: int, tolerance: int, seed: int
+) -> Score:
+    """Fit a probe on training crops and score its maps of validation crops."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen = [torch.randint(0, crop.mask.numel(), (PIXELS,), generator=generator) for crop in train]
+    features = torch.cat([enlarged(crop, upsampler)[places] for crop, places in zip(train, chosen, strict=True)])
+    labels = torch.cat([crop.mask.flatten()[places] for crop, places in zip(train, chosen, strict=True)])
+    mean, deviation = features.mean(dim=0), features.std(dim=0) + 1e-6
+    weights = fit_probe((features - mean) / deviation, labels, classes)
+    counts, confusion, maps = torch.zeros(4), torch.zeros(classes, classes), []
+    for crop in val:
+        logits = ((enlarged(crop, upsampler) - mean) / deviation) @ weights[:-1] + weights[-1]
+        maps.append(logits.argmax(dim=1).view(crop.mask.shape))
+        found, true = boundary(maps[-1]), boundary(crop.mask)
+        hits, reached = (found & near(true, tolerance)).sum(), (true & near(found, tolerance)).sum()
+        counts += torch.tensor([hits, found.sum(), reached, true.sum()])
+        known = crop.mask < classes
+        pairs = crop.mask[known] * classes + maps[-1][known]
+        confusion += torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+    precision, recall = (counts[::2] / counts[1::2].clamp(min=1)).tolist()
+    unions = confusion.sum(dim=0) + confusion.sum(dim=1) - confusion.diag()
+    miou = (confusion.diag() / unions.clamp(min=1)).mean().item()
+    return Score(2 * precision * recall / max(precision + recall, 1e-9), precision, recall, miou, maps)
+
+
+def boundary(labels: torch.Tensor) -> torch.Tensor:
+    """Pixels with a neighbour of another class."""
+    found = torch.zeros(labels.shape, dtype=torch.bool)
+    vertical, horizontal = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+    found[1:] |= vertical
+    found[:-1] |= vertical
+    found[:, 1:] |= horizontal
+    found[:, :-1] |= horizontal
+    return found
+
+
+def near(marked: torch.Tensor, distance: int) -> torch.Tensor:
+    """Pixels within a distance, in rows and columns, of a marked one."""
+    return functional.max_pool2d(marked[None].float(), 2 * distance + 1, 1, distance)[0] > 0
+
+
+def draw(val: list[Crop], maps: list[list[torch.Tensor]], classes: int, path: Path) -> None:
+    """Crops, masks and maps side by side."""
+    palette = default_palette(classes)
+    rows = [
+        np.concatenate(
+            [crop.image, *(np.asarray(colorize_mask(one.numpy().astype(np.uint8), palette)) for one in shown)], 1
+        )
+        for crop, *shown in zip(val[:SHOWN], [crop.mask for crop in val[:SHOWN]], *maps, strict=False)
+    ]
+    Image.fromarray(np.concatenate(rows).astype(np.uint8)).save(path)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--featurizer", required=True)
+    parser.add_argument("--upsamplers", nargs="+", required=True, help="one for each seed")
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--classes", type=int, required=True, help="how many; larger values of masks are left out")
+    parser.add_argument("--train-crops", type=int, default=40)
+    parser.add_argument("--val-crops", type=int, default=60)
+    parser.add_argument("--size", type=int, default=112, help="of the crops in pixels")
+    parser.add_argument("--tolerance", type=int, default=3, help="in pixels")
+    parser.add_argument("--figure", type=Path, help="picture of crops, masks, bilinear and up-sampled maps")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    featurizer = load_featurizer(arguments.featurizer, MEAN, STD)
+    scores: dict[str, list[Score]] = {"bilinear": [], "random": [], "simfeatup": []}
+    val = load_crops(arguments.data_dir / "val", arguments.val_crops, arguments.size, 1000, featurizer)
+    for seed, file in enumerate(arguments.upsamplers):
+        train = load_crops(arguments.data_dir / "train", arguments.train_crops, arguments.size, seed, featurizer)
+        trained = read_upsampler(file)
+        torch.manual_seed(seed)
+        ways = {"bilinear": None, "random": SimFeatUpUpsampler(featurizer.channels, trained.kind).eval()}
+        for name, upsampler in {**ways, "simfeatup": trained}.items():
+            found = score(upsampler, train, val, arguments.classes, arguments.tolerance, seed)
+            scores[name].append(found)
+    print_head("features", "boundary F1", "precision", "recall", "mIoU")
+    for name, found in scores.items():
+        columns = ("f1", "precision", "recall", "miou")
+        print_row(name, *(spread([100 * getattr(one, column) for one in found]) for column in columns))
+    print_row(
+        "F1 of each seed",
+        *(f"{name}: {', '.join(f'{100 * one.f1:.1f}' for one in found)}" for name, found in scores.items()),
+    )
+    if arguments.figure:
+        draw(val, [scores[name][0].maps for name in ("bilinear", "simfeatup")], arguments.classes, arguments.figure)
+
+
+if __name__ == "__main__":
+    main()
