@@ -8,7 +8,7 @@
 `my-city` has train/images, train/masks, val/images and val/masks. The probe is one linear layer for each way of
 enlarging, fitted on pixels of random crops of the training images, and scored on crops of the validation images.
 Boundary F1 is the harmonic mean of two shares: of the predicted boundary pixels that lie within some pixels of a true
-one, and of the true ones that lie as near to a predicted one. One up-sampler per seed. "random" is one before training.
+one, and of the true ones that lie as near to a predicted one. One up-sampler per seed. "random" is untrained.
 """
 
 import argparse
