@@ -27,10 +27,14 @@ def featurizer(tmp_path_factory):
 
 
 def run(folder, featurizer, *arguments):
+    train(folder, featurizer, *arguments)
+    return load_file(folder / RESULT)
+
+
+def train(folder, featurizer, *arguments):
     AcceleratorState._reset_state(reset_partial_state=True)
     words = [*SMALL, "--featurizer", str(featurizer), "--output_dir", str(folder), *arguments]
     example("train_simfeatup").main(words, random_samples(6, 1, size=48))
-    return load_file(folder / RESULT)
 
 
 def test_a_run_changes_every_weight_and_resumes_exactly(tmp_path, featurizer):
@@ -51,8 +55,8 @@ def test_a_run_changes_every_weight_and_resumes_exactly(tmp_path, featurizer):
 TWO_PROCESSES = """
 import sys
 from pathlib import Path
-from tests.training.test_train_simfeatup import run
-run(Path(sys.argv[1]), *sys.argv[2:])
+from tests.training.test_train_simfeatup import train
+train(Path(sys.argv[1]), *sys.argv[2:])
 print("ended")
 """
 
