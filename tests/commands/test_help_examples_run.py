@@ -53,6 +53,8 @@ NOT_RUN = {
     "label-shares": "the publishers' files; tests/preparation cuts small ones",
     "train s4p": "tests/training runs every training",
     "train mae": "tests/training runs every training",
+    "train simfeatup": "tests/training runs every training",
+    "train alignearth": "tests/training runs every training",
     "train segmentation": "tests/training runs every training",
     "train detection": "tests/training runs every training",
     "mosaic": "tests/scenes/segmentation/test_mosaic.py runs it on maps with coordinates",
