@@ -158,6 +158,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--val-crops", type=int, default=60)
     parser.add_argument("--size", type=int, default=112, help="of the crops in pixels")
     parser.add_argument("--tolerance", type=int, default=3, help="in pixels")
+    parser.add_argument("--first-seed", type=int, default=0, help="to score up-samplers in processes of their own")
     parser.add_argument("--figure", type=Path, help="picture of crops, masks, bilinear and up-sampled maps")
     return parser.parse_args()
 
@@ -167,7 +168,7 @@ def main() -> None:
     featurizer = load_featurizer(arguments.featurizer, MEAN, STD)
     scores: dict[str, list[Score]] = {"bilinear": [], "random": [], "simfeatup": []}
     val = load_crops(arguments.data_dir / "val", arguments.val_crops, arguments.size, 1000, featurizer)
-    for seed, file in enumerate(arguments.upsamplers):
+    for seed, file in enumerate(arguments.upsamplers, arguments.first_seed):
         train = load_crops(arguments.data_dir / "train", arguments.train_crops, arguments.size, seed, featurizer)
         trained = read_upsampler(file)
         torch.manual_seed(seed)
