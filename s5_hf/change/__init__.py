@@ -1,0 +1,18 @@
+"""What changed between two images of one place, by its name and without training (DynamicEarth)."""
+
+from ..lazy_face import lazy_face
+
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "everything_mode": ("EverythingSettings",),
+        "features": ("ModelFeatures",),
+        "interfaces": ("FeatureExtractor", "MaskProposer", "NamedObjects", "ObjectFinder", "Recognizer"),
+        "masks": ("Masks",),
+        "sam": ("SamEverything",),
+        "search": ("Changes", "IdentifyMaskCompare", "MaskCompareIdentify"),
+        "segmenter_recognizer": ("SegmenterObjects", "SegmenterRecognizer"),
+        "superpixels": ("Superpixels",),
+        "text_detector": ("TextDetector",),
+    },
+)
