@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "interfaces": ("FeatureExtractor", "MaskProposer", "NamedObjects", "ObjectFinder", "Recognizer"),
         "masks": ("Masks",),
         "sam": ("SamEverything",),
+        "scene_changes": ("SceneChanges", "find_scene_changes"),
         "search": ("Changes", "IdentifyMaskCompare", "MaskCompareIdentify"),
         "segmenter_recognizer": ("SegmenterObjects", "SegmenterRecognizer"),
         "superpixels": ("Superpixels",),
