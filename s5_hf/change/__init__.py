@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "everything_mode": ("EverythingSettings",),
         "features": ("ModelFeatures",),
         "interfaces": ("FeatureExtractor", "MaskProposer", "NamedObjects", "ObjectFinder", "Recognizer"),
+        "loading": ("SearchSettings", "load_search"),
         "masks": ("Masks",),
         "sam": ("SamEverything",),
         "scene_changes": ("SceneChanges", "find_scene_changes"),

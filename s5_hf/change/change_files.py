@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..imaging.natural_colors import natural_palette
 from ..imaging.palettes import Color
 from ..scenes.segmentation.areas import AreaCounter, ClassArea, pixel_areas
 from ..scenes.segmentation.class_rows import NO_DATA

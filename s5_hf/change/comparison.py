@@ -59,7 +59,7 @@ def scene_angle(before: Tensor, after: Tensor, height: int, width: int) -> float
 
 
 def pixel_change_scores(before: Tensor, after: Tensor, height: int, width: int) -> Tensor:
-    """Minus the cosine of the features of two dates at each pixel, float32 `(height, width)`, made by bands of rows."""
+    """Minus the cosine of the features of two dates at each pixel, float32 `(height, width)`, by bands of rows."""
     _require_alike(before, after)
     across = _interpolation(before.shape[2], width).to(before)
     down = _interpolation(before.shape[1], height).to(before)

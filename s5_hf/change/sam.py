@@ -1,4 +1,7 @@
-"""Masks by SAM, SAM 2 and SAM 3 of transformers. Their image processors need torchvision, so images are prepared here."""
+"""Masks by SAM, SAM 2 and SAM 3 of transformers.
+
+Their image processors need torchvision, so images are prepared here.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ class SamPrompts:
         return self._ask(input_points=prompts[None, :, None], input_labels=labels, multimask_output=True)
 
     def in_boxes(self, boxes: np.ndarray) -> tuple[Tensor, Tensor]:
-        """The object in each box, float64 `(boxes, 4)` in pixels: logits `(boxes, 1, height, width)`, and qualities."""
+        """The object in each box, `(boxes, 4)` in pixels: logits `(boxes, 1, height, width)`, and qualities."""
         prompts = torch.from_numpy(self._scaled(boxes, 2)).to(self._model.device, self._model.dtype)
         return self._ask(input_boxes=prompts[None], multimask_output=False)
 

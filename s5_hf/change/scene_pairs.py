@@ -126,7 +126,8 @@ def _on_one_grid(first: SceneSource, second: SceneSource) -> bool:
     if first.crs != second.crs or (first.height, first.width) != (second.height, second.width):
         return False
     corners = np.array([[0, 0, 1], [first.width, 0, 1], [0, first.height, 1]]).T
-    apart = np.array(~first.transform * second.transform).reshape(3, 3) @ corners - corners
+    to_first, from_second = (np.array(matrix).reshape(3, 3) for matrix in (~first.transform, second.transform))
+    apart = to_first @ from_second @ corners - corners
     return bool(np.abs(apart).max() <= _ALIGNED)
 
 
@@ -169,7 +170,8 @@ def _require_overlap(dataset: DatasetReader, scene: SceneSource, grid: SceneSour
     left, bottom, right, top = array_bounds(grid.height, grid.width, grid.transform)
     of_scene = transform_bounds(dataset.crs, grid.crs, *dataset.bounds)
     if of_scene[0] >= right or of_scene[2] <= left or of_scene[1] >= top or of_scene[3] <= bottom:
+        named = [", ".join(f"{side:.6g}" for side in sides) for sides in ((left, bottom, right, top), of_scene)]
         raise ValueError(
-            f"{grid.name} and {scene.name} do not overlap: {tuple(round(value, 6) for value in (left, bottom, right, top))}"
-            f" and {tuple(round(value, 6) for value in of_scene)} in {grid.crs.to_string()}"
+            f"{grid.name} and {scene.name} do not overlap: they cover {named[0]} and {named[1]} (left, bottom, right, "
+            f"top) in {grid.crs.to_string()}"
         )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from PIL import Image
 from scipy import ndimage
 from torch import Tensor
+from torch.nn import functional
 from transformers import PreTrainedModel
 
 from ..modeling import SegEarthOVForSemanticSegmentation
 from ..predictors.interfaces import SceneSegmenter
 from ..predictors.normalization import normalize_pixels
-from .interfaces import NamedObjects
+from .interfaces import NamedObjects, Recognizer
 from .masks import Masks
 from .recognition import BACKGROUND
 from .superpixels import segments_as_masks
@@ -29,18 +31,21 @@ class SegmenterRecognizer:
     """Class probabilities of an image that is brought to a square first, as published; see `Recognizer`.
 
     Args:
-        segmenter: of three channels; its first class is the background.
-        side: of the square in pixels, a multiple of 16; None to keep the size of the image.
+        segmenter: of three channels.
+        side: of the square in pixels, a multiple of 16; None for the size of the image, to the next multiple.
 
     Raises:
-        ValueError: the side is not a multiple of 16, or the segmenter has fewer than two classes.
+        ValueError: the side is not a multiple of 16, or the segmenter takes other images or has a single class.
     """
 
     def __init__(self, segmenter: SceneSegmenter, side: int | None = OFFICIAL_SIDE) -> None:
         if side is not None and (side < _MULTIPLE or side % _MULTIPLE):
             raise ValueError(f"the side must be a multiple of {_MULTIPLE} pixels, got {side}")
-        if segmenter.num_labels < 2:
-            raise ValueError("name at least two classes, the first of them the background")
+        if segmenter.num_labels < 2 or len(segmenter.image_mean) != 3:
+            raise ValueError(
+                "changes are found by a segmenter of three channels and at least two classes, got one of "
+                f"{len(segmenter.image_mean)} and {segmenter.num_labels}"
+            )
         self._segmenter, self._side = segmenter, side
         self.labels: Sequence[str] = [segmenter.id2label[index] for index in range(segmenter.num_labels)]
 
@@ -56,28 +61,37 @@ class SegmenterRecognizer:
 
 
 class SegmenterObjects:
-    """Connected regions of a segmenter's class map as objects; see `ObjectFinder`.
+    """Connected regions of one class as objects; see `ObjectFinder`.
 
     Args:
-        segmenter: of three channels; its first class is the background.
+        recognizer: whose first class is the background.
         minimum_area: pixels; smaller regions are no objects.
     """
 
-    def __init__(self, segmenter: SceneSegmenter, minimum_area: int = 16) -> None:
-        self._recognizer = SegmenterRecognizer(segmenter, side=None)
-        self.labels, self._minimum_area = self._recognizer.labels, minimum_area
+    def __init__(self, recognizer: Recognizer, minimum_area: int = 16) -> None:
+        self._recognizer, self._minimum_area = recognizer, minimum_area
+        self.labels = recognizer.labels
 
     def find(self, image: np.ndarray) -> NamedObjects:
         """The objects in an image; see `ObjectFinder`."""
-        best = self._recognizer.probabilities(image).argmax(dim=0).to(torch.uint8).cpu().numpy()
-        best = np.array(Image.fromarray(best).resize(image.shape[1::-1], Image.Resampling.NEAREST))
+        probabilities = self._recognizer.probabilities(image)[None].float()
+        probabilities = functional.interpolate(probabilities, size=image.shape[:2], mode="bilinear")[0]
+        best = probabilities.argmax(dim=0).cpu().numpy()
         parts, classes = [Masks.none(*image.shape[:2])], []
         for class_id in range(BACKGROUND + 1, len(self.labels)):
             regions, _ = ndimage.label(best == class_id)
             masks = segments_as_masks(regions - 1)
-            parts.append(masks.select(masks.areas >= self._minimum_area))
-            classes += [class_id] * len(parts[-1])
+            large = masks.select(masks.areas >= self._minimum_area)
+            confidences = [mean_of(probabilities[class_id], large, index) for index in range(len(large))]
+            parts.append(replace(large, scores=np.array(confidences, dtype=np.float32)))
+            classes += [class_id] * len(large)
         return NamedObjects(Masks.joined(parts), np.array(classes, dtype=np.int64))
+
+
+def mean_of(values: Tensor, masks: Masks, index: int) -> float:
+    """The mean of values `(height, width)` under a mask."""
+    left, top, right, bottom = masks.boxes[index]
+    return float(values[top : bottom + 1, left : right + 1].cpu()[torch.from_numpy(masks.crops[index])].mean())
 
 
 def gives_log_probabilities(segmenter: SceneSegmenter) -> bool:
