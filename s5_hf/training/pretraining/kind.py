@@ -25,8 +25,9 @@ from ...semi_supervised import (
 from ..batches import Row
 from ..joint.best_models import MEAN, BestModels
 from ..kind import StateDict, Training, TrainingKind
+from ..peaks import peak_flops
 from ..schedules import learning_rate_factor
-from ..throughput import Throughput, forward_flops, peak_flops, step_flops
+from ..throughput import Throughput, segmenter_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation, color_positions
 from .data import SegmentationData, labelled_batches, load_data, sample_ids, unlabelled_batches
@@ -135,10 +136,10 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         peak = peak_flops(next(model.parameters()).device)
         if peak is None:
             return Throughput(images)
-        forward = forward_flops(model, self.recipe.data.crop_size, len(self.recipe.data.image_mean))
         weak = unlabelled * (2 if self.recipe.method.cutmix_partner == "second_batch" else 1)
-        flops = step_flops(forward, labelled, self.method.strong_views * unlabelled, weak)
-        return Throughput(images, flops * settings.gradient_accumulation, peak)
+        flops = segmenter_flops(model, self.recipe.data.crop_size, len(self.recipe.data.image_mean))
+        of_step = flops.of_step(labelled + self.method.strong_views * unlabelled, weak)
+        return Throughput(images, of_step * settings.gradient_accumulation, peak)
 
     @property
     def headline(self) -> str:
