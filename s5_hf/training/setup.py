@@ -1,5 +1,6 @@
 """Everything a run needs before its first step: one sequence for every kind of training."""
 
+import os
 from dataclasses import dataclass
 
 import torch
@@ -43,6 +44,8 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
         CheckpointError: if a run cannot be resumed.
     """
     run, settings = kind.recipe.run, kind.recipe.optimizer
+    if run.deterministic:  # read when CUDA is first used; without it matrix products have other bits every time
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     accelerator = make_accelerator(kind.recipe)
     refuse_sharding(accelerator, kind.needs_whole_weights)
     checkpoints = Checkpoints(kind, accelerator)
