@@ -11,7 +11,7 @@ from s5_hf.training.pretraining.kind import make_recipe_method
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.run_folder import read_log
 from s5_hf.training.running import refuse_nondeterminism
-from s5_hf.training.setup import refuse_sharding
+from s5_hf.training.sharing import refuse_sharding
 from tests.training.pretraining import MICRO, example, random_samples
 
 

@@ -36,6 +36,11 @@ class JointDetection(JointTraining):
         data = self.recipe.data
         return joint_detector(self.recipe.model, self.tasks, data.image_size, len(data.image_mean))
 
+    def image_shape(self) -> torch.Size:
+        """Shape of a batch that the network takes."""
+        data = self.recipe.data
+        return torch.Size((1, len(data.image_mean), data.image_size, data.image_size))
+
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """Throughput with FLOPs where the device's peak is known."""
         per_process, data = self.images_per_process(), self.recipe.data

@@ -61,11 +61,6 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         self.data = data
         self.method, self.supervised = make_recipe_method(recipe), Supervised()
         self.total_steps = recipe.optimizer.total_steps
-        averages = self.method.has_teacher or recipe.optimizer.weight_average_decay is not None
-        if averages or recipe.run.selection == "validation":
-            self.needs_whole_weights = "a teacher, weight_average_decay or selection: validation"
-        if self.method.changes_weights:
-            self.needs_whole_weights = f"method: {self.method.name}, which mixes weights"
 
     def load_data(self, processes: int) -> Mapping[str, Any]:
         """Load the datasets."""
@@ -273,7 +268,9 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def keep_best(self, training: Training, step: int, miou: float) -> None:
         """Save the validated weights under best/mean if none were better before."""
         accelerator, validated = training.accelerator, self.validated(training)
-        model, state_dict = accelerator.unwrap_model(validated), accelerator.get_state_dict(validated)
+        is_trained = validated is training.model  # then its weights may be shared among the processes
+        state_dict = accelerator.get_state_dict(validated) if is_trained else validated.state_dict()
+        model = accelerator.unwrap_model(validated)
         if accelerator.is_main_process:
             selection = {"selection": "validation", "in_words": IN_WORDS, "validation": self.data.validation_source}
             best = BestModels(Path(self.recipe.run.output_dir) / "best", self.processor, selection)
