@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..modeling import S5ForSemanticSegmentation, S5ViTBackbone
+from ..modeling.deterministic_operations import averaging_matrix
 from ..modeling.upernet import UPerNetDecoder
 from ..modeling.vit_embeddings import S5ViTEmbeddings, resize_position_embeddings
 
@@ -71,14 +72,4 @@ class SizeFreeDecoder(UPerNetDecoder):
         return rows @ feature_map @ columns.transpose(0, 1)
 
 
-def averaging_matrix(size: int, bins: int, like: torch.Tensor) -> torch.Tensor:
-    """`(bins, size)`: row k averages floor(k * size / bins) up to ceil((k + 1) * size / bins), as PyTorch does."""
-    bin_index = torch.arange(bins, device=like.device)
-    start = (bin_index * size) // bins
-    stop = ((bin_index + 1) * size + bins - 1) // bins
-    position = torch.arange(size, device=like.device)
-    inside = (position >= start[:, None]) & (position < stop[:, None])
-    return inside.to(like.dtype) / (stop - start)[:, None].to(like.dtype)
-
-
-__all__ = ["SizeFreeGraph", "averaging_matrix"]
+__all__ = ["SizeFreeGraph"]

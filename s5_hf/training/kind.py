@@ -14,7 +14,7 @@ from ..modeling.image_processing_s5 import S5ImageProcessor
 from ..semi_supervised import MethodOutput
 from .image_input import inherit_input, settle_input
 from .recipe_reading import AnyRecipe
-from .recipe_sections import ImageSettings
+from .recipe_sections import ImageSettings, ViewSettings
 from .schedules import learning_rate_factor
 from .throughput import Throughput
 
@@ -50,7 +50,6 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         project: name of the kind for the trackers.
         model_folder: name of the folder of the whole network in a checkpoint.
         encoder_prefix: what the names of the encoder's weights begin with.
-        needs_whole_weights: what does, in words, where something does; the weights must then not be sharded.
         validates: whether there is something to validate on; known once the data is loaded.
         total_steps: optimizer steps of the run; known once the data is loaded.
     """
@@ -58,7 +57,6 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
     project: ClassVar[str]
     model_folder: ClassVar[str]
     encoder_prefix: ClassVar[str] = "backbone."
-    needs_whole_weights: str = ""
     validates: bool = False
     total_steps: int
 
@@ -75,6 +73,11 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         datasets = self.load_data(processes)
         settle_input(settings, self.learned_from(), inherited)
         return datasets
+
+    @property
+    def needs_whole_weights(self) -> str:
+        """What needs the whole weights on every process, in words, where something does; they must not be sharded."""
+        return ""
 
     def learned_from(self) -> Sequence[Any]:
         """The datasets that are learned from, known once the data is loaded; their images say what is measured."""
@@ -106,6 +109,13 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
 
     def start(self, training: Training) -> None:
         """Everything is ready: write what the run leaves at its beginning."""
+
+    def image_shape(self) -> torch.Size | None:
+        """Shape `(batch, channels, height, width)` of a batch that the network takes; `None` where it is not known."""
+        data = self.recipe.data
+        if not isinstance(data, ViewSettings):
+            return None
+        return torch.Size((2, len(data.image_mean), data.crop_size, data.crop_size))
 
     @property
     @abstractmethod

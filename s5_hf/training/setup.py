@@ -1,9 +1,10 @@
 """Everything a run needs before its first step: one sequence for every kind of training."""
 
+import os
 from dataclasses import dataclass
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
 
@@ -13,6 +14,7 @@ from .checkpointing.data_listing import DataListing
 from .kind import Training, TrainingKind
 from .optimizer import make_optimizer
 from .recipe_reading import SectionedRecipe
+from .sharing import prepare_sharing, refuse_sharding, sharing_accelerator
 from .throughput import Throughput
 
 
@@ -43,6 +45,8 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
         CheckpointError: if a run cannot be resumed.
     """
     run, settings = kind.recipe.run, kind.recipe.optimizer
+    if run.deterministic:  # read when CUDA is first used; without it matrix products have other bits every time
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     accelerator = make_accelerator(kind.recipe)
     refuse_sharding(accelerator, kind.needs_whole_weights)
     checkpoints = Checkpoints(kind, accelerator)
@@ -70,6 +74,7 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
         settings.decay_everything,
     )
     align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
+    prepare_sharing(accelerator, model, kind.image_shape())
     model, optimizer = accelerator.prepare(model, optimizer)
     if settings.compile:
         accelerator.unwrap_model(model).compile()
@@ -95,12 +100,4 @@ def make_accelerator(recipe: SectionedRecipe) -> Accelerator:
         raise ValueError(
             f"trackers not known or not installed: {', '.join(missing)}; available: {', '.join(available)}"
         )
-    return Accelerator(
-        mixed_precision=recipe.optimizer.mixed_precision, log_with=names or None, project_dir=recipe.run.output_dir
-    )
-
-
-def refuse_sharding(accelerator: Accelerator, needs: str) -> None:
-    """Raise a ValueError where the weights are sharded although something needs whole ones; `needs` says what."""
-    if needs and accelerator.distributed_type == DistributedType.FSDP:
-        raise ValueError(f"{needs}: this needs whole weights, which FSDP does not keep; use DDP")
+    return sharing_accelerator(recipe.optimizer.mixed_precision, names, recipe.run.output_dir)

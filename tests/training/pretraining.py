@@ -108,13 +108,18 @@ HALVES = ("--labelled_batch_size", "1", "--unlabelled_batch_size", "2")
 
 def pretrain_in_two_processes(output_dir: Path, *arguments: str) -> None:
     """The micro recipe in two processes that talk over gloo."""
+    in_two_processes(TWO_PROCESSES, output_dir, *arguments)
+
+
+def in_two_processes(code: str, *arguments: object) -> None:
+    """Run Python code, which prints "ended" last, in two processes that talk over gloo."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     processes = [
         driver(
-            TWO_PROCESSES,
-            *(output_dir, *arguments),
+            code,
+            *arguments,
             RANK=str(rank),
             LOCAL_RANK=str(rank),
             WORLD_SIZE="2",
@@ -124,6 +129,10 @@ def pretrain_in_two_processes(output_dir: Path, *arguments: str) -> None:
         )
         for rank in (0, 1)
     ]
-    outputs = [process.communicate(timeout=240)[0] for process in processes]
+    try:
+        outputs = [process.communicate(timeout=240)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()  # nothing to one that has ended
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
     assert all("ended" in output for output in outputs)

@@ -10,8 +10,6 @@ import torch
 from transformers import AutoModelForSemanticSegmentation, CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model
 
 from s5_hf.semi_supervised.frozen_teacher import load_frozen_teacher
-from s5_hf.training.pretraining.kind import S4Pretraining
-from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from tests.training.pretraining import driver, pretrain, weights_of
 from tests.training.test_pretraining import forget_after_first_checkpoint, losses
 
@@ -170,13 +168,3 @@ def test_dwl_needs_the_steps_of_an_epoch(tmp_path):
         pretrain(
             tmp_path, "--method", "dwl", "--total_steps", "2", "--mixing_steps", "1", "--unlabelled_from_step", "1"
         )
-
-
-@pytest.mark.parametrize(
-    ("method", "needs"), [("dwl", "method: dwl, which mixes weights"), ("rs_mtdf", "a teacher"), ("supervised", "")]
-)
-def test_what_cannot_be_sharded_says_so(method, needs):
-    """FSDP keeps no whole weights: the set-up refuses it with these words."""
-    recipe = PretrainingRecipe.make(method=method, mixing_steps=10)
-    found = S4Pretraining(recipe).needs_whole_weights
-    assert found.startswith(needs) and bool(found) == bool(needs)

@@ -10,7 +10,8 @@ from PIL import Image
 from s5_hf.training.pretraining.kind import make_recipe_method
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.run_folder import read_log
-from s5_hf.training.setup import refuse_sharding
+from s5_hf.training.running import refuse_nondeterminism
+from s5_hf.training.sharing import refuse_sharding
 from tests.training.pretraining import MICRO, example, random_samples
 
 
@@ -72,3 +73,10 @@ def test_sharded_weights_have_no_average():
         refuse_sharding(sharded, "a teacher")
     refuse_sharding(sharded, "")
     refuse_sharding(SimpleNamespace(distributed_type=DistributedType.MULTI_GPU), "a teacher")
+
+
+def test_an_operation_without_a_deterministic_form_is_named():
+    error = RuntimeError("some_backward_cuda does not have a deterministic implementation, but you set ...")
+    with pytest.raises(ValueError, match=r"deterministic: true cannot be kept .* no deterministic form of some_back"):
+        refuse_nondeterminism(error)
+    refuse_nondeterminism(RuntimeError("something else"))

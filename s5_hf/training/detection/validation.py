@@ -91,11 +91,12 @@ def validate_detector(
     rounds = math.ceil(len(samples) / world)
     for turn in tqdm(range(rounds), "validation", disable=not accelerator.is_main_process, leave=False):
         index = turn * world + rank
-        if index >= len(samples):
-            continue
-        sample = samples[index]
+        # Every process makes the same number of forward passes, because sharded weights are gathered in each.
+        sample = samples[min(index, len(samples) - 1)]
         pixels, boxes, classes = read_sample(sample, task.name, task.labels, len(settings.mean), settings.scaling)
         found = detect(model, pixels, settings, accelerator)
+        if index >= len(samples):
+            continue
         difficult = sample["objects"].get("difficult") if not task.voc07 else None
         references = {"boxes": boxes, "labels": classes}
         if difficult is not None:

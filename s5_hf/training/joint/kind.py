@@ -58,7 +58,6 @@ class JointTraining(TrainingKind[JointRecipe]):
         best: keeps the best weights.
     """
 
-    needs_whole_weights = "dense models of single tasks"
     score: ClassVar[str]
     score_in_words: ClassVar[str]
     step_type: ClassVar[type[JointStep]]

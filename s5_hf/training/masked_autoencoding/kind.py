@@ -14,8 +14,9 @@ from ..batches import IndexedBatches, Row, StreamedBatches
 from ..errors import CheckpointError
 from ..image_input import band_options
 from ..kind import StateDict, Training, TrainingKind
+from ..peaks import peak_flops
 from ..pretraining.data import load_split
-from ..throughput import Throughput
+from ..throughput import Throughput, count_flops
 from ..views.strong import normalize, to_unit_range
 from ..views.weak import SampleView, WeakView
 from .recipe import PATCH_SIZE, MAERecipe
@@ -84,9 +85,15 @@ class MaskedAutoencoding(TrainingKind[MAERecipe]):
         return ViTMAEForPreTraining(config)
 
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
-        """Images per second."""
-        settings = self.recipe.optimizer
-        return Throughput(settings.batch_size * settings.gradient_accumulation * processes)
+        """Throughput with FLOPs where the device's peak is known."""
+        settings, data = self.recipe.optimizer, self.recipe.data
+        per_process, device = settings.batch_size * settings.gradient_accumulation, next(model.parameters()).device
+        peak = peak_flops(device)
+        if peak is None:
+            return Throughput(per_process * processes)
+        image = torch.zeros(1, len(data.image_mean), data.crop_size, data.crop_size, device=device)
+        flops = count_flops(model, lambda: model(image).loss)
+        return Throughput(per_process * processes, flops.of_step(per_process), peak)
 
     def batches(self, training: Training, taken: int) -> Iterator[torch.Tensor]:
         """Normalised crops `(batch, channels, height, width)` on the device from batch `taken` on, for ever."""

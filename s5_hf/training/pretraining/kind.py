@@ -25,8 +25,9 @@ from ...semi_supervised import (
 from ..batches import Row
 from ..joint.best_models import MEAN, BestModels
 from ..kind import StateDict, Training, TrainingKind
+from ..peaks import peak_flops
 from ..schedules import learning_rate_factor
-from ..throughput import Throughput, forward_flops, peak_flops, step_flops
+from ..throughput import Throughput, segmenter_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation, color_positions
 from .data import SegmentationData, labelled_batches, load_data, sample_ids, unlabelled_batches
@@ -60,11 +61,6 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         self.data = data
         self.method, self.supervised = make_recipe_method(recipe), Supervised()
         self.total_steps = recipe.optimizer.total_steps
-        averages = self.method.has_teacher or recipe.optimizer.weight_average_decay is not None
-        if averages or recipe.run.selection == "validation":
-            self.needs_whole_weights = "a teacher, weight_average_decay or selection: validation"
-        if self.method.changes_weights:
-            self.needs_whole_weights = f"method: {self.method.name}, which mixes weights"
 
     def load_data(self, processes: int) -> Mapping[str, Any]:
         """Load the datasets."""
@@ -135,10 +131,10 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         peak = peak_flops(next(model.parameters()).device)
         if peak is None:
             return Throughput(images)
-        forward = forward_flops(model, self.recipe.data.crop_size, len(self.recipe.data.image_mean))
         weak = unlabelled * (2 if self.recipe.method.cutmix_partner == "second_batch" else 1)
-        flops = step_flops(forward, labelled, self.method.strong_views * unlabelled, weak)
-        return Throughput(images, flops * settings.gradient_accumulation, peak)
+        flops = segmenter_flops(model, self.recipe.data.crop_size, len(self.recipe.data.image_mean))
+        of_step = flops.of_step(labelled + self.method.strong_views * unlabelled, weak)
+        return Throughput(images, of_step * settings.gradient_accumulation, peak)
 
     @property
     def headline(self) -> str:
@@ -272,7 +268,9 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def keep_best(self, training: Training, step: int, miou: float) -> None:
         """Save the validated weights under best/mean if none were better before."""
         accelerator, validated = training.accelerator, self.validated(training)
-        model, state_dict = accelerator.unwrap_model(validated), accelerator.get_state_dict(validated)
+        is_trained = validated is training.model  # then its weights may be shared among the processes
+        state_dict = accelerator.get_state_dict(validated) if is_trained else validated.state_dict()
+        model = accelerator.unwrap_model(validated)
         if accelerator.is_main_process:
             selection = {"selection": "validation", "in_words": IN_WORDS, "validation": self.data.validation_source}
             best = BestModels(Path(self.recipe.run.output_dir) / "best", self.processor, selection)

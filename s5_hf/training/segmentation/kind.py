@@ -9,7 +9,8 @@ from ..joint.kind import JointTraining, epoch_of
 from ..joint.model import TaskView
 from ..joint.step import TaskLoss
 from ..kind import StateDict, Training
-from ..throughput import Throughput, forward_flops, peak_flops, step_flops
+from ..peaks import peak_flops
+from ..throughput import Throughput, segmenter_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation, color_positions
 from ..views.weak import SampleView, WeakView
@@ -27,6 +28,11 @@ class JointSegmentation(JointTraining):
     model_folder = "segmenter"
     score, score_in_words = "miou", "mIoU"
     step_type = SegmentationStep
+
+    @property
+    def needs_whole_weights(self) -> str:
+        """Adapters are merged into whole weights."""
+        return "lora_rank" if self.recipe.model.lora_rank else ""
 
     def load_task(self, settings: SegmentationDatasetSettings) -> TaskData:
         """The data of one dataset of the recipe."""
@@ -52,8 +58,8 @@ class JointSegmentation(JointTraining):
         peak = peak_flops(next(model.parameters()).device)
         if peak is None:
             return Throughput(per_process * processes)
-        forward = forward_flops(TaskView(model, self.tasks[0].name), data.crop_size, len(data.image_mean))
-        return Throughput(per_process * processes, step_flops(forward, 1, 0, 0) * per_process, peak)
+        flops = segmenter_flops(TaskView(model, self.tasks[0].name), data.crop_size, len(data.image_mean))
+        return Throughput(per_process * processes, flops.of_step(per_process), peak)
 
     def sample_view(self, task: TaskData, settings: SegmentationDatasetSettings) -> SampleView:
         """The weak view of a task."""
