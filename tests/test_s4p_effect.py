@@ -52,6 +52,15 @@ def test_the_copy_is_reduced_and_holds_one_class(trial, source, tmp_path):
     names = {split: {path.stem for path in (held_out / split / "images").iterdir()} for split in ("train", "val")}
     assert len(names["val"]) == 2 and names["train"] | names["val"] == {f"train{index}" for index in range(6)}
     assert trial.mask_of(held_out / "train" / "masks" / f"{min(names['train'])}.png").max() == 4
+    mixed = trial.prepared(source, tmp_path / "mixed", side=20, positive=4, held_out=0, mixed=0.25)
+    # Of train0 to train5 a share of 1, 0.85, 0.7, 0.55, 0.4 and 0.25 is of the class; of val0 and val1 1 and 0.85.
+    assert sorted(path.stem for path in (mixed / "train" / "images").iterdir()) == [
+        "train2",
+        "train3",
+        "train4",
+        "train5",
+    ]
+    assert not (mixed / "val").exists()
 
 
 def test_labelled_images_are_drawn_until_every_class_has_its_share(trial, source, tmp_path):
@@ -80,6 +89,51 @@ def test_pairs_and_their_interval(trial):
     assert np.isnan(trial.interval([3.0])).all()
     assert trial.steps_of("supervised_longer", 1, results) == 250
     assert trial.steps_of("fixmatch", 1, results) is None
+
+
+def test_arms_start_from_one_supervised_run(trial, source, tmp_path, monkeypatch, capsys):
+    ran = []
+
+    def run(recipe, arm, seed, folder, words, steps):
+        ran.append((arm, words[words.index("--classes") + 3 :]))
+        return {"arm": arm, "seed": seed, "miou": 50.0, "steps": steps or 10, "seconds": 2.0 + len(ran)}
+
+    monkeypatch.setattr(trial, "run", run)
+    output = tmp_path / "trial"
+    words = [
+        "--methods",
+        "supervised_longer",
+        "supervised",
+        "fixmatch",
+        "--seeds",
+        "3",
+        "--side",
+        "32",
+        "--labelled",
+        "1",
+    ]
+    words += ["--positive", "4", "--output-dir", str(output), "--start", "--total-steps 5 --schedule constant"]
+    words += ["--", "--labelled-dir", str(source), "--classes", "left", "right"]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "s4p_few_labels_cpu", *words])
+    trial.main()
+    labelled = [
+        "--labelled-list",
+        str(output / "labelled-3.txt"),
+        "--unlabelled-dataset",
+        "rest",
+        "--labelled-count",
+        "1",
+    ]
+    started = [*labelled, "--backbone", "null", "--segmenter", str(output / "start-3" / "segmenter")]
+    assert ran == [
+        ("start", [*labelled, "--total-steps", "5", "--schedule", "constant"]),
+        ("supervised", started),
+        ("fixmatch", started),
+        ("supervised_longer", started),
+    ]
+    longer = json.loads((output / "results.jsonl").read_text().splitlines()[-1])
+    assert longer["steps"] == 12, "10 steps in 4 seconds make 12 in the 5 of FixMatch; the start counts for neither"
+    assert "start - supervised" not in capsys.readouterr().out
 
 
 def test_a_trial_of_two_steps(trial, source, tmp_path, monkeypatch, capsys):
