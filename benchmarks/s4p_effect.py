@@ -39,6 +39,7 @@ from measuring import argument_parser, parse_with_options, print_head, print_row
 from s5_hf.files.atomic import atomic_folder, write_text
 from s5_hf.recipes import find_recipe
 from s5_hf.training import PretrainingRecipe, S4Pretraining, carry_out
+from s5_hf.training.pretraining.labelled_choice import balanced_choice
 from s5_hf.training.run_folder import read_log
 
 STRONG, LONGER, ALL, START = "supervised_strong", "supervised_longer", "all_labels", "start"
@@ -114,7 +115,7 @@ def mask_of(path: Path) -> np.ndarray:
         return np.asarray(mask)
 
 
-def balanced_choice(masks: Path, count: int, seed: int, share: float) -> list[str]:
+def balanced_names(masks: Path, count: int, seed: int, share: float) -> list[str]:
     """Names of `count` images drawn by the seed, again and again until each class has the share of their pixels.
 
     Args:
@@ -126,15 +127,12 @@ def balanced_choice(masks: Path, count: int, seed: int, share: float) -> list[st
     Raises:
         ValueError: if none of 10,000 draws has it.
     """
-    generator = np.random.default_rng(seed)
-    pixels = {path.stem: np.bincount(mask_of(path).ravel()) for path in sorted(masks.iterdir())}
-    classes = max(len(counts) for counts in pixels.values())
-    for _ in range(10_000):
-        names = generator.choice(sorted(pixels), count, replace=False).tolist()
-        counts = sum(np.pad(pixels[name], (0, classes - len(pixels[name]))) for name in names)
-        if counts.min() >= share * counts.sum():
-            return names
-    raise ValueError(f"no {count} images of {masks} were found in which every class has {share:.0%} of the pixels")
+    paths = sorted(masks.iterdir())
+    pixels = [np.bincount(mask_of(path).ravel()) for path in paths]
+    classes = max(len(counts) for counts in pixels)
+    table = np.array([np.pad(counts, (0, classes - len(counts))) for counts in pixels])
+    chosen = balanced_choice(table, count, seed, share, [f"class {number}" for number in range(classes)])
+    return [paths[place].stem for place in chosen]
 
 
 def run(recipe: str, arm: str, seed: int, folder: Path, options: Sequence[str], steps: int | None) -> Result:
@@ -208,8 +206,10 @@ def report(results: Sequence[Result], arms: Sequence[str]) -> None:
         print_row(arm, *scores, steps, spread([result["seconds"] for result in found], 1), ratio)
     print()
     print_head("difference of mIoU, points", "mean", "95 % interval", "seeds ahead", "each seed")
-    compared = [arm for arm in arms if arm not in (*BASELINES, START)]
-    pairs = [(arm, baseline) for arm in compared for baseline in BASELINES if baseline in arms]
+    baselines = [arm for arm in (START, *BASELINES) if arm in arms]
+    pairs = [
+        (arm, known) for number, known in enumerate(baselines) for arm in arms if arm not in baselines[: number + 1]
+    ]
     for arm, baseline in pairs:
         values = differences(results, arm, baseline)
         low, high = interval(values)
@@ -247,7 +247,7 @@ def main() -> None:
         words = [*options]
         if arguments.labelled:
             masks = Path(options[options.index("--labelled-dir") + 1]) / "train" / "masks"
-            names = balanced_choice(masks, arguments.labelled, seed, arguments.least_share)
+            names = balanced_names(masks, arguments.labelled, seed, arguments.least_share)
             write_text(output / f"labelled-{seed}.txt", "".join(f"{name}\n" for name in names))
             words += ["--labelled-list", str(output / f"labelled-{seed}.txt"), "--unlabelled-dataset", "rest"]
             words += ["--labelled-count", str(arguments.labelled)]

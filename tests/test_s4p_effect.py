@@ -66,12 +66,12 @@ def test_the_copy_is_reduced_and_holds_one_class(trial, source, tmp_path):
 def test_labelled_images_are_drawn_until_every_class_has_its_share(trial, source, tmp_path):
     masks = trial.prepared(source, tmp_path / "copy", side=20, positive=4, held_out=0) / "train" / "masks"
     for seed in range(5):
-        names = trial.balanced_choice(masks, 2, seed, 0.4)
+        names = trial.balanced_names(masks, 2, seed, 0.4)
         share = np.mean([trial.mask_of(masks / f"{name}.png").mean() for name in names])
         assert len(set(names)) == 2 and 0.4 <= share <= 0.6
-    assert trial.balanced_choice(masks, 2, 1, 0.4) == trial.balanced_choice(masks, 2, 1, 0.4)
-    with pytest.raises(ValueError, match=r"no 1 images of .* in which every class has 50% of the pixels"):
-        trial.balanced_choice(masks, 1, 0, 0.501)
+    assert trial.balanced_names(masks, 2, 1, 0.4) == trial.balanced_names(masks, 2, 1, 0.4)
+    with pytest.raises(ValueError, match=r"found no 1 of the 6 .* draws has 45\.0% of class 0"):
+        trial.balanced_names(masks, 1, 0, 0.501)
 
 
 def test_pairs_and_their_interval(trial):
@@ -133,7 +133,10 @@ def test_arms_start_from_one_supervised_run(trial, source, tmp_path, monkeypatch
     ]
     longer = json.loads((output / "results.jsonl").read_text().splitlines()[-1])
     assert longer["steps"] == 12, "10 steps in 4 seconds make 12 in the 5 of FixMatch; the start counts for neither"
-    assert "start - supervised" not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert (
+        "start - " not in printed and "supervised - start" in printed and "supervised_longer - supervised" in printed
+    )
 
 
 def test_a_trial_of_two_steps(trial, source, tmp_path, monkeypatch, capsys):
