@@ -154,13 +154,15 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def learning_rate_factor(self, step: int) -> float:
         """Factor of the learning rate at a step counted from 0; of each phase by itself where the recipe says so."""
         settings, phase, total_steps = self.recipe.optimizer, self.supervised_steps, self.total_steps
-        if settings.supervised_schedule == "constant" and phase:
-            if step < phase:
-                return learning_rate_factor("constant", step, phase, settings.warmup_steps)
+        schedule, phase_rate = settings.schedule, settings.unlabelled_rate if step >= phase else 1.0
+        if settings.supervised_schedule != "joint" and step < phase:
+            total_steps = phase
+            schedule = "constant" if settings.supervised_schedule == "constant" else schedule
+        elif settings.supervised_schedule != "joint":
             step, total_steps = step - phase, total_steps - phase
         late = max(0, step - settings.schedule_delay)
         begun = late // settings.schedule_period * settings.schedule_period
-        return learning_rate_factor(settings.schedule, begun, total_steps, settings.warmup_steps)
+        return phase_rate * learning_rate_factor(schedule, begun, total_steps, settings.warmup_steps)
 
     def batches(self, training: Training, taken: int) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
         """Labelled and unlabelled batches on the device from number `taken` on, for ever.
