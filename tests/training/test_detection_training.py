@@ -30,6 +30,7 @@ from tests.training.detecting import micro_recipe, micro_tasks, painted_samples,
 VARIED = (
     *("--drop_path_rate", "0.1", "--image_scale", "0.9", "--scale_range", "0.8", "1.3", "--num_workers", "0"),
     *("--quarter_turn_probability", "0.5", "--rotation_probability", "0.5", "--object_crop_probability", "0.5"),
+    *("--weight_average_decay", "0.9"),
 )
 
 
@@ -106,6 +107,7 @@ class TestRecipe:
             (["--rpn_positive_iou", "0.2"], r"rpn_positive_iou must lie between 0\.3 and 1, got 0\.2"),
             (["--max_proposals", "0"], "max_proposals must be at least 1, got 0"),
             (["--warmup_start", "2"], "warmup_start must lie between 0 and 1"),
+            (["--weight_average_decay", "1"], "weight_average_decay must lie between 0 and 1, 1 excluded, got 1"),
             (["--encoder", "a", "--detector", "b"], "give encoder or detector, not both"),
             (["--mode", "sdf"], "mode sdf takes one dataset, got ships, roofs"),
             (["--schedule", "stairs"], "schedule"),
@@ -333,13 +335,25 @@ def test_stopped_by_sigterm_the_resumed_run_equals_the_whole_one(whole_run, tmp_
     train_detector(tmp_path, *VARIED, "--resume", "auto", "--num_workers", "1")
     assert losses(tmp_path) == losses(whole_run)
     assert scores(tmp_path) == scores(whole_run)
-    for name, tensor in weights_of(whole_run).items():
-        assert torch.equal(tensor, weights_of(tmp_path)[name]), name
+    for network in ("detector", "average"):
+        for name, tensor in weights_of(whole_run, network).items():
+            assert torch.equal(tensor, weights_of(tmp_path, network)[name]), name
     for best in ("mean", "ships", "roofs"):
         texts = [
             (folder / "best" / best / "scores.json").read_text(encoding="utf-8") for folder in (whole_run, tmp_path)
         ]
         assert texts[0] == texts[1]
+
+
+def test_the_average_of_the_weights_is_validated_and_kept_as_best(tmp_path):
+    options = ("--total_steps", "2", "--checkpoint_steps", "1", "--validation_steps", "0")
+    train_detector(tmp_path, *options, "--weight_average_decay", "0.75")
+    first, second = (weights_of(tmp_path / "checkpoints" / f"step-0000000{step}") for step in (1, 2))
+    average = weights_of(tmp_path, "average")
+    for name, tensor in second.items():  # at first the average is the network itself, then half of it
+        torch.testing.assert_close(average[name], (first[name] + tensor) / 2, rtol=0, atol=1e-7, msg=name)
+    best = weights_of(tmp_path / "best", "mean")
+    assert all(torch.equal(tensor, average[name]) for name, tensor in best.items()) and best.keys() == average.keys()
 
 
 def test_it_learns(tmp_path):

@@ -107,5 +107,5 @@ class JointDetection(JointTraining):
             self.recipe.run.panel_images,
             data.value_scaling,
         )
-        model = TaskView(training.accelerator.unwrap_model(training.model), task.name)
+        model = TaskView(training.accelerator.unwrap_model(self.validated(training)), task.name)
         return validate_detector(model, task, settings, training.accelerator, panel)

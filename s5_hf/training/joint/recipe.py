@@ -105,6 +105,9 @@ class JointOptimizerSettings(BackboneAdamWSettings):
     epochs: int = option(100, "epochs; one takes the longest dataset once, or total_steps / epochs steps")
     total_steps: int | None = option(None, "optimizer steps in place of what the epochs come to")
     weight_decay: float = option(0.05, "of all parameters but norms and positions")
+    weight_average_decay: float | None = option(
+        None, "decay of an average of the weights, which is then validated and kept as best; null for none"
+    )
 
 
 @dataclass
@@ -203,6 +206,9 @@ class JointRecipe(SectionedRecipe):
                 "batch_size": self.data.batch_size,
             }
         )
+        decay = optimizer.weight_average_decay
+        if decay is not None and not 0 <= decay < 1:
+            raise ValueError(f"weight_average_decay must lie between 0 and 1, 1 excluded, got {decay}")
         self.model.check()
         self.data.check()
         self.run.check()

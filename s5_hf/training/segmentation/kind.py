@@ -110,7 +110,7 @@ class JointSegmentation(JointTraining):
             self.recipe.data.value_scaling,
             color_positions(self.recipe.data.bands, len(self.recipe.data.image_mean)),
         )
-        model = TaskView(training.model, task.name)
+        model = TaskView(self.validated(training), task.name)
         return validate(model, task.validation, settings, training.accelerator, panel)
 
     def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
