@@ -1,5 +1,9 @@
 # ruff: noqa: RUF009 - option() is dataclasses.field() with a line of help
-"""Settings that the recipes of several kinds of training have in common."""
+"""Settings that the recipes of several kinds of training have in common.
+
+Classes of settings look alike because a recipe is a list of keys, each with a default and a line of help. Keys that
+mean the same in several kinds of training are here, those of joint trainings in joint/recipe.py.
+"""
 
 import dataclasses
 from dataclasses import dataclass

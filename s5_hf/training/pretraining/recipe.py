@@ -5,6 +5,8 @@ A YAML file holds flat keys, the fields of the classes below. `--key value` on t
 Unknown keys and values of the wrong type are refused.
 """
 
+# Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
+
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
