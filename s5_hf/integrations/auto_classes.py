@@ -15,6 +15,9 @@ BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer")
 CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig")
 OPEN_VOCABULARY = "SegEarthOVConfig"
 
+ORIENTED_DETECTION = "oriented-object-detection"
+"""A kind of pipeline that transformers does not have."""
+
 
 def await_configurations(module: ModuleType) -> None:
     """Let `AutoConfig` find the configurations."""
@@ -88,7 +91,8 @@ def await_pipelines(module: ModuleType) -> None:
     They are subclasses of what transformers' own module imports, so they cannot be imported while that one is.
     """
     tasks = module.PIPELINE_REGISTRY.supported_tasks
-    for kind in ("image-segmentation", "object-detection"):
+    tasks.setdefault(ORIENTED_DETECTION, {"pt": tasks["object-detection"]["pt"], "type": "multimodal", "default": {}})
+    for kind in ("image-segmentation", "object-detection", ORIENTED_DETECTION):
         if not isinstance(tasks[kind], SelfFillingDict):
             tasks[kind] = SelfFillingDict(tasks[kind], functools.partial(show_pipeline, tasks, kind))
 

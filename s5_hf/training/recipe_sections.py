@@ -52,6 +52,22 @@ class ModelSettings(EncoderSettings):
 
 
 @dataclass
+class AdapterSettings:
+    """Low-rank adapters in the encoder."""
+
+    lora_rank: int = option(0, "rank of low-rank adapters in the encoder's shared layers (needs peft); 0 trains all")
+    lora_alpha: float = option(16.0, "scale of the adapters, over their rank")
+    lora_dropout: float = option(0.0, "dropout before the adapters")
+
+    def check_adapters(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        if self.lora_rank < 0:
+            raise ValueError(f"lora_rank must not be negative, got {self.lora_rank}")
+        if not 0 <= self.lora_dropout < 1:
+            raise ValueError(f"lora_dropout must lie between 0 and 1, got {self.lora_dropout}")
+
+
+@dataclass
 class ImageSettings:
     """How images are read and normalised."""
 
