@@ -199,6 +199,7 @@ class S5DetectionConfig(S5TaskConfig):
     ) -> None:
         # Every argument an attribute of its own, the form in which transformers stores configurations.
         self.backbone_config = make_backbone_config(backbone_config)
+        # One assignment an argument, as in every configuration of transformers, which reads both from `__init__`.
         self.fpn_channels = fpn_channels
         self.anchor_scale = anchor_scale
         self.anchor_ratios = list(anchor_ratios)

@@ -73,7 +73,7 @@ class OrientedRPN(nn.Module):
             anchors.append(
                 level_anchors(size, stride, self.config.anchor_scale, self.config.anchor_ratios, level.device)
             )
-        level_sizes = tuple(len(level) for level in anchors)
+        level_sizes = tuple(level.shape[0] for level in anchors)  # not len(), which an exporter would freeze
         return RPNOutput(torch.cat(logits, dim=1), torch.cat(deltas, dim=1), torch.cat(anchors), level_sizes)
 
     @torch.no_grad()

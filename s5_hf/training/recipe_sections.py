@@ -1,5 +1,9 @@
 # ruff: noqa: RUF009 - option() is dataclasses.field() with a line of help
-"""Settings that the recipes of several kinds of training have in common."""
+"""Settings that the recipes of several kinds of training have in common.
+
+Classes of settings look alike because a recipe is a list of keys, each with a default and a line of help. Keys that
+mean the same in several kinds of training are here, those of joint trainings in joint/recipe.py.
+"""
 
 import dataclasses
 from dataclasses import dataclass
@@ -45,6 +49,22 @@ class ModelSettings(EncoderSettings):
     decoder_channels: int = option(256, "width of the decoder")
     classifier_dropout: float = option(0.1, "channel dropout before the classifier")
     freeze_batch_norm: bool = option(False, "keep batch norm statistics as they are")
+
+
+@dataclass
+class AdapterSettings:
+    """Low-rank adapters in the encoder."""
+
+    lora_rank: int = option(0, "rank of low-rank adapters in the encoder's shared layers (needs peft); 0 trains all")
+    lora_alpha: float = option(16.0, "scale of the adapters, over their rank")
+    lora_dropout: float = option(0.0, "dropout before the adapters")
+
+    def check_adapters(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        if self.lora_rank < 0:
+            raise ValueError(f"lora_rank must not be negative, got {self.lora_rank}")
+        if not 0 <= self.lora_dropout < 1:
+            raise ValueError(f"lora_dropout must lie between 0 and 1, got {self.lora_dropout}")
 
 
 @dataclass

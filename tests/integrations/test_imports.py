@@ -2,7 +2,9 @@
 
 import importlib
 import inspect
+import os
 import pickle
+import pkgutil
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from s5_hf import integrations
 from s5_hf.integrations.auto_classes import SelfFillingDict
 from s5_hf.integrations.import_hook import after_import
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTConfig
@@ -65,6 +68,46 @@ def test_import_adds_nothing_but_this_package_to_transformers():
         "print(*sorted(added))"
     )
     assert [name for name in run_python(code).split() if not name.startswith("__editable__")] == ["s5_hf"]
+
+
+FIRST = """
+import importlib, os, sys
+import transformers
+
+def is_imported_in_a_process_of_its_own(name):
+    child = os.fork()
+    if child == 0:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            print(name, error)
+        sys.stdout.flush()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+for name in sys.argv[1:]:
+    is_imported_in_a_process_of_its_own(name)
+
+import s5_hf
+from s5_hf.integrations import INTEGRATIONS
+
+light = set(sys.modules)
+for changes in INTEGRATIONS.values():
+    for library, _ in changes:
+        importlib.import_module(library)
+print(*(name for name in sys.modules if name.startswith("s5_hf") and name not in light))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork a process")
+def test_every_integration_can_be_imported_first_and_changed_libraries_import_none_of_it():
+    """With tests/test_architecture.py, which finds no circle among the modules, this holds for every module.
+
+    A library that imported modules of this package while it is imported itself would close such a circle.
+    """
+    modules = [f"s5_hf.integrations.{module.name}" for module in pkgutil.iter_modules(integrations.__path__)]
+    assert "s5_hf.integrations.pipelines" in modules
+    assert run_python(FIRST, *modules) == "\n"
 
 
 PROMISES = """

@@ -390,6 +390,22 @@ def test_a_run_goes_on_from_a_detector_with_its_tasks(whole_run, tmp_path):
         train_detector(tmp_path / "mdf", *still, "--mode", "mdf", "--detector", str(whole_run / "detector"))
 
 
+def test_lora_trains_little_and_saves_whole_detectors(whole_run, tmp_path):
+    peft = pytest.importorskip("peft", reason="low-rank adapters need the extra 'lora'")
+    start = ("--detector", str(whole_run / "detector"), "--lora_rank", "2", "--validation_steps", "2")
+    train_detector(tmp_path, *start, "--total_steps", "2", "--checkpoint_steps", "2")
+    before, after = weights_of(whole_run), weights_of(tmp_path)
+    assert set(before) == set(after)
+    changed = {name for name in after if not torch.equal(before[name], after[name])}
+    layer = "backbone.encoder.layers.0"
+    change = (after[f"{layer}.attention.qkv.weight"] - before[f"{layer}.attention.qkv.weight"]).double()
+    assert change.abs().max() > 0 and torch.linalg.matrix_rank(change, atol=1e-6) <= 2
+    assert f"{layer}.attention_norm.weight" not in changed
+    assert {"rpn_heads.0.conv.weight", "roi_heads.0.regressor.weight"} <= changed
+    best = AutoModelForObjectDetection.from_pretrained(next((tmp_path / "best").iterdir()))
+    assert not any(isinstance(module, peft.tuners.lora.LoraLayer) for module in best.modules())
+
+
 def test_bad_data_ends_a_run_with_the_name_of_the_image(tmp_path):
     tasks = micro_tasks()
     tasks[1].train[1]["objects"] = {"obb": [[20.0, math.nan, 5.0, 5.0, 0.0]], "category": [0]}

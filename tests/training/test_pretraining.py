@@ -164,6 +164,25 @@ def test_resume_is_exact_wherever_the_weights_lie(method, tmp_path):
         assert torch.equal(tensor, weights(parts)[name]), name
 
 
+def test_lora_adapts_a_pretraining_and_its_teacher(whole_run, tmp_path):
+    pytest.importorskip("peft", reason="low-rank adapters need the extra 'lora'")
+    start = ("--segmenter", str(whole_run / "segmenter"), "--lora_rank", "2", "--method", "unimatch_v2")
+    pretrain(tmp_path, *start, "--total_steps", "2", "--checkpoint_steps", "2", "--validation_steps", "0")
+    before = AutoModelForSemanticSegmentation.from_pretrained(whole_run / "segmenter").state_dict()
+    for name in ("segmenter", "teacher"):
+        after = AutoModelForSemanticSegmentation.from_pretrained(tmp_path / name).state_dict()
+        assert set(after) == set(before)
+        layer = "backbone.encoder.layers.0.attention"
+        change = (after[f"{layer}.qkv.weight"] - before[f"{layer}.qkv.weight"]).double()
+        assert change.abs().max() > 0 and torch.linalg.matrix_rank(change, atol=1e-6) <= 2
+        assert torch.equal(after[f"{layer}_norm.weight"], before[f"{layer}_norm.weight"])
+
+
+def test_adapters_in_a_frozen_encoder_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="encoder_rate: 0 freezes the encoder, in which lora_rank puts adapters"):
+        pretrain(tmp_path, "--lora_rank", "2", "--encoder_rate", "0")
+
+
 @pytest.fixture
 def optimizer_steps(monkeypatch):
     """Gradient norm and learning rates of every step that an optimizer makes."""

@@ -7,6 +7,7 @@ import torch
 from ..joint.kind import JointTraining
 from ..joint.model import TaskView
 from ..kind import Training
+from ..low_rank import add_adapters
 from ..peaks import peak_flops
 from ..schedules import linear_warmup, milestone_factor
 from ..throughput import Throughput
@@ -32,9 +33,11 @@ class JointDetection(JointTraining):
         return load_detection_task(settings, self.recipe.run.selection)
 
     def make_model(self) -> torch.nn.Module:
-        """The detector at step 0."""
-        data = self.recipe.data
-        return joint_detector(self.recipe.model, self.tasks, data.image_size, len(data.image_mean))
+        """The detector at step 0, with adapters if the recipe has some."""
+        settings, data = self.recipe.model, self.recipe.data
+        model = joint_detector(settings, self.tasks, data.image_size, len(data.image_mean))
+        add_adapters(model, settings)
+        return model
 
     def image_shape(self) -> torch.Size:
         """Shape of a batch that the network takes."""

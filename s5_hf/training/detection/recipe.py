@@ -10,6 +10,8 @@
 The defaults are the published ones.
 """
 
+# Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
+
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 

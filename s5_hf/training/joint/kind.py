@@ -18,7 +18,8 @@ from transformers import PreTrainedModel
 from ...files.atomic import atomic_file
 from ...semi_supervised import MethodOutput, WeightAverage
 from ..batches import Row, SampleOrder, ViewedDatasets, load_in_order, stack_rows
-from ..kind import Training, TrainingKind
+from ..kind import StateDict, Training, TrainingKind
+from ..low_rank import merged_adapters
 from .batches import order_seed, rows_per_batch, steps_per_epoch
 from .best_models import MEAN, BestModels
 from .recipe import DatasetSettings, JointRecipe
@@ -238,6 +239,10 @@ class JointTraining(TrainingKind[JointRecipe]):
         if accelerator.is_main_process:
             self.best.keep(step, scores, model, state_dict)
         accelerator.wait_for_everyone()
+
+    def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
+        """The weights with the adapters merged into them."""
+        return merged_adapters(model, state_dict) if self.recipe.model.lora_rank else state_dict
 
     def images_per_process(self) -> float:
         """Images of an optimizer step on one process."""

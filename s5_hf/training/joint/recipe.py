@@ -28,6 +28,7 @@ from ..recipe_reading import (
 )
 from ..recipe_sections import (
     SAME_RESULT,
+    AdapterSettings,
     BackboneAdamWSettings,
     EncoderSettings,
     ValidatedRunSettings,
@@ -59,7 +60,7 @@ class DatasetSettings:
 
 
 @dataclass
-class JointModelSettings(EncoderSettings):
+class JointModelSettings(EncoderSettings, AdapterSettings):
     """The network: what it starts from and what its tasks share.
 
     Attributes:
@@ -84,6 +85,7 @@ class JointModelSettings(EncoderSettings):
         if len(given) > 1:
             raise ValueError(f"give {' or '.join(given)}, not both (--{given[-1]} none takes one back)")
         require_positive({"expert_channels": self.expert_channels})
+        self.check_adapters()
 
 
 @dataclass

@@ -1,6 +1,8 @@
 # ruff: noqa: RUF009 - option() is dataclasses.field() with a line of help
 """Recipes of masked autoencoding; the defaults are those of MAE's paper (arXiv 2111.06377) for ViT-B."""
 
+# Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
+
 from dataclasses import dataclass
 from typing import ClassVar
 

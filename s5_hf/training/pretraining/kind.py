@@ -25,6 +25,7 @@ from ...semi_supervised import (
 from ..batches import Row
 from ..joint.best_models import MEAN, BestModels
 from ..kind import StateDict, Training, TrainingKind
+from ..low_rank import add_adapters, merged_adapters
 from ..peaks import peak_flops
 from ..schedules import learning_rate_factor
 from ..throughput import Throughput, segmenter_flops
@@ -90,6 +91,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         self.method = make_recipe_method(self.recipe)  # again: mean and deviation may have been measured since
         model = starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
         self.method.extend(model)
+        add_adapters(model, self.recipe.model)
         if self.recipe.optimizer.encoder_rate == 0:  # as a fixed function: no dropout, batch norm as it is
             model.backbone.requires_grad_(False).eval()
         return model
@@ -273,6 +275,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         is_trained = validated is training.model  # then its weights may be shared among the processes
         state_dict = accelerator.get_state_dict(validated) if is_trained else validated.state_dict()
         model = accelerator.unwrap_model(validated)
+        state_dict = self.saved_state(model, state_dict)
         if accelerator.is_main_process:
             selection = {"selection": "validation", "in_words": IN_WORDS, "validation": self.data.validation_source}
             best = BestModels(Path(self.recipe.run.output_dir) / "best", self.processor, selection)
@@ -285,7 +288,9 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         return averaged[0] if averaged else training.model
 
     def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
-        """The weights without what the method needs in training only."""
+        """The weights with the adapters merged, without what the method needs in training only."""
+        if self.recipe.model.lora_rank:
+            state_dict = merged_adapters(model, state_dict)
         return self.method.saved_state(state_dict)
 
     @property

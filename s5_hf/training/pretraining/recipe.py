@@ -5,6 +5,8 @@ A YAML file holds flat keys, the fields of the classes below. `--key value` on t
 Unknown keys and values of the wrong type are refused.
 """
 
+# Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
+
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -12,6 +14,7 @@ from ...semi_supervised import METHODS, method_names
 from ..recipe_reading import SectionedRecipe, option, require_not_negative, require_positive
 from ..recipe_sections import (
     SAME_RESULT,
+    AdapterSettings,
     BackboneAdamWSettings,
     ModelSettings,
     ValidatedRunSettings,
@@ -21,7 +24,7 @@ from ..recipe_sections import (
 
 
 @dataclass
-class PretrainingModelSettings(ModelSettings):
+class PretrainingModelSettings(ModelSettings, AdapterSettings):
     """The network."""
 
     decoder: Literal["upernet", "dpt", "segformer"] = option(
@@ -186,7 +189,10 @@ class PretrainingRecipe(SectionedRecipe):
         )
         require_not_negative({"schedule_delay": optimizer.schedule_delay})
         data.check()
+        self.model.check_adapters()
         self.run.check()
+        if self.model.lora_rank and optimizer.encoder_rate == 0:
+            raise ValueError("encoder_rate: 0 freezes the encoder, in which lora_rank puts adapters: give one of them")
         if self.model.encoder and self.model.segmenter:
             raise ValueError("give encoder or segmenter, not both: a segmenter brings its encoder")
         if self.model.backbone and (self.model.encoder or self.model.segmenter):

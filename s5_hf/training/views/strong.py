@@ -22,6 +22,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's mode L
 OPERATIONS = ("brightness", "contrast", "saturation", "hue")
 
 
+# Numbers with defaults, as in `OrientedView`, but of other pixels: batches of tensors on the device.
 @dataclass(frozen=True)
 class StrongAugmentation:
     """Ranges and probabilities of the strong view; the defaults are the published ones.
