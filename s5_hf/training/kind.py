@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from ..modeling.image_processing_s5 import S5ImageProcessor
 from ..semi_supervised import MethodOutput
 from .image_input import inherit_input, settle_input
+from .optimizer import make_optimizer
 from .recipe_reading import AnyRecipe
 from .recipe_sections import ImageSettings, ViewSettings
 from .schedules import learning_rate_factor
@@ -103,6 +104,19 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """See the bare network before it is prepared; returns what has a state that checkpoints must hold."""
         return []
 
+    def make_optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
+        """The optimizer of the bare network; every group of it has an `initial_lr`. By default AdamW."""
+        settings = self.recipe.optimizer
+        return make_optimizer(
+            model,
+            settings.learning_rate,
+            settings.weight_decay,
+            (settings.beta1, settings.beta2),
+            settings.layer_decay,
+            settings.encoder_rate,
+            settings.decay_everything,
+        )
+
     @abstractmethod
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """What measures the speed of the run."""
@@ -135,6 +149,10 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """Factor of the learning rate at a step counted from 0."""
         settings = self.recipe.optimizer
         return learning_rate_factor(settings.schedule, step, self.total_steps, settings.warmup_steps)
+
+    def gradient_clip(self, step: int) -> float | None:
+        """The largest gradient norm at a step counted from 0; `None` for none."""
+        return self.recipe.optimizer.gradient_clip
 
     @abstractmethod
     def step(self, model: torch.nn.Module, batch: Any, step: int) -> MethodOutput:

@@ -1,4 +1,4 @@
-"""The loop of every training: S4 pre-training, joint segmentation and detection, masked autoencoding.
+"""The loop of every training: S4 pre-training, joint segmentation and detection, masked autoencoding, up-samplers.
 
 What each of them does in its own way is in a [`TrainingKind`].
 """
@@ -52,8 +52,8 @@ def train(training: ReadyTraining, signals: StopSignals) -> bool:
         # A loss that is not finite ends the run on every process, before it reaches the weights.
         values, class_shares, stopped = meter.reduce(signals.received > 0)
         require_finite(values, step, checkpoints.last_good())
-        if settings.gradient_clip is not None:
-            accelerator.clip_grad_norm_(model.parameters(), settings.gradient_clip)
+        if (largest_norm := kind.gradient_clip(step)) is not None:
+            accelerator.clip_grad_norm_(model.parameters(), largest_norm)
         optimizer.step()
         optimizer.zero_grad()
         kind.after_step(bare_model, step)

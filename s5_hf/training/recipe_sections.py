@@ -128,6 +128,18 @@ class ViewSettings(ImageSettings):
 
 
 @dataclass
+class UnlabelledSettings(ViewSettings):
+    """Images without labels."""
+
+    dataset: str = option("s5-million-aid", "name of an unlabelled or labelled dataset")
+    data_dir: str | None = option(None, "its data_dir")
+    split: str = option("train", "its split")
+    streaming: bool = option(False, "stream it instead of indexing it")
+    classes: list[str] = option([], "of a labelled dataset without known ones")
+    crop_size: int = option(224, "side of the crops in pixels, a multiple of the patch size")
+
+
+@dataclass
 class AdamWSettings:
     """AdamW, its schedule and its precision, for any network."""
 

@@ -12,7 +12,6 @@ from ..modeling.aligned_weights import align_weights
 from .checkpointing.checkpoints import Checkpoints
 from .checkpointing.data_listing import DataListing
 from .kind import Training, TrainingKind
-from .optimizer import make_optimizer
 from .recipe_reading import SectionedRecipe
 from .sharing import prepare_sharing, refuse_sharding, sharing_accelerator
 from .throughput import Throughput
@@ -63,16 +62,7 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
     model = model.to(accelerator.device)
     followers = kind.attach(model)
     throughput = kind.make_throughput(model, accelerator.num_processes)
-    betas = (settings.beta1, settings.beta2)
-    optimizer = make_optimizer(
-        model,
-        settings.learning_rate,
-        settings.weight_decay,
-        betas,
-        settings.layer_decay,
-        settings.encoder_rate,
-        settings.decay_everything,
-    )
+    optimizer = kind.make_optimizer(model)
     align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
     prepare_sharing(accelerator, model, kind.image_shape())
     model, optimizer = accelerator.prepare(model, optimizer)

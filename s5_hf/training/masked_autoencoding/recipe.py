@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..recipe_reading import SectionedRecipe, option, require_positive
-from ..recipe_sections import AdamWSettings, RunSettings, ViewSettings, bookkeeping
+from ..recipe_sections import AdamWSettings, RunSettings, UnlabelledSettings, bookkeeping
 
 PATCH_SIZE = 16
 
@@ -40,15 +40,9 @@ class MAEModelSettings:
 
 
 @dataclass
-class MAEDataSettings(ViewSettings):
+class MAEDataSettings(UnlabelledSettings):
     """Images without labels."""
 
-    dataset: str = option("s5-million-aid", "name of an unlabelled or labelled dataset")
-    data_dir: str | None = option(None, "its data_dir")
-    split: str = option("train", "its split")
-    streaming: bool = option(False, "stream it instead of indexing it")
-    classes: list[str] = option([], "of a labelled dataset without known ones")
-    crop_size: int = option(224, "side of the crops in pixels, a multiple of 16")
     scale_range: list[float] = option([0.75, 1.5], "range of the random scale")
 
     def check(self) -> None:
