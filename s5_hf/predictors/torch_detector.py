@@ -67,7 +67,7 @@ def load_detector(
             ImageNet's normalisation; or a detector of scenes, which is taken as it is.
         task: of a model with several.
         device: the default is the first GPU, or else the processor.
-        precision: `"fp32"` or `"bf16"`.
+        precision: `"fp32"`, `"bf16"`, or `"auto"`: bf16 where the device has it natively.
 
     Raises:
         OSError: there is no such model, or it has no image processor.

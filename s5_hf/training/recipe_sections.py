@@ -156,7 +156,9 @@ class AdamWSettings:
     schedule: Literal["cosine", "poly", "constant"] = option("cosine", "course of the learning rate")
     warmup_steps: int = option(0, "steps of linear warm-up")
     gradient_clip: float | None = option(None, "largest gradient norm; null for none")
-    mixed_precision: Literal["no", "fp16", "bf16"] = option("no", "precision of both passes")
+    mixed_precision: Literal["no", "fp16", "bf16", "auto"] = option(
+        "no", "precision of both passes; auto: bf16 where the device has it natively, as recipe.yaml then says"
+    )
     compile: bool = option(False, "torch.compile the network")
 
 

@@ -11,6 +11,7 @@ from s5_hf.training.pretraining.kind import make_recipe_method
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.run_folder import read_log
 from s5_hf.training.running import refuse_nondeterminism
+from s5_hf.training.setup import make_accelerator
 from s5_hf.training.sharing import refuse_sharding
 from tests.training.pretraining import MICRO, example, random_samples
 
@@ -50,6 +51,17 @@ def test_a_streamed_run_resumes_exactly_over_the_end_of_an_epoch(folders, tmp_pa
     run(folders, tmp_path / "parts", *streamed, "--resume", "auto")
     assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
     assert sorted(losses(tmp_path / "whole")) == list(range(1, 9))
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_recipe_says_what_auto_became(monkeypatch, native):
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setattr("s5_hf.training.setup.has_native_bf16", lambda device: native)
+    recipe = PretrainingRecipe.make(mixed_precision="auto", trackers=["none"])
+    accelerator = make_accelerator(recipe)
+    expected = "bf16" if native else "no"
+    assert accelerator.mixed_precision == recipe.optimizer.mixed_precision == expected
+    assert f"mixed_precision: {expected}" in recipe.to_yaml().replace("'", "")
 
 
 def test_tensorboard_is_written_and_the_rest_is_unlabelled(folders, tmp_path):
