@@ -40,7 +40,9 @@ def sample_points_command(
 
 
 def accuracy_command(
-    class_map: Annotated[Path, typer.Argument(metavar="MAP", help="Class map: GeoTIFF or PNG.")],
+    class_map: Annotated[
+        Path, typer.Argument(metavar="MAP", help="Class map (GeoTIFF or PNG), or a folder of maps of s5-hf predict.")
+    ],
     reference: Annotated[
         list[str], typer.Argument(help="Polygons (GeoPackage, GeoJSON, Shapefile), rasters, or points (also CSV).")
     ],
@@ -73,6 +75,8 @@ def accuracy_command(
         s5-hf accuracy city-map.tif reference.gpkg --attribute class --output accuracy
 
         s5-hf accuracy city-map.tif points.gpkg
+
+        s5-hf accuracy maps data/city/test/masks --output accuracy
     """
     from rich.console import Console
     from rich.markdown import Markdown

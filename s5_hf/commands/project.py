@@ -32,7 +32,9 @@ def run(
     project: Annotated[Path, typer.Argument(help="The project file, as `s5-hf init` writes it.")],
     until: Annotated[
         str | None,
-        typer.Option(help="The last step to make: prepare, first, curate, pretrain, finetune, evaluate or maps."),
+        typer.Option(
+            help="The last step to make: prepare, first, curate, pretrain, finetune, evaluate, maps or accuracy."
+        ),
     ] = None,
 ) -> None:
     """Run a project: tiles, first segmenter, curation, pre-training, fine-tuning, evaluation, maps, and a report.

@@ -137,6 +137,11 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """What is trained, for the first line of the output."""
 
     @property
+    def teachers(self) -> Sequence[str]:
+        """Folders and names of networks that only teach, as the recipe gives them."""
+        return ()
+
+    @property
     def shown(self) -> tuple[str, ...]:
         """Names of the values beside the progress bar."""
         return ("loss", "images_per_second", "mfu")

@@ -17,7 +17,7 @@ from ...imaging.scene_files import find_scenes, scene_stem
 from ...imaging.windows import Window
 from .class_values import check_class_values
 from .scene_info import SceneInfo
-from .settings import IGNORE_INDEX, LabelSettings, file_identity
+from .settings import IGNORE_INDEX, LabelsElsewhereError, LabelSettings, file_identity
 from .vector_layer import VECTOR_SUFFIXES, crs_name, points_in_crs, same_crs
 
 __all__ = ["RasterLabels", "open_raster_labels"]
@@ -72,8 +72,9 @@ def open_raster_labels(
 
     Raises:
         FileNotFoundError: a place holds none.
-        ValueError: rasters that are not of one band of whole numbers, that lie on no scene, that have another size
-            than a scene without CRS, or hold values of no class.
+        LabelsElsewhereError: rasters that lie on no scene.
+        ValueError: rasters that are not of one band of whole numbers, that have another size than a scene without
+            CRS, or hold values of no class.
     """
     paths = tuple(find_scenes(places))
     found = RasterLabels(paths, settings)
@@ -114,7 +115,7 @@ def _check_places(paths: Sequence[str], scenes: Sequence[SceneInfo]) -> list[str
         if not found:
             notes.append(f"there are no labels for {scene.path}")
     if not used:
-        raise ValueError(
+        raise LabelsElsewhereError(
             f"none of {len(paths)} rasters of labels, such as {paths[0]}, belongs to a scene, such as "
             f"{scenes[0].path}: neither has the name of a scene without CRS, nor lies on one"
         )

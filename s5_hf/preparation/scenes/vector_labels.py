@@ -15,7 +15,7 @@ import numpy as np
 from ...imaging.windows import Window
 from .class_values import check_class_values
 from .scene_info import SceneInfo
-from .settings import LabelSettings, as_json, file_identity
+from .settings import LabelsElsewhereError, LabelSettings, as_json, file_identity
 from .vector_layer import PolygonLayer, crs_name, fields_of, points_in_crs, read_polygons, same_crs
 
 __all__ = ["VectorLabels", "check_areas", "draw_polygons", "near_window", "open_vector_labels", "window_transform"]
@@ -200,7 +200,7 @@ def _check_places(layer: PolygonLayer, scenes: Sequence[SceneInfo], what: str) -
         bounds = ", ".join(f"{value:.6g}" for value in layer.bounds)
         first = scenes[0]
         place = ", ".join(f"{value:.6g}" for value in first.footprint().bounds)
-        raise ValueError(
+        raise LabelsElsewhereError(
             f"no polygon of {layer.path} lies on a scene. The polygons lie in {bounds} ({crs_name(layer.crs)}; west, "
             f"south, east, north), {first.path} in {place} ({crs_name(first.crs)})"
         )

@@ -144,6 +144,11 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         return self.method.name
 
     @property
+    def teachers(self) -> Sequence[str]:
+        """The frozen teachers of the method, with the sides of their images."""
+        return tuple(getattr(self.method, "frozen_teachers", ()))
+
+    @property
     def shown(self) -> tuple[str, ...]:
         """Names of the values beside the progress bar."""
         return ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "images_per_second", "mfu")
