@@ -80,9 +80,17 @@ def test_a_method_gets_its_own_options():
 
 
 def test_sharded_weights_have_no_average():
-    sharded = SimpleNamespace(distributed_type=DistributedType.FSDP)
+    old, sharded = (
+        SimpleNamespace(
+            distributed_type=DistributedType.FSDP,
+            state=SimpleNamespace(fsdp_plugin=SimpleNamespace(fsdp_version=version)),
+        )
+        for version in (1, 2)
+    )
     with pytest.raises(ValueError, match="a teacher: this needs whole weights, which FSDP does not keep"):
         refuse_sharding(sharded, "a teacher")
+    with pytest.raises(ValueError, match="FSDP of version 1 is not supported"):
+        refuse_sharding(old, "")
     refuse_sharding(sharded, "")
     refuse_sharding(SimpleNamespace(distributed_type=DistributedType.MULTI_GPU), "a teacher")
 
