@@ -25,6 +25,7 @@ from s5_hf.training.errors import CheckpointError
 from s5_hf.training.run_folder import read_log
 from tests.modeling.detection_models import micro_detection_config
 from tests.training.detecting import micro_recipe, micro_tasks, painted_samples, train_detector, weights_of
+from tests.training.finetuning import interrupt_step
 
 # Everything random at once.
 VARIED = (
@@ -32,12 +33,6 @@ VARIED = (
     *("--quarter_turn_probability", "0.5", "--rotation_probability", "0.5", "--object_crop_probability", "0.5"),
     *("--weight_average_decay", "0.9"),
 )
-
-
-@pytest.fixture
-def own_cache(tmp_path_factory, monkeypatch):
-    """Datasets of a test are built in a folder of their own."""
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets-cache"))
 
 
 def write_oriented(root, empty=(), **counts):
@@ -276,19 +271,6 @@ def scores(folder):
     return [entry for entry in read_log(folder) if "validation/mean/map50" in entry]
 
 
-def interrupt_at(monkeypatch, number, action):
-    """Run `action` when the step is called for the `number`-th time, counted from 0."""
-    original, calls = DetectionStep.__call__, []
-
-    def call(self, model, batch, epoch):
-        if len(calls) == number:
-            action()
-        calls.append(epoch)
-        return original(self, model, batch, epoch)
-
-    monkeypatch.setattr(DetectionStep, "__call__", call)
-
-
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     """An uninterrupted run of 6 steps."""
@@ -323,7 +305,7 @@ def test_what_a_run_leaves(whole_run):
 
 def test_stopped_by_sigterm_the_resumed_run_equals_the_whole_one(whole_run, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        interrupt_at(patch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        interrupt_step(patch, DetectionStep, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(SystemExit) as stop:
             train_detector(tmp_path, *VARIED)
     assert stop.value.code == 128 + signal.SIGTERM

@@ -15,8 +15,9 @@ from s5_hf.training.checkpointing.checkpoints import checkpoint_folders, newest
 from s5_hf.training.errors import CheckpointError, DataWorkerError, NonFiniteLossError
 from s5_hf.training.kind import TrainingKind
 from s5_hf.training.run_folder import read_log
+from tests.fresh_process import FreshProcess
 from tests.shifted_weights import shifted_parameters
-from tests.training.pretraining import HALVES, driver, micro_data, pretrain, pretrain_in_two_processes, random_samples
+from tests.training.pretraining import HALVES, micro_data, pretrain, random_samples, run_in_two_processes
 from tests.training.pretraining import weights_of as weights
 
 # Everything random at once, and an average of the weights.
@@ -120,8 +121,8 @@ def test_stopped_at_7_killed_at_13_and_resumed_equals_the_whole_run(whole_run, t
         "interrupt_at(pytest.MonkeyPatch(), 12, lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
         "pretrain(Path(sys.argv[1]), *sys.argv[2:])\n"
     )
-    process = driver(code, tmp_path, *VARIED, "--resume", "auto")
-    output, _ = process.communicate(timeout=120)
+    process = FreshProcess(code, tmp_path, *VARIED, "--resume", "auto")
+    output = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL, output
     assert newest(tmp_path / "checkpoints").name == "step-00000010"
 
@@ -253,7 +254,7 @@ def test_two_processes_with_half_the_batch_equal_one(tmp_path):
         *("--drop_path_rate", "0", "--validation_steps", "3"),
     )
     pretrain(tmp_path / "one", *options)
-    pretrain_in_two_processes(tmp_path / "two", *options, *HALVES)
+    run_in_two_processes(pretrain, tmp_path / "two", *options, *HALVES)
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert sorted(one) == sorted(two) == list(range(1, 7))
     for step in one:

@@ -13,7 +13,7 @@ from s5_hf.training.checkpointing.checkpoints import checkpoint_folders
 from s5_hf.training.pretraining.kind import S4Pretraining
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.run_folder import read_log
-from tests.training.pretraining import HALVES, micro_data, pretrain, pretrain_in_two_processes, weights_of
+from tests.training.pretraining import HALVES, micro_data, pretrain, run_in_two_processes, weights_of
 
 # Everything that carries something from step to step.
 VARIED = (
@@ -65,7 +65,7 @@ def test_weights_by_rank_resume_exactly(tmp_path):
 def test_two_processes_equal_one_with_every_key(tmp_path):
     same = ("--freeze_batch_norm", "--classifier_dropout", "0", "--drop_path_rate", "0")
     pretrain(tmp_path / "one", *VARIED, *same)
-    pretrain_in_two_processes(tmp_path / "two", *VARIED, *same, *HALVES)
+    run_in_two_processes(pretrain, tmp_path / "two", *VARIED, *same, *HALVES)
     names = ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "agreement", "mean_confidence")
     one, two = ([e for e in read_log(tmp_path / run) if "loss" in e] for run in ("one", "two"))
     assert len(one) == len(two) == 6 and "mask_ratio" in one[-1]

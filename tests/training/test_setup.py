@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 from accelerate import DistributedType
 from accelerate.state import AcceleratorState
-from PIL import Image
 
 from s5_hf.training.pretraining.kind import make_recipe_method
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
@@ -13,19 +12,12 @@ from s5_hf.training.run_folder import read_log
 from s5_hf.training.running import refuse_nondeterminism
 from s5_hf.training.setup import make_accelerator
 from s5_hf.training.sharing import refuse_sharding
-from tests.training.pretraining import MICRO, example, random_samples
+from tests.training.pretraining import MICRO, example, write_folders
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    root = tmp_path_factory.mktemp("folders")
-    for split, count, seed in (("train", 24, 1), ("val", 2, 2)):
-        for kind in ("images", "masks"):
-            (root / split / kind).mkdir(parents=True)
-        for index, sample in enumerate(random_samples(count, seed)):
-            Image.fromarray(sample["image"]).save(root / split / "images" / f"{index}.png")
-            Image.fromarray(sample["mask"]).save(root / split / "masks" / f"{index}.png")
-    return root
+    return write_folders(tmp_path_factory.mktemp("folders"), train=24, val=2)
 
 
 def run(folders, output_dir, *arguments):
