@@ -12,6 +12,7 @@ from ..peaks import peak_flops
 from ..schedules import linear_warmup, milestone_factor
 from ..throughput import Throughput
 from ..views.oriented import OrientedSampleView, OrientedView
+from ..views.strong import color_positions
 from .batches import DetectionStep, DetectionViews, collate
 from .data import DetectionTaskData, load_detection_task
 from .model import detector_flops, joint_detector
@@ -30,7 +31,7 @@ class JointDetection(JointTraining):
 
     def load_task(self, settings: DetectionDatasetSettings) -> DetectionTaskData:
         """The data of one dataset of the recipe."""
-        return load_detection_task(settings, self.recipe.run.selection)
+        return load_detection_task(settings, self.recipe.run.selection, self.recipe.data)
 
     def make_model(self) -> torch.nn.Module:
         """The detector at step 0, with adapters if the recipe has some."""
@@ -109,6 +110,7 @@ class JointDetection(JointTraining):
             data.image_std,
             self.recipe.run.panel_images,
             data.value_scaling,
+            color_positions(data.bands, len(data.image_mean)),
         )
         model = TaskView(training.accelerator.unwrap_model(self.validated(training)), task.name)
         return validate_detector(model, task, settings, training.accelerator, panel)

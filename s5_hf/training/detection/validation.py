@@ -39,6 +39,7 @@ class DetectionValidation:
         mean, std: of the channels, for images in 0..1.
         panel_images: images in the picture.
         scaling: of the values of images that are not of 8 bits.
+        colors: channels that are red, green and blue in the picture; the first, in grey, where that is not known.
     """
 
     image_size: int
@@ -47,6 +48,7 @@ class DetectionValidation:
     std: Sequence[float]
     panel_images: int = 4
     scaling: ValueScaling | None = None
+    colors: tuple[int, int, int] | None = None
 
     def resized(self, pixels: np.ndarray) -> np.ndarray:
         """An image uint8 `(height, width, channels)` as the detector gets it."""
@@ -103,7 +105,7 @@ def validate_detector(
             references["difficult"] = torch.as_tensor(difficult, dtype=torch.bool)
         metric.add_image(f"{index:09d}", found, references)
         if accelerator.is_main_process and len(tiles) < 2 * settings.panel_images:
-            tiles += panel_tiles(pixels, boxes, classes, found, task)
+            tiles += panel_tiles(pixels[:, :, list(settings.colors or (0, 0, 0))], boxes, classes, found, task)
     model.train(was_training)
     if world > 1:
         metric.merge(gather_object([metric.state()]))
@@ -143,8 +145,8 @@ def panel_tiles(
     found: dict[str, torch.Tensor],
     task: DetectionTaskData,
 ) -> list[Image.Image]:
-    """The image with the annotated boxes, and with those that were found."""
-    shown = Image.fromarray(pixels if pixels.shape[2] == 3 else np.repeat(pixels[:, :, :1], 3, axis=2))
+    """The image in colours, uint8 `(height, width, 3)`, with the annotated boxes, and with those that were found."""
+    shown = Image.fromarray(pixels)
     sure = found["scores"] > SHOWN_SCORE
     return [
         draw_oriented_boxes(shown, boxes.numpy(), classes.numpy(), task.palette, width=1),
