@@ -44,7 +44,7 @@ class TorchDetector(TorchNetwork):
         Raises:
             NonFiniteOutputError: the network gives NaN or infinity; has the index of the image in the batch.
         """
-        with self.autocast():
+        with self.arithmetic():
             outputs = self._forward(pixel_values=pixel_values)
         found = []
         for index, (logits, boxes) in enumerate(zip(outputs.logits, outputs.pred_boxes, strict=True)):

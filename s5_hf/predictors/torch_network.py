@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from ..modeling.value_scaling import ValueScaling
 from .devices import usable_device
 from .precision import AUTO, resolve_precision
+from .processor_kernels import processor_kernels
 from .tasks import has_tasks, task_labels
 
 __all__ = [
@@ -81,6 +82,7 @@ class TorchNetwork:
         require_channels(model, len(self.image_mean), self.name)
         self.value_scaling, self.bands = value_scaling, None if bands is None else tuple(bands)
         self._forward: nn.Module = torch.compile(self.model) if compile_model else self.model
+        self._compiled = compile_model
 
     @cached_property
     def fingerprint(self) -> str:
@@ -92,9 +94,13 @@ class TorchNetwork:
         """32 hexadecimal digits that change with the weights, the task, the normalisation and the scaling."""
         return model_fingerprint(self.model, self.task, self.image_mean, self.image_std, self.value_scaling)
 
-    def autocast(self) -> AbstractContextManager:
-        """The context of a forward pass in the precision."""
-        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """The context of a forward pass: the precision, and the faster kernels of a processor."""
+        precision = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        kernels = nullcontext() if self._compiled else processor_kernels(self.device)
+        with precision, kernels:
+            yield
 
 
 def require_channels(model: PreTrainedModel, num_channels: int, name: str) -> None:

@@ -35,7 +35,7 @@ class TorchSegmenter(TorchNetwork):
     @torch.inference_mode()
     def predict(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Logits of normalised images; see `SceneSegmenter`."""
-        with self.autocast():
+        with self.arithmetic():
             logits = self._forward(pixel_values=pixel_values).logits
         return logits_at_size(logits, pixel_values.shape[2:])
 
