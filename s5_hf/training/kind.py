@@ -112,10 +112,14 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
 
     def image_shape(self) -> torch.Size | None:
         """Shape `(batch, channels, height, width)` of a batch that the network takes; `None` where it is not known."""
-        data = self.recipe.data
+        data = getattr(self.recipe, "data", None)
         if not isinstance(data, ViewSettings):
             return None
         return torch.Size((2, len(data.image_mean), data.crop_size, data.crop_size))
+
+    def learning_rate(self, processes: int) -> float:
+        """The highest learning rate of a run of so many processes."""
+        return self.recipe.optimizer.learning_rate
 
     @property
     @abstractmethod
@@ -135,6 +139,10 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """Factor of the learning rate at a step counted from 0."""
         settings = self.recipe.optimizer
         return learning_rate_factor(settings.schedule, step, self.total_steps, settings.warmup_steps)
+
+    def counted_together(self, batches: list[Any]) -> list[Any]:
+        """The batches of the micro-steps of one step, so that their pixels count alike; here as they are."""
+        return batches
 
     @abstractmethod
     def step(self, model: torch.nn.Module, batch: Any, step: int) -> MethodOutput:

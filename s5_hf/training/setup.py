@@ -66,7 +66,7 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
     betas = (settings.beta1, settings.beta2)
     optimizer = make_optimizer(
         model,
-        settings.learning_rate,
+        kind.learning_rate(accelerator.num_processes),
         settings.weight_decay,
         betas,
         settings.layer_decay,

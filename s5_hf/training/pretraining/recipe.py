@@ -184,6 +184,7 @@ class PretrainingRecipe(SectionedRecipe):
         require_not_negative({"schedule_delay": optimizer.schedule_delay})
         data.check()
         self.run.check()
+        self.model.settle_encoder()
         if self.model.encoder and self.model.segmenter:
             raise ValueError("give encoder or segmenter, not both: a segmenter brings its encoder")
         if self.model.backbone and (self.model.encoder or self.model.segmenter):
