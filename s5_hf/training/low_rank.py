@@ -1,8 +1,8 @@
 """Low-rank adapters (LoRA, arXiv 2106.09685) in the encoder's shared layers, with the library peft.
 
 The adapters are trained in place of the layers they belong to. What belongs to a task (experts, decoders, classifiers,
-necks, heads) and the feature pyramid are trained whole. Saved models have the adapters merged into the weights, so they load
-without peft; the adapters by themselves are in a checkpoint's `state/`.
+necks, heads) and the feature pyramid are trained whole. Saved models have the adapters merged into the weights, so
+they load without peft; the adapters by themselves are in a checkpoint's `state/`.
 """
 
 from collections.abc import Mapping
