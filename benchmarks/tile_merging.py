@@ -212,8 +212,8 @@ def main() -> None:
             row = compare(scenes, settings, labels)
             print(
                 f"| {name} | {row['objects']:,} | {tile} | {merge_iou} | {row['whole found']:,} / "
-                f"{row['tiled found']:,} | {row['whole AP50']:.2f} | {row['tiled AP50']:.2f} | {row['whole AP']:.2f} | "
-                f"{row['tiled AP']:.2f} |",
+                f"{row['tiled found']:,} | {row['whole AP50']:.2f} | {row['tiled AP50']:.2f} | "
+                f"{row['whole AP']:.2f} | {row['tiled AP']:.2f} |",
                 flush=True,
             )
 
