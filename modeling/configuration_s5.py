@@ -152,6 +152,9 @@ class S5DetectionConfig(S5TaskConfig):
             of less than four times at stride 8, and so on.
         roi_positive_iou: rotated IoU from which a proposal is positive; all others are negative.
         roi_samples, roi_positive_fraction: sampled proposals per image, and the share that may be positive.
+        roi_moved_copies: copies of every box, moved at random, that join the proposals in training. Officially 0; they
+            give the RoI head positives that do not fit exactly, long before the proposals get as near.
+        rpn_regression_weight, roi_regression_weight: of the regression losses in the sum.
         roi_delta_stds: divisors of the five regression targets (x, y, width, height, angle).
         roi_smooth_l1_beta: as `rpn_smooth_l1_beta`.
     """
@@ -187,12 +190,16 @@ class S5DetectionConfig(S5TaskConfig):
         roi_positive_iou: float = 0.5,
         roi_samples: int = 512,
         roi_positive_fraction: float = 0.25,
+        roi_moved_copies: int = 0,
+        rpn_regression_weight: float = 1.0,
+        roi_regression_weight: float = 1.0,
         roi_delta_stds: Sequence[float] = (0.1, 0.1, 0.2, 0.2, 0.1),
         roi_smooth_l1_beta: float = 1.0,
         **kwargs: Any,
     ) -> None:
         # Every argument an attribute of its own, the form in which transformers stores configurations.
         self.backbone_config = make_backbone_config(backbone_config)
+        # One assignment an argument, as in every configuration of transformers, which reads both from `__init__`.
         self.fpn_channels = fpn_channels
         self.anchor_scale = anchor_scale
         self.anchor_ratios = list(anchor_ratios)
@@ -215,6 +222,9 @@ class S5DetectionConfig(S5TaskConfig):
         self.roi_positive_iou = roi_positive_iou
         self.roi_samples = roi_samples
         self.roi_positive_fraction = roi_positive_fraction
+        self.roi_moved_copies = roi_moved_copies
+        self.rpn_regression_weight = rpn_regression_weight
+        self.roi_regression_weight = roi_regression_weight
         self.roi_delta_stds = list(roi_delta_stds)
         self.roi_smooth_l1_beta = roi_smooth_l1_beta
         super().__init__(**kwargs)
@@ -227,6 +237,8 @@ class S5DetectionConfig(S5TaskConfig):
         for name, length in (("rpn_delta_stds", 6), ("roi_delta_stds", 5)):
             if len(getattr(self, name)) != length:
                 raise ValueError(f"{name} needs {length} numbers, got {getattr(self, name)}")
+        if self.roi_moved_copies < 0:
+            raise ValueError(f"roi_moved_copies must not be negative, got {self.roi_moved_copies}")
         if not self.anchor_ratios:
             raise ValueError("anchor_ratios is empty; expected at least one height divided by width")
 

@@ -119,6 +119,7 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
                 init.xavier_uniform_(module.weight)
             init.zeros_(module.bias)
 
+    # Written out as in `S5ForSemanticSegmentation`: `Trainer`, exporters and readers look at the signature.
     @can_return_tuple
     def forward(
         self,

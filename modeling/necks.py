@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .deterministic_operations import maximum_of_squares
+
 
 class S5FeaturePyramid(nn.Module):
     """Four taps of a stride-16 ViT to strides 4, 8, 16 and 32, one branch per tap (ViTDet style, as officially).
@@ -32,7 +34,7 @@ class S5FeaturePyramid(nn.Module):
             third,
             # ceil_mode keeps the last row and column of an odd grid, which the official floor would drop;
             # even grids, the only ones of the official sizes, are not touched by it.
-            functional.max_pool2d(fourth, kernel_size=2, stride=2, ceil_mode=True),
+            maximum_of_squares(fourth),
         ]
 
 

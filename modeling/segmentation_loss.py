@@ -1,7 +1,8 @@
 """The masked cross-entropy of segmentation, and the checks that turn bad labels into readable errors."""
 
 import torch
-from torch.nn import functional
+
+from .deterministic_operations import pixel_errors
 
 
 def masked_cross_entropy(
@@ -28,9 +29,7 @@ def masked_cross_entropy(
     """
     if class_weights is not None:
         class_weights = class_weights.to(logits.device)
-    total = functional.cross_entropy(
-        logits.float(), labels.long(), weight=class_weights, ignore_index=ignore_index, reduction="sum"
-    )
+    total = pixel_errors(logits.float(), labels.long(), ignore_index, class_weights, reduction="sum")
     if count is None:
         count = labelled_pixels(labels, ignore_index, class_weights)
     return total / count.clamp(min=1e-6)  # a mean over processes, or a sum of weights, may lie below 1

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from .commands import (
     accuracy,
+    change,
     curate,
     datasets,
     demo,
@@ -73,6 +74,7 @@ project.register(app)
 demo.register(app)
 export.register(app)
 predict.register(app)
+change.register(app)
 mosaic.register(app)
 view.register(app)
 detect.register(app)

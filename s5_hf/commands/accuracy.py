@@ -1,11 +1,13 @@
 """`s5-hf sample-points` and `accuracy`: how good a map is, from points or from a reference of a whole area."""
 
+# Options look alike because typer reads them from the signatures; what is shared is in option_values.py.
+
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .option_values import class_values
+from .option_values import IgnoreUnknown, class_values
 
 
 def register(app: typer.Typer) -> None:
@@ -62,9 +64,7 @@ def accuracy_command(
     all_touched: Annotated[
         bool, typer.Option("--all-touched", help="Compare all pixels that a polygon touches, not by their centres.")
     ] = False,
-    ignore_unknown: Annotated[
-        bool, typer.Option("--ignore-unknown", help="Leave polygons and pixels of no class out; refused otherwise.")
-    ] = False,
+    ignore_unknown: IgnoreUnknown = False,
 ) -> None:
     """Compare a map with what is really there: user's and producer's accuracy, F1, overall accuracy, areas.
 

@@ -29,7 +29,7 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Train: MAE, S4 pre-training, fine-tuning for segmentation or for detection, from a recipe.
+    """Train: MAE, S4 pre-training, up-samplers, fine-tuning for segmentation or for detection, from a recipe.
 
     To use many processes, `accelerate launch -m s5_hf.training` takes the same words.
 
@@ -101,6 +101,17 @@ def mae(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun 
     - `s5-hf train s4p s4p_tiny_cpu --encoder runs/mae_tiny_cpu/encoder --labelled-dir my-data --classes land water`
     """
     run("mae", words, list_recipes, dry_run)
+
+
+@command
+def simfeatup(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train an up-sampler for the features of a frozen CLIP or other vision transformer, on images without labels.
+
+    The folder of the run holds upsampler/simfeatup.safetensors, which `s5-hf convert` puts into a SegEarth-OV model.
+
+    - `s5-hf train simfeatup simfeatup_tiny_cpu --featurizer my-encoder --data-dir my-images`
+    """
+    run("simfeatup", words, list_recipes, dry_run)
 
 
 @command

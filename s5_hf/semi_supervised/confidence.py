@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
-from torch.nn import functional
 
+from ..modeling.deterministic_operations import pixel_errors
 from .losses import consistency_loss, sum_over_processes
 from .pseudo_labels import CutMixed, PseudoLabels, share_of
 from .rank_weights import NOTHING, RankMemory, rank_weights, thinned
@@ -153,9 +153,7 @@ class RankWeights(Confidence):
 
     def loss(self, logits: torch.Tensor, mixed: CutMixed, weights: torch.Tensor) -> torch.Tensor:
         """The weighted cross-entropy, over the number of valid pixels."""
-        return share_of(
-            functional.cross_entropy(logits.float(), mixed.labels, reduction="none") * weights, mixed.valid
-        )
+        return share_of(pixel_errors(logits.float(), mixed.labels) * weights, mixed.valid)
 
     def state_dict(self) -> dict[str, Any]:
         """The memory."""

@@ -1,5 +1,7 @@
 """The two losses of semi-supervised segmentation, normalised over all processes."""
 
+import math
+
 import torch
 from torch import distributed
 
@@ -28,12 +30,12 @@ def hard_pixel_loss(logits: torch.Tensor, labels: torch.Tensor, threshold: float
     pixel if it is higher. With fewer than `min_kept` labelled pixels all count. Shapes as in `supervised_loss`.
     """
     valid = labels != IGNORED
-    if valid.sum() >= min_kept:
-        classes = labels.masked_fill(~valid, 0)[:, None]
-        likelihood = logits.detach().float().softmax(dim=1).gather(1, classes)[:, 0]
-        bound = likelihood[valid].kthvalue(max(1, min_kept)).values.clamp(min=threshold)
-        labels = labels.masked_fill(~valid | (likelihood > bound), IGNORED)
-    return supervised_loss(logits, labels)
+    classes = labels.masked_fill(~valid, 0)[:, None]
+    likelihood = logits.detach().float().softmax(dim=1).gather(1, classes)[:, 0].masked_fill(~valid, math.inf)
+    # Without a question to the device: with too few labelled pixels the bound is infinite, and all count.
+    least_likely = likelihood.flatten().sort().values
+    bound = least_likely[min_kept - 1].clamp(min=threshold) if min_kept <= len(least_likely) else math.inf
+    return supervised_loss(logits, labels.masked_fill(likelihood > bound, IGNORED))
 
 
 def consistency_loss(

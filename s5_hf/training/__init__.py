@@ -32,6 +32,8 @@ __getattr__, __dir__, __all__ = lazy_face(
         "segmentation.kind": ["JointSegmentation"],
         "segmentation.recipe": ["SegmentationRecipe"],
         "segmentation.task_data": ["TaskData"],
+        "simfeatup.kind": ["SimFeatUpTraining"],
+        "simfeatup.recipe": ["SimFeatUpRecipe"],
         "setup": ["ReadyTraining", "set_up"],
     },
 )

@@ -45,6 +45,7 @@ class TrainingProgram:
 PROGRAMS = {
     "s4p": TrainingProgram("PretrainingRecipe", "S4Pretraining"),
     "mae": TrainingProgram("MAERecipe", "MaskedAutoencoding"),
+    "simfeatup": TrainingProgram("SimFeatUpRecipe", "SimFeatUpTraining"),
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
     "detection": TrainingProgram("DetectionRecipe", "JointDetection"),
 }

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from accelerate import Accelerator
+from torch.distributed.tensor import DTensor
 
 from ..semi_supervised import MethodOutput
 from .errors import NonFiniteLossError, NonFiniteWeightsError
@@ -79,5 +80,14 @@ def require_finite_weights(
 
 def non_finite_tensors(model: torch.nn.Module) -> list[str]:
     """Names of the parameters and buffers that hold a NaN or an infinite value."""
-    tensors = [*model.named_parameters(), *model.named_buffers()]
-    return [name for name, tensor in tensors if tensor.is_floating_point() and not tensor.isfinite().all()]
+    tensors = [(name, own_part(tensor)) for name, tensor in [*model.named_parameters(), *model.named_buffers()]]
+    floats = [(name, tensor) for name, tensor in tensors if tensor.is_floating_point()]
+    if not floats:
+        return []
+    finite = torch.stack([tensor.isfinite().all() for _, tensor in floats]).tolist()  # one answer for all
+    return [name for (name, _), is_finite in zip(floats, finite, strict=True) if not is_finite]
+
+
+def own_part(tensor: torch.Tensor) -> torch.Tensor:
+    """What this process has of a tensor that may lie on several."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor

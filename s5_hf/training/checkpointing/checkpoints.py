@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 
 from ...files.disk_space import full_disk_in_words, tensor_bytes
 from ..errors import CheckpointError
@@ -106,11 +107,23 @@ class Checkpoints:
         return description["step"]
 
     def to_resume(self) -> Path | None:
-        """The folder that the recipe's `resume` means, `None` for a new run.
+        """The folder that the recipe's `resume` means, `None` for a new run: the main process looks and tells.
 
         Raises:
-            CheckpointError: if a run would mix its checkpoints with those of another.
+            CheckpointError: on every process, if a run would mix its checkpoints with those of another.
         """
+        answer: list[Any] = [None]
+        if self.accelerator.is_main_process:
+            try:
+                answer = [self._chosen()]
+            except CheckpointError as error:
+                answer = [error]
+        (chosen,) = broadcast_object_list(answer)
+        if isinstance(chosen, CheckpointError):
+            raise chosen
+        return chosen
+
+    def _chosen(self) -> Path | None:
         resume, found = self.recipe.run.resume, newest(self.folder)
         if resume in (AUTO, FORCE):
             return found

@@ -14,6 +14,7 @@ from .recipe import DetectionDatasetSettings
 OWN_DATASET = "s5-oriented"
 
 
+# The twin of segmentation's `TaskData`, which has colours and an ignored value besides: users make both by hand.
 @dataclass(frozen=True)
 class DetectionTaskData:
     """What one task learns from.

@@ -10,6 +10,8 @@
 The defaults are the published ones.
 """
 
+# Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
+
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -21,7 +23,7 @@ from ..joint.recipe import (
     JointRecipe,
     JointRunSettings,
 )
-from ..recipe_reading import option, require_positive
+from ..recipe_reading import option, require_not_negative, require_positive
 from ..recipe_sections import ImageSettings
 
 PADDED_TO = 32
@@ -56,13 +58,19 @@ class DetectionModelSettings(JointModelSettings):
     rpn_positive_iou: float = option(0.7, "anchors that overlap an object's hull by this learn to find it")
     rpn_samples: int = option(256, "anchors per image in the loss")
     roi_samples: int = option(512, "proposals per image in the loss")
+    roi_moved_copies: int = option(0, "copies of every box, moved at random, that join the proposals in training")
+    rpn_regression_weight: float = option(1.0, "weight of the proposals' regression loss")
+    roi_regression_weight: float = option(1.0, "weight of the regression loss of what becomes of them")
     proposals_per_level: int = option(2000, "best-scored anchors of a level that become candidates")
     max_proposals: int = option(2000, "proposals per image")
 
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
         super().check()
-        require_positive({key: getattr(self, key) for key in HEAD_KEYS if key != "rpn_positive_iou"})
+        require_positive(
+            {key: getattr(self, key) for key in HEAD_KEYS if key not in ("rpn_positive_iou", *MAY_BE_ZERO)}
+        )
+        require_not_negative({key: getattr(self, key) for key in MAY_BE_ZERO})
         if not 0.3 <= self.rpn_positive_iou <= 1:
             raise ValueError(f"rpn_positive_iou must lie between 0.3 and 1, got {self.rpn_positive_iou}")
 
@@ -74,7 +82,9 @@ class DetectionModelSettings(JointModelSettings):
 HEAD_KEYS = (
     *("fpn_channels", "roi_channels", "anchor_scale", "finest_scale", "rpn_samples", "roi_samples"),
     *("proposals_per_level", "max_proposals", "rpn_positive_iou"),
+    *("roi_moved_copies", "rpn_regression_weight", "roi_regression_weight"),
 )
+MAY_BE_ZERO = ("roi_moved_copies", "rpn_regression_weight", "roi_regression_weight")
 
 
 @dataclass

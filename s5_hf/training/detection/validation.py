@@ -18,6 +18,7 @@ from ...imaging.sheets import add_legend, contact_sheet
 from ...imaging.value_scaling import ValueScaling
 from ...metrics.oriented_average_precision import OrientedAveragePrecision
 from ...modeling.image_processing_s5 import S5ImageProcessor
+from ...predictors.processor_kernels import processor_kernels
 from ..panels import write_panel
 from ..views.oriented import read_sample
 from ..views.strong import normalize, to_unit_range
@@ -93,11 +94,12 @@ def validate_detector(
     rounds = math.ceil(len(samples) / world)
     for turn in tqdm(range(rounds), "validation", disable=not accelerator.is_main_process, leave=False):
         index = turn * world + rank
-        if index >= len(samples):
-            continue
-        sample = samples[index]
+        # Every process makes the same number of forward passes, because sharded weights are gathered in each.
+        sample = samples[min(index, len(samples) - 1)]
         pixels, boxes, classes = read_sample(sample, task.name, task.labels, len(settings.mean), settings.scaling)
         found = detect(model, pixels, settings, accelerator)
+        if index >= len(samples):
+            continue
         difficult = sample["objects"].get("difficult") if not task.voc07 else None
         references = {"boxes": boxes, "labels": classes}
         if difficult is not None:
@@ -120,7 +122,7 @@ def detect(
 ) -> dict[str, torch.Tensor]:
     """The objects in an image uint8 `(height, width, channels)`, in its own pixels, on the CPU."""
     images = torch.from_numpy(settings.resized(pixels).copy()).permute(2, 0, 1)[None].to(accelerator.device)
-    with accelerator.autocast():
+    with accelerator.autocast(), processor_kernels(accelerator.device):
         outputs = model(normalize(to_unit_range(images), settings.mean, settings.std))
     processor = S5ImageProcessor(image_mean=list(settings.mean), image_std=list(settings.std))
     (found,) = processor.post_process_oriented_object_detection(outputs, target_sizes=[pixels.shape[:2]])

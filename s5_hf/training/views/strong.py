@@ -22,6 +22,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's mode L
 OPERATIONS = ("brightness", "contrast", "saturation", "hue")
 
 
+# Numbers with defaults, as in `OrientedView`, but of other pixels: batches of tensors on the device.
 @dataclass(frozen=True)
 class StrongAugmentation:
     """Ranges and probabilities of the strong view; the defaults are the published ones.
@@ -254,19 +255,23 @@ def adjust_saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tenso
 def adjust_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """Shift the hue of the HSV colour by `shift` (1 is the full circle)."""
     red, green, blue = images.unbind(1)
-    value, brightest = images.max(dim=1)
-    chroma = value - images.min(dim=1).values
-    safe = torch.where(chroma > 0, chroma, torch.ones_like(chroma))
-    from_red, from_green, from_blue = (green - blue) / safe, 2 + (blue - red) / safe, 4 + (red - green) / safe
-    sixths = torch.where(brightest == 0, from_red, torch.where(brightest == 1, from_green, from_blue))
-    sixths = sixths + 6 * shift[:, 0]
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    # The hue in sixths of the circle, counted from the brightest colour: red at 0, green at 2, blue at 4.
+    from_red, from_green = red == value, green == value
+    difference = torch.where(from_red, green - blue, torch.where(from_green, blue - red, red - green))
+    sixths = difference.div_(chroma.masked_fill(chroma == 0, 1))
+    sixths.add_(torch.where(from_red, 0.0, torch.where(from_green, 2.0, 4.0))).add_(6 * shift[:, 0])
 
-    def channel(offset: int) -> torch.Tensor:
-        # HSV to RGB without branches: v - c * max(0, min(k, 4 - k, 1)) with k = (offset + hue in sixths) mod 6.
-        position = (offset + sixths) % 6
-        return value - chroma * torch.minimum(position, 4 - position).clamp_(0, 1)
-
-    return torch.stack([channel(5), channel(3), channel(1)], dim=1)
+    shifted = torch.empty_like(images)
+    for channel, offset in enumerate((5, 3, 1)):
+        # HSV to RGB without branches: v - c * max(0, min(k, 4 - k, 1)) with k = (offset + hue in sixths) mod 6, for
+        # which torch.remainder would take longer than all the rest.
+        position = sixths + offset
+        position -= (position / 6).floor_().mul_(6)
+        part = torch.minimum(position, 4 - position).clamp_(0, 1).mul_(chroma)
+        torch.sub(value, part, out=shifted[:, channel])
+    return shifted
 
 
 ADJUST = {
