@@ -277,14 +277,22 @@ def adjust_saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tenso
 
 def adjust_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """Shift the hue of the HSV colour by `shift` (1 is the full circle)."""
+    # A processor keeps the planes of one image in its cache, not those of a batch.
+    parts = len(images) if images.device.type == "cpu" else 1
+    return torch.cat([_shift_hue(*part) for part in zip(images.chunk(parts), shift.chunk(parts), strict=True)])
+
+
+def _shift_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     red, green, blue = images.unbind(1)
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    # The hue in sixths of the circle, counted from the brightest colour: red at 0, green at 2, blue at 4.
-    from_red, from_green = red == value, green == value
-    difference = torch.where(from_red, green - blue, torch.where(from_green, blue - red, red - green))
-    sixths = difference.div_(chroma.masked_fill(chroma == 0, 1))
-    sixths.add_(torch.where(from_red, 0.0, torch.where(from_green, 2.0, 4.0))).add_(6 * shift[:, 0])
+    # The hue in sixths of the circle, counted from the brightest colour: red at 0, green at 2, blue at 4. Products
+    # with 0 and 1 choose without a rounding error, and on a processor in a fraction of the time of torch.where.
+    is_red = (red == value).to(images.dtype)
+    is_green = (green == value).to(images.dtype).mul_(1 - is_red)
+    is_blue = 1 - is_red - is_green
+    sixths = (green - blue).mul_(is_red).add_((blue - red).mul_(is_green)).add_((red - green).mul_(is_blue))
+    sixths.div_(chroma + (chroma == 0)).add_(is_green.mul_(2).add_(is_blue.mul_(4))).add_(6 * shift[:, 0])
 
     shifted = torch.empty_like(images)
     for channel, offset in enumerate((5, 3, 1)):
