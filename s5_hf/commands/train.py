@@ -8,11 +8,32 @@ from typer.core import TyperCommand
 app = typer.Typer(name="train", no_args_is_help=True)
 
 
+def print_recipes(asked: bool) -> None:
+    """Answer `--list-recipes`."""
+    if asked:
+        from ..training.programs import list_all_recipes
+
+        list_all_recipes()
+        raise typer.Exit
+
+
 @app.callback()
-def train() -> None:
+def train(
+    list_recipes: Annotated[
+        bool,
+        typer.Option(
+            "--list-recipes",
+            help="List the recipes of the package for every training, and exit.",
+            callback=print_recipes,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
     """Train: MAE, S4 pre-training, up-samplers, fine-tuning for segmentation or for detection, from a recipe.
 
     To use many processes, `accelerate launch -m s5_hf.training` takes the same words.
+
+    - `s5-hf train --list-recipes`
     """
 
 

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from accelerate.state import AcceleratorState
+from huggingface_hub import constants
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
@@ -26,13 +27,7 @@ from tests.open_models import tiny_model
 from tests.training.detecting import painted_samples
 from tests.training.pretraining import MICRO, micro_data, random_samples
 
-ON_THE_HUB = re.compile(r"^encoder: \S+/\S+", re.MULTILINE)
-"""Encoders of other families: their configurations come over the network."""
-TRAININGS = [
-    recipe
-    for recipe in shipped_recipes()
-    if recipe.kind in PROGRAMS and not ON_THE_HUB.search(recipe.path.read_text(encoding="utf-8"))
-]
+TRAININGS = [recipe for recipe in shipped_recipes() if recipe.kind in PROGRAMS]
 TINY = [
     *("--hidden-size", "32", "--num-hidden-layers", "4", "--num-attention-heads", "2"),
     *("--decoder-channels", "16", "--crop-size", "64"),
@@ -106,6 +101,7 @@ def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(
     recipe, tiny_clip, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(checks, "free_bytes", lambda path: 10**12)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     small = ["--batch-size", "2"] if recipe.kind != "s4p" else []
     if "vit_h" in recipe.name or "vit_l" in recipe.name:
         small += ["--crop-size", "128"] if recipe.kind != "detection" else ["--image-size", "256"]
@@ -118,6 +114,10 @@ def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(
     assert said.splitlines()[-1].startswith("All is well.")
     if "vit" in recipe.name and recipe.kind in ("segmentation", "detection"):
         assert "they would be downloaded from the official release, lianglyu/S5" in said
+    written = recipe.path.read_text(encoding="utf-8")
+    named = re.findall(r"[\w-]+/(?:dinov2|mit|clip)-[\w-]+", written)
+    assert said.count("weights: not fetched; the run reads them from the Hub repository") == len(named)
+    assert all(f"repository {name}, or its cache" in said for name in named)
     assert files_of(tmp_path) == set()
 
 
@@ -193,6 +193,10 @@ def test_names_of_recipes_are_listed(capsys):
     result = CliRunner().invoke(app, ["train", "segmentation", "--list-recipes"], catch_exceptions=False)
     names = [line.split()[0] for line in result.output.splitlines()[:-1]]
     assert names == [recipe.name for recipe in shipped_recipes("segmentation")]
+    for words in (["--list-recipes"], ["--list-recipes", "s4p", "no-recipe"]):
+        listed = CliRunner().invoke(app, ["train", *words], catch_exceptions=False)
+        assert listed.exit_code == 0 and f"s5-hf train segmentation RECIPE\n{result.output}" in listed.output
+        assert all(f"\n{recipe.name} " in listed.output for recipe in TRAININGS)
 
 
 def test_the_help_of_a_training_names_every_key():

@@ -10,8 +10,9 @@ from s5_hf.training import read_log
 from s5_hf.training.simfeatup.featurizer import load_featurizer
 from s5_hf.training.simfeatup.jitter import random_jitter
 from s5_hf.training.simfeatup.network import LEFT_OUT, AttentionDownsampler, blur
+from tests.fresh_process import run_in_processes
 from tests.open_models import write_tiny_model
-from tests.training.pretraining import example, in_two_processes, random_samples
+from tests.training.pretraining import example, random_samples
 
 SMALL = [
     *("--upsampler", "jbu_stack", "--jitters", "2", "--jitter_padding", "4", "--projections", "3"),
@@ -63,7 +64,7 @@ print("ended")
 
 def test_two_processes_make_the_step_of_one(tmp_path, featurizer):
     one = run(tmp_path / "one", featurizer, "--total_steps", "2")
-    in_two_processes(TWO_PROCESSES, tmp_path / "two", featurizer, "--total_steps", "2", "--batch_size", "1")
+    run_in_processes(2, TWO_PROCESSES, tmp_path / "two", featurizer, "--total_steps", "2", "--batch_size", "1")
     two = load_file(tmp_path / "two" / RESULT)
     logs = [[entry["loss"] for entry in read_log(tmp_path / name)] for name in ("one", "two")]
     assert logs[1] == pytest.approx(logs[0], rel=1e-4)

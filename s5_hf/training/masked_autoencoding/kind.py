@@ -11,6 +11,8 @@ from ...conversion import convert_checkpoint
 from ...semi_supervised import MethodOutput
 from ..errors import CheckpointError
 from ..kind import StateDict, Training
+from ..peaks import peak_flops
+from ..throughput import Throughput, count_flops
 from ..unlabelled_images import UnlabelledTraining
 from .recipe import PATCH_SIZE, MAERecipe
 
@@ -61,6 +63,21 @@ class MaskedAutoencoding(UnlabelledTraining[MAERecipe]):
             layer_norm_eps=1e-6,
         )
         return ViTMAEForPreTraining(config)
+
+    def learning_rate(self, processes: int) -> float:
+        """The highest learning rate: that of the recipe, or by the images of a step."""
+        return self.recipe.optimizer.rate(processes)
+
+    def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
+        """Throughput with FLOPs where the device's peak is known."""
+        settings, data = self.recipe.optimizer, self.recipe.data
+        per_process, device = settings.batch_size * settings.gradient_accumulation, next(model.parameters()).device
+        peak = peak_flops(device)
+        if peak is None:
+            return Throughput(per_process * processes)
+        image = torch.zeros(1, len(data.image_mean), data.crop_size, data.crop_size, device=device)
+        flops = count_flops(model, lambda: model(image).loss)
+        return Throughput(per_process * processes, flops.of_step(per_process), peak)
 
     def batches(self, training: Training, taken: int) -> Iterator[torch.Tensor]:
         """Normalised crops `(batch, channels, height, width)` on the device from batch `taken` on, for ever."""
