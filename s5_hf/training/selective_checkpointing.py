@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+
 import torch
 from torch.utils.checkpoint import create_selective_checkpoint_contexts
+
+from ..predictors.processor_kernels import ProcessorKernels
 
 __all__ = ["checkpointing_arguments"]
 
@@ -24,12 +30,19 @@ def checkpointing_arguments(kind: str) -> dict[str, object] | None:
     """
     if kind == "false":
         return None
-    arguments: dict[str, object] = {"use_reentrant": False}
-    if kind == "selective":
-        arguments["context_fn"] = _selective_contexts
-    return arguments
+    return {"use_reentrant": False, "context_fn": partial(_contexts, selective=kind == "selective")}
 
 
-def _selective_contexts() -> tuple[object, object]:
-    operations = [getattr(torch.ops.aten, name).default for name in _KEPT if hasattr(torch.ops.aten, name)]
-    return create_selective_checkpoint_contexts(operations)
+def _contexts(selective: bool) -> tuple[AbstractContextManager, AbstractContextManager]:
+    """The contexts of a block's forward pass and of its repetition, which must take the same kernels."""
+    forward, again = nullcontext(), nullcontext()
+    if selective:
+        operations = [getattr(torch.ops.aten, name).default for name in _KEPT if hasattr(torch.ops.aten, name)]
+        forward, again = create_selective_checkpoint_contexts(operations)
+    return forward, _with_kernels(again) if ProcessorKernels.active else again
+
+
+@contextmanager
+def _with_kernels(context: AbstractContextManager) -> Iterator[None]:
+    with ProcessorKernels(), context:
+        yield
