@@ -33,8 +33,9 @@ from s5_hf.semi_supervised.pseudo_labels import cutmix, evaluating, label_weak_v
 from s5_hf.synthetic import synthetic_scene
 from s5_hf.training.batches import stack_rows
 from s5_hf.training.optimizer import make_optimizer
+from s5_hf.training.peaks import peak_flops
 from s5_hf.training.pretraining.view_maker import ViewMaker
-from s5_hf.training.throughput import forward_flops, peak_flops, step_flops
+from s5_hf.training.throughput import segmenter_flops
 from s5_hf.training.views.strong import StrongAugmentation, box_masks, draw_box
 from s5_hf.training.views.weak import SampleView, WeakView
 
@@ -230,8 +231,9 @@ def main() -> None:
         print_row(name, f"{rate:.3f}", f"{ratio:.2f}", *row)
     peak = peak_flops(bench.device)
     if peak:
-        forward = forward_flops(bench.model, arguments.image_size)
-        flops = step_flops(forward, arguments.batch_size, arguments.batch_size, arguments.batch_size)
+        flops = segmenter_flops(bench.model, arguments.image_size).of_step(
+            2 * arguments.batch_size, arguments.batch_size
+        )
         print(f"\nMFU of s5_hf: {flops / seconds['s5_hf'] / peak:.3f} of {peak / 1e12:.0f} TFLOP/s")
 
 

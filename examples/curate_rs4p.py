@@ -11,11 +11,10 @@ number of processes.
 
 import argparse
 
-from accelerate import Accelerator
-
 import s5_hf  # noqa: F401 - makes the networks and the datasets known
 from s5_hf.curation.recipe import read_curation_recipe
 from s5_hf.curation.run import run_curation
+from s5_hf.files.processes import patient_accelerator
 from s5_hf.recipes import find_recipe
 from s5_hf.scripts import run_script
 
@@ -25,7 +24,7 @@ def main() -> None:
     parser.add_argument("recipe", help="a YAML file, or the name of a recipe of the package")
     recipe = read_curation_recipe(find_recipe(parser.parse_args().recipe, "curation"))
 
-    accelerator = Accelerator()
+    accelerator = patient_accelerator()
     accelerator.print(f"curating {recipe.select.target} patches on {accelerator.num_processes} processes")
     report = run_curation(recipe, accelerator)
     accelerator.print(f"dataset: {recipe.output}/dataset\nreport:  {report}")

@@ -15,10 +15,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from accelerate import Accelerator
-
 import s5_hf  # noqa: F401 - makes the networks and the datasets known
 from s5_hf.evaluation import PROTOCOLS, EvaluationSettings, LoopSettings, run_evaluation
+from s5_hf.files.processes import patient_accelerator
 from s5_hf.scripts import run_script
 
 
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "auto"])
     chosen = parser.parse_args(arguments)
 
-    accelerator = Accelerator()
+    accelerator = patient_accelerator()
     settings = EvaluationSettings(
         model=chosen.model,
         dataset=chosen.dataset,

@@ -5,11 +5,11 @@ transformers gives the new *size*. With a smooth embedding they differ by 7 % at
 """
 
 import torch
-from torch.nn import functional
 from transformers import Dinov2Backbone
 from transformers.models.dinov2.modeling_dinov2 import Dinov2Embeddings
 
 from .configuration_s5_dinov2 import S5Dinov2Config
+from .deterministic_operations import resize_bicubic
 
 # As in the release: keeps the product with the scale factor from falling below the number of patches.
 INTERPOLATE_OFFSET = 0.1
@@ -27,7 +27,7 @@ class S5Dinov2Embeddings(Dinov2Embeddings):
             return self.position_embeddings
         as_map = self.position_embeddings[:, 1:].unflatten(1, (stored, stored)).permute(0, 3, 1, 2)
         factors = [(side + INTERPOLATE_OFFSET) / stored for side in grid]
-        resized = functional.interpolate(as_map.float(), scale_factor=factors, mode="bicubic", align_corners=False)
+        resized = resize_bicubic(as_map.float(), scale_factor=factors)
         patches = resized.flatten(2).transpose(1, 2).to(self.position_embeddings.dtype)
         return torch.cat([self.position_embeddings[:, :1], patches], dim=1)
 

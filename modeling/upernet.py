@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .deterministic_operations import pool_to_grid
 from .upsampled_convolution import convolve_upsampled
 
 
@@ -108,7 +109,7 @@ class UPerNetDecoder(nn.Module):
 
     def pool_to_grid(self, feature_map: torch.Tensor, scale: int) -> torch.Tensor:
         """Means over a grid of `scale` x `scale` bins; an exporter may have to write it otherwise."""
-        return functional.adaptive_avg_pool2d(feature_map, scale)
+        return pool_to_grid(feature_map, scale)
 
 
 def resize_like(feature_map: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

@@ -2,9 +2,9 @@
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from .configuration_s5_vit import S5ViTConfig
+from .deterministic_operations import resize_bicubic
 
 
 class S5ViTEmbeddings(nn.Module):
@@ -46,7 +46,7 @@ def resize_position_embeddings(
     """Resize `(1, old rows * old columns, hidden)` to the new grid (bicubic, align_corners False), as officially."""
     hidden_size = position_embeddings.shape[-1]
     as_map = position_embeddings.reshape(1, *old_grid, hidden_size).permute(0, 3, 1, 2)
-    resized = functional.interpolate(as_map.float(), size=new_grid, mode="bicubic", align_corners=False)
+    resized = resize_bicubic(as_map.float(), size=new_grid)
     return resized.flatten(2).transpose(1, 2).to(position_embeddings.dtype)
 
 

@@ -1,5 +1,7 @@
 """`s5-hf curate`: score, cluster, select and export patches for pre-training, step by step or by a recipe."""
 
+# Options look alike because typer reads them from the signatures; what is shared is in option_values.py.
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,9 +84,8 @@ def score_command(
 
     On several GPUs: `accelerate launch examples/curate_rs4p.py RECIPE.yaml`.
     """
-    from accelerate import Accelerator
-
     from ..curation import ScoreSettings, score_images
+    from ..files.processes import patient_accelerator
     from ..predictors.feature_segmenter import Segmenter
 
     settings = ScoreSettings(
@@ -98,7 +99,7 @@ def score_command(
         nodata=nodata,
         corrupt_images="skip" if skip_corrupt else "raise",
     )
-    accelerator = Accelerator()
+    accelerator = patient_accelerator()
     segmenter = Segmenter.from_pretrained(model, task, precision, accelerator.device)
     scores = score_images(segmenter, images, output, settings, accelerator)
     typer.echo(f"{scores.num_patches:,} patches of {len(images):,} images scored: {output}")

@@ -56,6 +56,9 @@ Asset = Annotated[str | None, typer.Option(help="Image to read of a scene that i
 Resume = Annotated[
     bool, typer.Option("--resume", help="Resume interrupted scenes and leave finished ones as they are.")
 ]
+IgnoreUnknown = Annotated[
+    bool, typer.Option("--ignore-unknown", help="Leave polygons and pixels of no class out; refused otherwise.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from accelerate import Accelerator
 
+from ..files.processes import patient_accelerator
 from ..predictors.feature_segmenter import Segmenter
 from ..predictors.torch_network import read_input_settings
 from .curated_dataset import write_curated_dataset
@@ -34,7 +35,7 @@ def run_curation(recipe: CurationRecipe, accelerator: Accelerator | None = None)
     Raises:
         OSError, ValueError: as the steps.
     """
-    accelerator = accelerator or Accelerator()
+    accelerator = accelerator or patient_accelerator()
     output = Path(recipe.output)
     labelled, scores, images = score_recipe(recipe, accelerator)
     if not accelerator.is_main_process:

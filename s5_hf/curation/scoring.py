@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 
 from ..files.atomic import atomic_file, remove_leftovers
 from ..files.locks import folder_lock
+from ..files.processes import patient_accelerator
 from ..predictors.feature_segmenter import Segmenter, background_index
 from .score_part import PartScorer, ScoreSettings
 from .score_table import DICTIONARY_COLUMNS, ROW_GROUP_ROWS, SETTINGS_FILE, ScoreFolder, part_name, score_schema
@@ -59,7 +60,7 @@ def score_images(
         NonFiniteOutputError: for a patch for which the model gives NaN or infinity, unless `corrupt_images="skip"`.
         BlockingIOError: if another run scores into the folder.
     """
-    settings, accelerator, output = settings or ScoreSettings(), accelerator or Accelerator(), Path(output)
+    settings, accelerator, output = settings or ScoreSettings(), accelerator or patient_accelerator(), Path(output)
     metadata = _metadata(segmenter, images, settings)
     with _claimed_folder(output, metadata, accelerator):
         _score_unfinished(segmenter, images, output, settings, metadata, accelerator)

@@ -13,6 +13,7 @@ from ..conversion.official_tasks import DETECTION_TASKS
 from ..dataset_builders.builder import BandConfig
 from ..dataset_builders.registry import get_entry
 from ..files.atomic import require_absent
+from ..files.processes import patient_accelerator
 from ..hub.model_folder import require_model_folder
 from ..metrics.percent import in_percent
 from ..modeling import S5DetectionConfig
@@ -94,7 +95,7 @@ def run_evaluation(settings: EvaluationSettings, accelerator: Accelerator | None
         ValueError: if model, task, dataset, split or protocol do not go together.
     """
     require_model_folder(settings.model)
-    accelerator = accelerator or Accelerator()
+    accelerator = accelerator or patient_accelerator()
     evaluate = _EVALUATIONS[model_kind(AutoConfig.from_pretrained(settings.model))]
     results = evaluate(settings, accelerator)
     if accelerator.is_main_process and settings.output is not None:

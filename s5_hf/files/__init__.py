@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "disk_space": ("free_bytes", "full_disk_in_words", "means_no_room", "tensor_bytes"),
         "json_files": ("read_json_object",),
         "locks": ("LOCK_FILE", "FolderInUseError", "folder_lock"),
-        "processes": ("ordered_results", "worker_pool"),
+        "processes": ("LONGEST_WAIT", "ordered_results", "patient_accelerator", "worker_pool"),
         "yaml_files": ("read_yaml",),
     },
 )

@@ -1,14 +1,24 @@
-"""Work on many files in processes, started the same way on every system, and in threads, in order."""
+"""Work on many files in processes, started the same way on every system, and in threads, in order.
+
+The processes of a distributed program (`accelerate launch`, `torchrun`) wait here for one another, too.
+"""
 
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["ordered_results", "worker_pool"]
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["LONGEST_WAIT", "ordered_results", "patient_accelerator", "worker_pool"]
+
+LONGEST_WAIT = timedelta(hours=6)
+"""How long the processes of a distributed program wait for one of them, which may have a million files to list."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -57,3 +67,15 @@ def ordered_results(
     finally:
         for future in waiting:
             future.cancel()
+
+
+def patient_accelerator(**settings: Any) -> "Accelerator":
+    """An `Accelerator` whose processes wait `LONGEST_WAIT` for one another, not ten minutes.
+
+    Args:
+        settings: as `Accelerator` takes them.
+    """
+    from accelerate import Accelerator, InitProcessGroupKwargs
+
+    handlers = [InitProcessGroupKwargs(timeout=LONGEST_WAIT), *settings.pop("kwargs_handlers", ())]
+    return Accelerator(kwargs_handlers=handlers, **settings)

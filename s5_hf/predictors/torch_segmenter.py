@@ -94,7 +94,4 @@ def logits_at_size(logits: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
 def _load_onnx(path: str | Path, task: str | None) -> SceneSegmenter:
     from .onnx_segmenter import OnnxSegmenter
 
-    segmenter = OnnxSegmenter(path)
-    if task not in (None, segmenter.metadata.task):
-        raise ValueError(f"{path} has no task {task!r}; it was exported for {segmenter.metadata.task}")
-    return segmenter
+    return OnnxSegmenter(path, task=task)

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
-from torch.nn import functional
 
+from ..modeling.deterministic_operations import pixel_errors
 from .batches import LabelledBatch, UnlabelledBatch
 from .losses import mean_over_processes, supervised_loss
 from .method import Method, MethodOutput, register_method
@@ -94,9 +94,10 @@ class DWL(Method):
         count = len(labelled.labels)
         with self.heads.divided(count):
             logits = model(torch.cat([labelled.pixel_values, unlabelled.strong[0]])).logits
-        loss_supervised = supervised_loss(logits[:count], labelled.labels)
-        errors = functional.cross_entropy(logits[count:].float(), pseudo_labels, reduction="none")
-        valid = mean_over_processes((~unlabelled.ignored).sum()).clamp(min=1)
+        loss_supervised = supervised_loss(logits[:count], labelled.labels, labelled.count)
+        errors = pixel_errors(logits[count:].float(), pseudo_labels)
+        own_count = unlabelled.count(0)
+        valid = (mean_over_processes((~unlabelled.ignored).sum()) if own_count is None else own_count).clamp(min=1)
         loss_unsupervised = (errors * weights).sum() / valid
         return MethodOutput(
             loss=loss_supervised + loss_unsupervised,

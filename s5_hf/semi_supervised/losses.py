@@ -1,5 +1,7 @@
 """The two losses of semi-supervised segmentation, normalised over all processes."""
 
+import math
+
 import torch
 from torch import distributed
 
@@ -8,17 +10,19 @@ from ..modeling.segmentation_loss import labelled_pixels, masked_cross_entropy
 IGNORED = 255
 
 
-def supervised_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def supervised_loss(logits: torch.Tensor, labels: torch.Tensor, count: torch.Tensor | None = None) -> torch.Tensor:
     """Cross-entropy, averaged over the labelled pixels of all processes.
 
     Args:
         logits: `(batch, classes, height, width)`.
         labels: int64 `(batch, height, width)`, 255 where a pixel is ignored.
+        count: what the sum over the pixels is divided by instead, where the batch is one of several of a step.
 
     Returns:
         A scalar; 0, with a gradient of 0, where every pixel is ignored.
     """
-    return masked_cross_entropy(logits, labels, IGNORED, count=mean_over_processes(labelled_pixels(labels, IGNORED)))
+    count = mean_over_processes(labelled_pixels(labels, IGNORED)) if count is None else count
+    return masked_cross_entropy(logits, labels, IGNORED, count=count)
 
 
 def hard_pixel_loss(logits: torch.Tensor, labels: torch.Tensor, threshold: float, min_kept: int) -> torch.Tensor:
@@ -28,16 +32,20 @@ def hard_pixel_loss(logits: torch.Tensor, labels: torch.Tensor, threshold: float
     pixel if it is higher. With fewer than `min_kept` labelled pixels all count. Shapes as in `supervised_loss`.
     """
     valid = labels != IGNORED
-    if valid.sum() >= min_kept:
-        classes = labels.masked_fill(~valid, 0)[:, None]
-        likelihood = logits.detach().float().softmax(dim=1).gather(1, classes)[:, 0]
-        bound = likelihood[valid].kthvalue(max(1, min_kept)).values.clamp(min=threshold)
-        labels = labels.masked_fill(~valid | (likelihood > bound), IGNORED)
-    return supervised_loss(logits, labels)
+    classes = labels.masked_fill(~valid, 0)[:, None]
+    likelihood = logits.detach().float().softmax(dim=1).gather(1, classes)[:, 0].masked_fill(~valid, math.inf)
+    # Without a question to the device: with too few labelled pixels the bound is infinite, and all count.
+    least_likely = likelihood.flatten().sort().values
+    bound = least_likely[min_kept - 1].clamp(min=threshold) if min_kept <= len(least_likely) else math.inf
+    return supervised_loss(logits, labels.masked_fill(likelihood > bound, IGNORED))
 
 
 def consistency_loss(
-    logits: torch.Tensor, pseudo_labels: torch.Tensor, confident: torch.Tensor, valid: torch.Tensor
+    logits: torch.Tensor,
+    pseudo_labels: torch.Tensor,
+    confident: torch.Tensor,
+    valid: torch.Tensor,
+    count: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Cross-entropy with the pseudo-labels where they are confident, over the number of *valid* pixels.
 
@@ -46,9 +54,11 @@ def consistency_loss(
         pseudo_labels: int64 `(batch, height, width)`.
         confident: bool `(batch, height, width)`: pixels that count, all of them valid.
         valid: bool `(batch, height, width)`: pixels that are not ignored.
+        count: as for `supervised_loss`.
     """
     targets = torch.where(confident, pseudo_labels, IGNORED)
-    return masked_cross_entropy(logits, targets, IGNORED, count=mean_over_processes(valid.sum()))
+    count = mean_over_processes(valid.sum()) if count is None else count
+    return masked_cross_entropy(logits, targets, IGNORED, count=count)
 
 
 def mean_over_processes(count: torch.Tensor) -> torch.Tensor:

@@ -5,13 +5,15 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 
 class WeightAverage:
     """A copy of a model that follows it slowly. Parameters and buffers are averaged; integers are copied.
 
     Args:
-        model: the bare model; the copy takes its weights and never needs gradients.
+        model: the bare model, with whole weights; the copy takes them and never needs gradients. Every process has
+            the whole copy, also where it trains a part of the model only (FSDP).
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -31,9 +33,9 @@ class WeightAverage:
         for name, average in self.model.state_dict().items():
             if average.is_floating_point():
                 averages.append(average)
-                values.append(current[name].to(average))
+                values.append(whole(current[name]).to(average))
             else:
-                average.copy_(current[name])
+                average.copy_(whole(current[name]))
         torch._foreach_lerp_(averages, values, 1 - decay)
 
     def state_dict(self) -> dict[str, Any]:
@@ -43,3 +45,8 @@ class WeightAverage:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a state from `state_dict`."""
         self.model.load_state_dict(state)
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor that may lie in parts on several processes, whole; all of them call this together."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

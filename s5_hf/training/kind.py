@@ -13,8 +13,9 @@ from transformers import PreTrainedModel
 from ..modeling.image_processing_s5 import S5ImageProcessor
 from ..semi_supervised import MethodOutput
 from .image_input import inherit_input, settle_input
+from .optimizer import make_optimizer
 from .recipe_reading import AnyRecipe
-from .recipe_sections import ImageSettings
+from .recipe_sections import ImageSettings, ViewSettings
 from .schedules import learning_rate_factor
 from .throughput import Throughput
 
@@ -50,7 +51,6 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         project: name of the kind for the trackers.
         model_folder: name of the folder of the whole network in a checkpoint.
         encoder_prefix: what the names of the encoder's weights begin with.
-        needs_whole_weights: what does, in words, where something does; the weights must then not be sharded.
         validates: whether there is something to validate on; known once the data is loaded.
         total_steps: optimizer steps of the run; known once the data is loaded.
     """
@@ -58,7 +58,6 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
     project: ClassVar[str]
     model_folder: ClassVar[str]
     encoder_prefix: ClassVar[str] = "backbone."
-    needs_whole_weights: str = ""
     validates: bool = False
     total_steps: int
 
@@ -75,6 +74,11 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         datasets = self.load_data(processes)
         settle_input(settings, self.learned_from(), inherited)
         return datasets
+
+    @property
+    def needs_whole_weights(self) -> str:
+        """What needs the whole weights on every process, in words, where something does; they must not be sharded."""
+        return ""
 
     def learned_from(self) -> Sequence[Any]:
         """The datasets that are learned from, known once the data is loaded; their images say what is measured."""
@@ -100,6 +104,22 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """See the bare network before it is prepared; returns what has a state that checkpoints must hold."""
         return []
 
+    def make_optimizer(self, model: torch.nn.Module, processes: int) -> torch.optim.Optimizer:
+        """The optimizer of the bare network on each of so many processes, by default AdamW.
+
+        Every group of it has an `initial_lr`.
+        """
+        settings = self.recipe.optimizer
+        return make_optimizer(
+            model,
+            self.learning_rate(processes),
+            settings.weight_decay,
+            (settings.beta1, settings.beta2),
+            settings.layer_decay,
+            settings.encoder_rate,
+            settings.decay_everything,
+        )
+
     @abstractmethod
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """What measures the speed of the run."""
@@ -107,10 +127,26 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
     def start(self, training: Training) -> None:
         """Everything is ready: write what the run leaves at its beginning."""
 
+    def image_shape(self) -> torch.Size | None:
+        """Shape `(batch, channels, height, width)` of a batch that the network takes; `None` where it is not known."""
+        data = getattr(self.recipe, "data", None)
+        if not isinstance(data, ViewSettings):
+            return None
+        return torch.Size((2, len(data.image_mean), data.crop_size, data.crop_size))
+
+    def learning_rate(self, processes: int) -> float:
+        """The highest learning rate of a run of so many processes."""
+        return self.recipe.optimizer.learning_rate
+
     @property
     @abstractmethod
     def headline(self) -> str:
         """What is trained, for the first line of the output."""
+
+    @property
+    def teachers(self) -> Sequence[str]:
+        """Folders and names of networks that only teach, as the recipe gives them."""
+        return ()
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -125,6 +161,14 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """Factor of the learning rate at a step counted from 0."""
         settings = self.recipe.optimizer
         return learning_rate_factor(settings.schedule, step, self.total_steps, settings.warmup_steps)
+
+    def gradient_clip(self, step: int) -> float | None:
+        """The largest gradient norm at a step counted from 0; `None` for none."""
+        return self.recipe.optimizer.gradient_clip
+
+    def counted_together(self, batches: list[Any]) -> list[Any]:
+        """The batches of the micro-steps of one step, so that their pixels count alike; here as they are."""
+        return batches
 
     @abstractmethod
     def step(self, model: torch.nn.Module, batch: Any, step: int) -> MethodOutput:

@@ -1,4 +1,4 @@
-"""The loop of every training: S4 pre-training, joint segmentation and detection, masked autoencoding.
+"""The loop of every training: S4 pre-training, joint segmentation and detection, masked autoencoding, up-samplers.
 
 What each of them does in its own way is in a [`TrainingKind`].
 """
@@ -42,8 +42,8 @@ def train(training: ReadyTraining, signals: StopSignals) -> bool:
         learning_rate = set_learning_rate(optimizer, kind.learning_rate_factor(step))
 
         # Forward and backward; gradients are exchanged between processes with the last micro-step only.
-        for micro_step in range(settings.gradient_accumulation):
-            batch = next(batches)
+        micro_batches = kind.counted_together([next(batches) for _ in range(settings.gradient_accumulation)])
+        for micro_step, batch in enumerate(micro_batches):
             last = micro_step == settings.gradient_accumulation - 1
             with contextlib.nullcontext() if last else accelerator.no_sync(model):
                 with accelerator.autocast(), kernels:
@@ -54,8 +54,8 @@ def train(training: ReadyTraining, signals: StopSignals) -> bool:
         # A loss that is not finite ends the run on every process, before it reaches the weights.
         values, class_shares, stopped = meter.reduce(signals.received > 0)
         require_finite(values, step, checkpoints.last_good())
-        if settings.gradient_clip is not None:
-            accelerator.clip_grad_norm_(model.parameters(), settings.gradient_clip)
+        if (largest_norm := kind.gradient_clip(step)) is not None:
+            accelerator.clip_grad_norm_(model.parameters(), largest_norm)
         optimizer.step()
         optimizer.zero_grad()
         kind.after_step(bare_model, step)

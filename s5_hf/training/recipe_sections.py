@@ -1,5 +1,9 @@
 # ruff: noqa: RUF009 - option() is dataclasses.field() with a line of help
-"""Settings that the recipes of several kinds of training have in common."""
+"""Settings that the recipes of several kinds of training have in common.
+
+Classes of settings look alike because a recipe is a list of keys, each with a default and a line of help. Keys that
+mean the same in several kinds of training are here, those of joint trainings in joint/recipe.py.
+"""
 
 import dataclasses
 from dataclasses import dataclass
@@ -31,7 +35,9 @@ class EncoderSettings:
         "a new backbone other than the S5 ViT: a model type of transformers, or a folder or name whose configuration "
         "it takes, and settings in place of its own, as in --backbone resnet 'depths:[2,2,2,2]'",
     )
-    encoder: str | None = option(None, "folder or name of pre-trained encoder weights, such as those of MAE")
+    encoder: str | None = option(
+        None, "folder or name of pre-trained encoder weights, such as those of MAE; none for new weights"
+    )
     segmenter: str | None = option(None, "folder or name of a whole segmenter to start from")
     drop_path_rate: float = option(0.1, "stochastic depth of the last block")
     gradient_checkpointing: str = dataclasses.field(
@@ -55,6 +61,22 @@ class EncoderSettings:
             known, given = ", ".join(CHECKPOINTING), self.gradient_checkpointing
             raise ValueError(f"gradient_checkpointing must be one of {known}, got {given!r}")
 
+    def settle_encoder(self) -> None:
+        """`encoder: none` takes back what a recipe says; `required` is met by another start.
+
+        Raises:
+            ValueError: if a recipe requires an encoder and nothing is given.
+        """
+        if self.encoder == "required":
+            if not (self.segmenter or self.backbone):
+                raise ValueError(
+                    "this recipe starts from pre-trained weights: give --encoder, a folder or a name (MAE weights as "
+                    "published), or --encoder none for new weights"
+                )
+            self.encoder = None
+        elif self.encoder == "none":
+            self.encoder = None
+
 
 @dataclass
 class ModelSettings(EncoderSettings):
@@ -63,6 +85,22 @@ class ModelSettings(EncoderSettings):
     decoder_channels: int = option(256, "width of the decoder")
     classifier_dropout: float = option(0.1, "channel dropout before the classifier")
     freeze_batch_norm: bool = option(False, "keep batch norm statistics as they are")
+
+
+@dataclass
+class AdapterSettings:
+    """Low-rank adapters in the encoder."""
+
+    lora_rank: int = option(0, "rank of low-rank adapters in the encoder's shared layers (needs peft); 0 trains all")
+    lora_alpha: float = option(16.0, "scale of the adapters, over their rank")
+    lora_dropout: float = option(0.0, "dropout before the adapters")
+
+    def check_adapters(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        if self.lora_rank < 0:
+            raise ValueError(f"lora_rank must not be negative, got {self.lora_rank}")
+        if not 0 <= self.lora_dropout < 1:
+            raise ValueError(f"lora_dropout must lie between 0 and 1, got {self.lora_dropout}")
 
 
 @dataclass
@@ -123,6 +161,18 @@ class ViewSettings(ImageSettings):
         """Raise a ValueError for settings that cannot work."""
         require_positive({"crop_size": self.crop_size})
         super().check()
+
+
+@dataclass
+class UnlabelledSettings(ViewSettings):
+    """Images without labels."""
+
+    dataset: str = option("s5-million-aid", "name of an unlabelled or labelled dataset")
+    data_dir: str | None = option(None, "its data_dir")
+    split: str = option("train", "its split")
+    streaming: bool = option(False, "stream it instead of indexing it")
+    classes: list[str] = option([], "of a labelled dataset without known ones")
+    crop_size: int = option(224, "side of the crops in pixels, a multiple of the patch size")
 
 
 @dataclass

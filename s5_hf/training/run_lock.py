@@ -9,6 +9,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
 from ..files.locks import folder_lock
+from ..files.processes import LONGEST_WAIT
 
 
 @contextmanager
@@ -19,7 +20,8 @@ def locked_folder(folder: Path) -> Iterator[None]:
         FolderInUseError: on every process, naming the other run, if there is one.
         OSError: on every process, if the folder cannot be made or written to.
     """
-    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))  # as `Accelerator` will make it
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU")  # as `Accelerator` will make it
+    state = PartialState(cpu=on_cpu, timeout=LONGEST_WAIT)
     with contextlib.ExitStack() as stack:
         answer: list[Exception | None] = [None]
         if state.is_main_process:

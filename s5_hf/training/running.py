@@ -40,9 +40,10 @@ def carry_out(kind: TrainingKind) -> None:
             accelerator.wait_for_everyone()  # or a fast process would hang up while a slow one still talks to it
         except RuntimeError as error:
             message = explain_worker_death(error, training.checkpoints.last_good())
-            if message is None:
-                raise
-            raise DataWorkerError(message) from error
+            if message is not None:
+                raise DataWorkerError(message) from error
+            refuse_nondeterminism(error)
+            raise
         finally:
             release(training)
             accelerator.end_training()
@@ -72,3 +73,13 @@ def explain_worker_death(error: RuntimeError, last_good: str) -> str | None:
         f"a worker process that reads data died ({str(error).splitlines()[0]}). Too little memory, also too little "
         f"shared memory, is the usual reason: try a smaller num_workers. {last_good}"
     )
+
+
+def refuse_nondeterminism(error: RuntimeError) -> None:
+    """Raise a ValueError if torch has no deterministic form of an operation on this device. torch names it so."""
+    operation, found, _ = str(error).partition(" does not have a deterministic implementation")
+    if found:
+        raise ValueError(
+            f"deterministic: true cannot be kept on this device: torch has no deterministic form of {operation}, "
+            "which this network needs; leave it out, or train on a CPU"
+        ) from error

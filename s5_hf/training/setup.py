@@ -1,9 +1,10 @@
 """Everything a run needs before its first step: one sequence for every kind of training."""
 
+import os
 from dataclasses import dataclass
 
 import torch
-from accelerate import Accelerator, DistributedType, PartialState
+from accelerate import Accelerator, PartialState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
 
@@ -12,8 +13,8 @@ from ..predictors.precision import AUTO, has_native_bf16
 from .checkpointing.checkpoints import Checkpoints
 from .checkpointing.data_listing import DataListing
 from .kind import Training, TrainingKind
-from .optimizer import make_optimizer
 from .recipe_reading import SectionedRecipe
+from .sharing import prepare_sharing, refuse_sharding, sharing_accelerator
 from .throughput import Throughput
 
 
@@ -44,6 +45,8 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
         CheckpointError: if a run cannot be resumed.
     """
     run, settings = kind.recipe.run, kind.recipe.optimizer
+    if run.deterministic:  # read when CUDA is first used; without it matrix products have other bits every time
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     accelerator = make_accelerator(kind.recipe)
     refuse_sharding(accelerator, kind.needs_whole_weights)
     checkpoints = Checkpoints(kind, accelerator)
@@ -60,17 +63,9 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
     model = model.to(accelerator.device)
     followers = kind.attach(model)
     throughput = kind.make_throughput(model, accelerator.num_processes)
-    betas = (settings.beta1, settings.beta2)
-    optimizer = make_optimizer(
-        model,
-        settings.learning_rate,
-        settings.weight_decay,
-        betas,
-        settings.layer_decay,
-        settings.encoder_rate,
-        settings.decay_everything,
-    )
+    optimizer = kind.make_optimizer(model, accelerator.num_processes)
     align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
+    prepare_sharing(accelerator, model, kind.image_shape())
     model, optimizer = accelerator.prepare(model, optimizer)
     if settings.compile:
         accelerator.unwrap_model(model).compile()
@@ -102,12 +97,4 @@ def make_accelerator(recipe: SectionedRecipe) -> Accelerator:
     if recipe.optimizer.mixed_precision == AUTO:
         native = has_native_bf16(PartialState().device)
         recipe.optimizer.mixed_precision = "bf16" if native else "no"
-    return Accelerator(
-        mixed_precision=recipe.optimizer.mixed_precision, log_with=names or None, project_dir=recipe.run.output_dir
-    )
-
-
-def refuse_sharding(accelerator: Accelerator, needs: str) -> None:
-    """Raise a ValueError where the weights are sharded although something needs whole ones; `needs` says what."""
-    if needs and accelerator.distributed_type == DistributedType.FSDP:
-        raise ValueError(f"{needs}: this needs whole weights, which FSDP does not keep; use DDP")
+    return sharing_accelerator(recipe.optimizer.mixed_precision, names, recipe.run.output_dir)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from accelerate import Accelerator
+from torch.distributed.tensor import DTensor
 
 from ..semi_supervised import MethodOutput
 from .errors import NonFiniteLossError, NonFiniteWeightsError
@@ -35,13 +36,16 @@ class StepMeter:
         """
         names = ["loss", *self.outputs[0].scalars]
         rows = [torch.stack([output.loss.detach(), *output.scalars.values()]).float() for output in self.outputs]
-        means = self.accelerator.reduce(torch.stack(rows).mean(dim=0), "mean")
+        means = torch.stack(rows).mean(dim=0)
         counts = [output.class_counts for output in self.outputs if output.class_counts is not None]
-        asked = torch.tensor([float(stop)], device=means.device)
-        *totals, stops = self.accelerator.reduce(torch.cat([sum(counts), asked]) if counts else asked, "sum").tolist()
+        asked = torch.full_like(means[:1], float(stop))
+        together = torch.cat([means, sum(counts), asked] if counts else [means, asked])
+        *found, stops = self.accelerator.reduce(together, "sum").tolist()  # the only wait for the device in a step
         self.outputs = []
+        totals = found[len(names) :]
         shares = [total / max(sum(totals), 1.0) for total in totals]
-        return dict(zip(names, means.tolist(), strict=True)), shares, stops > 0
+        values = [total / self.accelerator.num_processes for total in found[: len(names)]]
+        return dict(zip(names, values, strict=True)), shares, stops > 0
 
 
 def require_finite(values: dict[str, float], step: int, last_good: str) -> None:
@@ -79,5 +83,14 @@ def require_finite_weights(
 
 def non_finite_tensors(model: torch.nn.Module) -> list[str]:
     """Names of the parameters and buffers that hold a NaN or an infinite value."""
-    tensors = [*model.named_parameters(), *model.named_buffers()]
-    return [name for name, tensor in tensors if tensor.is_floating_point() and not tensor.isfinite().all()]
+    tensors = [(name, own_part(tensor)) for name, tensor in [*model.named_parameters(), *model.named_buffers()]]
+    floats = [(name, tensor) for name, tensor in tensors if tensor.is_floating_point()]
+    if not floats:
+        return []
+    finite = torch.stack([tensor.isfinite().all() for _, tensor in floats]).tolist()  # one answer for all
+    return [name for (name, _), is_finite in zip(floats, finite, strict=True) if not is_finite]
+
+
+def own_part(tensor: torch.Tensor) -> torch.Tensor:
+    """What this process has of a tensor that may lie on several."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor

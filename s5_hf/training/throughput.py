@@ -1,25 +1,15 @@
 """Images per second, and on a GPU the share of its peak that is used (MFU)."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..semi_supervised.pseudo_labels import evaluating
-
-# Dense bf16/fp16 tensor-core peak in FLOP/s, from the vendor's data sheets.
-PEAK_FLOPS = {
-    "H200": 989e12,
-    "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-    "A10": 125e12,
-    "V100": 125e12,
-}
 
 
 class Throughput:
@@ -31,7 +21,7 @@ class Throughput:
         peak_flops: of one device, `None` if unknown.
     """
 
-    def __init__(self, images_per_step: int, flops_per_step: float = 0.0, peak_flops: float | None = None) -> None:
+    def __init__(self, images_per_step: float, flops_per_step: float = 0.0, peak_flops: float | None = None) -> None:
         self.images_per_step, self.flops_per_step, self.peak_flops = images_per_step, flops_per_step, peak_flops
         self.last = time.perf_counter()
 
@@ -56,23 +46,45 @@ class Throughput:
         return values
 
 
-def peak_flops(device: torch.device) -> float | None:
-    """The device's 16-bit peak, `None` where it is not known."""
-    if device.type != "cuda":
-        return None
-    name = torch.cuda.get_device_name(device)
-    return next((peak for part, peak in PEAK_FLOPS.items() if part in name), None)
+@dataclass(frozen=True)
+class PassFlops:
+    """FLOPs of one image. Recomputed activations are not counted: they are no work of the model.
+
+    Attributes:
+        forward: of the forward pass.
+        backward: of the gradients that a training needs: those of the weights that it trains, and those of the
+            activations on the way to them.
+    """
+
+    forward: float
+    backward: float
+
+    def of_step(self, trained: float, labelled_by_network: float = 0.0) -> float:
+        """FLOPs of a step.
+
+        Args:
+            trained: images with a forward and a backward pass.
+            labelled_by_network: images with a forward pass alone.
+        """
+        return trained * (self.forward + self.backward) + labelled_by_network * self.forward
 
 
-@torch.no_grad()
-def forward_flops(model: nn.Module, image_size: int, channels: int = 3) -> float:
-    """FLOPs of the forward pass of one image, counted on the bare model in eval mode."""
-    device = next(model.parameters()).device
+def count_flops(model: nn.Module, run: Callable[[], torch.Tensor]) -> PassFlops:
+    """FLOPs of a pass, counted on the bare model in eval mode; weights, statistics and modes stay as they are.
+
+    Args:
+        model: whose trained parameters count.
+        run: one pass for one image; gives a tensor with a gradient.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     with evaluating(model), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, channels, image_size, image_size, device=device))
-    return float(counter.get_total_flops())
+        output = run()
+        forward = counter.get_total_flops()
+        torch.autograd.grad(output.sum(), trained, allow_unused=True)
+        return PassFlops(float(forward), float(counter.get_total_flops() - forward))
 
 
-def step_flops(forward: float, labelled: int, strong: int, weak: int) -> float:
-    """FLOPs of a step: three forwards' worth for a trained image, one for a pseudo-labelled one."""
-    return forward * (3 * (labelled + strong) + weak)
+def segmenter_flops(model: nn.Module, image_size: int, channels: int = 3) -> PassFlops:
+    """FLOPs of one image of a segmenter of one task."""
+    images = torch.zeros(1, channels, image_size, image_size, device=next(model.parameters()).device)
+    return count_flops(model, lambda: model(images).logits)

@@ -19,9 +19,10 @@ from s5_hf.export import onnx_file as onnx_file_module
 from s5_hf.export.exporter import _READERS, _WRITERS, compare
 from s5_hf.export.metadata import ExportMetadata
 from s5_hf.export.program_file import METADATA_FILE, open_program
-from s5_hf.export.size_free_graph import SizeFreeGraph, averaging_matrix
+from s5_hf.export.size_free_graph import SizeFreeGraph
 from s5_hf.imaging.natural_colors import natural_palette
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5SegmentationConfig
+from s5_hf.modeling.deterministic_operations import averaging_matrix
 from s5_hf.predictors import OnnxSegmenter
 from s5_hf.predictors.interfaces import SceneSegmenter
 from s5_hf.predictors.normalization import normalize_pixels

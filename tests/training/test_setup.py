@@ -5,25 +5,19 @@ from types import SimpleNamespace
 import pytest
 from accelerate import DistributedType
 from accelerate.state import AcceleratorState
-from PIL import Image
 
 from s5_hf.training.pretraining.kind import make_recipe_method
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.run_folder import read_log
-from s5_hf.training.setup import make_accelerator, refuse_sharding
-from tests.training.pretraining import MICRO, example, random_samples
+from s5_hf.training.running import refuse_nondeterminism
+from s5_hf.training.setup import make_accelerator
+from s5_hf.training.sharing import refuse_sharding
+from tests.training.pretraining import MICRO, example, write_folders
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    root = tmp_path_factory.mktemp("folders")
-    for split, count, seed in (("train", 24, 1), ("val", 2, 2)):
-        for kind in ("images", "masks"):
-            (root / split / kind).mkdir(parents=True)
-        for index, sample in enumerate(random_samples(count, seed)):
-            Image.fromarray(sample["image"]).save(root / split / "images" / f"{index}.png")
-            Image.fromarray(sample["mask"]).save(root / split / "masks" / f"{index}.png")
-    return root
+    return write_folders(tmp_path_factory.mktemp("folders"), train=24, val=2)
 
 
 def run(folders, output_dir, *arguments):
@@ -77,9 +71,21 @@ def test_a_method_gets_its_own_options():
     assert make_recipe_method(PretrainingRecipe.make(method="supervised")).name == "supervised"
 
 
-def test_sharded_weights_have_no_average():
-    sharded = SimpleNamespace(distributed_type=DistributedType.FSDP)
-    with pytest.raises(ValueError, match="a teacher: this needs whole weights, which FSDP does not keep"):
-        refuse_sharding(sharded, "a teacher")
-    refuse_sharding(sharded, "")
-    refuse_sharding(SimpleNamespace(distributed_type=DistributedType.MULTI_GPU), "a teacher")
+def test_sharded_weights_are_refused_where_whole_ones_are_needed_and_in_version_1():
+    def accelerator(kind, version=2):
+        plugin = SimpleNamespace(fsdp_version=version)
+        return SimpleNamespace(distributed_type=kind, state=SimpleNamespace(fsdp_plugin=plugin))
+
+    with pytest.raises(ValueError, match="lora_rank: this needs whole weights, which FSDP does not keep"):
+        refuse_sharding(accelerator(DistributedType.FSDP), "lora_rank")
+    with pytest.raises(ValueError, match="FSDP of version 1 is not supported"):
+        refuse_sharding(accelerator(DistributedType.FSDP, version=1), "")
+    refuse_sharding(accelerator(DistributedType.FSDP), "")
+    refuse_sharding(accelerator(DistributedType.MULTI_GPU, version=1), "lora_rank")
+
+
+def test_an_operation_without_a_deterministic_form_is_named():
+    error = RuntimeError("some_backward_cuda does not have a deterministic implementation, but you set ...")
+    with pytest.raises(ValueError, match=r"deterministic: true cannot be kept .* no deterministic form of some_back"):
+        refuse_nondeterminism(error)
+    refuse_nondeterminism(RuntimeError("something else"))

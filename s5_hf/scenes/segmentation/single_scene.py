@@ -37,6 +37,7 @@ from .scene_writer import SceneWriter
 __all__ = ["segment_scene"]
 
 
+# `detect_scene` has the same arguments on purpose, so that a user learns them once.
 def segment_scene(
     model: str | Path | PreTrainedModel | SceneSegmenter | Sequence[SceneSegmenter],
     source: str | Path,

@@ -40,6 +40,7 @@ class DetectionValidation:
         mean, std: of the channels, for images in 0..1.
         panel_images: images in the picture.
         scaling: of the values of images that are not of 8 bits.
+        colors: channels that are red, green and blue in the picture; the first, in grey, where that is not known.
     """
 
     image_size: int
@@ -48,6 +49,7 @@ class DetectionValidation:
     std: Sequence[float]
     panel_images: int = 4
     scaling: ValueScaling | None = None
+    colors: tuple[int, int, int] | None = None
 
     def resized(self, pixels: np.ndarray) -> np.ndarray:
         """An image uint8 `(height, width, channels)` as the detector gets it."""
@@ -92,18 +94,19 @@ def validate_detector(
     rounds = math.ceil(len(samples) / world)
     for turn in tqdm(range(rounds), "validation", disable=not accelerator.is_main_process, leave=False):
         index = turn * world + rank
-        if index >= len(samples):
-            continue
-        sample = samples[index]
+        # Every process makes the same number of forward passes, because sharded weights are gathered in each.
+        sample = samples[min(index, len(samples) - 1)]
         pixels, boxes, classes = read_sample(sample, task.name, task.labels, len(settings.mean), settings.scaling)
         found = detect(model, pixels, settings, accelerator)
+        if index >= len(samples):
+            continue
         difficult = sample["objects"].get("difficult") if not task.voc07 else None
         references = {"boxes": boxes, "labels": classes}
         if difficult is not None:
             references["difficult"] = torch.as_tensor(difficult, dtype=torch.bool)
         metric.add_image(f"{index:09d}", found, references)
         if accelerator.is_main_process and len(tiles) < 2 * settings.panel_images:
-            tiles += panel_tiles(pixels, boxes, classes, found, task)
+            tiles += panel_tiles(pixels[:, :, list(settings.colors or (0, 0, 0))], boxes, classes, found, task)
     model.train(was_training)
     if world > 1:
         metric.merge(gather_object([metric.state()]))
@@ -143,8 +146,8 @@ def panel_tiles(
     found: dict[str, torch.Tensor],
     task: DetectionTaskData,
 ) -> list[Image.Image]:
-    """The image with the annotated boxes, and with those that were found."""
-    shown = Image.fromarray(pixels if pixels.shape[2] == 3 else np.repeat(pixels[:, :, :1], 3, axis=2))
+    """The image in colours, uint8 `(height, width, 3)`, with the annotated boxes, and with those that were found."""
+    shown = Image.fromarray(pixels)
     sure = found["scores"] > SHOWN_SCORE
     return [
         draw_oriented_boxes(shown, boxes.numpy(), classes.numpy(), task.palette, width=1),

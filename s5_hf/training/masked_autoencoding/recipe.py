@@ -1,13 +1,17 @@
 # ruff: noqa: RUF009 - option() is dataclasses.field() with a line of help
 """Recipes of masked autoencoding; the defaults are those of MAE's paper (arXiv 2111.06377) for ViT-B."""
 
+# Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
+
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ..recipe_reading import SectionedRecipe, option, require_positive
-from ..recipe_sections import AdamWSettings, RunSettings, ViewSettings, bookkeeping
+from ..recipe_sections import AdamWSettings, RunSettings, UnlabelledSettings, bookkeeping
 
 PATCH_SIZE = 16
+IMAGES_OF_BASE = 256
+"""Images of a step for which a base learning rate holds."""
 
 
 @dataclass
@@ -38,15 +42,9 @@ class MAEModelSettings:
 
 
 @dataclass
-class MAEDataSettings(ViewSettings):
+class MAEDataSettings(UnlabelledSettings):
     """Images without labels."""
 
-    dataset: str = option("s5-million-aid", "name of an unlabelled or labelled dataset")
-    data_dir: str | None = option(None, "its data_dir")
-    split: str = option("train", "its split")
-    streaming: bool = option(False, "stream it instead of indexing it")
-    classes: list[str] = option([], "of a labelled dataset without known ones")
-    crop_size: int = option(224, "side of the crops in pixels, a multiple of 16")
     scale_range: list[float] = option([0.75, 1.5], "range of the random scale")
 
     def check(self) -> None:
@@ -62,10 +60,19 @@ class MAEOptimizerSettings(AdamWSettings):
 
     total_steps: int = option(100_000, "optimizer steps")
     batch_size: int = option(64, "images per process and micro-step")
-    learning_rate: float = option(1.5e-4, "highest learning rate")
+    learning_rate: float = option(1.5e-4, "highest learning rate, where there is no base_learning_rate")
+    base_learning_rate: float | None = option(
+        None, "highest learning rate per 256 images of a step of all processes, as in MAE's paper"
+    )
     weight_decay: float = option(0.05, "of all parameters but norms and positions")
     beta2: float = option(0.95, "of AdamW")
     warmup_steps: int = option(1000, "steps of linear warm-up")
+
+    def rate(self, processes: int) -> float:
+        """The highest learning rate of a run of so many processes."""
+        if self.base_learning_rate is None:
+            return self.learning_rate
+        return self.base_learning_rate * self.batch_size * self.gradient_accumulation * processes / IMAGES_OF_BASE
 
 
 @dataclass

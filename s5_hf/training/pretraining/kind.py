@@ -22,11 +22,14 @@ from ...semi_supervised import (
     WeightAverage,
     make_method,
 )
+from ...semi_supervised.accumulation import Batches, counted_together
 from ..batches import Row
 from ..joint.best_models import MEAN, BestModels
 from ..kind import StateDict, Training, TrainingKind
+from ..low_rank import add_adapters, merged_adapters
+from ..peaks import peak_flops
 from ..schedules import learning_rate_factor
-from ..throughput import Throughput, forward_flops, peak_flops, step_flops
+from ..throughput import Throughput, segmenter_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation, color_positions
 from .data import SegmentationData, labelled_batches, load_data, sample_ids, unlabelled_batches
@@ -60,11 +63,6 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         self.data = data
         self.method, self.supervised = make_recipe_method(recipe), Supervised()
         self.total_steps = recipe.optimizer.total_steps
-        averages = self.method.has_teacher or recipe.optimizer.weight_average_decay is not None
-        if averages or recipe.run.selection == "validation":
-            self.needs_whole_weights = "a teacher, weight_average_decay or selection: validation"
-        if self.method.changes_weights:
-            self.needs_whole_weights = f"method: {self.method.name}, which mixes weights"
 
     def load_data(self, processes: int) -> Mapping[str, Any]:
         """Load the datasets."""
@@ -94,6 +92,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         self.method = make_recipe_method(self.recipe)  # again: mean and deviation may have been measured since
         model = starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
         self.method.extend(model)
+        add_adapters(model, self.recipe.model)
         if self.recipe.optimizer.encoder_rate == 0:  # as a fixed function: no dropout, batch norm as it is
             model.backbone.requires_grad_(False).eval()
         return model
@@ -135,15 +134,20 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         peak = peak_flops(next(model.parameters()).device)
         if peak is None:
             return Throughput(images)
-        forward = forward_flops(model, self.recipe.data.crop_size, len(self.recipe.data.image_mean))
         weak = unlabelled * (2 if self.recipe.method.cutmix_partner == "second_batch" else 1)
-        flops = step_flops(forward, labelled, self.method.strong_views * unlabelled, weak)
-        return Throughput(images, flops * settings.gradient_accumulation, peak)
+        flops = segmenter_flops(model, self.recipe.data.crop_size, len(self.recipe.data.image_mean))
+        of_step = flops.of_step(labelled + self.method.strong_views * unlabelled, weak)
+        return Throughput(images, of_step * settings.gradient_accumulation, peak)
 
     @property
     def headline(self) -> str:
         """The method."""
         return self.method.name
+
+    @property
+    def teachers(self) -> Sequence[str]:
+        """The frozen teachers of the method, with the sides of their images."""
+        return tuple(getattr(self.method, "frozen_teachers", ()))
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -158,13 +162,15 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def learning_rate_factor(self, step: int) -> float:
         """Factor of the learning rate at a step counted from 0; of each phase by itself where the recipe says so."""
         settings, phase, total_steps = self.recipe.optimizer, self.supervised_steps, self.total_steps
-        if settings.supervised_schedule == "constant" and phase:
-            if step < phase:
-                return learning_rate_factor("constant", step, phase, settings.warmup_steps)
+        schedule, phase_rate = settings.schedule, settings.unlabelled_rate if step >= phase else 1.0
+        if settings.supervised_schedule != "joint" and step < phase:
+            total_steps = phase
+            schedule = "constant" if settings.supervised_schedule == "constant" else schedule
+        elif settings.supervised_schedule != "joint":
             step, total_steps = step - phase, total_steps - phase
         late = max(0, step - settings.schedule_delay)
         begun = late // settings.schedule_period * settings.schedule_period
-        return learning_rate_factor(settings.schedule, begun, total_steps, settings.warmup_steps)
+        return phase_rate * learning_rate_factor(schedule, begun, total_steps, settings.warmup_steps)
 
     def batches(self, training: Training, taken: int) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
         """Labelled and unlabelled batches on the device from number `taken` on, for ever.
@@ -195,6 +201,10 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             if recipe.method.cutmix_partner == "second_batch":
                 partners = unlabelled_batches(recipe, data, **place, stream="partner").start(first)
         return joined(views, labelled, unlabelled, partners, max(0, supervised - taken))
+
+    def counted_together(self, batches: list[Batches]) -> list[Batches]:
+        """The batches of the micro-steps of one step, whose losses are divided by the pixels of all."""
+        return counted_together(batches, self.method.pastes)
 
     def step(
         self, model: torch.nn.Module, batch: tuple[LabelledBatch, UnlabelledBatch | None], step: int
@@ -272,20 +282,24 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def keep_best(self, training: Training, step: int, miou: float) -> None:
         """Save the validated weights under best/mean if none were better before."""
         accelerator, validated = training.accelerator, self.validated(training)
-        model, state_dict = accelerator.unwrap_model(validated), accelerator.get_state_dict(validated)
+        is_trained = validated is accelerator.unwrap_model(training.model)  # its weights may be shared by processes
+        state_dict = accelerator.get_state_dict(training.model) if is_trained else validated.state_dict()
+        state_dict = self.saved_state(validated, state_dict)
         if accelerator.is_main_process:
             selection = {"selection": "validation", "in_words": IN_WORDS, "validation": self.data.validation_source}
             best = BestModels(Path(self.recipe.run.output_dir) / "best", self.processor, selection)
-            best.keep(step, {MEAN: miou}, model, state_dict)
+            best.keep(step, {MEAN: miou}, validated, state_dict)
         accelerator.wait_for_everyone()
 
     def validated(self, training: Training) -> torch.nn.Module:
         """The network that is validated: the average of the weights, else the averaged teacher, else the student."""
         averaged = list(self.followers.values()) if self.recipe.run.validate_on == "averaged" else []
-        return averaged[0] if averaged else training.model
+        return averaged[0] if averaged else training.accelerator.unwrap_model(training.model)
 
     def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
-        """The weights without what the method needs in training only."""
+        """The weights with the adapters merged, without what the method needs in training only."""
+        if self.recipe.model.lora_rank:
+            state_dict = merged_adapters(model, state_dict)
         return self.method.saved_state(state_dict)
 
     @property

@@ -7,13 +7,14 @@ import torch
 
 from ..joint.kind import JointTraining, epoch_of
 from ..joint.model import TaskView
-from ..joint.step import TaskLoss
-from ..kind import StateDict, Training
-from ..throughput import Throughput, forward_flops, peak_flops, step_flops
+from ..joint.step import JointBatch, TaskLoss
+from ..kind import Training
+from ..low_rank import add_adapters
+from ..peaks import peak_flops
+from ..throughput import Throughput, segmenter_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation, color_positions
 from ..views.weak import SampleView, WeakView
-from .low_rank import add_adapters, merged_adapters
 from .model import joint_model
 from .recipe import SegmentationDatasetSettings
 from .step import SegmentationStep, SegmentationViews
@@ -27,6 +28,11 @@ class JointSegmentation(JointTraining):
     model_folder = "segmenter"
     score, score_in_words = "miou", "mIoU"
     step_type = SegmentationStep
+
+    @property
+    def needs_whole_weights(self) -> str:
+        """Adapters are merged into whole weights."""
+        return "lora_rank" if self.recipe.model.lora_rank else ""
 
     def load_task(self, settings: SegmentationDatasetSettings) -> TaskData:
         """The data of one dataset of the recipe."""
@@ -42,8 +48,7 @@ class JointSegmentation(JointTraining):
         """The segmenter at step 0, with adapters if the recipe has some."""
         settings, data = self.recipe.model, self.recipe.data
         model = joint_model(settings, self.tasks, data.crop_size, len(data.image_mean))
-        if settings.lora_rank:
-            add_adapters(model, settings)
+        add_adapters(model, settings)
         return model
 
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
@@ -52,8 +57,8 @@ class JointSegmentation(JointTraining):
         peak = peak_flops(next(model.parameters()).device)
         if peak is None:
             return Throughput(per_process * processes)
-        forward = forward_flops(TaskView(model, self.tasks[0].name), data.crop_size, len(data.image_mean))
-        return Throughput(per_process * processes, step_flops(forward, 1, 0, 0) * per_process, peak)
+        flops = segmenter_flops(TaskView(model, self.tasks[0].name), data.crop_size, len(data.image_mean))
+        return Throughput(per_process * processes, flops.of_step(per_process), peak)
 
     def sample_view(self, task: TaskData, settings: SegmentationDatasetSettings) -> SampleView:
         """The weak view of a task."""
@@ -76,6 +81,10 @@ class JointSegmentation(JointTraining):
         names = tuple(task.name for task in self.tasks)
         colors = color_positions(data.bands, len(data.image_mean))
         return SegmentationViews(names, device, data.image_mean, data.image_std, augmentation, colors)
+
+    def counted_together(self, batches: list[JointBatch]) -> list[JointBatch]:
+        """The batches of the micro-steps of one step, whose losses are divided by the pixels of all."""
+        return self.joint_step.counted_together(batches)
 
     def learning_rate_factor(self, step: int) -> float:
         """Factor of the learning rate at a step counted from 0; `schedule_by_epoch` changes it between epochs only."""
@@ -104,9 +113,5 @@ class JointSegmentation(JointTraining):
             self.recipe.data.value_scaling,
             color_positions(self.recipe.data.bands, len(self.recipe.data.image_mean)),
         )
-        model = TaskView(training.model, task.name)
+        model = TaskView(training.accelerator.unwrap_model(self.validated(training)), task.name)
         return validate(model, task.validation, settings, training.accelerator, panel)
-
-    def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
-        """The weights with the adapters merged into them."""
-        return merged_adapters(model, state_dict) if self.recipe.model.lora_rank else state_dict
