@@ -24,9 +24,8 @@ _KEPT = (
 def checkpointing_arguments(kind: str) -> dict[str, object] | None:
     """What `PreTrainedModel.gradient_checkpointing_enable` takes for a recipe's `gradient_checkpointing`.
 
-    `None` for "false". "selective" keeps the results of matrix products and attention. Norms, activations and sums,
-    which hold half the memory of a block and cost a few percent of its time, are computed again; the gradients stay
-    the same to the bit.
+    `None` for "false". "selective" keeps the results of matrix products and attention. Norms, activations and sums
+    are computed again. The gradients stay the same to the bit.
     """
     if kind == "false":
         return None
