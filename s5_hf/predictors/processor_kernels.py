@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional
@@ -52,7 +52,20 @@ class ProcessorKernels(TorchFunctionMode):
 
     Linear layers in float32, and convolutions of single pixels where torch would take MKL for them: by oneDNN.
     Attention in bfloat16 without gradients: head by head, so that the weights of a head stay in the cache.
+
+    Attributes:
+        active: how many of these contexts are open.
     """
+
+    active: ClassVar[int] = 0
+
+    def __enter__(self) -> ProcessorKernels:
+        ProcessorKernels.active += 1
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        ProcessorKernels.active -= 1
+        super().__exit__(*error)
 
     def __torch_function__(
         self, func: Callable, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None

@@ -45,9 +45,8 @@ def train(training: ReadyTraining, signals: StopSignals) -> bool:
         micro_batches = kind.counted_together([next(batches) for _ in range(settings.gradient_accumulation)])
         for micro_step, batch in enumerate(micro_batches):
             last = micro_step == settings.gradient_accumulation - 1
-            # Also around the backward pass, which computes checkpointed parts of the forward pass again.
-            with contextlib.nullcontext() if last else accelerator.no_sync(model), kernels:
-                with accelerator.autocast():
+            with contextlib.nullcontext() if last else accelerator.no_sync(model):
+                with accelerator.autocast(), kernels:
                     output = kind.step(model, batch, step)
                 accelerator.backward(output.loss / settings.gradient_accumulation)
             meter.add(output)

@@ -44,7 +44,7 @@ class EncoderSettings:
         default="false",
         metadata={
             "help": "true recomputes the blocks of the backbone: less memory, more time; selective keeps the results "
-            "of matrix products and recomputes the rest: less memory than false, hardly more time",
+            "of matrix products and attention, and recomputes the rest",
             "nargs": "?",  # --gradient_checkpointing alone means true
             "const": "true",
         },

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+
 import torch
 from torch.utils.checkpoint import create_selective_checkpoint_contexts
+
+from ..predictors.processor_kernels import ProcessorKernels
 
 __all__ = ["checkpointing_arguments"]
 
@@ -18,18 +24,24 @@ _KEPT = (
 def checkpointing_arguments(kind: str) -> dict[str, object] | None:
     """What `PreTrainedModel.gradient_checkpointing_enable` takes for a recipe's `gradient_checkpointing`.
 
-    `None` for "false". "selective" keeps the results of matrix products and attention. Norms, activations and sums,
-    which hold half the memory of a block and cost a few percent of its time, are computed again; the gradients stay
-    the same to the bit.
+    `None` for "false". "selective" keeps the results of matrix products and attention. Norms, activations and sums
+    are computed again. The gradients stay the same to the bit.
     """
     if kind == "false":
         return None
-    arguments: dict[str, object] = {"use_reentrant": False}
-    if kind == "selective":
-        arguments["context_fn"] = _selective_contexts
-    return arguments
+    return {"use_reentrant": False, "context_fn": partial(_contexts, selective=kind == "selective")}
 
 
-def _selective_contexts() -> tuple[object, object]:
-    operations = [getattr(torch.ops.aten, name).default for name in _KEPT if hasattr(torch.ops.aten, name)]
-    return create_selective_checkpoint_contexts(operations)
+def _contexts(selective: bool) -> tuple[AbstractContextManager, AbstractContextManager]:
+    """The contexts of a block's forward pass and of its repetition, which must take the same kernels."""
+    forward, again = nullcontext(), nullcontext()
+    if selective:
+        operations = [getattr(torch.ops.aten, name).default for name in _KEPT if hasattr(torch.ops.aten, name)]
+        forward, again = create_selective_checkpoint_contexts(operations)
+    return forward, _with_kernels(again) if ProcessorKernels.active else again
+
+
+@contextmanager
+def _with_kernels(context: AbstractContextManager) -> Iterator[None]:
+    with ProcessorKernels(), context:
+        yield

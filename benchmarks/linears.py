@@ -1,0 +1,104 @@
+"""Matrix products of a ViT on a processor: what torch takes, what `s5_hf` takes, and what else torch carries.
+
+    python benchmarks/linears.py
+    python benchmarks/linears.py --size l --tokens 4096
+
+The baseline is torch's own linear layer in float32. "oneDNN, packed" has its weights brought into oneDNN's layout
+beforehand. Attention is that of one image. All take turns in one process on one thread; GFLOP/s are those of the
+fastest turn in processor time, the difference is relative to the baseline.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+
+from measuring import (
+    argument_parser,
+    peak_bytes,
+    print_head,
+    print_row,
+    processor_in_words,
+    take_turns,
+    torch_in_words,
+)
+from s5_hf.modeling import S5ViTConfig
+from s5_hf.predictors.processor_kernels import processor_kernels
+
+
+def compare(title: str, works: dict[str, Callable[[], torch.Tensor]], operations: float, repeats: int) -> None:
+    """A row for each way; the first is the baseline."""
+    found = take_turns(works, repeats)
+    first = next(iter(works))
+    expected, baseline = works[first]().double(), min(found[first].processor)
+    for name, seconds in found.items():
+        difference = ((works[name]().double() - expected).norm() / expected.norm()).item()
+        fastest = min(seconds.processor)
+        rate, wall = f"{operations / fastest / 1e9:.0f}", f"{operations / min(seconds.wall) / 1e9:.0f}"
+        print_row(title, name, rate, wall, f"{baseline / fastest:.2f}", f"{difference:.0e}")
+
+
+def with_kernels(work: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+    """The same work in the context of the package's predictions."""
+
+    def run() -> torch.Tensor:
+        with processor_kernels("cpu"):
+            return work()
+
+    return run
+
+
+def linear_ways(tokens: int, inner: int, outer: int) -> dict[str, Callable[[], torch.Tensor]]:
+    """Ways to compute a linear layer."""
+    inputs, weight, bias = torch.randn(1, tokens, inner), torch.randn(outer, inner), torch.randn(outer)
+    packed = weight.to_mkldnn()
+    half = [tensor.bfloat16() for tensor in (inputs, weight, bias)]
+    return {
+        "torch": lambda: functional.linear(inputs, weight, bias),
+        "s5_hf": with_kernels(lambda: functional.linear(inputs, weight, bias)),
+        "oneDNN, packed": lambda: functional.linear(inputs.to_mkldnn(), packed, bias).to_dense(),
+        "torch, bf16": lambda: functional.linear(*half),
+    }
+
+
+def attention_ways(tokens: int, heads: int, channels: int) -> dict[str, Callable[[], torch.Tensor]]:
+    """Ways to compute attention."""
+    parts = torch.randn(1, tokens, 3, heads, channels).permute(2, 0, 3, 1, 4).unbind(0)
+    half = [part.bfloat16() for part in parts]
+    attend = functional.scaled_dot_product_attention
+    return {
+        "torch": lambda: attend(*parts),
+        "torch, bf16": lambda: attend(*half),
+        "s5_hf, bf16": with_kernels(lambda: attend(*half)),
+    }
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--size", default="b", help="ViT size: ti, s, b, l or h (default b)")
+    parser.add_argument("--tokens", type=int, default=1024, help="1024 are those of an image of 512 px")
+    parser.add_argument("--repeats", type=int, default=6)
+    return parser.parse_args()
+
+
+@torch.inference_mode()
+def main() -> None:
+    arguments = parse_arguments()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    vit = S5ViTConfig.from_size(arguments.size)
+    width, inner, tokens = vit.hidden_size, vit.intermediate_size, arguments.tokens
+    print(f"{processor_in_words()}, {torch_in_words()}, {tokens} tokens, fastest of {arguments.repeats}\n")
+    print_head("product", "way", "GFLOP/s, processor time", "GFLOP/s, wall", "speed / torch", "difference")
+    shapes = {"qkv": (width, 3 * width), "projection": (width, width), "fc1": (width, inner), "fc2": (inner, width)}
+    for title, (columns, rows) in shapes.items():
+        compare(title, linear_ways(tokens, columns, rows), 2 * tokens * columns * rows, arguments.repeats)
+    heads = vit.num_attention_heads
+    ways = attention_ways(tokens, heads, width // heads)
+    compare("attention", ways, 4 * tokens**2 * width, arguments.repeats)
+    print(f"\npeak memory {peak_bytes() / 2**30:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()

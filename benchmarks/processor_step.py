@@ -1,0 +1,91 @@
+"""An S4P step on a processor, like for like: checkpointing, allocator and peak memory of both sides.
+
+    python benchmarks/processor_step.py                                   # ViT-B, 512 px, batch 2 + 2, float32
+    python benchmarks/processor_step.py --precision bf16
+    python benchmarks/processor_step.py --image-size 256 --repeats 1 --no-memory
+
+The baseline is the official algorithm as `s4p_step.py` writes it, with SDPA, and with every block recomputed, as
+officially. Contestants take turns in one process on one thread, each a warm-up step first; a row gives the median of
+the processor times, which a busy machine changes less than the clock. Peak memory is that of a process of its own.
+"""
+
+import argparse
+import sys
+from contextlib import nullcontext
+from statistics import median
+
+import torch
+
+from measuring import (
+    allocator_in_words,
+    argument_parser,
+    in_own_process,
+    peak_bytes,
+    print_head,
+    print_row,
+    processor_in_words,
+    take_turns,
+    torch_in_words,
+)
+from s4p_step import Bench
+from s5_hf.predictors.processor_kernels import processor_kernels
+from s5_hf.training.selective_checkpointing import checkpointing_arguments
+
+BASELINE = "official, true"
+CONTESTANTS = (BASELINE, "s5_hf, true", "s5_hf, selective", "s5_hf, false")
+
+
+def make_step(bench: Bench, contestant: str) -> None:
+    """One step of a contestant, named by its algorithm and its checkpointing."""
+    algorithm, kind = contestant.split(", ")
+    bench.model.gradient_checkpointing_disable()
+    arguments = checkpointing_arguments(kind)
+    if arguments is not None:
+        bench.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=arguments)
+    if algorithm == "official":
+        bench.official_step(0)
+        return
+    with processor_kernels(bench.device) if bench.device.type == "cpu" else nullcontext():
+        bench.package_step(0)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--size", default="b", help="ViT size: ti, s, b, l or h (default b)")
+    parser.add_argument("--image-size", type=int, default=512)
+    parser.add_argument("--batch-size", type=int, default=2, help="labelled, and as many unlabelled images")
+    parser.add_argument("--precision", default="no", choices=["no", "bf16"], help="of mixed precision")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=CONTESTANTS)
+    parser.add_argument("--no-memory", action="store_true", help="leave peak memory out")
+    parser.add_argument("--memory-of", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    arguments.device, arguments.compile = "cpu", False  # of `Bench`
+    torch.set_num_threads(1)
+    bench = Bench(arguments)
+    if arguments.memory_of:
+        make_step(bench, arguments.memory_of)
+        print(peak_bytes() / 2**30)
+        return
+    names = [BASELINE, *(name for name in arguments.contestants if name != BASELINE)]
+    found = take_turns({name: lambda name=name: make_step(bench, name) for name in names}, arguments.repeats)
+    print(
+        f"ViT-{arguments.size.upper()} + UPerNet, {arguments.image_size} px, batch {arguments.batch_size} + "
+        f"{arguments.batch_size}, mixed precision {arguments.precision}, {processor_in_words()}, {torch_in_words()}, "
+        f"{allocator_in_words()}, median of {arguments.repeats}\n"
+    )
+    head = ("algorithm, checkpointing", "processor time, s", "wall, s", "speed / official", "peak memory, GiB")
+    print_head(*head)
+    baseline = median(found[BASELINE].processor)
+    for name, seconds in found.items():
+        processor, wall = median(seconds.processor), median(seconds.wall)
+        peak = "-" if arguments.no_memory else f"{in_own_process([*sys.argv[1:], '--memory-of', name]):.2f}"
+        print_row(name, f"{processor:.1f}", f"{wall:.1f}", f"{baseline / processor:.2f}", peak)
+
+
+if __name__ == "__main__":
+    main()
