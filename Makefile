@@ -45,7 +45,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip --constraint constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,geo,onnx,plots]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[change,dev,geo,onnx,plots]"
 	$(BIN)/python -c "from pathlib import Path; Path('$(INSTALLED)').touch()"
 
 clean:

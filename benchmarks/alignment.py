@@ -10,14 +10,12 @@ difference of the outputs.
 
 import argparse
 import copy
-import platform
 import time
-from pathlib import Path
 from statistics import median, quantiles
 
 import torch
 
-from measuring import argument_parser, make_segmenter, print_head, print_row
+from measuring import argument_parser, make_segmenter, print_head, print_row, processor_in_words
 from s5_hf.modeling.aligned_weights import ALIGNMENT
 
 
@@ -31,15 +29,6 @@ def displaced(model: torch.nn.Module, offset: int) -> torch.nn.Module:
         place = room[offset : offset + size].view(parameter.dtype).view(parameter.shape)
         parameter.data = place.copy_(parameter.data)
     return model
-
-
-def processor() -> str:
-    """The processor's name."""
-    information = Path("/proc/cpuinfo")
-    if not information.exists():
-        return platform.processor()
-    lines = information.read_text(encoding="utf-8").splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 @torch.inference_mode()
@@ -72,9 +61,9 @@ def main() -> None:
     # A second aligned copy shows how far the measurement itself wanders.
     models = {0: displaced(aligned, 0)} | {offset: displaced(aligned, offset) for offset in arguments.offsets}
     print(
-        f"{processor()}, ViT-{arguments.size.upper()} + UPerNet, {arguments.image_size} px, "
+        f"{processor_in_words()}, ViT-{arguments.size.upper()} + UPerNet, {arguments.image_size} px, "
         f"batch {arguments.batch_size}, {arguments.dtype}, {arguments.threads} threads, torch {torch.__version__}, "
-        f"{torch.backends.cpu.get_cpu_capability()}, median of {arguments.repeats}\n"
+        f"median of {arguments.repeats}\n"
     )
     print_head("bytes behind a multiple of 64", "time / aligned", "quartiles", "largest difference of the logits")
     with torch.inference_mode():

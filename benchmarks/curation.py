@@ -27,6 +27,7 @@ from statistics import median
 
 import numpy as np
 
+# What benchmarks share is in measuring.py, so their imports look alike.
 from measuring import (
     argument_parser,
     in_own_process,

@@ -16,6 +16,7 @@ from statistics import median
 import torch
 from transformers import ViTConfig, ViTModel
 
+# What benchmarks share is in measuring.py, so their imports look alike.
 from measuring import (
     argument_parser,
     in_own_process,

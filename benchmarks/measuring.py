@@ -8,12 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import re
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +93,48 @@ def torch_in_words() -> str:
     import torch
 
     return f"torch {torch.__version__}, {torch.get_num_threads()} threads"
+
+
+def processor_in_words() -> str:
+    """The processor's name, its vector instructions and its native formats, for the line above a table."""
+    import torch
+
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
+    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    flags = next((line.split(":")[1].split() for line in lines if line.startswith("flags")), [])
+    found = [torch.backends.cpu.get_cpu_capability(), *(flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags)]
+    return f"{name} ({', '.join(found)})"
+
+
+def allocator_in_words() -> str:
+    """What environment variables say about the allocator of the C library, or its name."""
+    tuned = {name: value for name, value in os.environ.items() if name.startswith("MALLOC_") or name == "LD_PRELOAD"}
+    return " ".join(f"{name}={value}" for name, value in sorted(tuned.items())) or "default allocator"
+
+
+@dataclass
+class Seconds:
+    """Of the repetitions of one piece of work."""
+
+    processor: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+
+
+def take_turns(works: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 1) -> dict[str, Seconds]:
+    """Run pieces of work in turns: what else the machine does meets all of them alike.
+
+    Processor time is that of all threads of this process, which the load of a shared machine changes least.
+    """
+    found = {name: Seconds() for name in works}
+    for turn in range(warm_up + repeats):
+        for name, work in works.items():
+            processor, wall = time.process_time(), time.perf_counter()
+            work()
+            if turn >= warm_up:
+                found[name].processor.append(time.process_time() - processor)
+                found[name].wall.append(time.perf_counter() - wall)
+    return found
 
 
 def print_row(*cells: str) -> None:

@@ -10,14 +10,19 @@ step. The arms are methods, and three of supervised training:
 - `supervised_longer`: it makes more steps, so that it has the processor time of the slowest method of the same seed
 - `all_labels`: it has the labels of all images: what could be gained at most
 
-What stands behind `--` goes to examples/pretrain_s4p.py. Runs that are complete already are not repeated; each is a
-line of `results.jsonl`. With --side the images that are trained on are copies, reduced to this side; with --held-out
-they are validated on a part of train, to choose settings without a look at val.
+With --start all arms of a seed start from the last weights of one supervised run, which is made first: the recipe with
+these options, in one string, in place of those behind `--`. Its time is part of none of them.
+
+What stands behind `--` goes to examples/pretrain_s4p.py, of every arm and of the start. Runs that are complete already
+are not repeated; each is a line of `results.jsonl`. With --side the images that are trained on are copies, reduced to
+this side; with --mixed they are those that show every class; with --held-out they are validated on a part of train, to
+choose settings without a look at val.
 """
 
 import json
 import math
 import random
+import shlex
 import statistics
 import time
 from collections.abc import Iterable, Sequence
@@ -34,9 +39,10 @@ from measuring import argument_parser, parse_with_options, print_head, print_row
 from s5_hf.files.atomic import atomic_folder, write_text
 from s5_hf.recipes import find_recipe
 from s5_hf.training import PretrainingRecipe, S4Pretraining, carry_out
+from s5_hf.training.pretraining.labelled_choice import balanced_choice
 from s5_hf.training.run_folder import read_log
 
-STRONG, LONGER, ALL = "supervised_strong", "supervised_longer", "all_labels"
+STRONG, LONGER, ALL, START = "supervised_strong", "supervised_longer", "all_labels", "start"
 BASELINES = ("supervised", STRONG, LONGER)
 FILTERS = {"images": Image.Resampling.BOX, "masks": Image.Resampling.NEAREST}
 Result = dict[str, Any]
@@ -65,7 +71,7 @@ class TimedPretraining(S4Pretraining):
         return (self.moments[-1] - self.moments[0]) / (len(self.moments) - 1) * self.total_steps
 
 
-def prepared(source: Path, target: Path, side: int, positive: int | None, held_out: int) -> Path:
+def prepared(source: Path, target: Path, side: int, positive: int | None, held_out: int, mixed: float = 0.0) -> Path:
     """A copy of SPLIT/images and SPLIT/masks to train on; made once.
 
     Args:
@@ -74,6 +80,7 @@ def prepared(source: Path, target: Path, side: int, positive: int | None, held_o
         side: no image of the copy is longer.
         positive: masks of the copy are 1 where they had this value and 0 elsewhere; `None` to keep them.
         held_out: so many images of train, drawn at random, are the copy's val; 0 for val itself.
+        mixed: images in which a class has less than this share of the pixels, 0 to 1, are left out.
     """
     if target.exists():
         return target
@@ -83,17 +90,23 @@ def prepared(source: Path, target: Path, side: int, positive: int | None, held_o
         splits = {"train": [path for path in splits["train"] if path not in left], "val": sorted(left)}
     with atomic_folder(target) as folder:
         for split, path in ((split, path) for split, paths in splits.items() for path in paths):
-            for kind in FILTERS:
+            mask = reduced(path.parents[1] / "masks" / f"{path.stem}.png", side, FILTERS["masks"])
+            if positive is not None:
+                mask = mask.point(lambda value: int(value == positive))
+            if mixed and min(np.bincount(np.asarray(mask).ravel(), minlength=2)) < mixed * mask.width * mask.height:
+                continue
+            for kind, picture in (("masks", mask), ("images", reduced(path, side, FILTERS["images"]))):
                 copy = folder / split / kind / f"{path.stem}.png"
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                with Image.open(path if kind == "images" else path.parents[1] / "masks" / copy.name) as picture:
-                    factor = min(1.0, side / max(picture.size))
-                    size = tuple(max(1, round(length * factor)) for length in picture.size)
-                    small = picture.resize(size, FILTERS[kind])
-                if kind == "masks" and positive is not None:
-                    small = small.point(lambda value: int(value == positive))
-                small.save(copy)
+                picture.save(copy)
     return target
+
+
+def reduced(path: Path, side: int, filter_: Image.Resampling) -> Image.Image:
+    """An image whose longest side is at most `side`."""
+    with Image.open(path) as picture:
+        factor = min(1.0, side / max(picture.size))
+        return picture.resize([max(1, round(length * factor)) for length in picture.size], filter_)
 
 
 def mask_of(path: Path) -> np.ndarray:
@@ -102,7 +115,7 @@ def mask_of(path: Path) -> np.ndarray:
         return np.asarray(mask)
 
 
-def balanced_choice(masks: Path, count: int, seed: int, share: float) -> list[str]:
+def balanced_names(masks: Path, count: int, seed: int, share: float) -> list[str]:
     """Names of `count` images drawn by the seed, again and again until each class has the share of their pixels.
 
     Args:
@@ -114,20 +127,17 @@ def balanced_choice(masks: Path, count: int, seed: int, share: float) -> list[st
     Raises:
         ValueError: if none of 10,000 draws has it.
     """
-    generator = np.random.default_rng(seed)
-    pixels = {path.stem: np.bincount(mask_of(path).ravel()) for path in sorted(masks.iterdir())}
-    classes = max(len(counts) for counts in pixels.values())
-    for _ in range(10_000):
-        names = generator.choice(sorted(pixels), count, replace=False).tolist()
-        counts = sum(np.pad(pixels[name], (0, classes - len(pixels[name]))) for name in names)
-        if counts.min() >= share * counts.sum():
-            return names
-    raise ValueError(f"no {count} images of {masks} were found in which every class has {share:.0%} of the pixels")
+    paths = sorted(masks.iterdir())
+    pixels = [np.bincount(mask_of(path).ravel()) for path in paths]
+    classes = max(len(counts) for counts in pixels)
+    table = np.array([np.pad(counts, (0, classes - len(counts))) for counts in pixels])
+    chosen = balanced_choice(table, count, seed, share, [f"class {number}" for number in range(classes)])
+    return [paths[place].stem for place in chosen]
 
 
 def run(recipe: str, arm: str, seed: int, folder: Path, options: Sequence[str], steps: int | None) -> Result:
     """Train one arm with one seed; `steps` in place of the recipe's."""
-    method = "supervised" if arm in (*BASELINES, ALL) else arm
+    method = "supervised" if arm in (*BASELINES, ALL, START) else arm
     words = [
         str(find_recipe(recipe, "s4p")),
         *options,
@@ -160,7 +170,7 @@ def steps_of(arm: str, seed: int, results: Iterable[Result]) -> int | None:
         return None
     of_seed = {result["arm"]: result for result in results if result["seed"] == seed}
     baseline = of_seed["supervised"]
-    slowest = max(result["seconds"] for name, result in of_seed.items() if name not in (*BASELINES, ALL))
+    slowest = max(result["seconds"] for name, result in of_seed.items() if name not in (*BASELINES, ALL, START))
     return round(baseline["steps"] * slowest / baseline["seconds"])
 
 
@@ -196,7 +206,10 @@ def report(results: Sequence[Result], arms: Sequence[str]) -> None:
         print_row(arm, *scores, steps, spread([result["seconds"] for result in found], 1), ratio)
     print()
     print_head("difference of mIoU, points", "mean", "95 % interval", "seeds ahead", "each seed")
-    pairs = [(arm, baseline) for arm in arms for baseline in BASELINES if arm not in BASELINES and baseline in arms]
+    baselines = [arm for arm in (START, *BASELINES) if arm in arms]
+    pairs = [
+        (arm, known) for number, known in enumerate(baselines) for arm in arms if arm not in baselines[: number + 1]
+    ]
     for arm, baseline in pairs:
         values = differences(results, arm, baseline)
         low, high = interval(values)
@@ -212,6 +225,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--side", type=int, help="longest side of the images that are trained on")
     parser.add_argument("--positive", type=int, help="the mask value that is learnt, against all others")
+    parser.add_argument("--mixed", type=float, default=0.0, help="leave out images with less than this of a class")
+    parser.add_argument("--start", help="options of the supervised run that the arms of a seed start from")
     parser.add_argument("--held-out", type=int, default=0, help="validate on so many images of train, not on val")
     parser.add_argument("--labelled", type=int, help="images with labels, drawn by the seed with --least-share")
     parser.add_argument("--least-share", type=float, default=0.2, help="of each class in their pixels")
@@ -224,24 +239,31 @@ def main() -> None:
     if arguments.side:
         place = options.index("--labelled-dir") + 1
         source = Path(options[place])
-        options[place] = str(prepared(source, output / "data", arguments.side, arguments.positive, arguments.held_out))
+        copied = (arguments.side, arguments.positive, arguments.held_out, arguments.mixed)
+        options[place] = str(prepared(source, output / "data", *copied))
     output.mkdir(parents=True, exist_ok=True)
     results = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
     for seed in arguments.seeds:
         words = [*options]
         if arguments.labelled:
             masks = Path(options[options.index("--labelled-dir") + 1]) / "train" / "masks"
-            names = balanced_choice(masks, arguments.labelled, seed, arguments.least_share)
+            names = balanced_names(masks, arguments.labelled, seed, arguments.least_share)
             write_text(output / f"labelled-{seed}.txt", "".join(f"{name}\n" for name in names))
             words += ["--labelled-list", str(output / f"labelled-{seed}.txt"), "--unlabelled-dataset", "rest"]
-        for arm in sorted(arms, key=lambda arm: arm == LONGER):  # its steps follow from the others
+            words += ["--labelled-count", str(arguments.labelled)]
+        weights = output / f"{START}-{seed}" / "segmenter"
+        start = ["--backbone", "null", "--segmenter", str(weights)] if arguments.start else []
+        ordered = sorted(arms, key=lambda arm: arm == LONGER)  # its steps follow from the others
+        for arm in [START, *ordered] if start else ordered:
             if any((result["arm"], result["seed"]) == (arm, seed) for result in results):
                 continue
+            first = shlex.split(arguments.start) if arm == START else start
             steps = steps_of(arm, seed, results)
-            results.append(run(arguments.recipe, arm, seed, output / f"{arm}-{seed}", words, steps))
+            results.append(run(arguments.recipe, arm, seed, output / f"{arm}-{seed}", [*words, *first], steps))
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(results[-1]) + "\n")
-    report([result for result in results if result["arm"] in arms and result["seed"] in arguments.seeds], arms)
+    shown = [START, *arms] if arguments.start else arms
+    report([result for result in results if result["arm"] in shown and result["seed"] in arguments.seeds], shown)
 
 
 if __name__ == "__main__":

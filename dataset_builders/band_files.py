@@ -26,11 +26,14 @@ __all__ = [
     "encode_bands",
     "open_bands",
     "own_mask",
+    "own_name",
     "require_real",
     "valid_pixels",
 ]
 
 Band = int | str
+_SAY_NOTHING = ("undefined", "gray", "alpha", "palette")
+"""What rasterio calls the colour of bands that it knows no colour of."""
 
 
 @contextmanager
@@ -107,6 +110,20 @@ def _band_number(band: Band, described: Sequence[tuple[str | None, str]], name: 
     return int(band)
 
 
+def own_name(number: int, described: Sequence[tuple[str | None, str]]) -> str | None:
+    """The description of a band, else its colour, by which no other band of the file is called; `None` for none.
+
+    Args:
+        number: of the band, from 1.
+        described: description (or None) and colour of each band of the file.
+    """
+    for names in zip(*described, strict=True):
+        name = (names[number - 1] or "").lower()
+        if name and name not in _SAY_NOTHING and [(other or "").lower() for other in names].count(name) == 1:
+            return names[number - 1]
+    return None
+
+
 def own_mask(dataset: DatasetReader, bands: Sequence[int]) -> bool:
     """Whether a file says itself which pixels hold data: by a mask, or by transparency that is no chosen band."""
     flags = {flag.name for flag in dataset.mask_flag_enums[bands[0] - 1]}
@@ -148,9 +165,9 @@ def require_real(dataset: DatasetReader, bands: Sequence[int], name: str) -> Non
         )
 
 
-def encode_bands(pixels: np.ndarray) -> bytes:
+def encode_bands(pixels: np.ndarray, names: Sequence[str | None] = ()) -> bytes:
     """An array `(height, width)` or `(height, width, bands)` as a compressed GeoTIFF that keeps its values and, of a
-    masked array, which pixels hold data."""
+    masked array, which pixels hold data. `names` describe the bands, where they are known."""
     import rasterio
 
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
@@ -168,6 +185,8 @@ def encode_bands(pixels: np.ndarray) -> bytes:
             alpha="no",
         ) as dataset:
             dataset.write(np.ma.getdata(pixels).transpose(2, 0, 1))
+            for band, name in enumerate(names, start=1):
+                dataset.set_band_description(band, name or "")
             if np.ma.is_masked(pixels):
                 dataset.write_mask(~np.ma.getmaskarray(pixels).all(axis=2))
         return memory.read()

@@ -21,6 +21,7 @@ from .band_files import (
     encode_bands,
     open_bands,
     own_mask,
+    own_name,
     require_real,
     valid_pixels,
 )
@@ -95,6 +96,14 @@ class BandReading:
             return decode(image, name)
         values, valid = self._values(image, name)
         return np.ascontiguousarray(values.transpose(1, 2, 0)) if valid is None else _masked(values, valid)
+
+    def names(self, image: bytes | str, name: str) -> list[str | None]:
+        """What the bands that are read of a file for rasterio are called, `None` for those without a name."""
+        with open_bands(image, name) as dataset:
+            described = [
+                (text, color.name) for text, color in zip(dataset.descriptions, dataset.colorinterp, strict=True)
+            ]
+            return [own_name(band, described) for band in self._numbers(dataset, name)]
 
     def valid(self, image: bytes | str, name: str) -> np.ndarray | None:
         """Where an image holds data, bool `(height, width)`; `None` where all pixels do.

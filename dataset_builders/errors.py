@@ -6,18 +6,19 @@ Their messages name files and URLs, from which passwords and tokens are removed.
 from .credentials import without_credentials
 
 
-class LayoutError(FileNotFoundError):
+class SafeError(Exception):
+    """An error whose message holds no password or token."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_credentials(message))
+
+
+class LayoutError(SafeError, FileNotFoundError):
     """No known arrangement of files was found under the data directory, or a part of it is missing."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(without_credentials(message))
 
-
-class SampleError(ValueError):
+class SampleError(SafeError, ValueError):
     """One sample contradicts its dataset: a mask of another size, a colour without a class, a broken annotation."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(without_credentials(message))
 
 
 class EncodingError(ValueError):
@@ -28,11 +29,8 @@ class CorruptImageError(SampleError):
     """An image file cannot be decoded. The only error that `corrupt_images="skip"` passes over."""
 
 
-class ShardReadError(OSError):
+class ShardReadError(SafeError, OSError):
     """A shard could not be read to its end even after retries; the message names the shard."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(without_credentials(message))
 
 
 class DamagedShardError(ShardReadError, ValueError):

@@ -70,15 +70,19 @@ def curated_features(image: Image | None = None) -> ImageFeatures:
     )
 
 
-def detection_features(labels: Sequence[str]) -> Features:
+def detection_features(labels: Sequence[str], image: Image | None = None) -> Features:
     """`image`, `id` and `objects`, a dictionary of parallel lists.
 
     `obb` is (cx, cy, w, h, theta): pixels and radians; `polygon` is x1, y1 .. x4, y4 in pixels as annotated;
     `category` indexes `labels`; `difficult` is a boolean. `oriented_geometry` documents the convention of the angle.
+
+    Args:
+        labels: class names.
+        image: the column of the images where they may be others than RGB.
     """
     return Features(
         {
-            "image": Image(),
+            "image": image or Image(),
             "objects": {
                 "obb": List(List(Value("float32"), length=5)),
                 "polygon": List(List(Value("float32"), length=8)),

@@ -1,19 +1,23 @@
-"""Your own images with oriented boxes in DOTA text files."""
+"""Your own images, of any number of bands and any depth, with oriented boxes in DOTA text files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .builder import BuilderConfig
+from datasets import Features
+
+from .builder import BandConfig
 from .detection_builder import DetectionBuilder, DetectionReader
+from .features import detection_features
 from .layouts import find_records
 from .options import require_names
+from .shards import Shard
 
 
 @dataclass
-class OrientedConfig(BuilderConfig):
-    """Options beyond those of every builder.
+class OrientedConfig(BandConfig):
+    """Options beyond those of every builder of images of any depth.
 
     Attributes:
         classes: class names in the order of their ids. Needed.
@@ -43,8 +47,18 @@ class Oriented(DetectionBuilder):
             raise ValueError(f"{self.DATASET} needs classes=[...]; the annotations name {self._annotated_classes()}")
         return tuple(self.config.classes)
 
+    def columns(self) -> Features:
+        return detection_features(self.labels, self.config.reading.column)
+
     def reader(self, root: str) -> DetectionReader:
-        return DetectionReader(self.storage, root, self.PARSER, self.labels, tuple(self.config.ignored_classes))
+        ignored, bands = tuple(self.config.ignored_classes), self.config.reading
+        return DetectionReader(self.storage, root, self.PARSER, self.labels, ignored, bands=bands)
+
+    def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
+        found = super().find_file_shards(root, files)
+        first = next(shard for shards in found.values() for shard in shards)
+        reader = first.reader.matching(first.records[0])
+        return {split: [replace(shard, reader=reader) for shard in shards] for split, shards in found.items()}
 
     def _annotated_classes(self) -> list[str]:
         root = self.root()

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--detections", type=Path, help="folder for those of a detector, in DOTA's Task 1 format")
     parser.add_argument("--batch-size", type=int, default=1, help="images of one size, or tiles, per forward pass")
     parser.add_argument("--num-workers", type=int, default=0, help="processes that read images, per process")
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "auto"])
     chosen = parser.parse_args(arguments)
 
     accelerator = patient_accelerator()

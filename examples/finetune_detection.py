@@ -17,6 +17,7 @@ from s5_hf.scripts import run_script
 from s5_hf.training import DetectionTaskData, run_training
 
 
+# Short and whole, as finetune_segmentation.py is: each script is a start for one of your own, to be copied alone.
 def main(arguments: Sequence[str] | None = None, data: Sequence[DetectionTaskData] | None = None) -> None:
     """Run a recipe from the command line, or with data of your own.
 

@@ -17,6 +17,7 @@ from s5_hf.scripts import run_script
 from s5_hf.training import TaskData, run_training
 
 
+# Short and whole, as finetune_detection.py is: each script is a start for one of your own, to be copied alone.
 def main(arguments: Sequence[str] | None = None, data: Sequence[TaskData] | None = None) -> None:
     """Run a recipe from the command line, or with data of your own.
 

@@ -16,6 +16,7 @@ from s5_hf.scripts import run_script
 from s5_hf.training import SegmentationData, run_training
 
 
+# Short and whole, as pretrain_mae.py is: each script is a start for one of your own, to be copied alone.
 def main(arguments: Sequence[str] | None = None, data: SegmentationData | None = None) -> None:
     """Run a recipe from the command line, or with data of your own.
 

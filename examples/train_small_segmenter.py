@@ -85,7 +85,8 @@ def mean_iou(model: torch.nn.Module, processor: S5ImageProcessor, tiles: list) -
     return float(np.mean(matrix.diagonal()[union > 0] / union[union > 0]))
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
+    """What the command line says; raises an error for numbers that cannot work."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("output", type=Path)
@@ -101,7 +102,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     check(arguments)
+    return arguments
 
+
+def main() -> None:
+    arguments = parse_arguments()
     torch.manual_seed(arguments.seed)
     generator = np.random.default_rng(arguments.seed)
     tiles = load_tiles(arguments.data, arguments.classes, "train")

@@ -30,13 +30,8 @@ def dense_features(
     Returns:
         The class token `(batch, embedding)` and the patches `(batch, embedding, rows, columns)`, not normalised.
     """
-    vision = clip.vision_model
-    patch_size = vision.config.patch_size
-    grid = (pixel_values.shape[2] // patch_size, pixel_values.shape[3] // patch_size)
-    states = vision.pre_layrnorm(embed_patches(clip, pixel_values, grid))
-    layers = vision.encoder.layers
-    for layer in layers[: len(layers) - last_n_layers]:
-        states = layer(states, None)
+    layers, grid = clip.vision_model.encoder.layers, patch_grid(clip, pixel_values)
+    states = early_states(clip, pixel_values, len(layers) - last_n_layers)
     outputs = torch.zeros_like(states)
     for layer in layers[len(layers) - last_n_layers :]:
         attended = variant_attention(layer.self_attn, layer.layer_norm1(states), variant, grid)
@@ -45,9 +40,44 @@ def dense_features(
             attended = attended + layer.mlp(layer.layer_norm2(attended))
         outputs = outputs + attended
         states = layer(states, None)
-    tokens = clip.visual_projection(vision.post_layernorm(outputs))
-    patches = tokens[:, 1:].transpose(1, 2).unflatten(2, grid)
-    return tokens[:, 0], patches
+    return in_common_space(clip, outputs, grid)
+
+
+def last_block_input(clip: CLIPModel, pixel_values: torch.Tensor) -> torch.Tensor:
+    """What goes into the last block of the vision tower, patch by patch, in the common space of images and text.
+
+    These are the features that SimFeatUp learns to up-sample.
+
+    Args:
+        clip: the network.
+        pixel_values: `(batch, 3, height, width)`, sides in whole patches.
+
+    Returns:
+        `(batch, embedding, rows, columns)`.
+    """
+    states = early_states(clip, pixel_values, len(clip.vision_model.encoder.layers) - 1)
+    return in_common_space(clip, states, patch_grid(clip, pixel_values))[1]
+
+
+def patch_grid(clip: CLIPModel, pixel_values: torch.Tensor) -> tuple[int, int]:
+    """Rows and columns of patches of images."""
+    patch_size = clip.vision_model.config.patch_size
+    return pixel_values.shape[2] // patch_size, pixel_values.shape[3] // patch_size
+
+
+def early_states(clip: CLIPModel, pixel_values: torch.Tensor, blocks: int) -> torch.Tensor:
+    """The tokens after the first blocks, `(batch, 1 + patches, width)`."""
+    vision = clip.vision_model
+    states = vision.pre_layrnorm(embed_patches(clip, pixel_values, patch_grid(clip, pixel_values)))
+    for layer in vision.encoder.layers[:blocks]:
+        states = layer(states, None)
+    return states
+
+
+def in_common_space(clip: CLIPModel, states: torch.Tensor, grid: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The class token `(batch, embedding)` and the patches `(batch, embedding, rows, columns)` of tokens."""
+    tokens = clip.visual_projection(clip.vision_model.post_layernorm(states))
+    return tokens[:, 0], tokens[:, 1:].transpose(1, 2).unflatten(2, tuple(grid))
 
 
 def embed_patches(clip: CLIPModel, pixel_values: torch.Tensor, grid: Sequence[int]) -> torch.Tensor:

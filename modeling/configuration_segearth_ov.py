@@ -50,6 +50,7 @@ class SegEarthOVConfig(PretrainedConfig):
         window_batch_size: int = 8,
         **kwargs: Any,
     ) -> None:
+        # One assignment an argument, as in every configuration of transformers, which reads both from `__init__`.
         self.clip_config = make_clip_config(clip_config)
         self.attention = attention
         self.last_n_layers = last_n_layers

@@ -104,6 +104,7 @@ class S5ImageProcessor(BaseImageProcessor):
         settings = super().to_dict()
         return {key: value for key, value in settings.items() if value is not None or key not in _OPTIONAL}
 
+    # `SegEarthOVImageProcessor.preprocess` begins alike; transformers reads the arguments from the signatures.
     def preprocess(
         self,
         images: ImageLike | Sequence[ImageLike],

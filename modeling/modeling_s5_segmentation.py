@@ -103,6 +103,7 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
             init.zeros_(module.unused_classifier_weight)
             init.zeros_(module.unused_classifier_bias)
 
+    # Written out as in `S5ForOrientedObjectDetection`: `Trainer`, exporters and readers look at the signature.
     @can_return_tuple
     def forward(
         self,

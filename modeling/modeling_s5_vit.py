@@ -248,6 +248,7 @@ class S5ViTModel(S5ViTPreTrainedModel):
         self.encoder = S5ViTEncoder(config)
         self.post_init()
 
+    # `S5ViTBackbone.forward` has the same signature, written out because callers and exporters read it.
     @can_return_tuple
     def forward(
         self,

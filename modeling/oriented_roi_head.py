@@ -14,7 +14,7 @@ from .anchors import STRIDES
 from .box_coders import decode_oriented_deltas, encode_oriented_deltas
 from .configuration_s5 import S5DetectionConfig
 from .rotated_roi_align import roi_align_rotated
-from .target_assignment import assign_proposals, sample
+from .target_assignment import assign_proposals, moved_copies, sample
 
 # The levels that RoIs are pooled from: all except the coarsest.
 POOLED_STRIDES = STRIDES[:4]
@@ -44,9 +44,9 @@ class OrientedRoIHead(nn.Module):
         self.num_labels = num_labels
         self.hidden_first = nn.Linear(config.fpn_channels * config.roi_size**2, config.roi_channels)
         self.hidden_second = nn.Linear(config.roi_channels, config.roi_channels)
-        self.classifier = new_classifier(config.roi_channels, num_labels)
+        self.classifier = new_classifier(config, num_labels)
         self.regressor = nn.Linear(config.roi_channels, 5)
-        self.regressor.initial_std = 0.001
+        self.regressor.initial_std = 0.001 * config.head_initial_factor
 
     def forward(
         self, levels: Sequence[torch.Tensor], proposals: Sequence[torch.Tensor]
@@ -100,8 +100,12 @@ class OrientedRoIHead(nn.Module):
     ) -> ProposalSample:
         """Assign proposals `(n, 5)` to the boxes `(m, 5)` of their image and draw a sample.
 
-        The boxes themselves are candidates too, so the head has positives from the first step on.
+        The boxes themselves are candidates too, so the head has positives from the first step on, and so are moved
+        copies of them where the configuration has such.
         """
+        if self.config.roi_moved_copies:
+            settings = self.config.roi_moved_copies, self.config.roi_copies_angle
+            proposals = torch.cat([moved_copies(boxes, *settings, generator), proposals])
         assigned = assign_proposals(proposals, boxes, self.config.roi_positive_iou)
         assigned = torch.cat([torch.arange(len(boxes), device=boxes.device), assigned])
         candidates = torch.cat([boxes, proposals])
@@ -117,7 +121,10 @@ class OrientedRoIHead(nn.Module):
     def loss(
         self, logits: torch.Tensor, deltas: torch.Tensor, samples: Sequence[ProposalSample]
     ) -> dict[str, torch.Tensor]:
-        """`cls` (cross-entropy) and `bbox` (smooth L1 of the positives), both over the number of sampled proposals."""
+        """`cls` (cross-entropy) and `bbox` (smooth L1 of the positives), both over the number of sampled proposals.
+
+        The latter times `roi_regression_weight`.
+        """
         labels = torch.cat([image.labels for image in samples])
         targets = torch.cat([image.targets for image in samples])
         count = max(len(labels), 1)
@@ -125,17 +132,17 @@ class OrientedRoIHead(nn.Module):
         regression = functional.smooth_l1_loss(
             deltas[labels < self.num_labels], targets, reduction="sum", beta=self.config.roi_smooth_l1_beta
         )
-        return {"cls": classification / count, "bbox": regression / count}
+        return {"cls": classification / count, "bbox": self.config.roi_regression_weight * regression / count}
 
     def decode(self, proposals: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
         """Boxes `(n, 5)` from proposals `(n, 5)` and deltas `(n, 5)`."""
         return decode_oriented_deltas(proposals, deltas, self.config.roi_delta_stds)
 
 
-def new_classifier(channels: int, num_labels: int) -> nn.Linear:
+def new_classifier(config: S5DetectionConfig, num_labels: int) -> nn.Linear:
     """A classifier of `num_labels` classes and background; `initial_std` is for the initialisation."""
-    classifier = nn.Linear(channels, num_labels + 1)
-    classifier.initial_std = 0.01
+    classifier = nn.Linear(config.roi_channels, num_labels + 1)
+    classifier.initial_std = 0.01 * config.head_initial_factor
     return classifier
 
 

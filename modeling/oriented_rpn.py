@@ -60,7 +60,7 @@ class OrientedRPN(nn.Module):
         self.classifier = nn.Conv2d(channels, num_anchors, kernel_size=1)
         self.regressor = nn.Conv2d(channels, 6 * num_anchors, kernel_size=1)
         for layer in (self.conv, self.classifier, self.regressor):
-            layer.initial_std = 0.01
+            layer.initial_std = 0.01 * config.head_initial_factor
 
     def forward(self, levels: Sequence[torch.Tensor]) -> RPNOutput:
         """Levels `(batch, channels, rows, columns)` of strides 4 to 64 to logits and deltas of all anchors."""
@@ -73,7 +73,7 @@ class OrientedRPN(nn.Module):
             anchors.append(
                 level_anchors(size, stride, self.config.anchor_scale, self.config.anchor_ratios, level.device)
             )
-        level_sizes = tuple(len(level) for level in anchors)
+        level_sizes = tuple(level.shape[0] for level in anchors)  # not len(), which an exporter would freeze
         return RPNOutput(torch.cat(logits, dim=1), torch.cat(deltas, dim=1), torch.cat(anchors), level_sizes)
 
     @torch.no_grad()
@@ -132,7 +132,8 @@ class OrientedRPN(nn.Module):
     def loss(self, output: RPNOutput, samples: Sequence[AnchorSample]) -> dict[str, torch.Tensor]:
         """`rpn_cls` (binary cross-entropy) and `rpn_bbox` (smooth L1), sums over the number of sampled anchors.
 
-        An image without positives (or negatives) counts as if it had one, as officially.
+        The latter times `rpn_regression_weight`. An image without positives (or negatives) counts as if it had one,
+        as officially.
         """
         count = sum(max(len(image.positives), 1) + max(len(image.negatives), 1) for image in samples)
         classification, regression = output.logits.new_zeros(()), output.logits.new_zeros(())
@@ -143,7 +144,8 @@ class OrientedRPN(nn.Module):
             regression = regression + functional.smooth_l1_loss(
                 deltas[image.positives], image.targets, reduction="sum", beta=self.config.rpn_smooth_l1_beta
             )
-        return {"rpn_cls": classification / count, "rpn_bbox": regression / count}
+        weight = self.config.rpn_regression_weight
+        return {"rpn_cls": classification / count, "rpn_bbox": weight * regression / count}
 
 
 def anchors_last(feature_map: torch.Tensor, values: int) -> torch.Tensor:

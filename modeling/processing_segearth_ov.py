@@ -44,6 +44,7 @@ class SegEarthOVImageProcessor(S5ImageProcessor):
         super().__init__(do_resize=do_resize, image_mean=image_mean, image_std=image_std, **kwargs)
         self.size = read_longest_edge(LONGEST_EDGE if size is None else size)
 
+    # Begins as `S5ImageProcessor.preprocess`; transformers reads the arguments from the signatures.
     def preprocess(
         self,
         images: ImageLike | Sequence[ImageLike],

@@ -20,7 +20,7 @@ from torch import Tensor
 from .hull_pairs import overlapping_hulls
 from .oriented_boxes import check_oriented_boxes, oriented_boxes_to_horizontal
 
-__all__ = ["MINIMUM_SIDE", "elementwise_rotated_iou", "pairwise_overlaps", "rotated_iou"]
+__all__ = ["MINIMUM_SIDE", "elementwise_rotated_iou", "iou_matrices", "pairwise_overlaps", "rotated_iou"]
 
 MINIMUM_SIDE = 1e-3
 """Boxes with a side below this, in pixels, overlap with nothing (as in the official release)."""
@@ -78,6 +78,21 @@ def pairwise_overlaps(boxes: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return _chunked_overlaps(boxes, boxes, rows, columns, "iou")
 
 
+def iou_matrices(boxes: Tensor) -> Tensor:
+    """Intersection over union `[B, N, N]` of all boxes `[B, N, 5]` of a set with one another, in their precision.
+
+    Every pair is computed, also of boxes that lie far apart, so that the work does not depend on where they lie: a
+    traced graph can hold it. Boxes that touch may get a rounding error instead of 0.
+    """
+    terms = _terms(boxes)
+    first, second = terms[..., :, None], terms[..., None, :]
+    areas = 4 * terms[2] * terms[3]
+    area1, area2 = areas[..., :, None], areas[..., None, :]
+    shared = torch.minimum(_intersection_areas(first, second).clamp(min=0), torch.minimum(area1, area2))
+    whole = area1 + area2 - shared
+    return shared / torch.where(whole > 0, whole, 1)
+
+
 def _exact(boxes1: Tensor, boxes2: Tensor, mode: str) -> tuple[Tensor, Tensor]:
     """Both sets, checked, in the precision of the arithmetic."""
     if mode not in ("iou", "iof"):
@@ -102,7 +117,7 @@ def _chunked_overlaps(first: Tensor, second: Tensor, rows: Tensor, columns: Tens
 
 
 def _terms(boxes: Tensor) -> Tensor:
-    """What a pair needs of each box, one row each: cx, cy, w/2, h/2, cos theta, sin theta. Too thin ones vanish."""
+    """What a pair needs of each box [..., 5], [6, ...]: cx, cy, w/2, h/2, cos theta, sin theta. Thin ones vanish."""
     cx, cy, w, h, theta = boxes.unbind(-1)
     exists = torch.minimum(w, h) >= MINIMUM_SIDE
     return torch.stack([cx, cy, w / 2 * exists, h / 2 * exists, theta.cos(), theta.sin()])

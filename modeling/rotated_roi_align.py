@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["roi_align_rotated"]
+__all__ = ["bilinear_bags", "roi_align_rotated"]
 
 # Values of intermediate samples at once; bounds the memory.
 _MAX_SAMPLES = 1 << 22
@@ -52,7 +52,7 @@ def roi_align_rotated(
     bins = []
     per_roi = (output_size * sampling_ratio) ** 2 * 4
     for part in rois.split(max(1, _MAX_SAMPLES // per_roi)):
-        indices, weights = _bags(part, height, width, output_size, spatial_scale, sampling_ratio)
+        indices, weights = bilinear_bags(part, height, width, output_size, spatial_scale, sampling_ratio)
         bins.append(functional.embedding_bag(indices, pixels, per_sample_weights=weights, mode="sum"))
     pooled = torch.cat(bins).view(len(rois), output_size, output_size, channels)
     return pooled.permute(0, 3, 1, 2).contiguous().to(features.dtype)
@@ -71,10 +71,24 @@ def _check(features: Tensor, rois: Tensor, output_size: int, sampling_ratio: int
         raise ValueError(f"rois[{row}] is {rois[row].tolist()}: not finite, or not in a batch of {len(features)}")
 
 
-def _bags(
-    rois: Tensor, height: int, width: int, output_size: int, spatial_scale: float, sampling_ratio: int
+def bilinear_bags(
+    rois: Tensor,
+    height: int | Tensor,
+    width: int | Tensor,
+    output_size: int,
+    spatial_scale: float | Tensor,
+    sampling_ratio: int,
 ) -> tuple[Tensor, Tensor]:
-    """Rows of the flattened map and their weights, [K * bins, samples * 4] both."""
+    """Which pixels of a map make each bin of each box, and how much of each.
+
+    Args:
+        rois: [K, 6], as `roi_align_rotated`.
+        height, width, spatial_scale: of the map; or [K, 1, 1] each, if every box has a map of its own.
+        output_size, sampling_ratio: as `roi_align_rotated`.
+
+    Returns:
+        Rows of the flattened map and their weights, [K * bins, samples * 4] both.
+    """
     points = output_size * sampling_ratio
     steps = (torch.arange(points, dtype=rois.dtype, device=rois.device) + 0.5) / points - 0.5
     cx, cy = (rois[:, column, None, None] * spatial_scale - 0.5 for column in (1, 2))
@@ -85,7 +99,7 @@ def _bags(
     y = along * sine + across * cosine + cy
     inside = (y >= -1) & (y <= height) & (x >= -1) & (x <= width)
 
-    x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
+    x, y = x.clamp(min=0).clamp(max=width - 1), y.clamp(min=0).clamp(max=height - 1)
     left, top = x.floor(), y.floor()
     right_share, bottom_share = x - left, y - top
     left, top = left.long(), top.long()
@@ -105,7 +119,7 @@ def _bags(
     ) * share[..., None].to(rois.dtype)
 
     def by_bin(values: Tensor) -> Tensor:
-        shape = (len(rois), output_size, sampling_ratio, output_size, sampling_ratio, 4)
-        return values.view(shape).transpose(2, 3).reshape(len(rois) * output_size**2, -1)
+        shape = (rois.shape[0], output_size, sampling_ratio, output_size, sampling_ratio, 4)
+        return values.view(shape).transpose(2, 3).reshape(-1, sampling_ratio**2 * 4)
 
     return by_bin(indices), by_bin(weights)

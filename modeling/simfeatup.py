@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .adaptive_convolution import adaptive_convolution
+from .adaptive_convolution import adaptive_convolution, neighbour_products
 
 RADII = {"jbu_one": 5, "jbu_stack": 3}
 STEPS = 4  # doublings, to 16 times the grid
@@ -67,16 +67,8 @@ class JointBilateralUpsampler(nn.Module):
     def range_kernels(self, guidance: torch.Tensor) -> torch.Tensor:
         """How alike a pixel and its neighbours look: a softmax over the taps, `(batch, taps, height, width)`."""
         keys = self.range_proj(guidance)
-        height, width = keys.shape[2:]
-        padded = functional.pad(keys, (self.radius,) * 4, mode="reflect")
-        diameter = range(2 * self.radius + 1)
-        products = [
-            (padded[:, :, top : top + height, left : left + width] * keys).sum(dim=1)
-            for top in diameter
-            for left in diameter
-        ]
-        temperature = self.range_temp.exp().clamp(*TEMPERATURES)
-        return (temperature * torch.stack(products, dim=1)).softmax(dim=1)
+        products = neighbour_products(keys, functional.pad(keys, (self.radius,) * 4, mode="reflect"))
+        return (self.range_temp.exp().clamp(*TEMPERATURES) * products).softmax(dim=1)
 
     def spatial_kernel(self) -> torch.Tensor:
         """The weight of each tap by its distance, `(1, taps, 1, 1)`."""
@@ -133,11 +125,15 @@ class SimFeatUpUpsampler(nn.Module):
         Raises:
             ValueError: if the grid is smaller than `smallest_grid`.
         """
+        dropout, projection = self.fixup_proj
+        # The last step of the official code, features + 0.1 * projection(dropout(features)), mixes channels, and all
+        # others mix pixels: it costs 256 times less before them. Only its offset has to come last.
+        source = source + RESIDUAL * functional.conv2d(dropout(source), projection.weight)
         for step in range(1, STEPS + 1):
             module = self.up if self.kind == "jbu_one" else getattr(self, f"up{step}")
             size = (2 * source.shape[2], 2 * source.shape[3])
             source = module(source, functional.adaptive_avg_pool2d(guidance, size))
-        return source + RESIDUAL * self.fixup_proj(source)
+        return source + RESIDUAL * projection.bias.view(-1, 1, 1)
 
 
 def bottleneck(channels: int, width: int) -> nn.Sequential:

@@ -8,6 +8,8 @@ from typer.core import TyperGroup
 
 from .commands import (
     accuracy,
+    boxes,
+    change,
     curate,
     datasets,
     demo,
@@ -64,6 +66,7 @@ def root(
 
 models.register(app)
 app.add_typer(datasets.app)
+app.add_typer(boxes.app)
 prepare_scenes.register(app)
 app.add_typer(curate.app)
 app.add_typer(train.app)
@@ -73,6 +76,7 @@ project.register(app)
 demo.register(app)
 export.register(app)
 predict.register(app)
+change.register(app)
 mosaic.register(app)
 view.register(app)
 detect.register(app)

@@ -65,6 +65,12 @@ def randomise(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
 
 
 @pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Datasets of a test are built in a folder of their own."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets-cache"))
+
+
+@pytest.fixture
 def dense_model() -> S5ForSemanticSegmentation:
     """A dense micro segmenter with one task, in eval mode."""
     return randomise(S5ForSemanticSegmentation(micro_segmentation_config())).eval()

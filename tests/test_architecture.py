@@ -45,15 +45,16 @@ def statements(node: ast.AST, runs_at_import: bool = True) -> Iterator[tuple[ast
 
 
 def named_modules(node: ast.AST, module: str) -> Iterator[str]:
-    """Modules of this package that an import statement of `module` names."""
+    """Modules of this package that an import statement of `module` names, or that hold the names it imports."""
     if isinstance(node, ast.Import):
         found = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom):
         package = module if module in PACKAGES else module.rpartition(".")[0]
         parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
         base = ".".join([*parents, *([node.module] if node.module else [])])
-        below = [f"{base}.{alias.name}" for alias in node.names]
-        found = [name if name in MODULES else base for name in below]
+        names = [alias.name for alias in node.names]
+        faces = modules_of_face(base) if base in PACKAGES else {}
+        found = [f"{base}.{name}" if f"{base}.{name}" in MODULES else faces.get(name, base) for name in names]
     else:
         return
     yield from (name for name in found if name.split(".")[0] == "s5_hf")
@@ -68,6 +69,18 @@ def imports() -> tuple[tuple[str, str, bool], ...]:
         for node, at_import in statements(ast.parse(path.read_text(encoding="utf-8")))
         for imported in named_modules(node, module)
     )
+
+
+@cache
+def modules_of_face(package: str) -> dict[str, str]:
+    """The names that a package loads when they are asked for, each with the module that it loads then."""
+    calls = [node for node in ast.walk(ast.parse(MODULES[package].read_text(encoding="utf-8"))) if is_face(node)]
+    members = eval(compile(ast.Expression(calls[0].args[1]), package, "eval"), {}) if calls else {}
+    return {name: f"{package}.{module}" for module, names in members.items() for name in names}
+
+
+def is_face(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "lazy_face"
 
 
 def with_packages(module: str) -> set[str]:
@@ -100,7 +113,11 @@ def test_the_ground_floor_imports_nothing_of_the_rest(room):
 
 
 def test_no_circle_between_modules_when_they_are_imported():
-    """Importing a module runs the packages above it first, so these count as imported, too."""
+    """So every module can be the first that a process imports.
+
+    Importing a module runs the packages above it first, so these count as imported, too. The other way in, through a
+    library that the package changes, is the matter of tests/integrations/test_imports.py.
+    """
     needed = {module: set() for module in MODULES}
     for module, name, at_import in imports():
         if at_import:

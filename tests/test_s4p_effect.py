@@ -52,17 +52,26 @@ def test_the_copy_is_reduced_and_holds_one_class(trial, source, tmp_path):
     names = {split: {path.stem for path in (held_out / split / "images").iterdir()} for split in ("train", "val")}
     assert len(names["val"]) == 2 and names["train"] | names["val"] == {f"train{index}" for index in range(6)}
     assert trial.mask_of(held_out / "train" / "masks" / f"{min(names['train'])}.png").max() == 4
+    mixed = trial.prepared(source, tmp_path / "mixed", side=20, positive=4, held_out=0, mixed=0.25)
+    # Of train0 to train5 a share of 1, 0.85, 0.7, 0.55, 0.4 and 0.25 is of the class; of val0 and val1 1 and 0.85.
+    assert sorted(path.stem for path in (mixed / "train" / "images").iterdir()) == [
+        "train2",
+        "train3",
+        "train4",
+        "train5",
+    ]
+    assert not (mixed / "val").exists()
 
 
 def test_labelled_images_are_drawn_until_every_class_has_its_share(trial, source, tmp_path):
     masks = trial.prepared(source, tmp_path / "copy", side=20, positive=4, held_out=0) / "train" / "masks"
     for seed in range(5):
-        names = trial.balanced_choice(masks, 2, seed, 0.4)
+        names = trial.balanced_names(masks, 2, seed, 0.4)
         share = np.mean([trial.mask_of(masks / f"{name}.png").mean() for name in names])
         assert len(set(names)) == 2 and 0.4 <= share <= 0.6
-    assert trial.balanced_choice(masks, 2, 1, 0.4) == trial.balanced_choice(masks, 2, 1, 0.4)
-    with pytest.raises(ValueError, match=r"no 1 images of .* in which every class has 50% of the pixels"):
-        trial.balanced_choice(masks, 1, 0, 0.501)
+    assert trial.balanced_names(masks, 2, 1, 0.4) == trial.balanced_names(masks, 2, 1, 0.4)
+    with pytest.raises(ValueError, match=r"found no 1 of the 6 .* draws has 45\.0% of class 0"):
+        trial.balanced_names(masks, 1, 0, 0.501)
 
 
 def test_pairs_and_their_interval(trial):
@@ -80,6 +89,54 @@ def test_pairs_and_their_interval(trial):
     assert np.isnan(trial.interval([3.0])).all()
     assert trial.steps_of("supervised_longer", 1, results) == 250
     assert trial.steps_of("fixmatch", 1, results) is None
+
+
+def test_arms_start_from_one_supervised_run(trial, source, tmp_path, monkeypatch, capsys):
+    ran = []
+
+    def run(recipe, arm, seed, folder, words, steps):
+        ran.append((arm, words[words.index("--classes") + 3 :]))
+        return {"arm": arm, "seed": seed, "miou": 50.0, "steps": steps or 10, "seconds": 2.0 + len(ran)}
+
+    monkeypatch.setattr(trial, "run", run)
+    output = tmp_path / "trial"
+    words = [
+        "--methods",
+        "supervised_longer",
+        "supervised",
+        "fixmatch",
+        "--seeds",
+        "3",
+        "--side",
+        "32",
+        "--labelled",
+        "1",
+    ]
+    words += ["--positive", "4", "--output-dir", str(output), "--start", "--total-steps 5 --schedule constant"]
+    words += ["--", "--labelled-dir", str(source), "--classes", "left", "right"]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "s4p_few_labels_cpu", *words])
+    trial.main()
+    labelled = [
+        "--labelled-list",
+        str(output / "labelled-3.txt"),
+        "--unlabelled-dataset",
+        "rest",
+        "--labelled-count",
+        "1",
+    ]
+    started = [*labelled, "--backbone", "null", "--segmenter", str(output / "start-3" / "segmenter")]
+    assert ran == [
+        ("start", [*labelled, "--total-steps", "5", "--schedule", "constant"]),
+        ("supervised", started),
+        ("fixmatch", started),
+        ("supervised_longer", started),
+    ]
+    longer = json.loads((output / "results.jsonl").read_text().splitlines()[-1])
+    assert longer["steps"] == 12, "10 steps in 4 seconds make 12 in the 5 of FixMatch; the start counts for neither"
+    printed = capsys.readouterr().out
+    assert (
+        "start - " not in printed and "supervised - start" in printed and "supervised_longer - supervised" in printed
+    )
 
 
 def test_a_trial_of_two_steps(trial, source, tmp_path, monkeypatch, capsys):

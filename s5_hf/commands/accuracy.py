@@ -1,11 +1,13 @@
 """`s5-hf sample-points` and `accuracy`: how good a map is, from points or from a reference of a whole area."""
 
+# Options look alike because typer reads them from the signatures; what is shared is in option_values.py.
+
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .option_values import class_values
+from .option_values import IgnoreUnknown, class_values
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +40,9 @@ def sample_points_command(
 
 
 def accuracy_command(
-    class_map: Annotated[Path, typer.Argument(metavar="MAP", help="Class map: GeoTIFF or PNG.")],
+    class_map: Annotated[
+        Path, typer.Argument(metavar="MAP", help="Class map (GeoTIFF or PNG), or a folder of maps of s5-hf predict.")
+    ],
     reference: Annotated[
         list[str], typer.Argument(help="Polygons (GeoPackage, GeoJSON, Shapefile), rasters, or points (also CSV).")
     ],
@@ -60,9 +64,7 @@ def accuracy_command(
     all_touched: Annotated[
         bool, typer.Option("--all-touched", help="Compare all pixels that a polygon touches, not by their centres.")
     ] = False,
-    ignore_unknown: Annotated[
-        bool, typer.Option("--ignore-unknown", help="Leave polygons and pixels of no class out; refused otherwise.")
-    ] = False,
+    ignore_unknown: IgnoreUnknown = False,
 ) -> None:
     """Compare a map with what is really there: user's and producer's accuracy, F1, overall accuracy, areas.
 
@@ -73,6 +75,8 @@ def accuracy_command(
         s5-hf accuracy city-map.tif reference.gpkg --attribute class --output accuracy
 
         s5-hf accuracy city-map.tif points.gpkg
+
+        s5-hf accuracy maps data/city/test/masks --output accuracy
     """
     from rich.console import Console
     from rich.markdown import Markdown

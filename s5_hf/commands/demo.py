@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .project import exit_when_stopped
+
 
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for everything the demonstration makes.")] = Path("demo"),
@@ -29,16 +31,12 @@ def demo(
     import torch
 
     from ..demo import DemoSettings, run_demo
-    from ..project import ProjectStopped
 
     # Networks this small gain little from a second thread, and lose a lot where other work keeps the cores busy.
     torch.set_num_threads(1)
     settings = DemoSettings(seed=seed, size=size, labelled=labelled, archive=archive, steps=steps, scene=scene)
-    try:
+    with exit_when_stopped():
         run_demo(output, settings, report=typer.echo)
-    except ProjectStopped as stop:
-        typer.echo(str(stop), err=True)
-        raise typer.Exit(stop.status) from None
 
 
 def register(app: typer.Typer) -> None:

@@ -1,5 +1,7 @@
 """`s5-hf detect`."""
 
+# Options look alike because typer reads them from the signatures; what is shared is in option_values.py.
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 @takes(reading=scene_reading)
 def detect(
-    model: Annotated[str, typer.Argument(help="Oriented detector: a folder, a Hub repository or a known name.")],
+    model: Annotated[
+        str, typer.Argument(help="Oriented detector: a folder, an .onnx file, a Hub repository or a known name.")
+    ],
     scenes: Annotated[
         list[str], typer.Argument(help="Scenes to search: files, URLs, folders, or patterns such as 'data/*.tif'.")
     ],
@@ -60,6 +64,7 @@ def detect(
 
     - `s5-hf detect my-detector 'scenes/*.png' --tile 640 --overlap 0.2 --resume`
     - `s5-hf detect s5-vit-b-moe-det harbour.tif --task dota --output found`
+    - `s5-hf detect my-detector.onnx harbour.tif --output found`
     - `s5-hf detect my-detector test/images --formats dota --threshold 0.05 --output submission`
 
     To share the scenes among several GPUs: `accelerate launch -m s5_hf.cli detect ...`.

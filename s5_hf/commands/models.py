@@ -1,5 +1,7 @@
 """`s5-hf convert`, `models`, `pull` and `push`: checkpoints and names."""
 
+# Options look alike because typer reads them from the signatures; what is shared is in option_values.py.
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,15 +46,26 @@ def convert(
     entry: Annotated[
         str | None, typer.Option(help="Network to take from a file with several: model_ema (default) or model.")
     ] = None,
+    clip: Annotated[
+        str, typer.Option(help="CLIP of transformers whose tokenizer, and what else is missing, is taken.")
+    ] = "openai/clip-vit-base-patch16",
+    upsampler: Annotated[Path | None, typer.Option(help="SimFeatUp file to put beside a CLIP.")] = None,
+    quick_gelu: Annotated[
+        bool | None,
+        typer.Option(help="Activation of a CLIP; by default QuickGELU for OpenAI's own layout and GELU for others."),
+    ] = None,
 ) -> None:
-    """Convert an official S5, a UniMatch V2 or a MAE checkpoint to a folder, or such a folder to an official file.
+    """Convert an official S5, a UniMatch V2, a MAE, a CLIP or a SimFeatUp checkpoint to a folder, and back.
 
-    What a checkpoint is is read off its tensors. With `--store` the name follows from that, too, so that
-    `from_pretrained("s5-vit-b")` finds it from everywhere.
+    What a checkpoint is is read off its tensors. CLIP (of OpenAI or open_clip, such as RemoteCLIP) and SimFeatUp
+    become a SegEarth-OV model; of such a folder, a .ckpt file gets the up-sampler, and any other file the CLIP. With
+    `--store` the name follows from that, too, so that `from_pretrained("s5-vit-b")` finds it from everywhere.
 
     - `s5-hf convert vit_b_s4p.pth s5-vit-b`
     - `s5-hf convert vit_b_s4p.pth --store`
     - `s5-hf convert my-model my-model.pth`
+    - `s5-hf convert xclip_jbu_one_million_aid.ckpt segearth-ov --store`
+    - `s5-hf convert RemoteCLIP-ViT-B-32.pt my-open-model --upsampler my-simfeatup.safetensors`
     """
     from ..conversion import convert_checkpoint, export_official
     from ..hub import convert_to_store
@@ -64,6 +77,9 @@ def convert(
         "labels": [name.strip() for name in classes.split(",")] if classes else None,
         "image_size": image_size,
         "entry": entry,
+        "clip": clip,
+        "upsampler": upsampler,
+        "quick_gelu": quick_gelu,
         **told,
     }
     if store:
@@ -162,7 +178,7 @@ def is_package_folder(source: Path) -> bool:
     if not config.is_file():
         return False
     require_model_folder(source)
-    return str(read_json_object(config).get("model_type")).startswith("s5_")
+    return str(read_json_object(config).get("model_type")).startswith(("s5_", "segearth_"))
 
 
 def contents(config: "PretrainedConfig") -> str:
@@ -190,9 +206,10 @@ def location(name: str) -> tuple[str, Path | None]:
 def print_report(report: "ConversionReport", folder: Path, load_as: str) -> None:
     """What was recognised, what was left out or made new, and what was written."""
     from ..hub import count_parameters
+    from ..hub.names import vit_config_of
     from ..hub.store import folder_size
 
-    vit = getattr(report.config, "backbone_config", report.config)
+    vit = vit_config_of(report.config)
     num_experts = getattr(vit, "num_experts", 0)
     experts = f", {num_experts} experts of {vit.expert_channels} channels" if num_experts else ""
     console.print(

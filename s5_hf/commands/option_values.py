@@ -21,7 +21,13 @@ Flips = Annotated[
     typer.Option(help="Mirrored views to predict and combine: any of none, horizontal, vertical, both, with commas."),
 ]
 Scales = Annotated[str, typer.Option(help="Image scales to predict and average, such as 0.75,1,1.25.")]
-Precision = Annotated[str, typer.Option(help="Number format of the network: fp32, or bf16 (faster on GPUs).")]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="Number format of the network: fp32, bf16 (faster where the processor or the GPU has it), or auto: bf16 "
+        "there and fp32 elsewhere."
+    ),
+]
 Bands = Annotated[
     str | None,
     typer.Option(metavar="R,G,B", help="Bands that become the channels, counted from 1, such as 4,3,2 for RGB."),
@@ -49,6 +55,9 @@ MaximumPixels = Annotated[
 Asset = Annotated[str | None, typer.Option(help="Image to read of a scene that is a STAC item (.json).")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Resume interrupted scenes and leave finished ones as they are.")
+]
+IgnoreUnknown = Annotated[
+    bool, typer.Option("--ignore-unknown", help="Leave polygons and pixels of no class out; refused otherwise.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 

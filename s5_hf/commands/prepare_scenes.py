@@ -1,5 +1,7 @@
 """`s5-hf prepare-scenes`: scenes with polygons or rasters of classes to tiles for training."""
 
+# Options look alike because typer reads them from the signatures; what is shared is in option_values.py.
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .option_values import band_numbers, class_values, words
+from .option_values import IgnoreUnknown, band_numbers, class_values, words
 
 if TYPE_CHECKING:
     from ..preparation import PreparedScenes
@@ -43,9 +45,7 @@ def prepare_scenes_command(
     all_touched: Annotated[
         bool, typer.Option("--all-touched", help="Label all pixels that a polygon touches, not by their centres.")
     ] = False,
-    ignore_unknown: Annotated[
-        bool, typer.Option("--ignore-unknown", help="Leave polygons and pixels of no class out; refused otherwise.")
-    ] = False,
+    ignore_unknown: IgnoreUnknown = False,
     areas: Annotated[
         Path | None, typer.Option(help="File of polygons outside of which nothing counts as labelled.")
     ] = None,

@@ -1,5 +1,7 @@
 """`s5-hf init` and `s5-hf run`: a project file, and the way that it describes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +32,9 @@ def run(
     project: Annotated[Path, typer.Argument(help="The project file, as `s5-hf init` writes it.")],
     until: Annotated[
         str | None,
-        typer.Option(help="The last step to make: prepare, first, curate, pretrain, finetune, evaluate or maps."),
+        typer.Option(
+            help="The last step to make: prepare, first, curate, pretrain, finetune, evaluate, maps or accuracy."
+        ),
     ] = None,
 ) -> None:
     """Run a project: tiles, first segmenter, curation, pre-training, fine-tuning, evaluation, maps, and a report.
@@ -41,10 +45,19 @@ def run(
     - `s5-hf run project.yaml`
     - `s5-hf run project.yaml --until curate`
     """
-    from ..project import ProjectStopped, run_project
+    from ..project import run_project
+
+    with exit_when_stopped():
+        run_project(project, until, report=typer.echo)
+
+
+@contextmanager
+def exit_when_stopped() -> Iterator[None]:
+    """End the program with the status of the step at which a project stopped, and say in a line which it was."""
+    from ..project import ProjectStopped
 
     try:
-        run_project(project, until, report=typer.echo)
+        yield
     except ProjectStopped as stop:
         typer.echo(str(stop), err=True)
         raise typer.Exit(stop.status) from None

@@ -8,11 +8,32 @@ from typer.core import TyperCommand
 app = typer.Typer(name="train", no_args_is_help=True)
 
 
+def print_recipes(asked: bool) -> None:
+    """Answer `--list-recipes`."""
+    if asked:
+        from ..training.programs import list_all_recipes
+
+        list_all_recipes()
+        raise typer.Exit
+
+
 @app.callback()
-def train() -> None:
-    """Train: MAE, S4 pre-training, fine-tuning for segmentation or for detection, from a recipe.
+def train(
+    list_recipes: Annotated[
+        bool,
+        typer.Option(
+            "--list-recipes",
+            help="List the recipes of the package for every training, and exit.",
+            callback=print_recipes,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Train: MAE, S4 pre-training, up-samplers, fine-tuning for segmentation or for detection, from a recipe.
 
     To use many processes, `accelerate launch -m s5_hf.training` takes the same words.
+
+    - `s5-hf train --list-recipes`
     """
 
 
@@ -80,6 +101,28 @@ def mae(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun 
     - `s5-hf train s4p s4p_tiny_cpu --encoder runs/mae_tiny_cpu/encoder --labelled-dir my-data --classes land water`
     """
     run("mae", words, list_recipes, dry_run)
+
+
+@command
+def simfeatup(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train an up-sampler for the features of a frozen CLIP or other vision transformer, on images without labels.
+
+    The folder of the run holds upsampler/simfeatup.safetensors, which `s5-hf convert` puts into a SegEarth-OV model.
+
+    - `s5-hf train simfeatup simfeatup_tiny_cpu --featurizer my-encoder --data-dir my-images`
+    """
+    run("simfeatup", words, list_recipes, dry_run)
+
+
+@command
+def alignearth(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train a CLIP for radar images, taught by one for optical images on pairs of both (our reading of AlignEarth).
+
+    The pairs lie in optical/ and radar/, with the same names. The folder of the run holds clip/, for SegEarth-OV.
+
+    - `s5-hf train alignearth alignearth_vit_b --data-dir my-pairs`
+    """
+    run("alignearth", words, list_recipes, dry_run)
 
 
 @command

@@ -1,4 +1,4 @@
-"""Official S5 and MAE checkpoints to this package's folders, and back."""
+"""Official S5, MAE, CLIP and SimFeatUp checkpoints to this package's folders, and back."""
 
 from ..lazy_face import lazy_face
 
@@ -6,6 +6,8 @@ __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
         "checkpoint_files": ("read_checkpoint",),
-        "convert": ("ConversionReport", "convert_checkpoint", "export_official"),
+        "convert": ("convert_checkpoint", "export_official"),
+        "filling": ("ConversionReport",),
+        "open_vocabulary": ("read_upsampler",),
     },
 )

@@ -1,12 +1,13 @@
 """Checkpoints to this package's folders, and back to the official layout."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, ProcessorMixin
+from transformers.image_processing_utils import BaseImageProcessor
 
 from ..files.atomic import atomic_file, atomic_folder, require_absent
 from ..files.disk_space import full_disk_in_words, tensor_bytes
@@ -17,9 +18,12 @@ from ..modeling import (
     S5SegmentationConfig,
     S5ViTBackbone,
     S5ViTConfig,
+    SegEarthOVConfig,
+    SegEarthOVForSemanticSegmentation,
 )
 from ..modeling.task_model import MODEL_CLASSES
 from .checkpoint_files import read_checkpoint
+from .filling import ConversionReport, State, fill
 from .mae_layout import (
     encoder_from_timm,
     encoder_from_transformers,
@@ -38,6 +42,14 @@ from .official_configs import (
 )
 from .official_layout import detector_name, encoder_name, segmenter_name
 from .official_limits import Told, require_same_outputs
+from .open_vocabulary import (
+    OPENAI_CLIP,
+    OpenVocabularyParts,
+    is_open_vocabulary,
+    model_from_open_vocabulary,
+    open_vocabulary_content,
+    open_vocabulary_processor,
+)
 from .unimatch_v2_layout import (
     MARKER,
     join_attention,
@@ -46,8 +58,6 @@ from .unimatch_v2_layout import (
     unimatch_v2_content,
     unimatch_v2_name,
 )
-
-State = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -113,18 +123,8 @@ LAYOUTS: dict[str, OfficialLayout] = {
 
 KNOWN_LAYOUTS = (
     "official S5 encoder, segmenter or detector, UniMatch V2 on DINOv2, MAE (facebook/timm), "
-    "MAE (transformers' ViTMAE)"
+    "MAE (transformers' ViTMAE), CLIP with a vision transformer (OpenAI, open_clip), SimFeatUp"
 )
-
-
-@dataclass(frozen=True)
-class ConversionReport:
-    """What a conversion made: kind of checkpoint, configuration, source tensors left out, tensors made new."""
-
-    kind: str
-    config: PretrainedConfig
-    left_out: list[str] = field(default_factory=list)
-    new: list[str] = field(default_factory=list)
 
 
 def convert_checkpoint(
@@ -137,8 +137,13 @@ def convert_checkpoint(
     taps: Sequence[int] | None = None,
     image_size: int = 512,
     entry: str | None = None,
+    clip: str = OPENAI_CLIP,
+    upsampler: str | Path | None = None,
+    quick_gelu: bool | None = None,
 ) -> ConversionReport:
-    """Convert an official S5, a UniMatch V2 or a MAE checkpoint to a folder that `from_pretrained` loads.
+    """Convert an official S5, a UniMatch V2, a MAE, a CLIP or a SimFeatUp checkpoint to a folder to be loaded.
+
+    CLIP and SimFeatUp become a SegEarth-OV model.
 
     Args:
         source: checkpoint file, or a folder of transformers for ViTMAE.
@@ -152,8 +157,10 @@ def convert_checkpoint(
         image_size: side in pixels for which a MAE encoder gets its position embeddings.
         entry: which of several networks in the file: `model_ema` (the averaged one, which is taken by default) or
             `model` of UniMatch V2.
+        clip, upsampler, quick_gelu: see `OpenVocabularyParts`.
 
     Raises:
+        OSError: if there is no such `clip`.
         FileNotFoundError, FileExistsError: if `source` is missing or `output` exists.
         ValueError: if the file is unreadable or has an unknown layout, or its tensors do not fit or are not finite;
             the message names them.
@@ -162,7 +169,12 @@ def convert_checkpoint(
     state = read_checkpoint(source, entry)
     told = Told(num_attention_heads, taps)
     kinds = [kind for kind, layout in LAYOUTS.items() if layout.marker in state]
-    if is_timm_mae(state) or is_transformers_mae(state):
+    processor: ProcessorMixin | BaseImageProcessor = S5ImageProcessor()
+    if is_open_vocabulary(state):
+        parts = OpenVocabularyParts(clip, upsampler, quick_gelu, num_attention_heads)
+        model, report = model_from_open_vocabulary(state, parts)
+        processor = open_vocabulary_processor(report.config, clip)
+    elif is_timm_mae(state) or is_transformers_mae(state):
         model, report = model_from_mae(state, told, image_size)
     elif kinds:
         model, report = model_from_official(kinds[0], state, told, task, labels)
@@ -174,7 +186,7 @@ def convert_checkpoint(
     needed = tensor_bytes(model.state_dict())
     with full_disk_in_words(Path(output), needed), atomic_folder(output) as folder:
         model.save_pretrained(folder)
-        S5ImageProcessor().save_pretrained(folder)
+        processor.save_pretrained(folder)
     return report
 
 
@@ -185,11 +197,12 @@ def export_official(
     num_attention_heads: int | None = None,
     taps: Sequence[int] | None = None,
 ) -> Path:
-    """Write a folder of this package as an official `.pth` file; the tensors are equal byte for byte.
+    """Write a folder of this package as an official file; the tensors are equal byte for byte.
 
     Encoders get bare names, segmenters the prefix `module.`, both under `"model"`; detectors get bare names under
-    `"state_dict"`, all as in the release. The file holds tensors only: names of tasks and labels may be lost, and
-    normalisation is not in it.
+    `"state_dict"`, all as in the release. Of a SegEarth-OV model, a `.ckpt` file gets the up-sampler and any other the
+    CLIP, as open_clip or, with QuickGELU, OpenAI names it. The file holds tensors only: names of tasks and labels may
+    be lost, and normalisation is not in it.
 
     A UserWarning says so where the normalisation is not the release's.
 
@@ -207,6 +220,9 @@ def export_official(
     output = Path(output)
     require_absent(output)
     config = AutoConfig.from_pretrained(folder)
+    if isinstance(config, SegEarthOVConfig):
+        model = load_checked(SegEarthOVForSemanticSegmentation, folder)
+        return write_file(open_vocabulary_content(model, output), output)
     vit = getattr(config, "backbone_config", config)
     layout, tasks = layout_for(config, folder), list(getattr(config, "tasks", ()))
     model = load_checked(MODEL_CLASSES[config.model_type], folder)
@@ -215,7 +231,11 @@ def export_official(
     told = Told(num_attention_heads, taps).for_way_back(vit)
     require_same_outputs(config, layout.read_config(state, None, None, told), folder)
     warn_of_normalisation(folder)
-    content = layout.content(state)
+    return write_file(layout.content(state), output)
+
+
+def write_file(content: dict[str, object], output: Path) -> Path:
+    """Write tensors as torch does, whole or not at all."""
     with full_disk_in_words(output, tensor_bytes(content)), atomic_file(output) as temporary:
         torch.save(content, temporary)
     return output
@@ -286,37 +306,3 @@ def model_from_mae(state: State, told: Told, image_size: int) -> tuple[PreTraine
     pyramid = {name: tensor for name, tensor in fresh.items() if name.startswith("feature_pyramid.")}
     model = fill(S5ViTBackbone, config, {**encoder, **pyramid}, lambda name: name)
     return model, ConversionReport("MAE encoder", config, left_out=left_out, new=list(pyramid))
-
-
-def fill(
-    model_class: type[PreTrainedModel], config: PretrainedConfig, state: State, source_name: Callable[[str], str]
-) -> PreTrainedModel:
-    """A model of `config` with the tensors of `state`, in eval mode.
-
-    Raises:
-        ValueError: if tensors are missing, superfluous or of another shape; all are named.
-    """
-    with torch.device("meta"):
-        model = model_class(config)
-    expected = {source_name(name): (name, tensor.shape) for name, tensor in model.state_dict().items()}
-    check_fit(state, {name: shape for name, (_, shape) in expected.items()})
-    model.load_state_dict({name: state[source] for source, (name, _) in expected.items()}, assign=True)
-    return model.eval()
-
-
-def check_fit(state: State, expected: Mapping[str, torch.Size]) -> None:
-    """Raise a ValueError that names every tensor that is missing, superfluous or of another shape."""
-    missing = [name for name in expected if name not in state]
-    unexpected = [name for name in state if name not in expected]
-    mis_shaped = [
-        f"{name}: {tuple(state[name].shape)} instead of {tuple(shape)}"
-        for name, shape in expected.items()
-        if name in state and state[name].shape != shape
-    ]
-    problems = [
-        f"{title} ({len(names)}): {', '.join(names)}"
-        for title, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", mis_shaped))
-        if names
-    ]
-    if problems:
-        raise ValueError("the checkpoint's tensors do not fit; " + "; ".join(problems))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-# One rule a line, alike because they are data.
+# One rule a line, alike because they are data, as in unimatch_v2_layout.py.
 ENCODER_NAMES: tuple[tuple[str, str], ...] = (
     (r"^embeddings\.cls_token$", "cls_token"),
     (r"^embeddings\.position_embeddings$", "pos_embed"),

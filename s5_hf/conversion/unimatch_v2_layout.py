@@ -21,6 +21,7 @@ MARKER = "head.scratch.output_conv.2.weight"
 
 PUBLISHED_DEPTHS = (12, 24)
 
+# One rule a line, alike because they are data, as in official_layout.py.
 NAMES: tuple[tuple[str, str], ...] = (
     (r"^backbone\.embeddings\.(cls_token|mask_token)$", r"backbone.\1"),
     (r"^backbone\.embeddings\.position_embeddings$", "backbone.pos_embed"),

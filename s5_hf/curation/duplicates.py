@@ -15,6 +15,7 @@ HASH_BITS = 64
 MAX_DISTANCE = 15
 
 
+# `near_any` has the same arguments and errors on purpose: each docstring is read alone.
 def first_of_near_duplicates(hashes: np.ndarray, distance: int = 0) -> np.ndarray:
     """Which rows stay when each row that is near an earlier row that stays is dropped.
 

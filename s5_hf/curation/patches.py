@@ -162,6 +162,7 @@ class PatchReader:
         self._sample: dict = {}
         self._decoded: Image.Image | None = None
         self._values: np.ndarray | None = None
+        self._names: list[str | None] = []
 
     def patch(self, row: Mapping[str, object]) -> Image.Image:
         """The patch of a row of scores (`image`, `left`, `top`, `width`, `height`) as RGB.
@@ -181,7 +182,7 @@ class PatchReader:
         if self._values is None:
             return None
         patch = self._values[window.top : window.bottom, window.left : window.right]
-        return {"bytes": encode_bands(patch), "path": f"{PurePosixPath(str(row['id'])).name}.tif"}
+        return {"bytes": encode_bands(patch, self._names), "path": f"{PurePosixPath(str(row['id'])).name}.tif"}
 
     def _image(self, row: Mapping[str, object]) -> Image.Image:
         number, window = row["image"], _window(row)
@@ -203,6 +204,7 @@ class PatchReader:
             self._decoded = decode_image(image, name)
             return
         self._values = BandReading().read(_content(image), name)
+        self._names = BandReading().names(_content(image), name)
         self._decoded = display_picture(self._values)
 
 

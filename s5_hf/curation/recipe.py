@@ -43,7 +43,7 @@ class CurationRecipe:
         labelled: the labelled images.
         candidates: the archives to select from.
         task: of a model with several tasks.
-        precision: `"fp32"` or `"bf16"`.
+        precision: `"fp32"`, `"bf16"`, or `"auto"`: bf16 where the device has it natively.
         exclude_images: images that must not be selected, such as those of evaluation sets.
         exclude_ids, exclude_hashes: text files with one id, or one hash, per line.
         score, cluster, select, export: settings of the steps. Scores keep pseudo-masks by default.

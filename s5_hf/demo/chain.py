@@ -18,7 +18,7 @@ CITY, ROADS = "city", "roads"
 TASK_LABELS = {CITY: tuple(SCENE_LABELS), ROADS: ("ground", "road")}
 PARTS = {
     "data": "Make data",
-    **{part: heading for part, heading in PROJECT_PARTS.items() if part != "prepare"},
+    **{part: heading for part, heading in PROJECT_PARTS.items() if part not in ("prepare", "accuracy")},
     "official": "To the official layout and back",
 }
 """The parts of the report in their order: name and heading."""

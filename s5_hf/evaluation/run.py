@@ -61,7 +61,7 @@ class EvaluationSettings:
         apply_class_map: whether masks hold what the model's class map translates to its classes. By default they do
             where the model was trained with one on this dataset, and no option of the builder says what masks hold.
         options: of the dataset's builder.
-        precision: `"fp32"` or `"bf16"`.
+        precision: `"fp32"`, `"bf16"`, or `"auto"`: bf16 where the device has it natively.
         loop: batch size, workers, class maps or result files.
         classes: what an open-vocabulary model is to look for, in the order of the dataset's classes, each with
             synonyms after commas; by default those that it was saved with.

@@ -3,13 +3,20 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Literal
 
 from ..hub.normalization import InputSettings
 from ..imaging.natural_colors import natural_palette
-from ..modeling import S5ForSemanticSegmentation
+from ..imaging.palettes import default_palette
+from ..modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentation
 from ..version import __version__
 
 PREFIX = "s5_hf."
+
+NOTHING = -1.0
+"""The score of an object that does not exist: a detector's file gives the same number of entries for every image."""
+
+Kind = Literal["segmentation", "objects", "boxes"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class ExportMetadata:
         version: of the package that made the file.
         value_scaling: `low` and `high` of each channel: the range that becomes 0..255 first, clipped and rounded.
         bands: of a file that become the channels. Both are left out of a file for images of 8 bits.
+        kind: what the file gives: `"segmentation"`, `"objects"`, or `"boxes"`, before non-maximum suppression. Files
+            of earlier versions have none and are for segmentation.
     """
 
     task: str
@@ -36,19 +45,27 @@ class ExportMetadata:
     version: str = __version__
     value_scaling: dict[str, list[float]] | None = None
     bands: tuple[int | str, ...] | None = None
+    kind: Kind = "segmentation"
 
     @classmethod
-    def of(cls, dense: S5ForSemanticSegmentation, settings: InputSettings) -> "ExportMetadata":
-        """The metadata of a dense model and of its images."""
+    def of(
+        cls,
+        dense: S5ForSemanticSegmentation | S5ForOrientedObjectDetection,
+        settings: InputSettings,
+        size_multiple: int | None = None,
+        kind: Kind = "segmentation",
+    ) -> "ExportMetadata":
+        """The metadata of a dense model and of its images; `size_multiple` is the patch size if not given."""
         ((task, labels),) = dense.config.tasks.items()
         return cls(
             task=task,
             labels=tuple(labels),
-            palette=tuple(natural_palette(labels)),
+            palette=tuple(natural_palette(labels) if kind == "segmentation" else default_palette(len(labels))),
             image_mean=tuple(map(float, settings.image_mean)),
             image_std=tuple(map(float, settings.image_std)),
             rescale_factor=1 / 255,
-            size_multiple=dense.backbone.config.patch_size,
+            size_multiple=size_multiple or dense.backbone.config.patch_size,
+            kind=kind,
             value_scaling=None if settings.value_scaling is None else settings.value_scaling.to_dict(),
             bands=settings.bands,
         )
@@ -72,7 +89,7 @@ class ExportMetadata:
         Raises:
             ValueError: if a key is missing or its value is damaged.
         """
-        optional = ("value_scaling", "bands")
+        optional = ("value_scaling", "bands", "kind")
         known = [field.name for field in fields(cls) if field.name not in optional or PREFIX + field.name in strings]
         missing = [name for name in known if PREFIX + name not in strings]
         if missing:
@@ -90,4 +107,4 @@ class ExportMetadata:
         return cls(**values)
 
 
-__all__ = ["ExportMetadata"]
+__all__ = ["NOTHING", "ExportMetadata", "Kind"]

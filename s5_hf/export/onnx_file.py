@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from .graph import ExportGraph
 from .metadata import ExportMetadata
 from .program_file import trace
-from .size_free_graph import SizeFreeGraph
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -28,7 +28,7 @@ def require_onnx(packages: Sequence[str] = ("onnx", "onnxscript", "onnxruntime")
         raise ImportError(f'ONNX files need {", ".join(missing)}. Install with: pip install "s5_hf[onnx]"')
 
 
-def write_onnx(graph: SizeFreeGraph, metadata: ExportMetadata, path: Path) -> None:
+def write_onnx(graph: ExportGraph, metadata: ExportMetadata, path: Path) -> None:
     """Write an ONNX file; weights beyond 1.5 GB go into `<name>.data` beside it, as one file holds at most 2 GB."""
     import onnx_ir
 
@@ -36,10 +36,13 @@ def write_onnx(graph: SizeFreeGraph, metadata: ExportMetadata, path: Path) -> No
     with _quiet_exporter():
         exported = torch.onnx.export(program, dynamo=True, verbose=False)
     model = exported.model
-    (pixel_values,), (logits,) = model.graph.inputs, model.graph.outputs
-    pixel_values.name, logits.name = INPUT, OUTPUT
-    for value in (pixel_values, logits):
-        value.shape = onnx_ir.Shape(["batch", value.shape[1], "height", "width"])
+    sizes = {"pixel_values": ("batch", None, "height", "width"), "image_sizes": ("batch", None), **graph.outputs}
+    names = [*graph.example()[0], *graph.outputs]
+    for value, name in zip((*model.graph.inputs, *model.graph.outputs), names, strict=True):
+        value.name = name
+        if name in sizes:
+            known = zip(sizes[name], value.shape, strict=True)
+            value.shape = onnx_ir.Shape([size if given is None else given for given, size in known])
     model.producer_name, model.producer_version = "s5_hf", metadata.version
     model.metadata_props.update(metadata.to_strings())
     exported.save(path)
@@ -88,8 +91,15 @@ def open_session(path: str | Path, providers: Sequence[str] | None = None) -> "o
 
 def open_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """A function from float32 `pixel_values` to logits, run by the file on the CPU."""
+    run = open_outputs(path)
+    return lambda pixel_values: run({INPUT: pixel_values})[OUTPUT]
+
+
+def open_outputs(path: Path) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """A function from the named inputs of a file to its named outputs, run on the CPU."""
     session = open_session(path, ["CPUExecutionProvider"])
-    return lambda pixel_values: session.run([OUTPUT], {INPUT: pixel_values})[0]
+    names = [output.name for output in session.get_outputs()]
+    return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
 
 
-__all__ = ["INPUT", "OUTPUT", "open_onnx", "open_session", "require_onnx", "write_onnx"]
+__all__ = ["INPUT", "OUTPUT", "open_onnx", "open_outputs", "open_session", "require_onnx", "write_onnx"]

@@ -3,7 +3,7 @@
 from transformers import PretrainedConfig
 
 from ..conversion import ConversionReport
-from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig, SegEarthOVConfig
 from .names import KNOWN_MODELS, known_model, vit_config_of
 
 # The settings that decide shapes and outputs.
@@ -42,6 +42,8 @@ def name_for(report: ConversionReport) -> str:
     """
     if report.kind.startswith("MAE"):
         raise ValueError("no known name stands for a MAE encoder; give the name under which to store it")
+    if isinstance(report.config, SegEarthOVConfig):
+        raise ValueError("no name follows from a CLIP or an up-sampler; give it: segearth-ov or segearth-ov-sar")
     for name, model in KNOWN_MODELS.items():
         if not config_differences(report.config, model.config):
             return name
@@ -59,6 +61,12 @@ def require_fit(config: PretrainedConfig, name: str) -> None:
     differences = differing(vit_config_of(config), vit_config_of(expected), SIZE_SETTINGS)
     if differences:
         raise ValueError(f"this model is not of the size of {name}: {'; '.join(differences)}")
+
+
+def require_open(config: PretrainedConfig, name: str) -> None:
+    """Raise a ValueError unless a configuration is of a model that takes any classes, as this name stands for."""
+    if not isinstance(config, SegEarthOVConfig):
+        raise ValueError(f"{name} stands for a SegEarth-OV model, this is a {config.model_type!r} model")
 
 
 def require_equal(config: PretrainedConfig, name: str) -> None:

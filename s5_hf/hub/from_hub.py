@@ -11,7 +11,9 @@ from transformers.utils import logging
 from ..conversion import convert_checkpoint
 from .download import DOWNLOAD_ERRORS, HubNotAsked, download, reason, repository_files
 from .fit import require_equal, require_fit
+from .name_form import OPEN_NAMES
 from .names import OFFICIAL_REPOSITORY, KnownModel, known_model, repository_of, repository_variable
+from .open_models import make_open_model
 from .release_files import candidates, convert_foreign_encoder
 from .store import is_model_folder, keep, staging_folder, store_folder, store_lock, store_path, stored
 
@@ -34,10 +36,13 @@ def pull(name: str, token: str | None = None) -> Path:
         OSError: for an unknown name, or if it cannot be had; the message lists what was tried. Nothing is left in
             the store.
     """
-    known_model(name)
+    if name not in OPEN_NAMES:
+        known_model(name)
     folder = stored(name)
     if folder is not None:
         return folder
+    if name in OPEN_NAMES:
+        return make_once(name, lambda folder: make_open_model(name, folder, token))
     failures: list[Failure] = [("the store", f"there is no folder {store_path(name)}")]
     repository = repository_of(name)
     if repository is None:

@@ -14,7 +14,13 @@ from ..conversion.official_tasks import (
     detection_task_settings,
     task_settings,
 )
-from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+from ..modeling import (
+    S5DetectionConfig,
+    S5SegmentationConfig,
+    S5ViTConfig,
+    SegEarthOVConfig,
+    SegEarthOVForSemanticSegmentation,
+)
 from ..modeling.configuration_s5_vit import VIT_SIZES
 from ..modeling.task_model import MODEL_CLASSES
 from .name_form import NAME_PREFIX
@@ -122,6 +128,8 @@ def repository_of(name: str) -> str | None:
 
 def vit_config_of(config: PretrainedConfig) -> PretrainedConfig:
     """The ViT inside a configuration: the backbone's for segmenters and detectors, else the configuration itself."""
+    if isinstance(config, SegEarthOVConfig):
+        return config.clip_config.vision_config
     return getattr(config, "backbone_config", config)
 
 
@@ -138,5 +146,6 @@ def count_bytes(config: PretrainedConfig) -> int:
 
 def model_without_memory(config: PretrainedConfig) -> PreTrainedModel:
     """A model of this configuration on the meta device."""
+    classes = {**MODEL_CLASSES, SegEarthOVConfig.model_type: SegEarthOVForSemanticSegmentation}
     with torch.device("meta"):
-        return MODEL_CLASSES[config.model_type](config)
+        return classes[config.model_type](config)

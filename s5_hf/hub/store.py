@@ -12,7 +12,8 @@ from huggingface_hub.utils import WeakFileLock
 
 from ..conversion import ConversionReport, convert_checkpoint
 from ..files.atomic import require_absent
-from .fit import name_for, require_fit
+from .fit import name_for, require_fit, require_open
+from .name_form import OPEN_NAMES
 from .names import known_model
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -95,12 +96,15 @@ def convert_to_store(source: str | Path, name: str | None = None, **settings: An
         ValueError: if no name fits, the given one does not, or the conversion fails; nothing is left in the store.
     """
     if name is not None:
-        known_model(name)
+        if name not in OPEN_NAMES:
+            known_model(name)
         require_absent(store_path(name))
     with staging_folder() as folder:
         report = convert_checkpoint(source, folder, **settings)
         if name is None:
             name = name_for(report)
+        elif name in OPEN_NAMES:
+            require_open(report.config, name)
         else:
             require_fit(report.config, name)
         with store_lock(name):

@@ -15,6 +15,9 @@ BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer")
 CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig")
 OPEN_VOCABULARY = "SegEarthOVConfig"
 
+ORIENTED_DETECTION = "oriented-object-detection"
+"""A kind of pipeline that transformers does not have."""
+
 
 def await_configurations(module: ModuleType) -> None:
     """Let `AutoConfig` find the configurations."""
@@ -82,12 +85,23 @@ def await_processors(module: ModuleType) -> None:
     fill_when_asked(module.PROCESSOR_MAPPING, register)
 
 
-def show_pipelines(module: ModuleType) -> None:
-    """Let `pipeline` make the pipelines of this package; other models still get those of transformers."""
+def await_pipelines(module: ModuleType) -> None:
+    """Let `pipeline` make the pipelines of this package; other models still get those of transformers.
+
+    They are subclasses of what transformers' own module imports, so they cannot be imported while that one is.
+    """
+    tasks = module.PIPELINE_REGISTRY.supported_tasks
+    tasks.setdefault(ORIENTED_DETECTION, {"pt": tasks["object-detection"]["pt"], "type": "multimodal", "default": {}})
+    for kind in ("image-segmentation", "object-detection", ORIENTED_DETECTION):
+        if not isinstance(tasks[kind], SelfFillingDict):
+            tasks[kind] = SelfFillingDict(tasks[kind], functools.partial(show_pipeline, tasks, kind))
+
+
+def show_pipeline(tasks: Mapping[str, dict[str, Any]], kind: str) -> None:
+    """Name the pipeline of this package in transformers' table of tasks."""
     from .pipelines import PIPELINES
 
-    for kind, pipeline_class in PIPELINES.items():
-        module.PIPELINE_REGISTRY.supported_tasks[kind]["impl"] = pipeline_class
+    tasks[kind]["impl"] = PIPELINES[kind]
 
 
 def show_auto_image_processor(transformers: ModuleType) -> None:

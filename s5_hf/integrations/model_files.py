@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..hub.download import DOWNLOAD_ERRORS, NotInRepository, download
-from ..hub.from_hub import local_failures, no_repository, note_failure, pull_release
+from ..hub.from_hub import local_failures, no_repository, note_failure, pull, pull_release
+from ..hub.name_form import OPEN_NAMES
 from ..hub.names import known_model, repository_of
 from ..hub.store import stored
 from ..modeling import S5ImageProcessor
@@ -36,6 +37,9 @@ def find_files(
     Raises:
         OSError: for a name that does not exist, and where weights are asked for and none are found.
     """
+    if name in OPEN_NAMES:
+        require_default_revision(name, kwargs.get("revision"))
+        return original(str(pull(name, token=kwargs.get("token"))), filenames, *args, **kwargs)
     known_model(name)
     subfolder, revision = kwargs.get("subfolder") or "", kwargs.get("revision")
     options = {option: kwargs[option] for option in DOWNLOAD_OPTIONS if kwargs.get(option)}

@@ -1,4 +1,4 @@
-"""`pipeline("image-segmentation")` and `pipeline("object-detection")` for models with tasks.
+"""`pipeline("image-segmentation")`, `"object-detection"` and `"oriented-object-detection"` for models with tasks.
 
 `pipeline`'s own argument `task` says what kind of pipeline it is, so the task of a model is given as `subtask`, when
 the pipeline is made or in a call; a call also takes it as `task`. Models that are not of this package get the
@@ -13,8 +13,9 @@ from PIL import Image
 from transformers import ImageSegmentationPipeline, ObjectDetectionPipeline, Pipeline, PretrainedConfig
 
 from ..modeling import S5DetectionConfig, S5SegmentationConfig
-from ..modeling.oriented_boxes import oriented_boxes_to_horizontal
+from ..modeling.oriented_boxes import oriented_boxes_to_corners, oriented_boxes_to_horizontal
 from ..predictors.tasks import choose_task
+from .auto_classes import ORIENTED_DETECTION
 
 
 def chosen_task(config: PretrainedConfig, task: str | None) -> str:
@@ -110,18 +111,49 @@ class S5ObjectDetectionPipeline(TaskPipelineMixin, ObjectDetectionPipeline):
         found = self.image_processor.post_process_oriented_object_detection(
             model_outputs, threshold, model_outputs["target_size"]
         )[0]
-        hulls = oriented_boxes_to_horizontal(found["boxes"])
         return [
-            {
-                "score": score,
-                "label": labels[label],
-                "box": self._get_bounding_box(hull),
-                "oriented_box": oriented_box(box),
-            }
-            for score, label, hull, box in zip(
-                found["scores"].tolist(), found["labels"].tolist(), hulls, found["boxes"], strict=True
+            {"score": score, "label": labels[label], **self.place(box), "oriented_box": oriented_box(box)}
+            for score, label, box in zip(
+                found["scores"].tolist(), found["labels"].tolist(), found["boxes"], strict=True
             )
         ]
+
+    def place(self, box: torch.Tensor) -> dict[str, Any]:
+        """Where an oriented box `(5,)` lies, as the entry of an object says it."""
+        return {"box": self._get_bounding_box(oriented_boxes_to_horizontal(box))}
+
+
+class S5OrientedObjectDetectionPipeline(S5ObjectDetectionPipeline):
+    """Oriented object detection with [`S5ForOrientedObjectDetection`], of one task or several.
+
+    ```python
+    >>> from transformers import pipeline
+    >>> detector = pipeline("oriented-object-detection", model="s5-vit-b-moe-det", subtask="dota")  # doctest: +SKIP
+    >>> detector("harbour.png", threshold=0.3)[0]["polygon"]  # doctest: +SKIP
+    [[812.4, 96.1], [873.0, 122.7], [866.2, 138.2], [805.6, 111.6]]
+
+    ```
+
+    Returns one entry per object, best first: `score`, `label`, `polygon` (four corners `[x, y]` in pixels, clockwise
+    on the screen; they may lie beyond the image) and `oriented_box`, as [`S5ObjectDetectionPipeline`].
+
+    Raises:
+        ValueError: the model is not an oriented detector.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Pipeline:
+        made = super().__new__(cls, *args, **kwargs)
+        if not isinstance(made, cls):
+            config = made.model.config
+            raise ValueError(
+                f"{config.name_or_path or type(made.model).__name__} is a model of the type {config.model_type!r}; "
+                f"oriented-object-detection needs an oriented detector, {cls.model_type!r}"
+            )
+        return made
+
+    def place(self, box: torch.Tensor) -> dict[str, Any]:
+        """The corners of an oriented box `(5,)`."""
+        return {"polygon": oriented_boxes_to_corners(box).tolist()}
 
 
 def oriented_box(box: torch.Tensor) -> dict[str, float]:
@@ -129,4 +161,8 @@ def oriented_box(box: torch.Tensor) -> dict[str, float]:
     return dict(zip(("cx", "cy", "w", "h", "theta"), box.tolist(), strict=True))
 
 
-PIPELINES = {"image-segmentation": S5ImageSegmentationPipeline, "object-detection": S5ObjectDetectionPipeline}
+PIPELINES = {
+    "image-segmentation": S5ImageSegmentationPipeline,
+    "object-detection": S5ObjectDetectionPipeline,
+    ORIENTED_DETECTION: S5OrientedObjectDetectionPipeline,
+}

@@ -13,9 +13,9 @@ from .auto_classes import (
     await_configurations,
     await_image_processors,
     await_models,
+    await_pipelines,
     await_processors,
     show_auto_image_processor,
-    show_pipelines,
 )
 from .import_hook import Action, after_import
 from .known_names import wrap_file_search
@@ -33,7 +33,7 @@ INTEGRATIONS: Mapping[str, tuple[tuple[str, Action], ...]] = MappingProxyType(
         ),
         "auto_image_processor": (("transformers", show_auto_image_processor),),
         "auto_backbone": (("transformers.models.auto.modeling_auto", let_auto_backbone_load_folders),),
-        "pipelines": (("transformers.pipelines", show_pipelines),),
+        "pipelines": (("transformers.pipelines", await_pipelines),),
         "known_names": (("transformers.utils.hub", wrap_file_search),),
         "load_dataset": (("datasets.load", wrap_module_factory),),
     }

@@ -13,9 +13,8 @@ of the class. Intersections and unions are summed over all images before they ar
 import math
 
 import torch
-from torch.nn import functional
 
-from .confusion_matrix import ClassCounts, ClassIds, as_class_ids
+from .confusion_matrix import ClassCounts, ClassIds, CountedIds, counted_ids, pair_counts
 from .segmentation_scores import mean_over_classes
 
 __all__ = ["BoundaryCounts", "boundary_pixels"]
@@ -63,25 +62,24 @@ class BoundaryCounts(ClassCounts):
             TypeError: if one of them does not hold integers.
             ValueError: if shapes differ or are not two-dimensional, or a value is not a class.
         """
-        predicted = as_class_ids(predictions, "predictions", self.counts.device)
-        labels = as_class_ids(references, "references", self.counts.device)
-        if predicted.ndim != 2 or predicted.shape != labels.shape:
-            raise ValueError(
-                f"expected two maps of the same shape (height, width), got predictions {tuple(predicted.shape)} "
-                f"and references {tuple(labels.shape)}"
-            )
-        ignored = torch.zeros_like(labels, dtype=torch.bool)
-        if self.ignore_index is not None:
-            ignored = labels == self.ignore_index
-        predicted, labels = predicted.masked_fill(ignored, -1), labels.masked_fill(ignored, -1)
-        distance = max(1, round(self.distance_ratio * math.hypot(*labels.shape)))
-        at_reference = boundary_pixels(labels, distance) & ~ignored
-        at_prediction = boundary_pixels(predicted, distance) & ~ignored
-        in_both = at_reference & at_prediction & (labels == predicted)
-        for row, chosen in enumerate((labels[in_both], labels[at_reference], predicted[at_prediction])):
-            if chosen.numel() and (chosen.min() < 0 or chosen.max() >= self.num_classes):
-                raise ValueError(f"found the class id {chosen.max()}, expected 0..{self.num_classes - 1}")
-            self.counts[row] += torch.bincount(chosen, minlength=self.num_classes)
+        self.add(counted_ids(predictions, references, self.num_classes, self.ignore_index, self.counts.device))
+
+    def add(self, ids: CountedIds) -> None:
+        """Count the boundaries of one image whose values have been checked.
+
+        Raises:
+            ValueError: if the maps are not two-dimensional.
+        """
+        shape = tuple(ids.references.shape)
+        if len(shape) != 2:
+            raise ValueError(f"expected two maps of the shape (height, width), got predictions {shape}")
+        distance = max(1, round(self.distance_ratio * math.hypot(*shape)))
+        predictions = ids.predictions.masked_fill(ids.references == self.num_classes, self.num_classes)
+        prediction, reference = (
+            _boundary_classes(classes, distance, self.num_classes) for classes in (predictions, ids.references)
+        )
+        met = pair_counts(prediction, reference, self.num_classes)
+        self.counts += torch.stack([met.diagonal(), met.sum(1), met.sum(0)])[:, :-1]
 
     def per_class(self) -> torch.Tensor:
         """Boundary IoU of each class, float64 `(C,)` in 0..1; NaN for a class without any boundary."""
@@ -91,6 +89,11 @@ class BoundaryCounts(ClassCounts):
     def mean(self, left_out: tuple[int, ...] = ()) -> float:
         """The mean over the classes, in 0..1. `left_out`: ids that the mean skips."""
         return mean_over_classes(self.per_class(), left_out)
+
+
+def _boundary_classes(ids: torch.Tensor, distance: int, num_classes: int) -> torch.Tensor:
+    """The class of each boundary pixel, and C elsewhere; `ids` `(height, width)` in 0..C."""
+    return ids.masked_fill(~boundary_pixels(ids, distance), num_classes)
 
 
 def boundary_pixels(class_map: torch.Tensor, distance: int) -> torch.Tensor:
@@ -105,20 +108,24 @@ def boundary_pixels(class_map: torch.Tensor, distance: int) -> torch.Tensor:
     Returns:
         bool `(height, width)`.
     """
-    beyond = class_map.min() - 1
-    padded = functional.pad(class_map[None, None].float(), (1, 1, 1, 1), value=float(beyond))
-    highest = functional.max_pool2d(padded, 3, stride=1)
-    lowest = -functional.max_pool2d(-padded, 3, stride=1)
-    # Within d of another class = within d - 1 of a pixel that touches another class.
-    touching = (highest != lowest)[0, 0]
-    return _spread(_spread(touching, distance - 1, dim=0), distance - 1, dim=1)
+    found = torch.ones_like(class_map, dtype=torch.bool)
+    side = 2 * distance
+    if min(class_map.shape) <= side:
+        return found
+    # The others see only their own class in the square of 2 d + 1 pixels around them: it is equal to its neighbour
+    # all along each row of the square, and down its middle column.
+    in_rows = _all_of(class_map[:, 1:] == class_map[:, :-1], side, dim=1)
+    in_columns = _all_of((class_map[1:] == class_map[:-1])[:, distance:-distance], side, dim=0)
+    found[distance:-distance, distance:-distance] = ~(_all_of(in_rows, side + 1, dim=0) & in_columns)
+    return found
 
 
-def _spread(marked: torch.Tensor, reach: int, dim: int) -> torch.Tensor:
-    """Mark what lies within `reach` of a marked pixel along an axis; running sums make it independent of the reach."""
-    length = marked.shape[dim]
-    sums = marked.cumsum(dim, dtype=torch.int32)
-    sums = torch.cat([torch.zeros_like(sums.narrow(dim, 0, 1)), sums], dim)
-    places = torch.arange(length, device=marked.device)
-    upper = sums.index_select(dim, (places + reach + 1).clamp(max=length))
-    return upper > sums.index_select(dim, (places - reach).clamp(min=0))
+def _all_of(marked: torch.Tensor, length: int, dim: int) -> torch.Tensor:
+    """Where `length` marks follow one another along an axis, found by doubling; the axis is `length` - 1 shorter."""
+    reach = 1
+    while reach < length:
+        step = min(reach, length - reach)
+        rest = marked.shape[dim] - step
+        marked = marked.narrow(dim, 0, rest) & marked.narrow(dim, step, rest)
+        reach += step
+    return marked

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from .segmentation_scores import (
     overall_accuracy,
 )
 
-__all__ = ["ClassCounts", "ConfusionMatrix", "as_class_ids"]
+__all__ = ["ClassCounts", "ConfusionMatrix", "CountedIds", "counted_ids", "pair_counts"]
 
 ClassIds = torch.Tensor | np.ndarray
 Counts = TypeVar("Counts", bound="ClassCounts")
@@ -93,19 +94,12 @@ class ConfusionMatrix(ClassCounts):
             TypeError: if one of them does not hold integers.
             ValueError: if shapes differ or a value is not a class.
         """
-        predicted = as_class_ids(predictions, "predictions", self.counts.device)
-        labels = as_class_ids(references, "references", self.counts.device)
-        if predicted.shape != labels.shape:
-            raise ValueError(
-                f"predictions have the shape {tuple(predicted.shape)}, but references have {tuple(labels.shape)}"
-            )
-        if self.ignore_index is not None:
-            counted = labels != self.ignore_index
-            predicted, labels = predicted[counted], labels[counted]
-        self._check_range(labels, "references")
-        self._check_range(predicted, "predictions")
-        pairs = labels.flatten() * self.num_classes + predicted.flatten()
-        self.counts += torch.bincount(pairs, minlength=self.num_classes**2).view_as(self.counts)
+        self.add(counted_ids(predictions, references, self.num_classes, self.ignore_index, self.counts.device))
+
+    def add(self, ids: "CountedIds") -> None:
+        """Count pixels that have been checked."""
+        # Ignored pixels have a row of their own, which is dropped: that is quicker than taking them out of the maps.
+        self.counts += pair_counts(ids.predictions, ids.references, self.num_classes)[:-1, :-1]
 
     def merge(self, other: "ConfusionMatrix") -> None:
         """Add the counts of another part of the same data.
@@ -133,18 +127,91 @@ class ConfusionMatrix(ClassCounts):
         """OA, in 0..1: the share of the counted pixels that are right."""
         return overall_accuracy(self.counts)
 
-    def _check_range(self, ids: torch.Tensor, name: str) -> None:
-        if ids.numel() == 0:
-            return
-        wrong = (ids < 0) | (ids >= self.num_classes)
-        if wrong.any():
-            values = torch.unique(ids[wrong])[:5].tolist()
-            ignored = "" if self.ignore_index is None else f" or the ignore index {self.ignore_index}"
-            raise ValueError(f"{name} hold the values {values}, expected 0..{self.num_classes - 1}{ignored}")
+
+@dataclass(frozen=True)
+class CountedIds:
+    """Two maps of class ids, checked.
+
+    Attributes:
+        predictions: of any shape, in 0..C-1; uint8 if C fits, else int32: small maps stay in the processor's caches.
+        references: of the same shape and type, in 0..C, where C is an ignored pixel.
+    """
+
+    predictions: torch.Tensor
+    references: torch.Tensor
 
 
-def as_class_ids(values: ClassIds, name: str, device: torch.device) -> torch.Tensor:
-    """Class ids as int64 on the device.
+def counted_ids(
+    predictions: ClassIds, references: ClassIds, num_classes: int, ignore_index: int | None, device: torch.device
+) -> CountedIds:
+    """Check two maps of class ids, and mark what is ignored.
+
+    Args:
+        predictions: class ids in 0..C-1, integers of any shape. Where references are ignored, any value.
+        references: class ids in 0..C-1 or `ignore_index`, of the same shape.
+        num_classes: C.
+        ignore_index: reference value that is not counted; `None` for none.
+        device: where the result is wanted.
+
+    Raises:
+        TypeError: if one of them does not hold integers.
+        ValueError: if shapes differ or a value is not a class.
+    """
+    predicted = _as_class_ids(predictions, "predictions", device)
+    labels = _as_class_ids(references, "references", device)
+    if predicted.shape != labels.shape:
+        raise ValueError(
+            f"predictions have the shape {tuple(predicted.shape)}, but references have {tuple(labels.shape)}"
+        )
+    ignored = labels == ignore_index if _holds(labels.dtype, ignore_index) else None
+    if ignored is not None:
+        labels = torch.add(labels, ignored, alpha=-ignore_index)  # 0, for the check; quicker than masked_fill
+        if not _in_range(predicted, num_classes):
+            predicted = predicted.masked_fill(ignored, 0)
+    _require_range(labels, "references", num_classes, ignore_index)
+    _require_range(predicted, "predictions", num_classes, ignore_index)
+    small = torch.uint8 if num_classes < 256 else torch.int32
+    predicted, labels = predicted.to(small), labels.to(small)
+    return CountedIds(predicted, labels if ignored is None else torch.add(labels, ignored, alpha=num_classes))
+
+
+def pair_counts(predictions: torch.Tensor, references: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """How often each value of one map meets each value of the other, both in 0..C: int64 `(C + 1, C + 1)`.
+
+    References are in rows.
+    """
+    values = num_classes + 1
+    types = (torch.uint8, torch.int16, torch.int32, torch.int64)
+    smallest = next(dtype for dtype in types if _holds(dtype, values**2 - 1))
+    pairs = (references.to(smallest) * values).add_(predictions).flatten()
+    return torch.bincount(pairs, minlength=values**2).view(values, values)
+
+
+def _holds(dtype: torch.dtype, value: int | None) -> bool:
+    """Whether integers of a type may have the value."""
+    limits = torch.iinfo(dtype)
+    return value is not None and limits.min <= value <= limits.max
+
+
+def _in_range(ids: torch.Tensor, num_classes: int) -> bool:
+    """Whether all are classes."""
+    if ids.numel() == 0:
+        return True
+    lowest, highest = (value.item() for value in ids.aminmax())
+    return lowest >= 0 and highest < num_classes
+
+
+def _require_range(ids: torch.Tensor, name: str, num_classes: int, ignore_index: int | None) -> None:
+    """Raise a ValueError unless all are classes."""
+    if not _in_range(ids, num_classes):
+        wrong = (ids < 0) | (ids >= num_classes)
+        values = torch.unique(ids[wrong])[:5].tolist()
+        ignored = "" if ignore_index is None else f" or the ignore index {ignore_index}"
+        raise ValueError(f"{name} hold the values {values}, expected 0..{num_classes - 1}{ignored}")
+
+
+def _as_class_ids(values: ClassIds, name: str, device: torch.device) -> torch.Tensor:
+    """Class ids on the device, as int64, or as uint8 where they are.
 
     Raises:
         TypeError: if they are not integers.
@@ -152,4 +219,4 @@ def as_class_ids(values: ClassIds, name: str, device: torch.device) -> torch.Ten
     tensor = values if isinstance(values, torch.Tensor) else torch.from_numpy(np.array(values))
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise TypeError(f"{name} must hold class ids (integers), got {tensor.dtype}")
-    return tensor.to(device=device, dtype=torch.int64)
+    return tensor.to(device=device, dtype=torch.uint8 if tensor.dtype == torch.uint8 else torch.int64)

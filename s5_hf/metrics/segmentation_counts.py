@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 
 from .boundary import BoundaryCounts
-from .confusion_matrix import ClassIds, ConfusionMatrix
+from .confusion_matrix import ClassIds, ConfusionMatrix, counted_ids
 from .segmentation_scores import class_table, summary
 
 __all__ = ["SegmentationCounts"]
@@ -52,9 +52,11 @@ class SegmentationCounts:
         Raises:
             TypeError, ValueError: as [`ConfusionMatrix`] and [`BoundaryCounts`].
         """
-        self.confusion.update(predictions, references)
+        counted = self.confusion
+        ids = counted_ids(predictions, references, counted.num_classes, counted.ignore_index, counted.counts.device)
         if self.boundary is not None:
-            self.boundary.update(predictions, references)
+            self.boundary.add(ids)
+        self.confusion.add(ids)
 
     def reduce(self, accelerator: Accelerator) -> "SegmentationCounts":
         """New counts, the sum over all processes, the same in each."""

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "feature_segmenter": ("Segmenter",),
         "image_probabilities": ("NonFiniteOutputError",),
         "interfaces": ("Detections", "SceneDetector", "SceneSegmenter"),
+        "onnx_detector": ("OnnxDetector",),
         "onnx_segmenter": ("OnnxSegmenter",),
         "torch_detector": ("TorchDetector", "load_detector"),
         "torch_segmenter": ("TorchSegmenter", "load_segmenters"),

@@ -83,7 +83,7 @@ class Segmenter(TorchSegmenter):
     def __call__(self, patches: np.ndarray) -> Prediction:
         """Segment patches, uint8 `(batch, height, width, channels)`."""
         pixel_values = normalize_pixels(channels_first(patches), self)
-        with self.autocast():
+        with self.arithmetic():
             logits, feature_map = self._with_features(pixel_values)
         features = functional.normalize(_pool(feature_map.float()), dim=1)
         return Prediction(logits_at_size(logits, pixel_values.shape[2:]), features)

@@ -44,7 +44,7 @@ class TorchDetector(TorchNetwork):
         Raises:
             NonFiniteOutputError: the network gives NaN or infinity; has the index of the image in the batch.
         """
-        with self.autocast():
+        with self.arithmetic():
             outputs = self._forward(pixel_values=pixel_values)
         found = []
         for index, (logits, boxes) in enumerate(zip(outputs.logits, outputs.pred_boxes, strict=True)):
@@ -63,11 +63,11 @@ def load_detector(
     """A detector of scenes.
 
     Args:
-        model: a folder, a Hub repository or a known name; a model, which is assumed to expect ImageNet's
-            normalisation; or a detector of scenes, which is taken as it is.
+        model: a folder, a Hub repository, a known name or an ONNX file; a model, which is assumed to expect
+            ImageNet's normalisation; or a detector of scenes, which is taken as it is.
         task: of a model with several.
         device: the default is the first GPU, or else the processor.
-        precision: `"fp32"` or `"bf16"`.
+        precision: `"fp32"`, `"bf16"`, or `"auto"`: bf16 where the device has it natively.
 
     Raises:
         OSError: there is no such model, or it has no image processor.
@@ -75,7 +75,7 @@ def load_detector(
     """
     if isinstance(model, (str, Path)):
         if str(model).endswith(".onnx"):
-            raise ValueError(f"{model}: exported files hold segmentation models; give the folder of the detector")
+            return _load_onnx(model, task, device, precision)
         require_model_folder(model)
         require_detector(AutoConfig.from_pretrained(model), str(model))
     elif isinstance(model, PreTrainedModel):
@@ -86,6 +86,13 @@ def load_detector(
     device = usable_device(device or default_device())
     network, settings = load_network(model, S5ForOrientedObjectDetection)
     return TorchDetector(network, task, device=device, precision=precision, **vars(settings))
+
+
+def _load_onnx(path: str | Path, task: str | None, device: object, precision: str) -> SceneDetector:
+    from .onnx_detector import OnnxDetector
+
+    refuse_torch_options(path, device=device, precision=precision)
+    return OnnxDetector(path, task=task)
 
 
 def require_detector(config: PretrainedConfig, name: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -20,18 +20,17 @@ from ..modeling.aligned_weights import align_weights
 from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from ..modeling.value_scaling import ValueScaling
 from .devices import usable_device
+from .precision import AUTO, resolve_precision
+from .processor_kernels import processor_kernels
 from .tasks import has_tasks, task_labels
 
 __all__ = [
-    "PRECISIONS",
     "TorchNetwork",
     "load_network",
     "model_fingerprint",
     "read_input_settings",
     "refuse_torch_options",
 ]
-
-PRECISIONS = ("fp32", "bf16")
 
 
 class TorchNetwork:
@@ -43,13 +42,14 @@ class TorchNetwork:
         task: of a model with several.
         image_mean, image_std: of the image processor, on the scale 0..1.
         device: where it runs.
-        precision: `"fp32"`, or `"bf16"` for autocast.
+        precision: `"fp32"`, `"bf16"` for autocast, or `"auto"`: bf16 where the device has it natively.
         compile_model: whether to run it through `torch.compile`.
         value_scaling, bands: of the image processor, where it says how files of any depth are read.
 
     Attributes:
         labels: class names of the task, in the order of their ids.
         name: of the model, for descriptions.
+        precision: `"fp32"` or `"bf16"`, never `"auto"`.
 
     Raises:
         ValueError: the precision is unknown, the device is not there, the normalisation divides by 0, or the task is
@@ -68,12 +68,11 @@ class TorchNetwork:
         value_scaling: ValueScaling | None = None,
         bands: Sequence[int | str] | None = None,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        self.device = usable_device(device)
+        self.precision = resolve_precision(precision, self.device)
         self.labels = task_labels(model, task)
         self.name = model.config.name_or_path or type(model).__name__
         require_normalization(image_mean, image_std, self.name)
-        self.device = usable_device(device)
         if has_tasks(model) and len(model.config.tasks) > 1:
             model = model.merge_experts(task)
         self.model = model.eval().to(self.device)
@@ -82,8 +81,8 @@ class TorchNetwork:
         self.image_mean, self.image_std = tuple(image_mean), tuple(image_std)
         require_channels(model, len(self.image_mean), self.name)
         self.value_scaling, self.bands = value_scaling, None if bands is None else tuple(bands)
-        self.precision = precision
         self._forward: nn.Module = torch.compile(self.model) if compile_model else self.model
+        self._compiled = compile_model
 
     @cached_property
     def fingerprint(self) -> str:
@@ -95,9 +94,13 @@ class TorchNetwork:
         """32 hexadecimal digits that change with the weights, the task, the normalisation and the scaling."""
         return model_fingerprint(self.model, self.task, self.image_mean, self.image_std, self.value_scaling)
 
-    def autocast(self) -> AbstractContextManager:
-        """The context of a forward pass in the precision."""
-        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """The context of a forward pass: the precision, and the faster kernels of a processor."""
+        precision = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        kernels = nullcontext() if self._compiled else processor_kernels(self.device)
+        with precision, kernels:
+            yield
 
 
 def require_channels(model: PreTrainedModel, num_channels: int, name: str) -> None:
@@ -145,7 +148,7 @@ def read_input_settings(model: str | Path) -> InputSettings:
 
 def refuse_torch_options(model: object, **options: object) -> None:
     """Raise a ValueError if an option of torch models is given for something else, such as an ONNX file."""
-    given = options.pop("precision", "fp32") != "fp32" or any(options.values())
+    given = options.pop("precision", "fp32") not in ("fp32", AUTO) or any(options.values())
     if given:
         name = model if isinstance(model, (str, Path)) else type(model).__name__
         raise ValueError(f"{', '.join(options)} and precision are options of torch models; {name} is not one")

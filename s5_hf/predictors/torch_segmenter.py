@@ -35,7 +35,7 @@ class TorchSegmenter(TorchNetwork):
     @torch.inference_mode()
     def predict(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Logits of normalised images; see `SceneSegmenter`."""
-        with self.autocast():
+        with self.arithmetic():
             logits = self._forward(pixel_values=pixel_values).logits
         return logits_at_size(logits, pixel_values.shape[2:])
 
@@ -94,7 +94,4 @@ def logits_at_size(logits: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
 def _load_onnx(path: str | Path, task: str | None) -> SceneSegmenter:
     from .onnx_segmenter import OnnxSegmenter
 
-    segmenter = OnnxSegmenter(path)
-    if task not in (None, segmenter.metadata.task):
-        raise ValueError(f"{path} has no task {task!r}; it was exported for {segmenter.metadata.task}")
-    return segmenter
+    return OnnxSegmenter(path, task=task)

@@ -1,8 +1,10 @@
 """Running a command inside this process: the same code as from a shell, without importing torch anew every time."""
 
+import contextlib
 import os
 import pkgutil
 import runpy
+import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
@@ -10,11 +12,13 @@ from pathlib import Path
 
 import typer
 
-__all__ = ["CommandStopped", "find_examples", "run_command"]
+__all__ = ["LAUNCH", "CommandStopped", "find_examples", "run_command"]
 
 PROGRAM = "s5_hf.cli:app"
 """`s5-hf`, named as in the package's entry points: the demonstration runs the program as it runs the examples."""
 PACKAGE = Path(__file__).parents[1]
+LAUNCH = ("accelerate", "launch")
+SECONDS_BETWEEN_LOOKS = 0.2
 FIRST_SCRIPT = "make_synthetic_data.py"
 
 
@@ -52,7 +56,8 @@ def find_examples(package: Path = PACKAGE) -> Path:
 
 
 def run_command(words: Sequence[str], examples: Path | None = None) -> None:
-    """Run `s5-hf ...`, or `python examples/SCRIPT ...`, to its end.
+    """Run `s5-hf ...`, `python examples/SCRIPT ...` or `accelerate launch ...` to its end, the last in processes of
+    its own.
 
     Args:
         words: of the command.
@@ -64,6 +69,9 @@ def run_command(words: Sequence[str], examples: Path | None = None) -> None:
     """
     from accelerate.state import AcceleratorState
 
+    if tuple(words[:2]) == LAUNCH:
+        launch(words)
+        return
     AcceleratorState._reset_state(reset_partial_state=True)  # commands may differ in precision, as programs do
     arguments = sys.argv
     try:
@@ -82,6 +90,30 @@ def run_command(words: Sequence[str], examples: Path | None = None) -> None:
         check_status(end.code or 0, words)
     finally:
         sys.argv = arguments
+
+
+def launch(words: Sequence[str]) -> None:
+    """Run `accelerate launch ...` in processes of its own; a signal to this one ends them.
+
+    Raises:
+        CommandStopped: if a signal stopped it.
+        RuntimeError: if it failed; what was wrong is printed by the processes.
+    """
+    from ..training.signals import StopSignals
+
+    command = [sys.executable, "-m", "accelerate.commands.accelerate_cli", *words[1:]]
+    # In a session of their own Ctrl-C reaches the processes only through the launcher, once.
+    with StopSignals() as signals, subprocess.Popen(command, start_new_session=True) as process:
+        asked = False
+        while process.poll() is None:
+            if signals.received and not asked:
+                process.terminate()  # the launcher hands SIGTERM on, and its processes save their state
+                asked = True
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(SECONDS_BETWEEN_LOOKS)
+    if signals.received:
+        raise CommandStopped(128 + signals.received)
+    check_status(abs(process.returncode), words)
 
 
 def run_command_line(arguments: Sequence[str]) -> None:

@@ -33,6 +33,10 @@ class ProjectFolders:
         """Report of the evaluation on a dataset."""
         return self.output / "evaluation" / task
 
+    def accuracy(self, task: str) -> Path:
+        """Report of the maps on ground that no training has seen."""
+        return self.output / "accuracy" / task
+
     def maps(self, task: str) -> Path:
         """Maps of the scenes in the classes of a dataset."""
         return self.output / "maps" / task

@@ -11,6 +11,7 @@ import yaml
 
 from ..files.atomic import write_text
 from .look import Found, FoundDataset, look_into
+from .look_at_bands import with_common_bands
 
 __all__ = ["write_project_file"]
 
@@ -43,6 +44,7 @@ def write_project_file(places: Sequence[str | Path], path: str | Path, overwrite
         FileExistsError: if the file is there.
         FileNotFoundError: if there is no such folder, or no images with masks in any of them.
         ValueError: for masks that are no class ids.
+        CorruptImageError: for an image that cannot be read.
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -53,8 +55,9 @@ def write_project_file(places: Sequence[str | Path], path: str | Path, overwrite
         raise FileNotFoundError(
             f"there are no images with masks in {listed}, and no scenes with polygons: a project learns from some"
         )
-    write_text(path, project_text(found, path))
-    return [*said(found), f"written: {path}; look through it, then: s5-hf run {path}"]
+    left, bands, left_out = with_common_bands(found)
+    write_text(path, project_text(left, path, bands))
+    return [*said(left), *left_out, f"written: {path}; look through it, then: s5-hf run {path}"]
 
 
 def said(found: Found) -> list[str]:
@@ -74,8 +77,8 @@ def said(found: Found) -> list[str]:
     return [*lines, *(f"scene: {scene}" for scene in found.scenes)]
 
 
-def project_text(found: Found, path: Path) -> str:
-    """The text of the file."""
+def project_text(found: Found, path: Path, bands: Sequence[str] | None) -> str:
+    """The text of the file; `bands` are names, where they need to be said."""
     base = path.resolve().parent
     crop = crop_size(found.datasets)
     count = len(found.datasets) + len(found.labelled)
@@ -84,6 +87,8 @@ def project_text(found: Found, path: Path) -> str:
         parts.append(list_text("archive", found.archive, base, "images without labels, to choose from"))
     if found.scenes:
         parts.append(list_text("scenes", found.scenes, base, "files, folders or patterns of what is to be mapped"))
+    if bands is not None:
+        parts.append(f"bands: {flow(bands)}  # read from every image by name, so that colours are treated as such\n")
     honest = all({"val", "test"} & set(dataset.counts) for dataset in found.datasets)
     parts += [learning_text(found, crop, count), applying_text(found, honest)]
     return "\n".join(parts)

@@ -12,7 +12,15 @@ from ..curation.recipe import settings_from
 from ..files.yaml_files import read_yaml
 from ..imaging import is_remote
 from ..recipes import find_recipe
-from .settings import CurateSettings, EvaluateSettings, MapSettings, Project, ProjectDataset, TrainingSettings
+from .settings import (
+    CurateSettings,
+    EvaluateSettings,
+    LauncherSettings,
+    MapSettings,
+    Project,
+    ProjectDataset,
+    TrainingSettings,
+)
 
 __all__ = ["read_project"]
 
@@ -26,6 +34,8 @@ KEYS = (
     "datasets",
     "archive",
     "scenes",
+    "bands",
+    "launcher",
     "first",
     "curate",
     "pretrain",
@@ -81,6 +91,8 @@ def project_from(content: object, path: Path) -> Project:
         datasets=datasets_from(content.get("datasets"), base, output),
         archive=places(content.get("archive"), "archive", base),
         scenes=places(content.get("scenes"), "scenes", base),
+        bands=bands_from(content.get("bands")),
+        launcher=launcher_from(content.get("launcher")),
         seed=seed,
         **{name: training_from(content.get(name), name, base) for name in RECIPES},
         **{name: section_from(content.get(name), name) for name in SECTIONS},
@@ -148,6 +160,30 @@ def places(value: object, key: str, base: Path) -> tuple[str, ...]:
     for place in found:
         if not is_remote(place) and not Path(place).exists() and not any(sign in place for sign in "*?["):
             raise FileNotFoundError(f"{key}: there is no {place}")
+    return found
+
+
+def bands_from(value: object) -> tuple[str | int, ...] | None:
+    """The bands that are read, by name or number."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value or not all(type(band) in (str, int) and band for band in value):
+        raise ValueError(
+            f"bands must be a list of names or numbers of bands, such as [red, green, blue], got {value!r}"
+        )
+    if len(set(value)) < len(value):
+        raise ValueError(f"bands must be different ones, got {value!r}")
+    return tuple(value)
+
+
+def launcher_from(value: object) -> LauncherSettings | None:
+    """The section `launcher`; a number stands for `processes`."""
+    if value is None or value is False:
+        return None
+    entries = {"processes": value} if type(value) is int else value
+    found = settings_from(LauncherSettings, entries, "launcher")
+    if found.processes < 1:
+        raise ValueError(f"launcher.processes must be 1 or more, got {found.processes}")
     return found
 
 

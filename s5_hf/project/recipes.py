@@ -107,6 +107,8 @@ def completed(
     fixed = {**fixed, "output_dir": str(folders.run(name)), "resume": "auto"}
     refuse_fixed(project, name, training.keys, fixed)
     recipe = {**read_yaml(Path(training.recipe)), "seed": project.seed, "keep_checkpoints": 1, "trackers": ["none"]}
+    if project.bands is not None:
+        recipe["bands"] = [str(band) for band in project.bands]
     steps = training.keys.get("total_steps", recipe.get("total_steps"))
     if isinstance(steps, int):
         recipe |= paces(recipe, steps)

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
 from PIL import Image
 
 from ..files.atomic import write_text
@@ -29,7 +29,10 @@ from ..pages import (
     picture_grid,
     table,
 )
+from ..scenes.class_maps import open_class_map
+from ..scenes.reduction import reduce_class_map, reduction_factor
 from ..training.run_folder import read_log
+from ..training.views.strong import color_positions
 from .folders import ProjectFolders
 from .recipes import OWN_DATASET, splits_of
 from .record import Record
@@ -40,6 +43,14 @@ __all__ = ["SECTIONS", "curve", "data_section", "overview", "part_sections", "pe
 
 SHOWN = 4
 MEANS = ("mIoU", "mF1", "mAcc", "OA", "boundary_mIoU")
+ACCURACIES = {
+    "users_accuracy": "user's accuracy",
+    "producers_accuracy": "producer's accuracy",
+    "F1": "F1",
+    "mapped_share": "share of the maps",
+}
+ERROR_PICTURE = 700
+UNCOMPARED = (232, 232, 232)
 COLUMNS = ("IoU", "F1", "precision", "recall", "boundary_IoU", "share")
 
 
@@ -111,13 +122,14 @@ def data_section(project: Project, folders: ProjectFolders) -> str:
     """Some images of every dataset with their labels, and the size of the archive."""
     section = ""
     for dataset in project.datasets:
-        splits = ", ".join(f"{len(samples)} {split}" for split, samples in load(dataset).items())
+        loaded = load(dataset, project.bands)
+        splits = ", ".join(f"{len(samples)} {split}" for split, samples in loaded.items())
         palette = palette_of(dataset)
         section += f"<h3>{escape(dataset.name)}: {splits}</h3>{class_legend(dataset.labels_of_classes, palette)}"
         images, masks = [], []
-        train = load(dataset)["train"]
+        train = loaded["train"]
         for sample in train.select(range(min(SHOWN, len(train)))):
-            image = display_picture(sample["image"])
+            image = display_picture(in_colors(sample["image"], project.bands))
             images.append(picture(image))
             masks.append(picture(overlay(image, np.asarray(sample["mask"]), palette)))
         section += picture_grid([*images, *masks], len(images))
@@ -128,9 +140,16 @@ def data_section(project: Project, folders: ProjectFolders) -> str:
     return section
 
 
-def load(dataset: ProjectDataset) -> Mapping[str, object]:
-    """All splits of a dataset."""
-    return load_dataset(OWN_DATASET, data_dir=dataset.folder, classes=list(dataset.labels_of_classes))
+def load(dataset: ProjectDataset, bands: Sequence[str | int] | None = None) -> Mapping[str, Dataset]:
+    """All splits of a dataset, with these bands of its images, or all."""
+    chosen = {} if bands is None else {"bands": list(bands)}
+    return load_dataset(OWN_DATASET, data_dir=dataset.folder, classes=list(dataset.labels_of_classes), **chosen)
+
+
+def in_colors(image: Image.Image | np.ndarray, bands: Sequence[str | int] | None) -> Image.Image | np.ndarray:
+    """An image of named bands with red, green and blue alone, others as they are."""
+    positions = color_positions(bands, len(bands)) if bands and isinstance(image, np.ndarray) else None
+    return image if positions is None else image[:, :, list(positions)]
 
 
 def palette_of(dataset: ProjectDataset) -> Palette:
@@ -167,10 +186,12 @@ def curation_section(project: Project, folders: ProjectFolders) -> str:
 
     summary = SelectionFolder.open(folders.curated / "selection").summary
     counts = [(reason, f"{count:,}") for reason, count in summary["counts"].items() if count]
-    samples = load_dataset("rs4p-1m", data_dir=str(folders.curated / "dataset"), split="train", streaming=True)
+    chosen = {} if project.bands is None else {"bands": list(project.bands)}
+    place = str(folders.curated / "dataset")
+    samples = load_dataset("rs4p-1m", data_dir=place, split="train", streaming=True, **chosen)
     dataset, images, masks = project.datasets[0], [], []
     for _, sample in zip(range(2 * SHOWN), samples, strict=False):
-        image = display_picture(sample["image"])
+        image = display_picture(in_colors(sample["image"], project.bands))
         images.append(picture(image, f"{sample['entropy']:.3f} nats"))
         masks.append(picture(overlay(image, np.asarray(sample["pseudo_mask"]), palette_of(dataset))))
     recipe, report = folders.recipe("curate"), folders.curated / "report.html"
@@ -221,6 +242,36 @@ def maps_section(project: Project, folders: ProjectFolders) -> str:
     return section
 
 
+def accuracy_section(project: Project, folders: ProjectFolders) -> str:
+    """User's and producer's accuracy of the maps where nothing was learned, and where they are wrong."""
+    section = ""
+    for dataset in mapped(project):
+        folder = folders.accuracy(dataset.name)
+        if not (folder / "accuracy.json").is_file():
+            continue
+        found = json.loads((folder / "accuracy.json").read_text(encoding="utf-8"))
+        rows = [(label, *(percent(row[key]) for key in ACCURACIES)) for label, row in found["per_class"].items()]
+        section += (
+            f"<h3>{escape(dataset.name)}: {percent(found['overall_accuracy'])} % of {found['compared']:,} pixels are "
+            f"right</h3>{table(('class', *ACCURACIES.values()), rows)}"
+        )
+        errors = sorted((folder / "errors").glob("*.tif"))
+        section += "<p>Green: right; red: wrong; grey: not compared, such as what was learned from.</p>"
+        section += picture_grid([error_picture(path) for path in errors[:SHOWN]], 2, width=520)
+        section += "".join(f"<p>{link(project, path)}</p>" for path in (folder / "accuracy.md", *errors))
+    return section
+
+
+def error_picture(path: Path) -> str:
+    """A map of errors: where it is right, wrong, and not compared."""
+    with open_class_map(path) as errors:
+        ids, _ = reduce_class_map(errors, reduction_factor(errors.width, errors.height, ERROR_PICTURE))
+        pixels = np.full((*ids.shape, 3), UNCOMPARED, np.uint8)
+        for value in errors.id2label:
+            pixels[ids == value] = errors.color_of(value)
+    return picture(Image.fromarray(pixels), path.stem, ERROR_PICTURE)
+
+
 def prepare_section(project: Project, folders: ProjectFolders) -> str:
     """How many tiles were cut for each part, and links to the reports on them."""
     rows, links = [], ""
@@ -239,6 +290,7 @@ SECTIONS: dict[str, Callable[[Project, ProjectFolders], str]] = {
     "curate": curation_section,
     "evaluate": evaluation_section,
     "maps": maps_section,
+    "accuracy": accuracy_section,
 }
 
 

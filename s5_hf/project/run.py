@@ -12,6 +12,7 @@ import yaml
 from ..errors import error_line
 from ..files.atomic import write_text
 from ..files.locks import folder_lock
+from .bands import check_bands
 from .commands import CommandStopped, quiet_libraries, run_command
 from .folders import ProjectFolders
 from .reading import read_project
@@ -55,11 +56,13 @@ def run_project(
         ProjectStopped: on Ctrl-C or SIGTERM.
         FileExistsError: if something that the project has not made is in the way.
         BlockingIOError: if another run uses the folder.
-        FileNotFoundError, ValueError: for a bad project file; names the key.
+        FileNotFoundError, ValueError: for a bad project file; names the key. Also for images that differ in bands or
+            depth; names them.
         ProjectStepError: if a step fails; names its section of the file.
     """
     project = project if isinstance(project, Project) else read_project(project)
     steps = steps_until(project_steps(project), until, project.path)
+    check_bands(project)
     folders = ProjectFolders(project.output)
     if folders.output.exists() and not folders.output.is_dir():
         raise NotADirectoryError(f"{project.path}: output: {folders.output} is a file; a folder is needed")

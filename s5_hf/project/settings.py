@@ -10,6 +10,7 @@ from typing import Any
 __all__ = [
     "CurateSettings",
     "EvaluateSettings",
+    "LauncherSettings",
     "MapSettings",
     "Project",
     "ProjectDataset",
@@ -94,10 +95,12 @@ class EvaluateSettings:
 
     Attributes:
         split: of every dataset; test where there is one, else val, if left out.
+        accuracy: whether the maps are compared with the labels of this split where scenes with labels are mapped.
         options: further options of `s5-hf evaluate`, such as {protocol: sliding}.
     """
 
     split: str | None = None
+    accuracy: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -121,6 +124,19 @@ class MapSettings:
 
 
 @dataclass(frozen=True)
+class LauncherSettings:
+    """How `accelerate launch` starts the trainings.
+
+    Attributes:
+        processes: of a training, one for each GPU.
+        options: further options of `accelerate launch`, such as {mixed-precision: bf16, config-file: fsdp.yaml}.
+    """
+
+    processes: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Project:
     """A project. Paths are as the current folder sees them.
 
@@ -131,6 +147,8 @@ class Project:
             them, the fine-tuning from all.
         archive: folders of images without labels.
         scenes: files, folders, URLs and patterns of what is to be mapped.
+        bands: names or numbers of the bands that are read from all images, in this order; all if left out.
+        launcher: of trainings in several processes; in one process if left out.
         seed: of everything.
         first, curate, pretrain, finetune, evaluate, maps: settings of the steps; `None` for a step that is left out.
     """
@@ -140,6 +158,8 @@ class Project:
     datasets: tuple[ProjectDataset, ...]
     archive: tuple[str, ...] = ()
     scenes: tuple[str, ...] = ()
+    bands: tuple[str | int, ...] | None = None
+    launcher: LauncherSettings | None = None
     seed: int = 0
     first: TrainingSettings | None = None
     curate: CurateSettings | None = None

@@ -12,6 +12,8 @@ from typing import Any
 
 from ..imaging import find_scenes, is_remote
 from ..scenes.segmentation.scene_result import MapProducts, SceneFiles
+from .bands import has_crs
+from .commands import LAUNCH
 from .folders import ProjectFolders
 from .recipes import (
     HONEST_SPLITS,
@@ -35,6 +37,7 @@ PARTS = {
     "finetune": "Fine-tune",
     "evaluate": "Evaluate",
     "maps": "Map the scenes",
+    "accuracy": "Compare the maps with what is held out",
 }
 """The parts of a project in their order: name, as in the file, and heading."""
 
@@ -100,6 +103,9 @@ def project_steps(project: Project) -> list[Step]:
     if project.maps is not None:
         for dataset in mapped(project):
             steps += map_steps(project, folders, dataset, model, last)
+        steps += [
+            accuracy_step(project, folders, dataset) for dataset in mapped(project) if compared(project, dataset)
+        ]
     return steps
 
 
@@ -139,7 +145,7 @@ def learning_steps(project: Project, folders: ProjectFolders, before: tuple[str,
                 name=part,
                 part=part,
                 title=title,
-                words=("s5-hf", "train", kind, str(path)),
+                words=(*training_command(project), kind, str(path)),
                 makes=(folders.run(part),),
                 after=(*before, *(step.name for step in made)),
                 reads=(*(dataset.folder for dataset in data), *archive_of(project, part)),
@@ -161,6 +167,14 @@ def learning_steps(project: Project, folders: ProjectFolders, before: tuple[str,
         title = f"{' and '.join(dataset.name for dataset in every)} (mode {recipe['mode']})"
         training("finetune", "segmentation", title, recipe, every)
     return made
+
+
+def training_command(project: Project) -> tuple[str, ...]:
+    """The beginning of the command of a training, in this process or in several."""
+    if project.launcher is None:
+        return "s5-hf", "train"
+    processes = ("--num_processes", str(project.launcher.processes))
+    return (*LAUNCH, *processes, *options(project.launcher.options), "-m", "s5_hf.training")
 
 
 def archive_of(project: Project, part: str) -> tuple[str, ...]:
@@ -259,6 +273,26 @@ def map_steps(
             Step(f"view-{dataset.name}-{path.stem}", "maps", "a page to look at", tuple(words), (page,), (name,))
         )
     return steps
+
+
+def compared(project: Project, dataset: ProjectDataset) -> bool:
+    """Whether maps can be compared with labels that no training has seen: those of tiles of scenes that are mapped,
+    and know where they lie."""
+    if project.evaluate is None or not project.evaluate.accuracy or not dataset.is_cut:
+        return False
+    mapped_scenes = {Path(scene).resolve() for scene in find_scenes(project.scenes) if not is_remote(scene)}
+    own = [scene for scene in find_scenes(dataset.scenes) if not is_remote(scene)]
+    return any(Path(scene).resolve() in mapped_scenes and has_crs(scene) for scene in own)
+
+
+def accuracy_step(project: Project, folders: ProjectFolders, dataset: ProjectDataset) -> Step:
+    """User's and producer's accuracy of the maps on the tiles of the split that is evaluated."""
+    split, output = evaluation_split(project, dataset), folders.accuracy(dataset.name)
+    reference = Path(dataset.folder) / split / "masks"
+    words = ("s5-hf", "accuracy", str(folders.maps(dataset.name)), str(reference), "--output", str(output))
+    after = (f"prepare-{dataset.name}", f"map-{dataset.name}")
+    title = f"the maps in the classes of {dataset.name}, on the ground of the split {split}"
+    return Step(f"accuracy-{dataset.name}", "accuracy", title, words, (output,), after)
 
 
 def options(given: Mapping[str, Any]) -> list[str]:

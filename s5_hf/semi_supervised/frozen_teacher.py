@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+from ..modeling.published_shapes import published_shape, weights_are_left_out
 
 # Tokens in front of the patches: a class token and registers. More than these are patches of another size.
 MOST_PREFIX_TOKENS = 32
@@ -84,15 +87,11 @@ def load_frozen_teacher(word: str) -> FrozenTeacher:
         ValueError: if its folder holds no model, it is no vision transformer, the side is no multiple of its patches,
             or nothing says how its images are normalised.
     """
-    from transformers import AutoModel
-    from transformers.image_processing_base import ImageProcessingMixin
-
     name, at, side = word.rpartition("@") if "@" in word else (word, "", "")
     if at and not (side.isdecimal() and int(side)):
         raise ValueError(f"teacher {word!r}: expected name@side with the side in pixels, such as {name}@224")
     try:
-        network = AutoModel.from_pretrained(name)
-        settings, _ = ImageProcessingMixin.get_image_processor_dict(name)
+        network, settings = read_teacher(name)
     except (OSError, ValueError) as error:
         reason = (str(error).splitlines() or ["not found"])[0]
         kind = FileNotFoundError if isinstance(error, OSError) else ValueError
@@ -104,6 +103,24 @@ def load_frozen_teacher(word: str) -> FrozenTeacher:
     if at and int(side) % sizes["patch_size"]:
         raise ValueError(f"teacher {word!r}: the side is no multiple of its patches of {sizes['patch_size']} px")
     return FrozenTeacher(name, network, int(side) if at else None, **sizes, **normalisation(name, settings))
+
+
+def read_teacher(name: str) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a folder or a name, and the settings of its image processor.
+
+    On the meta device the network has no numbers, and the Hub is not asked for encoders of known shape.
+    """
+    from transformers import AutoConfig, AutoModel
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    if not weights_are_left_out():
+        return AutoModel.from_pretrained(name), ImageProcessingMixin.get_image_processor_dict(name)[0]
+    shape = None if Path(name).is_dir() else published_shape(name)
+    if shape is None:
+        settings, _ = ImageProcessingMixin.get_image_processor_dict(name)
+        return AutoModel.from_config(AutoConfig.from_pretrained(name)), settings
+    settings = {"image_mean": list(shape.image_mean), "image_std": list(shape.image_std)}
+    return AutoModel.from_config(shape.make_config()), settings
 
 
 def normalisation(name: str, settings: dict[str, Any]) -> dict[str, list[float]]:

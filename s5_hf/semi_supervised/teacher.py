@@ -16,7 +16,7 @@ from .weight_average import WeightAverage
 
 CHOICES = {
     "teacher": ("student", "ema"),
-    "teacher_schedule": ("constant", "warmup"),
+    "teacher_schedule": ("constant", "late", "warmup"),
     "threshold": ("fixed", "adaptive", "rank"),
 }
 
@@ -32,9 +32,11 @@ class TaughtMethod(Method):
         teacher: `"student"`, the network itself, or `"ema"`, the exponential moving average of its weights.
         teacher_decay: decay of the average.
         teacher_schedule: `"constant"`, where the teacher is an average from the first step on (the weights of single
-            steps are poor teachers), or `"warmup"`: min(1 - 1 / (t + 1), teacher_decay) with t steps since
-            `unlabelled_from_step`. The latter is the plain mean at first: it forgets the weights of a warm start
-            within a few steps, where a constant decay keeps them.
+            steps at a high learning rate are poor teachers); `"late"`, where it copies the student until
+            `unlabelled_from_step` and is an average from there on, for a supervised phase whose learning rate falls to
+            0; or `"warmup"`: min(1 - 1 / (t + 1), teacher_decay) with t steps since `unlabelled_from_step`. That is
+            the plain mean at first: it forgets the weights of a warm start within a few steps, where a constant decay
+            keeps them.
         threshold: `"fixed"`; `"adaptive"`, one per class, see [`AdaptiveThresholds`]; or `"rank"`, none: every pixel
             counts as its rank says, see [`RankWeights`].
         threshold_floor: the lowest adaptive threshold.
@@ -150,14 +152,15 @@ class TaughtMethod(Method):
         """The teacher's decay after a step counted from 0.
 
         Before `unlabelled_from_step` a teacher of constant decay is the plain mean at first, so that it forgets the
-        new weights, and one with a warm-up copies the student.
+        new weights; any other copies the student.
         """
         since = step - self.unlabelled_from_step
-        if self.teacher_schedule == "constant":
-            highest = 1.0 if since >= 0 else 1 - 1 / (step + 1)
-        else:
-            highest = 0.0 if since < 0 else 1 - 1 / (since + 1)
-        return min(highest, self.teacher_decay)
+        highest = {
+            "constant": 1.0 if since >= 0 else 1 - 1 / (step + 1),
+            "late": 1.0 if since >= 0 else 0.0,
+            "warmup": 1 - 1 / (since + 1) if since >= 0 else 0.0,
+        }
+        return min(highest[self.teacher_schedule], self.teacher_decay)
 
     def state_dict(self) -> dict[str, Any]:
         """The weights of the teacher, and what the thresholds rest on."""

@@ -7,6 +7,7 @@ import numpy as np
 from .canvas import CAR, ROAD, Box, Canvas, edge
 from .roads import Road
 
+# Tables of colours look alike in every module of this folder.
 _PAINTS = (
     (0.90, 0.90, 0.89),
     (0.78, 0.79, 0.80),

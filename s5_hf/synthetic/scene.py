@@ -18,6 +18,7 @@ from .water import FAR, add_lake, paint_water, river_distance
 BOX_LABELS = ("building", "car")
 """The classes of the boxes; `SyntheticScene.box_labels` holds positions in this tuple."""
 
+# Tables of colours look alike in every module of this folder.
 SCENE_PALETTE: tuple[tuple[int, int, int], ...] = (
     (240, 228, 66),
     (204, 121, 167),

@@ -8,6 +8,7 @@ from .light import Sun
 from .settlement import Settlement
 from .water import FAR
 
+# Tables of colours look alike in every module of this folder.
 _FOLIAGE = (
     (0.22, 0.32, 0.16),
     (0.26, 0.36, 0.18),

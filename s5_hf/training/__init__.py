@@ -9,6 +9,8 @@ from ..lazy_face import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
+        "alignearth.kind": ["AlignEarth"],
+        "alignearth.recipe": ["AlignEarthRecipe"],
         "detection.data": ["DetectionTaskData"],
         "detection.kind": ["JointDetection"],
         "detection.recipe": ["DetectionRecipe"],
@@ -32,6 +34,8 @@ __getattr__, __dir__, __all__ = lazy_face(
         "segmentation.kind": ["JointSegmentation"],
         "segmentation.recipe": ["SegmentationRecipe"],
         "segmentation.task_data": ["TaskData"],
+        "simfeatup.kind": ["SimFeatUpTraining"],
+        "simfeatup.recipe": ["SimFeatUpRecipe"],
         "setup": ["ReadyTraining", "set_up"],
     },
 )

@@ -42,9 +42,12 @@ def dry_run(kind: TrainingKind, say: Callable[[str], None] = print) -> None:
     with without_weights():
         parameters = sum(parameter.numel() for parameter in kind.make_model().parameters())
     say(f"network      {parameters / 1e6:,.1f} M parameters, {start_in_words(recipe.model)}")
+    for name in kind.teachers:
+        say(f"teacher      {name}; its weights: {weights_in_words(name.partition('@')[0])}")
     kind.learning_rate_factor(0)
+    words = {"no": "full", "auto": "bf16 or full"}
     precision = recipe.optimizer.mixed_precision
-    say(f"steps        {kind.total_steps:,}, in {'full' if precision == 'no' else precision} precision")
+    say(f"steps        {kind.total_steps:,}, in {words.get(precision, precision)} precision")
     say(f"disk         {disk_in_words(recipe.run, parameters)}")
     resumed = "a new run" if found is None else f"resumed from the checkpoint {found.name}"
     say(f"output       {recipe.run.output_dir}: {resumed}")

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from ..modeling.image_processing_s5 import S5ImageProcessor
 from ..semi_supervised import MethodOutput
 from .image_input import inherit_input, settle_input
+from .optimizer import make_optimizer
 from .recipe_reading import AnyRecipe
 from .recipe_sections import ImageSettings, ViewSettings
 from .schedules import learning_rate_factor
@@ -103,6 +104,22 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """See the bare network before it is prepared; returns what has a state that checkpoints must hold."""
         return []
 
+    def make_optimizer(self, model: torch.nn.Module, processes: int) -> torch.optim.Optimizer:
+        """The optimizer of the bare network on each of so many processes, by default AdamW.
+
+        Every group of it has an `initial_lr`.
+        """
+        settings = self.recipe.optimizer
+        return make_optimizer(
+            model,
+            self.learning_rate(processes),
+            settings.weight_decay,
+            (settings.beta1, settings.beta2),
+            settings.layer_decay,
+            settings.encoder_rate,
+            settings.decay_everything,
+        )
+
     @abstractmethod
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """What measures the speed of the run."""
@@ -127,6 +144,11 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """What is trained, for the first line of the output."""
 
     @property
+    def teachers(self) -> Sequence[str]:
+        """Folders and names of networks that only teach, as the recipe gives them."""
+        return ()
+
+    @property
     def shown(self) -> tuple[str, ...]:
         """Names of the values beside the progress bar."""
         return ("loss", "images_per_second", "mfu")
@@ -139,6 +161,10 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """Factor of the learning rate at a step counted from 0."""
         settings = self.recipe.optimizer
         return learning_rate_factor(settings.schedule, step, self.total_steps, settings.warmup_steps)
+
+    def gradient_clip(self, step: int) -> float | None:
+        """The largest gradient norm at a step counted from 0; `None` for none."""
+        return self.recipe.optimizer.gradient_clip
 
     def counted_together(self, batches: list[Any]) -> list[Any]:
         """The batches of the micro-steps of one step, so that their pixels count alike; here as they are."""

@@ -1,10 +1,11 @@
-"""The loop of every training: S4 pre-training, joint segmentation and detection, masked autoencoding.
+"""The loop of every training: S4 pre-training, joint segmentation and detection, masked autoencoding, up-samplers.
 
 What each of them does in its own way is in a [`TrainingKind`].
 """
 
 import contextlib
 
+from ..predictors.processor_kernels import processor_kernels
 from .progress import Progress
 from .run_folder import was_validated
 from .schedules import set_learning_rate
@@ -29,6 +30,7 @@ def train(training: ReadyTraining, signals: StopSignals) -> bool:
     first, total, checkpoints = training.first_step, kind.total_steps, training.checkpoints
     bare_model = accelerator.unwrap_model(model)
     meter, progress = StepMeter(accelerator), Progress(training)
+    kernels = contextlib.nullcontext() if settings.compile else processor_kernels(accelerator.device)
     batches = kind.batches(training, taken=first * settings.gradient_accumulation)
     progress.say(f"{kind.headline}: steps {first} to {total}, output in {run.output_dir}")
     logged_at, stopped = first, False
@@ -43,7 +45,8 @@ def train(training: ReadyTraining, signals: StopSignals) -> bool:
         micro_batches = kind.counted_together([next(batches) for _ in range(settings.gradient_accumulation)])
         for micro_step, batch in enumerate(micro_batches):
             last = micro_step == settings.gradient_accumulation - 1
-            with contextlib.nullcontext() if last else accelerator.no_sync(model):
+            # Also around the backward pass, which computes checkpointed parts of the forward pass again.
+            with contextlib.nullcontext() if last else accelerator.no_sync(model), kernels:
                 with accelerator.autocast():
                     output = kind.step(model, batch, step)
                 accelerator.backward(output.loss / settings.gradient_accumulation)
@@ -52,8 +55,8 @@ def train(training: ReadyTraining, signals: StopSignals) -> bool:
         # A loss that is not finite ends the run on every process, before it reaches the weights.
         values, class_shares, stopped = meter.reduce(signals.received > 0)
         require_finite(values, step, checkpoints.last_good())
-        if settings.gradient_clip is not None:
-            accelerator.clip_grad_norm_(model.parameters(), settings.gradient_clip)
+        if (largest_norm := kind.gradient_clip(step)) is not None:
+            accelerator.clip_grad_norm_(model.parameters(), largest_norm)
         optimizer.step()
         optimizer.zero_grad()
         kind.after_step(bare_model, step)

@@ -15,7 +15,7 @@ from .kind import TrainingKind
 from .recipe_reading import SectionedRecipe
 from .running import carry_out
 
-__all__ = ["PROGRAMS", "TrainingProgram", "list_recipes", "run_training"]
+__all__ = ["PROGRAMS", "TrainingProgram", "list_all_recipes", "list_recipes", "run_training"]
 
 DRY_RUN, LIST_RECIPES = "--dry-run", "--list-recipes"
 
@@ -45,6 +45,8 @@ class TrainingProgram:
 PROGRAMS = {
     "s4p": TrainingProgram("PretrainingRecipe", "S4Pretraining"),
     "mae": TrainingProgram("MAERecipe", "MaskedAutoencoding"),
+    "simfeatup": TrainingProgram("SimFeatUpRecipe", "SimFeatUpTraining"),
+    "alignearth": TrainingProgram("AlignEarthRecipe", "AlignEarth"),
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
     "detection": TrainingProgram("DetectionRecipe", "JointDetection"),
 }
@@ -87,6 +89,14 @@ def run_training(
             print("All is well. The same command without --dry-run starts the training.")
         else:
             carry_out(kind)
+
+
+def list_all_recipes() -> None:
+    """Print the recipes of the package for every training, with the command that takes them."""
+    for name in PROGRAMS:
+        print(f"s5-hf train {name} RECIPE")
+        list_recipes(name)
+        print()
 
 
 def list_recipes(name: str) -> None:

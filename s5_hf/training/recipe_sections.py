@@ -1,5 +1,9 @@
 # ruff: noqa: RUF009 - option() is dataclasses.field() with a line of help
-"""Settings that the recipes of several kinds of training have in common."""
+"""Settings that the recipes of several kinds of training have in common.
+
+Classes of settings look alike because a recipe is a list of keys, each with a default and a line of help. Keys that
+mean the same in several kinds of training are here, those of joint trainings in joint/recipe.py.
+"""
 
 import dataclasses
 from dataclasses import dataclass
@@ -10,6 +14,10 @@ from .recipe_reading import option, require_not_negative, require_positive
 
 if TYPE_CHECKING:
     from ..imaging.value_scaling import ValueScaling
+
+
+CHECKPOINTING = ("false", "true", "selective")
+"""Values of `gradient_checkpointing`."""
 
 
 @dataclass
@@ -32,12 +40,26 @@ class EncoderSettings:
     )
     segmenter: str | None = option(None, "folder or name of a whole segmenter to start from")
     drop_path_rate: float = option(0.1, "stochastic depth of the last block")
-    gradient_checkpointing: bool = option(False, "recompute activations: less memory, more time")
+    gradient_checkpointing: str = dataclasses.field(
+        default="false",
+        metadata={
+            "help": "true recomputes the blocks of the backbone: less memory, more time; selective keeps the results "
+            "of matrix products and recomputes the rest: less memory than false, hardly more time",
+            "nargs": "?",  # --gradient_checkpointing alone means true
+            "const": "true",
+        },
+    )
     channel_weights: list[str] | None = option(
         None,
         "how a given network for other channels is adapted: mean, repeat, or for each band a channel of the network "
         "(number from 1, red, green, blue) or mean, as in red green blue mean; default: it is refused",
     )
+
+    def __post_init__(self) -> None:
+        self.gradient_checkpointing = str(self.gradient_checkpointing).lower()  # true and false of a file, too
+        if self.gradient_checkpointing not in CHECKPOINTING:
+            known, given = ", ".join(CHECKPOINTING), self.gradient_checkpointing
+            raise ValueError(f"gradient_checkpointing must be one of {known}, got {given!r}")
 
     def settle_encoder(self) -> None:
         """`encoder: none` takes back what a recipe says; `required` is met by another start.
@@ -63,6 +85,22 @@ class ModelSettings(EncoderSettings):
     decoder_channels: int = option(256, "width of the decoder")
     classifier_dropout: float = option(0.1, "channel dropout before the classifier")
     freeze_batch_norm: bool = option(False, "keep batch norm statistics as they are")
+
+
+@dataclass
+class AdapterSettings:
+    """Low-rank adapters in the encoder."""
+
+    lora_rank: int = option(0, "rank of low-rank adapters in the encoder's shared layers (needs peft); 0 trains all")
+    lora_alpha: float = option(16.0, "scale of the adapters, over their rank")
+    lora_dropout: float = option(0.0, "dropout before the adapters")
+
+    def check_adapters(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        if self.lora_rank < 0:
+            raise ValueError(f"lora_rank must not be negative, got {self.lora_rank}")
+        if not 0 <= self.lora_dropout < 1:
+            raise ValueError(f"lora_dropout must lie between 0 and 1, got {self.lora_dropout}")
 
 
 @dataclass
@@ -126,6 +164,18 @@ class ViewSettings(ImageSettings):
 
 
 @dataclass
+class UnlabelledSettings(ViewSettings):
+    """Images without labels."""
+
+    dataset: str = option("s5-million-aid", "name of an unlabelled or labelled dataset")
+    data_dir: str | None = option(None, "its data_dir")
+    split: str = option("train", "its split")
+    streaming: bool = option(False, "stream it instead of indexing it")
+    classes: list[str] = option([], "of a labelled dataset without known ones")
+    crop_size: int = option(224, "side of the crops in pixels, a multiple of the patch size")
+
+
+@dataclass
 class AdamWSettings:
     """AdamW, its schedule and its precision, for any network."""
 
@@ -142,7 +192,9 @@ class AdamWSettings:
     schedule: Literal["cosine", "poly", "constant"] = option("cosine", "course of the learning rate")
     warmup_steps: int = option(0, "steps of linear warm-up")
     gradient_clip: float | None = option(None, "largest gradient norm; null for none")
-    mixed_precision: Literal["no", "fp16", "bf16"] = option("no", "precision of both passes")
+    mixed_precision: Literal["no", "fp16", "bf16", "auto"] = option(
+        "no", "precision of both passes; auto: bf16 where the device has it natively, as recipe.yaml then says"
+    )
     compile: bool = option(False, "torch.compile the network")
 
 

@@ -4,15 +4,15 @@ import os
 from dataclasses import dataclass
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
 
 from ..modeling.aligned_weights import align_weights
+from ..predictors.precision import AUTO, has_native_bf16
 from .checkpointing.checkpoints import Checkpoints
 from .checkpointing.data_listing import DataListing
 from .kind import Training, TrainingKind
-from .optimizer import make_optimizer
 from .recipe_reading import SectionedRecipe
 from .sharing import prepare_sharing, refuse_sharding, sharing_accelerator
 from .throughput import Throughput
@@ -63,16 +63,7 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
     model = model.to(accelerator.device)
     followers = kind.attach(model)
     throughput = kind.make_throughput(model, accelerator.num_processes)
-    betas = (settings.beta1, settings.beta2)
-    optimizer = make_optimizer(
-        model,
-        kind.learning_rate(accelerator.num_processes),
-        settings.weight_decay,
-        betas,
-        settings.layer_decay,
-        settings.encoder_rate,
-        settings.decay_everything,
-    )
+    optimizer = kind.make_optimizer(model, accelerator.num_processes)
     align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
     prepare_sharing(accelerator, model, kind.image_shape())
     model, optimizer = accelerator.prepare(model, optimizer)
@@ -90,6 +81,9 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
 def make_accelerator(recipe: SectionedRecipe) -> Accelerator:
     """Accelerate with the recipe's precision and trackers.
 
+    A precision of `auto` becomes the device's in the recipe, so that a checkpoint holds it: elsewhere, where it would
+    be another, the run is not resumed.
+
     Raises:
         ValueError: if a tracker is unknown or not installed.
     """
@@ -100,4 +94,7 @@ def make_accelerator(recipe: SectionedRecipe) -> Accelerator:
         raise ValueError(
             f"trackers not known or not installed: {', '.join(missing)}; available: {', '.join(available)}"
         )
+    if recipe.optimizer.mixed_precision == AUTO:
+        native = has_native_bf16(PartialState().device)
+        recipe.optimizer.mixed_precision = "bf16" if native else "no"
     return sharing_accelerator(recipe.optimizer.mixed_precision, names, recipe.run.output_dir)

@@ -2,42 +2,42 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoBackbone, AutoConfig, PreTrainedModel
+from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ..hub.model_folder import require_model_folder
 from ..hub.name_form import is_of_this_family
+from ..modeling.published_shapes import published_shape, weights_are_left_out
 from ..modeling.task_model import MODEL_CLASSES
-
-_left_out: ContextVar[bool] = ContextVar("weights_are_left_out", default=False)
 
 
 @contextmanager
 def without_weights() -> Iterator[None]:
     """Inside the block all networks are on the meta device: they have shapes, and no numbers are read or drawn."""
-    token = _left_out.set(True)
-    try:
-        with torch.device("meta"):
-            yield
-    finally:
-        _left_out.reset(token)
+    with torch.device("meta"):
+        yield
+
+
+def read_config(name: str, **settings: Any) -> PretrainedConfig:
+    """The configuration of a folder or a name; inside `without_weights` the Hub is not asked for known encoders."""
+    shape = published_shape(name) if weights_are_left_out() and not Path(name).is_dir() else None
+    return AutoConfig.from_pretrained(name, **settings) if shape is None else shape.make_config()
 
 
 def load_network(model_class: Any, name: str, **settings: Any) -> PreTrainedModel:
     """`model_class.from_pretrained(name, **settings)`; inside `without_weights` only its configuration is read."""
-    if not _left_out.get():
+    if not weights_are_left_out():
         return model_class.from_pretrained(name, **settings)
-    config = settings.pop("config", None) or AutoConfig.from_pretrained(name, **settings)
+    config = settings.pop("config", None) or read_config(name, **settings)
     return model_class.from_config(config) if hasattr(model_class, "from_config") else model_class(config)
 
 
 def load_dense_network(name: str) -> PreTrainedModel:
     """The encoder, segmenter or detector of a folder or a name."""
-    model_type = AutoConfig.from_pretrained(name).model_type
+    model_type = read_config(name).model_type
     return load_network(MODEL_CLASSES.get(model_type, AutoBackbone), name)
 
 
@@ -57,7 +57,7 @@ def weights_in_words(name: str) -> str:
             raise FileNotFoundError(f"{folder} holds no weights: expected model.safetensors beside config.json")
         return f"the folder {folder}, {sum(path.stat().st_size for path in files) / 1e6:,.1f} MB"
     if not is_of_this_family(name):
-        return f"the Hub repository {name}, from its cache or over the network"
+        return f"not fetched; the run reads them from the Hub repository {name}, or its cache"
     return known_weights_in_words(name)
 
 

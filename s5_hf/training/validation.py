@@ -18,6 +18,7 @@ from ..imaging.sheets import add_legend, contact_sheet
 from ..imaging.value_scaling import ValueScaling
 from ..metrics import ConfusionMatrix
 from ..metrics.segmentation_scores import intersection_over_union
+from ..predictors.processor_kernels import processor_kernels
 from ..semi_supervised.pseudo_labels import predict, reaches
 from .panels import write_panel
 from .views.strong import normalize, to_unit_range
@@ -97,7 +98,7 @@ def validate(
         sample = samples[min(index, len(samples) - 1)]
         pixels = image_pixels(sample["image"], settings.scaling)
         images = to_unit_range(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].to(accelerator.device))
-        with accelerator.autocast():
+        with accelerator.autocast(), processor_kernels(accelerator.device):
             found = predict(model, normalize(images, settings.mean, settings.std))
         if index >= len(samples):
             continue

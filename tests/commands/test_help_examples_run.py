@@ -17,6 +17,7 @@ from s5_hf.modeling import (
     S5ImageProcessor,
     S5SegmentationConfig,
     S5ViTConfig,
+    S5ViTModel,
 )
 from s5_hf.synthetic import BOX_LABELS, synthetic_scene, write_synthetic_dataset
 from tests.commands.test_help_examples import COMMANDS, examples_of
@@ -33,6 +34,7 @@ RUN = {
     "accuracy": (0, "", "accuracy/errors.tif"),
     "predict": (0, "", "maps/city.tif"),
     "view": (1, "", "city.html"),
+    "change": (1, "", "changes/2024_road_change.tif"),
     "detect": (0, "", "detections/a.json"),
     "inspect": (1, "--workers 1", None),
     "prepare-scenes": (1, "--tile-size 16 --workers 1", "data/houses/dataset.json"),
@@ -48,6 +50,8 @@ NOT_RUN = {
     "pull": "the official release, over the network",
     "push": "the Hub",
     "demo": "takes minutes; tests/demo runs it in small",
+    "convert-boxes": "tests/preparation/test_box_labels.py runs it",
+    "check-submission": "tests/scenes/detection/test_submission_check.py runs it",
     "export": "takes a minute; tests/export writes every format",
     "prepare": "the publishers' files; tests/preparation cuts small ones",
     "label-shares": "the publishers' files; tests/preparation cuts small ones",
@@ -76,6 +80,8 @@ def workplace(tmp_path_factory):
         S5ImageProcessor().save_pretrained(folder / name)
     S5ForOrientedObjectDetection(detector).save_pretrained(folder / "my-detector")
     S5ImageProcessor().save_pretrained(folder / "my-detector")
+    S5ViTModel(S5ViTConfig(**VIT)).save_pretrained(folder / "my-encoder")
+    S5ImageProcessor().save_pretrained(folder / "my-encoder")
     for name, count in (("my-tiles/train", 40), ("my-tiles/val", 2), ("benchmark/val", 2)):
         write_synthetic_dataset(folder / name, count=count, size=64)
         for mask in (folder / name / "masks").iterdir():
@@ -123,7 +129,8 @@ def write_images(folder):
     (folder / "scenes").mkdir()
     scene.save(folder / "scenes/a.png")
     scene.save(folder / "city.jpg")
-    scene.save(folder / "city.tif")
+    for name in ("city.tif", "2019.tif", "2024.tif"):
+        scene.save(folder / name)
     Image.fromarray(np.tile(np.arange(96, dtype=np.uint8) // 20, (96, 1))).save(folder / "classes.png")
     for name in ("mine/train/images", "mine/train/masks"):
         (folder / name).mkdir(parents=True)
@@ -146,7 +153,7 @@ def test_every_command_is_run_or_excused():
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize("command", RUN)
 def test_an_example_of_the_help_runs(command, workplace, monkeypatch):
-    if command in ("predict", "prepare-scenes", "sample-points", "accuracy"):
+    if command in ("predict", "prepare-scenes", "sample-points", "accuracy", "change"):
         pytest.importorskip("pyogrio", reason="scenes and polygons need: pip install 's5_hf[geo]'")
     index, more, written = RUN[command]
     run(workplace, monkeypatch, examples_of((command,))[index], more)

@@ -1,9 +1,7 @@
 """Scores: right, the same on any number of processes, unharmed by kill -9, and honest about what has no score."""
 
 import io
-import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,6 +23,7 @@ from s5_hf.modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from s5_hf.predictors.feature_segmenter import Prediction, Segmenter
 from s5_hf.predictors.image_probabilities import NonFiniteOutputError
 from tests.curation.conftest import micro_model
+from tests.fresh_process import FreshProcess, run_in_processes
 from tests.shifted_weights import VARIABLE as SHIFT_WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,9 +44,7 @@ score_images(Segmenter.from_pretrained(model), open_images(ImageSource(folder=ar
 """
 
 
-def environment(**more):
-    ours = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    return {**os.environ, **ours, **more}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 
 
 def contents(folder):
@@ -127,52 +124,45 @@ def test_a_finished_part_is_never_redone(segmenter, images, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def arguments(model_folder, archive, tmp_path_factory) -> list[str]:
-    """Of a process that scores the archive in parts of two images; the folder for the scores is still to come."""
-    script = tmp_path_factory.mktemp("script") / "score.py"
-    script.write_text(SCRIPT, encoding="utf-8")
-    return [str(script), str(model_folder), str(archive)]
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(arguments, tmp_path_factory) -> dict[str, bytes]:
-    """The files that one process leaves."""
+def uninterrupted(model_folder, archive, tmp_path_factory) -> dict[str, bytes]:
+    """The files that one process leaves, which scores the archive in parts of two images."""
     output = tmp_path_factory.mktemp("one") / "scores"
-    run(sys.executable, *arguments, str(output))
+    process = FreshProcess(SCRIPT, model_folder, archive, output, **ENVIRONMENT)
+    text = process.communicate(timeout=240)
+    assert process.returncode == 0, text
     files = contents(output)
     assert len(files) == 7
     return files
 
 
-def run(*command, **variables):
-    subprocess.run(command, check=True, env=environment(**variables), timeout=240, capture_output=True)
-
-
-@pytest.mark.parametrize("processes", [2, 4])
-def test_any_number_of_processes_gives_the_same_files(arguments, uninterrupted, tmp_path, processes):
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    run(sys.executable, *launcher, *arguments, str(tmp_path / "scores"))
-    assert contents(tmp_path / "scores") == uninterrupted
-
-
-def test_weights_at_other_addresses_in_every_process_give_the_same_files(arguments, uninterrupted, tmp_path):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    run(sys.executable, *launcher, *arguments, str(tmp_path / "scores"), **{SHIFT_WEIGHTS: "3"})
-    assert contents(tmp_path / "scores") == uninterrupted
+@pytest.mark.parametrize(
+    ("processes", "shift"),
+    [
+        pytest.param(2, {SHIFT_WEIGHTS: "3"}, id="two, with weights at other addresses"),
+        pytest.param(4, {}, id="four"),
+    ],
+)
+def test_any_number_of_processes_gives_the_same_files(
+    model_folder, archive, uninterrupted, tmp_path, processes, shift
+):
+    output = tmp_path / "scores"
+    run_in_processes(processes, SCRIPT, model_folder, archive, output, environment={**ENVIRONMENT, **shift})
+    assert contents(output) == uninterrupted
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
-def test_killed_and_run_again_equals_uninterrupted(arguments, uninterrupted, tmp_path):
+def test_killed_and_run_again_equals_uninterrupted(model_folder, archive, uninterrupted, tmp_path):
     output = tmp_path / "killed"
-    command = [sys.executable, *arguments, str(output)]
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while process.poll() is None and not list(output.glob("part-*.parquet")):
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
+    process = FreshProcess(SCRIPT, model_folder, archive, output, **ENVIRONMENT)
+    deadline = time.monotonic() + 120
+    while process.returncode is None and not list(output.glob("part-*.parquet")):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.kill()
     assert process.returncode == -signal.SIGKILL
-    run(*command)
+    process = FreshProcess(SCRIPT, model_folder, archive, output, **ENVIRONMENT)
+    text = process.communicate(timeout=240)
+    assert process.returncode == 0, text
     assert contents(output) == uninterrupted
 
 

@@ -20,9 +20,8 @@ def shared_data():
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
+def every_test_has_its_own_cache(own_cache):
     """Arrow files of non-streaming loads stay in a temporary folder."""
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets-cache"))
 
 
 @pytest.fixture

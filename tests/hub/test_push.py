@@ -18,7 +18,7 @@ from s5_hf.hub import push, stage_for_hub
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone
 from tests.hub.hub_server import LoopbackHub
 
-WITHOUT_S5_HF = """
+NO_S5_HF = """
 import sys
 
 class Block:
@@ -27,6 +27,10 @@ class Block:
             raise ModuleNotFoundError("s5_hf is not installed here")
 
 sys.meta_path.insert(0, Block())
+"""
+WITHOUT_S5_HF = (
+    NO_S5_HF
+    + """
 import numpy, torch
 from transformers import AutoBackbone, AutoModel, AutoModelForSemanticSegmentation
 # Not from the top: without torchvision transformers 5.17 hides the class there (with s5_hf it does not).
@@ -53,6 +57,7 @@ results["class_map"] = names["class_map"]
 assert not any(name.split(".")[0] == "s5_hf" for name in sys.modules)
 numpy.savez(output, **{name: value.numpy() for name, value in results.items()})
 """
+)
 
 
 def snippet(card: str) -> str:

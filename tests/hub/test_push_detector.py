@@ -11,18 +11,12 @@ from huggingface_hub import ModelCard
 from s5_hf.hub import stage_for_hub
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ImageProcessor
 from tests.conftest import randomise
-from tests.hub.test_push import minimal_environment
+from tests.hub.test_push import NO_S5_HF, minimal_environment
 from tests.modeling.detection_models import micro_detection_config
 
-WITHOUT_S5_HF = """
-import sys
-
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] == "s5_hf":
-            raise ModuleNotFoundError("s5_hf is not installed here")
-
-sys.meta_path.insert(0, Block())
+WITHOUT_S5_HF = (
+    NO_S5_HF
+    + """
 import numpy, torch
 from transformers import AutoModelForObjectDetection
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
@@ -36,6 +30,7 @@ with torch.no_grad():
 found = processor.post_process_oriented_object_detection(outputs, threshold=0.3)[0]
 numpy.savez(output, merged=merged.pred_boxes[0], **found)
 """
+)
 
 
 def test_a_staged_detector_loads_without_s5_hf(own_folders: Path, one_thread: None):

@@ -1,19 +1,16 @@
 """What `import s5_hf` costs, and that everything it promises holds in whatever order libraries are imported."""
 
-import importlib
-import inspect
-import pickle
+import os
+import pkgutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from s5_hf.integrations.auto_classes import SelfFillingDict
-from s5_hf.integrations.import_hook import after_import
+from s5_hf import integrations
 from s5_hf.modeling import S5ForSemanticSegmentation, S5ImageProcessor, S5ViTBackbone, S5ViTConfig
 from tests.conftest import MICRO_VIT, micro_segmentation_config
 
@@ -65,6 +62,46 @@ def test_import_adds_nothing_but_this_package_to_transformers():
         "print(*sorted(added))"
     )
     assert [name for name in run_python(code).split() if not name.startswith("__editable__")] == ["s5_hf"]
+
+
+FIRST = """
+import importlib, os, sys
+import transformers
+
+def is_imported_in_a_process_of_its_own(name):
+    child = os.fork()
+    if child == 0:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            print(name, error)
+        sys.stdout.flush()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+for name in sys.argv[1:]:
+    is_imported_in_a_process_of_its_own(name)
+
+import s5_hf
+from s5_hf.integrations import INTEGRATIONS
+
+light = set(sys.modules)
+for changes in INTEGRATIONS.values():
+    for library, _ in changes:
+        importlib.import_module(library)
+print(*(name for name in sys.modules if name.startswith("s5_hf") and name not in light))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork a process")
+def test_every_integration_can_be_imported_first_and_changed_libraries_import_none_of_it():
+    """With tests/test_architecture.py, which finds no circle among the modules, this holds for every module.
+
+    A library that imported modules of this package while it is imported itself would close such a circle.
+    """
+    modules = [f"s5_hf.integrations.{module.name}" for module in pkgutil.iter_modules(integrations.__path__)]
+    assert "s5_hf.integrations.pipelines" in modules
+    assert run_python(FIRST, *modules) == "\n"
 
 
 PROMISES = """
@@ -196,103 +233,6 @@ def test_threads_at_once_workers_and_pickles_know_the_names(promised: Path, tmp_
     assert result.returncode == 0, result.stderr
 
 
-@pytest.fixture
-def fresh_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a module that is not imported yet; it counts how often its code runs."""
-    name = "s5_hf_test_module"
-    (tmp_path / f"{name}.py").write_text("def answer():\n    return 42\n\n\nvalue = 'own'\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    yield name
-    sys.modules.pop(name, None)
-    finder = next(finder for finder in sys.meta_path if hasattr(finder, "actions"))
-    finder.actions.pop(name, None)
-
-
-def test_an_action_runs_after_import_and_after_every_reload(fresh_module: str):
-    seen = []
-
-    def action(module: object) -> None:
-        seen.append(module.value)
-        module.value = "changed"
-
-    after_import(fresh_module, action)
-    after_import(fresh_module, action)
-    assert seen == [] and fresh_module not in sys.modules
-    module = importlib.import_module(fresh_module)
-    assert seen == ["own"] and module.value == "changed"
-    assert type(module.__loader__) is type(module.__spec__.loader) is importlib.machinery.SourceFileLoader
-    assert "return 42" in inspect.getsource(module.answer)
-    importlib.reload(module)
-    assert seen == ["own", "own"] and module.value == "changed"
-
-
-def test_an_action_runs_at_once_for_what_is_imported(fresh_module: str):
-    module = importlib.import_module(fresh_module)
-    seen = []
-    after_import(fresh_module, seen.append)
-    assert seen == [module]
-
-
-def test_looking_for_a_module_or_failing_to_import_it_runs_no_action(fresh_module: str, tmp_path: Path):
-    seen = []
-    after_import(fresh_module, seen.append)
-    spec = importlib.util.find_spec(fresh_module)
-    assert "return 42" in spec.loader.get_source(fresh_module) and seen == []
-    (tmp_path / f"{fresh_module}.py").write_text("raise ImportError('broken')\n", encoding="utf-8")
-    with pytest.raises(ImportError, match="broken"):
-        importlib.import_module(fresh_module)
-    assert seen == [] and fresh_module not in sys.modules
-
-
-@pytest.mark.parametrize(
-    "look",
-    [
-        lambda entries: "new" in entries,
-        lambda entries: entries["new"],
-        lambda entries: entries.get("new"),
-        lambda entries: len(entries) == 2,
-        lambda entries: "new" in list(entries),
-        lambda entries: "new" in entries.keys(),  # noqa: SIM118 - each way of looking is tried
-        lambda entries: "value" in entries.values(),
-        lambda entries: ("new", "value") in entries.items(),
-        lambda entries: dict(entries)["new"],
-        lambda entries: pickle.loads(pickle.dumps(entries))["new"],
-    ],
-)
-def test_a_self_filling_dictionary_is_complete_at_any_look(look: object):
-    calls = []
-
-    def fill() -> None:
-        calls.append(1)
-        assert "new" not in entries
-        entries["new"] = "value"
-
-    entries = SelfFillingDict({"old": "kept"}, fill)
-    assert calls == [] and look(entries) and entries["old"] == "kept" and calls == [1]
-
-
-def test_a_self_filling_dictionary_that_failed_tries_again():
-    attempts = []
-
-    def fill() -> None:
-        attempts.append(1)
-        if len(attempts) == 1:
-            raise ImportError("not yet")
-        entries["new"] = "value"
-
-    entries = SelfFillingDict({}, fill)
-    with pytest.raises(ImportError, match="not yet"):
-        entries.get("new")
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(entries["new"])) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == ["value"] * 4
-
-
 def test_the_names_that_people_need_are_offered_at_the_top_and_loaded_when_asked_for():
     code = (
         "import sys, s5_hf\n"
@@ -310,11 +250,12 @@ def test_the_names_that_people_need_are_offered_at_the_top_and_loaded_when_asked
     }
 
 
-@pytest.mark.parametrize("face", ["s5_hf.conversion", "s5_hf.hub", "s5_hf.integrations"])
-def test_a_face_is_light_and_every_name_of_it_loads(face: str):
+def test_faces_are_light_and_every_name_of_them_loads():
     code = (
-        f"import sys, {face} as face\n"
+        "import sys\n"
+        "from s5_hf import conversion, hub, integrations\n"
         f"print(*(name for name in {LIBRARIES!r} if name in sys.modules))\n"
-        "assert all(getattr(face, name) is not None for name in face.__all__)\n"
+        "faces = (conversion, hub, integrations)\n"
+        "assert all(getattr(face, name) is not None for face in faces for name in face.__all__)\n"
     )
     assert run_python(code) == "\n"

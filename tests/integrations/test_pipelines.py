@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from s5_hf.modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentation, S5ImageProcessor
+from s5_hf.modeling.oriented_boxes import oriented_boxes_to_corners
 from tests.conftest import MICRO_TASKS, micro_segmentation_config, randomise
 from tests.modeling.detection_models import DETECTION_TASKS, micro_detection_config
 
@@ -61,6 +62,7 @@ def check_segments(segments, classes, labels):
         ("image-segmentation", "segmenter-moe"),
         ("object-detection", "detector"),
         ("object-detection", "detector-moe"),
+        ("oriented-object-detection", "detector"),
     ],
 )
 def test_pipelines_do_not_call_the_models_unsupported(folders, kind, name, caplog):
@@ -131,6 +133,32 @@ def test_detection_gives_oriented_boxes_and_their_hulls(folders, name, task):
         assert list(entry["oriented_box"]) == ["cx", "cy", "w", "h", "theta"]
         assert list(entry["oriented_box"].values()) == pytest.approx(box.tolist(), rel=1e-3, abs=1e-2)
         assert entry["box"]["xmin"] <= entry["oriented_box"]["cx"] <= entry["box"]["xmax"] + 1
+
+
+def test_oriented_detection_gives_the_corners_of_the_boxes(folders):
+    settings = {"subtask": "roofs", "threshold": 0.2}
+    hulls = pipeline_of("object-detection", folders["detector-moe"])(IMAGE, **settings)
+    found = pipeline_of("oriented-object-detection", folders["detector-moe"])(IMAGE, **settings)
+    assert len(found) == len(hulls) > 0
+    for entry, other in zip(found, hulls, strict=True):
+        assert list(entry) == ["score", "label", "polygon", "oriented_box"]
+        assert {name: entry[name] for name in ("score", "label", "oriented_box")} == {
+            name: other[name] for name in ("score", "label", "oriented_box")
+        }
+        box = torch.tensor([list(entry["oriented_box"].values())])
+        torch.testing.assert_close(torch.tensor(entry["polygon"]), oriented_boxes_to_corners(box)[0])
+        x, y = zip(*entry["polygon"], strict=True)
+        sides = [int(min(x)), int(min(y)), int(max(x)), int(max(y))]
+        assert list(other["box"].values()) == pytest.approx(sides, abs=1)
+
+
+def test_oriented_detection_refuses_other_models(folders):
+    with pytest.raises(ValueError, match=r"'s5_segmentation'.*needs an oriented detector, 's5_detection'"):
+        pipeline(
+            "oriented-object-detection",
+            model=S5ForSemanticSegmentation.from_pretrained(folders["segmenter"]),
+            image_processor=S5ImageProcessor(),
+        )
 
 
 def test_other_models_keep_the_pipeline_of_transformers():

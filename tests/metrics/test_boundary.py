@@ -29,6 +29,13 @@ def test_boundaries_are_those_of_erosion(distance):
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (4, 9), (9, 5), (5, 30)])
+def test_narrow_maps_are_all_boundary_where_the_square_does_not_fit(shape):
+    classes = np.zeros(shape, dtype=np.uint8)
+    found = boundary_pixels(torch.from_numpy(classes), 2).numpy()
+    np.testing.assert_array_equal(found, eroded_boundary(classes == 0, 2))
+
+
 def test_values_are_those_of_the_definition():
     pairs = [(blobs(1), blobs(2)), (blobs(3), blobs(3)), (blobs(4, (30, 50)), blobs(5, (30, 50)))]
     counts = BoundaryCounts(4)
@@ -72,7 +79,7 @@ def test_bad_input():
     counts = BoundaryCounts(2)
     with pytest.raises(ValueError, match=r"\(height, width\), got predictions \(1, 4, 4\)"):
         counts.update(np.zeros((1, 4, 4), dtype=int), np.zeros((1, 4, 4), dtype=int))
-    with pytest.raises(ValueError, match=r"class id 5, expected 0..1"):
+    with pytest.raises(ValueError, match=r"predictions hold the values \[5\], expected 0..1"):
         counts.update(np.full((4, 4), 5), np.zeros((4, 4), dtype=int))
     with pytest.raises(ValueError, match="above 0, got 0"):
         BoundaryCounts(2, distance_ratio=0)

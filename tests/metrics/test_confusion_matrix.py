@@ -15,11 +15,11 @@ from s5_hf.metrics.segmentation_scores import class_table, mean_over_classes, su
 CLASSES = 5
 
 
-def random_pair(seed, shape=(3, 17, 23), classes=CLASSES, ignored=0.2):
+def random_pair(seed, shape=(3, 17, 23), classes=CLASSES, ignored=0.2, ignore_index=255):
     generator = np.random.default_rng(seed)
     references = generator.integers(classes, size=shape)
     predictions = np.where(generator.random(shape) < 0.6, references, generator.integers(classes, size=shape))
-    return predictions, np.where(generator.random(shape) < ignored, 255, references)
+    return predictions, np.where(generator.random(shape) < ignored, ignore_index, references)
 
 
 @settings(max_examples=25, deadline=None)
@@ -41,6 +41,16 @@ def test_scores_are_those_of_scikit_learn(seed, classes, ignored):
     table = class_table(matrix.counts, [f"class {index}" for index in ids])
     precision = sklearn_metrics.precision_score(truth, guess, labels=ids, average=None)
     assert [row["precision"] for row in table.values()] == pytest.approx(precision, abs=1e-12)
+
+
+@pytest.mark.parametrize("classes", [14, 15, 16, 180, 181, 255, 256, 300])
+def test_any_number_of_classes(classes):
+    predictions, references = random_pair(2, (50, 60), classes, ignore_index=-1)
+    matrix, expected = ConfusionMatrix(classes, -1), np.zeros((classes, classes), dtype=np.int64)
+    matrix.update(predictions, references)
+    counted = references != -1
+    np.add.at(expected, (references[counted], predictions[counted]), 1)
+    np.testing.assert_array_equal(matrix.counts, expected)
 
 
 def test_left_out_classes_still_compete_for_pixels():
@@ -85,6 +95,25 @@ def test_another_ignore_index_and_none():
     everything = ConfusionMatrix(2, ignore_index=None)
     with pytest.raises(ValueError, match=r"references hold the values \[255\], expected 0..1$"):
         everything.update(np.array([0]), np.array([255]))
+
+
+@pytest.mark.parametrize("ignore_index", [-1, 3, 300])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64])
+def test_what_is_ignored_is_a_value_of_its_own(ignore_index, dtype):
+    """44 is 300 in 8 bits, 255 is -1, and 3 is the row of ignored pixels of three classes."""
+    matrix = ConfusionMatrix(3, ignore_index)
+    matrix.update(np.array([1, 2], dtype), np.array([1, 1], dtype))
+    assert matrix.counts[1].tolist() == [0, 1, 1] and matrix.counts.sum() == 2
+    for wrong in {3, 44, 255} - {ignore_index}:
+        with pytest.raises(ValueError, match=rf"references hold the values \[{wrong}\]"):
+            matrix.update(np.array([1], dtype), np.array([wrong], dtype))
+
+
+def test_maps_are_left_as_they_are():
+    predictions, references = (torch.from_numpy(ids).int() for ids in random_pair(1))
+    kept = predictions.clone(), references.clone()
+    ConfusionMatrix(CLASSES).update(predictions, references)
+    assert torch.equal(predictions, kept[0]) and torch.equal(references, kept[1])
 
 
 def test_bad_input():

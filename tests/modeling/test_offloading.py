@@ -22,6 +22,19 @@ def saved_segmenter(folder, num_experts=0):
     return model
 
 
+def half_offloaded(model, folder):
+    """A model read from `folder/model` with room for about half of it on the CPU; the rest lies on the disk."""
+    size = sum(tensor.nbytes for tensor in model.state_dict().values())
+    offloaded = type(model).from_pretrained(
+        folder / "model",
+        device_map="auto",
+        max_memory={"cpu": size // 2, "disk": 10 * size},
+        offload_folder=folder / "offload",
+    )
+    assert set(map(str, offloaded.hf_device_map.values())) == {"cpu", "disk"}
+    return offloaded
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("place", ["cpu", "disk"])
 def test_a_decoder_that_is_offloaded_gives_the_same_logits(tmp_path, images, place):
@@ -37,17 +50,9 @@ def test_a_decoder_that_is_offloaded_gives_the_same_logits(tmp_path, images, pla
 @torch.no_grad()
 @pytest.mark.parametrize("num_experts", [0, 2])
 def test_an_automatic_device_map_gives_the_same_logits(tmp_path, images, num_experts):
-    """With room for about half of the model on the CPU the rest lies on the disk."""
     model = saved_segmenter(tmp_path / "model", num_experts)
     task = {"task": ["roads", "fields"]} if num_experts else {}
-    size = sum(tensor.nbytes for tensor in model.state_dict().values())
-    offloaded = S5ForSemanticSegmentation.from_pretrained(
-        tmp_path / "model",
-        device_map="auto",
-        max_memory={"cpu": size // 2, "disk": 10 * size},
-        offload_folder=tmp_path / "offload",
-    )
-    assert set(map(str, offloaded.hf_device_map.values())) == {"cpu", "disk"}
+    offloaded = half_offloaded(model, tmp_path)
     for found, expected in zip(offloaded(images, **task).logits, model(images, **task).logits, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -56,14 +61,7 @@ def test_an_automatic_device_map_gives_the_same_logits(tmp_path, images, num_exp
 def test_an_automatic_device_map_of_a_detector_gives_the_same_predictions(tmp_path):
     model = randomise(S5ForOrientedObjectDetection(micro_detection_config())).eval()
     model.save_pretrained(tmp_path / "model")
-    size = sum(tensor.nbytes for tensor in model.state_dict().values())
-    offloaded = S5ForOrientedObjectDetection.from_pretrained(
-        tmp_path / "model",
-        device_map="auto",
-        max_memory={"cpu": size // 2, "disk": 10 * size},
-        offload_folder=tmp_path / "offload",
-    )
-    assert set(map(str, offloaded.hf_device_map.values())) == {"cpu", "disk"}
+    offloaded = half_offloaded(model, tmp_path)
     images = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
     found, expected = offloaded(images), model(images)
     torch.testing.assert_close(found.logits[0], expected.logits[0], rtol=1e-3, atol=1e-3)

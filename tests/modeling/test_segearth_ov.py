@@ -12,7 +12,7 @@ from s5_hf.modeling import (
     SegEarthOVProcessor,
     SimFeatUpUpsampler,
 )
-from s5_hf.modeling.adaptive_convolution import adaptive_convolution
+from s5_hf.modeling.adaptive_convolution import adaptive_convolution, neighbour_products
 from tests.numerics import assert_equal_but_for_rounding
 from tests.open_models import CLASSES, tiny_model, tiny_processor, write_tiny_model
 
@@ -190,6 +190,16 @@ def test_adaptive_convolution_and_its_gradient(height, width, diameter):
         torch.testing.assert_close(own, expected)
     with pytest.raises(ValueError, match="do not fit a source"):
         adaptive_convolution(source[:, :, 1:], kernels)
+    centres = weights.clone().requires_grad_()
+    padded = source.clone().requires_grad_()
+    products = neighbour_products(centres, padded)
+    # The sum over pixels and taps of kernel * product is linear in each of three, so that its gradient is known.
+    torch.testing.assert_close((products * kernels).sum(), (results[1][0] * weights).sum())
+    of_centres, of_padded = torch.autograd.grad((products * kernels).sum(), (centres, padded))
+    torch.testing.assert_close(of_centres, results[1][0])
+    torch.testing.assert_close(of_padded, results[1][1])
+    with pytest.raises(ValueError, match="do not fit a source"):
+        neighbour_products(centres, padded[:, :2])
 
 
 def test_an_upsampler_says_which_grids_it_takes():

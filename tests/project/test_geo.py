@@ -14,25 +14,22 @@ pytest.importorskip("pyogrio", reason="polygons need pyogrio: pip install 's5_hf
 import rasterio
 
 from s5_hf.cli import app
+from s5_hf.imaging.natural_colors import natural_palette
 from s5_hf.project import read_project, write_project_file
 from s5_hf.project.steps import project_steps
 from s5_hf.synthetic import SCENE_LABELS
-from tests.geo_project import synthetic_pairs, write_geo_project, write_polygons, write_scene
+from tests.geo_project import BANDS, synthetic_pairs, write_geo_project, write_polygons, write_scene
 from tests.project.conftest import NETWORK, SHORT
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """`my`: two scenes and polygons on them; a third scene, far away."""
+    """`my`: two scenes of four bands of 16 bits, and polygons on them; three small ones, far away."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("S5_HF_HOME", str(tmp_path / "store"))
-    project = write_geo_project("my", synthetic_pairs(4, 96), SCENE_LABELS, scenes=2, columns=1, rows=2)
-    for path in project.paths:
-        with rasterio.open(path) as scene:
-            values, transform = scene.read()[:3], scene.transform
-        write_scene(path, (values // 12).astype(np.uint8), transform, "EPSG:32618")
+    write_geo_project("my", synthetic_pairs(4, 96), SCENE_LABELS, scenes=2, columns=1, rows=2)
     far = rasterio.Affine(1, 0, 700_000, 0, -1, 4_600_000)
-    values = np.full((3, 64, 64), 90, np.uint8)
+    values = np.full((4, 64, 64), 900, np.uint16)
     for number in range(3):
         write_scene(Path(f"my/elsewhere/{number}.tif"), values, far, "EPSG:32618")
     return tmp_path
@@ -51,6 +48,7 @@ def test_scenes_and_polygons_become_an_evaluated_map(place):
     content = yaml.safe_load(Path("project.yaml").read_text(encoding="utf-8"))
     (dataset,) = content["datasets"]
     assert dataset["attribute"] == "class" and set(dataset["classes"]) <= set(SCENE_LABELS)
+    assert content["bands"] == list(BANDS)
     dataset |= {"tile_size": 32, "classes": list(SCENE_LABELS), "prepare": {"workers": 1}}
     content |= {"first": {**SHORT, **NETWORK}, "curate": False, "pretrain": False, "finetune": False}
     content |= {"maps": {"window": 64, "polygons": ".gpkg", "pages": 1}}
@@ -64,8 +62,32 @@ def test_scenes_and_polygons_become_an_evaluated_map(place):
     with rasterio.open("work/maps/my/scene_0.tif") as found, rasterio.open("my/scenes/scene_0.tif") as scene:
         assert (found.crs, found.transform, found.shape) == (scene.crs, scene.transform, scene.shape)
     assert Path("work/maps/my/scene_1_polygons.gpkg").is_file()
+    processor = json.loads(Path("work/runs/first/segmenter/preprocessor_config.json").read_text(encoding="utf-8"))
+    assert processor["bands"] == list(BANDS) and min(processor["value_scaling"]["high"]) > 255
+    description = json.loads((tiles / "dataset.json").read_text(encoding="utf-8"))
+    assert description["colors"] == [list(color) for color in natural_palette(SCENE_LABELS)]
+    found = json.loads(Path("work/accuracy/my/accuracy.json").read_text(encoding="utf-8"))
+    assert found["confusion_matrix"]["counts"] == counted(tiles / "test" / "masks").tolist()
+    assert "have no pixel" not in str(found["warnings"])
     page = Path("work/report.html").read_text(encoding="utf-8")
+    assert "Compare the maps with what is held out" in page and "producer&#x27;s accuracy" in page
     assert "Cut scenes into tiles" in page and 'href="data/my/report.html"' in page
+
+
+def counted(masks):
+    """Confusion of the maps, in rows, and of tiles with masks, in columns, by their places alone; tiles overlap."""
+    counts = np.zeros((len(SCENE_LABELS), len(SCENE_LABELS)), dtype=int)
+    for scene in sorted(Path("work/maps/my").glob("scene_?.tif")):
+        with rasterio.open(scene) as file:
+            shown, transform = file.read(1), file.transform
+        real = np.full_like(shown, 255)
+        for path in masks.glob(f"{scene.stem}_*"):
+            with rasterio.open(path) as tile:
+                left, top = map(round, ~transform * (tile.bounds.left, tile.bounds.top))
+                real[top : top + tile.height, left : left + tile.width] = tile.read(1)
+        held = (real != 255) & (shown != 255)
+        np.add.at(counts, (shown[held], real[held]), 1)
+    return counts
 
 
 def test_polygons_that_lie_on_no_scene_or_say_no_class(place):

@@ -38,6 +38,10 @@ CITY = content()["datasets"][0]
         ({"first": {"recipe": "nothing"}}, FileNotFoundError, "there is no recipe file nothing"),
         ({"maps": {"windw": 3}}, ValueError, "maps has an unknown key 'windw', did you mean 'window'"),
         ({"maps": {"window": "wide"}}, ValueError, "maps.window must be int, got 'wide'"),
+        ({"bands": "red"}, ValueError, r"bands must be a list of names or numbers of bands"),
+        ({"bands": ["red", "red"]}, ValueError, "bands must be different ones"),
+        ({"launcher": {"options": {}}}, ValueError, "launcher lacks processes"),
+        ({"launcher": 0}, ValueError, "launcher.processes must be 1 or more, got 0"),
         ({"seed": "one"}, ValueError, "seed must be a number from 0, got 'one'"),
     ],
 )

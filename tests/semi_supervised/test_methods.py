@@ -308,6 +308,8 @@ class TestTeacher:
         assert [constant.decay_at(step) for step in range(6)] == pytest.approx([0, 1 / 2, 2 / 3, 0.9, 0.9, 0.9])
         warmup = FixMatch(teacher="ema", teacher_decay=0.6, unlabelled_from_step=3, teacher_schedule="warmup")
         assert [warmup.decay_at(step) for step in range(2, 7)] == pytest.approx([0, 0, 0.5, 0.6, 0.6])
+        late = FixMatch(teacher="ema", teacher_decay=0.9, unlabelled_from_step=3, teacher_schedule="late")
+        assert [late.decay_at(step) for step in range(2, 5)] == [0, 0.9, 0.9]
         assert UniMatchV2().decay_at(1) == 0.5, "as published"
 
     def test_the_student_alone_has_no_state(self, dense_model):
@@ -321,7 +323,7 @@ class TestTeacher:
         [
             ({"teacher": "mean"}, "teacher must be student or ema, got 'mean'"),
             ({"teacher_decay": 1.5}, r"teacher_decay must lie between 0 and 1, got 1\.5"),
-            ({"teacher_schedule": "cosine"}, "teacher_schedule must be constant or warmup"),
+            ({"teacher_schedule": "cosine"}, "teacher_schedule must be constant or late or warmup"),
         ],
     )
     def test_bad_options(self, options, message):

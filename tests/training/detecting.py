@@ -66,6 +66,6 @@ def train_detector(output_dir: Path, *arguments: str, data: list[DetectionTaskDa
     example("finetune_detection").main(settings, micro_tasks() if data is None else data)
 
 
-def weights_of(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of the detector that a run or a checkpoint holds."""
-    return load_file(folder / "detector" / "model.safetensors")
+def weights_of(folder: Path, network: str = "detector") -> dict[str, torch.Tensor]:
+    """The weights of a network that a run or a checkpoint holds."""
+    return load_file(folder / network / "model.safetensors")

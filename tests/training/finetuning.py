@@ -1,8 +1,10 @@
 """A micro fine-tuning run for tests: the example itself on a few random images of two tasks."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from accelerate.state import AcceleratorState
 
 from s5_hf.training.segmentation.recipe import SegmentationRecipe
@@ -51,3 +53,16 @@ def finetune(output_dir: Path, *arguments: str, data: list[TaskData] | None = No
     AcceleratorState._reset_state(reset_partial_state=True)  # several runs with other settings in one process
     settings = [*MICRO, "--output_dir", str(output_dir), *arguments]
     example("finetune_segmentation").main(settings, micro_tasks() if data is None else data)
+
+
+def interrupt_step(monkeypatch: pytest.MonkeyPatch, step: type, number: int, action: Callable[[], None]) -> None:
+    """Run `action` when a step of a joint training is called for the `number`-th time, counted from 0."""
+    original, calls = step.__call__, []
+
+    def call(self: object, model: object, batch: object, epoch: int) -> object:
+        if len(calls) == number:
+            action()
+        calls.append(epoch)
+        return original(self, model, batch, epoch)
+
+    monkeypatch.setattr(step, "__call__", call)

@@ -1,20 +1,18 @@
 """A micro pre-training run for tests: the example itself on a few random images."""
 
 import importlib.util
-import os
-import socket
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import torch
 from accelerate.state import AcceleratorState
+from PIL import Image
 from safetensors.torch import load_file
 
 from s5_hf.training.pretraining.data import SegmentationData
+from tests.fresh_process import run_in_processes
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
@@ -45,6 +43,17 @@ def random_samples(count: int, seed: int, size: int = 72) -> list[dict[str, obje
         image = np.clip(colours[mask] + rng.normal(0, 20, (size, size, 3)), 0, 255).astype(np.uint8)
         samples.append({"id": f"{seed}-{index}", "image": image, "mask": mask.astype(np.uint8)})
     return samples
+
+
+def write_folders(root: Path, **counts: int) -> Path:
+    """Folders `{split}/images` and `{split}/masks` of so many pairs of three classes; the splits differ."""
+    for seed, (split, count) in enumerate(counts.items(), 1):
+        for kind in ("images", "masks"):
+            (root / split / kind).mkdir(parents=True)
+        for index, sample in enumerate(random_samples(count, seed)):
+            Image.fromarray(sample["image"]).save(root / split / "images" / f"{index}.png")
+            Image.fromarray(sample["mask"]).save(root / split / "masks" / f"{index}.png")
+    return root
 
 
 def micro_data(**changes: object) -> SegmentationData:
@@ -81,58 +90,17 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "segmenter" / "model.safetensors")
 
 
-def driver(code: str, *arguments: object, **environment: str) -> subprocess.Popen:
-    """Start Python with this repository's tests importable, and with this process's number of threads.
-
-    A sum over another number of threads rounds differently, and runs are compared bit for bit.
-    """
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-TWO_PROCESSES = """
-import sys
-from pathlib import Path
-from tests.training.pretraining import pretrain
-pretrain(Path(sys.argv[1]), *sys.argv[2:])
-print("ended")
-"""
 HALVES = ("--labelled_batch_size", "1", "--unlabelled_batch_size", "2")
 
 
-def pretrain_in_two_processes(output_dir: Path, *arguments: str) -> None:
-    """The micro recipe in two processes that talk over gloo."""
-    in_two_processes(TWO_PROCESSES, output_dir, *arguments)
-
-
-def in_two_processes(code: str, *arguments: object) -> None:
-    """Run Python code, which prints "ended" last, in two processes that talk over gloo."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    processes = [
-        driver(
-            code,
-            *arguments,
-            RANK=str(rank),
-            LOCAL_RANK=str(rank),
-            WORLD_SIZE="2",
-            MASTER_ADDR="127.0.0.1",
-            MASTER_PORT=str(port),
-            ACCELERATE_USE_CPU="true",
-        )
-        for rank in (0, 1)
-    ]
-    try:
-        outputs = [process.communicate(timeout=240)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()  # nothing to one that has ended
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+def run_in_two_processes(run: Callable[..., None], output_dir: Path, *arguments: str) -> None:
+    """Call a function of these tests, with a folder and options, in two processes that talk over gloo."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        f"from {run.__module__} import {run.__name__}\n"
+        f"{run.__name__}(Path(sys.argv[1]), *sys.argv[2:])\n"
+        "print('ended')\n"
+    )
+    outputs = run_in_processes(2, code, output_dir, *arguments)
     assert all("ended" in output for output in outputs)

@@ -8,13 +8,12 @@ import torch
 from datasets import load_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from s5_hf.training.batches import IndexedBatches, SampleOrder, StreamedBatches
 from s5_hf.training.pretraining.data import load_data
 from s5_hf.training.pretraining.recipe import DataSettings
 from s5_hf.training.views.weak import SampleView, WeakView
-from tests.training.pretraining import random_samples
+from tests.training.pretraining import random_samples, write_folders
 
 VIEW = SampleView(WeakView(32), seed=0, stream="labelled", num_labels=3)
 
@@ -71,14 +70,7 @@ def test_samples_without_id_get_their_index():
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """A small dataset in folders: 12 training and 2 validation pairs of three classes."""
-    root = tmp_path_factory.mktemp("folders")
-    for split, count, seed in (("train", 12, 1), ("val", 2, 2)):
-        for kind in ("images", "masks"):
-            (root / split / kind).mkdir(parents=True)
-        for index, sample in enumerate(random_samples(count, seed)):
-            Image.fromarray(sample["image"]).save(root / split / "images" / f"{index}.png")
-            Image.fromarray(sample["mask"]).save(root / split / "masks" / f"{index}.png")
-    return root
+    return write_folders(tmp_path_factory.mktemp("folders"), train=12, val=2)
 
 
 def test_streams_start_anywhere(folders):

@@ -25,18 +25,14 @@ from s5_hf.training.errors import CheckpointError
 from s5_hf.training.run_folder import read_log
 from tests.modeling.detection_models import micro_detection_config
 from tests.training.detecting import micro_recipe, micro_tasks, painted_samples, train_detector, weights_of
+from tests.training.finetuning import interrupt_step
 
 # Everything random at once.
 VARIED = (
     *("--drop_path_rate", "0.1", "--image_scale", "0.9", "--scale_range", "0.8", "1.3", "--num_workers", "0"),
     *("--quarter_turn_probability", "0.5", "--rotation_probability", "0.5", "--object_crop_probability", "0.5"),
+    *("--weight_average_decay", "0.9"),
 )
-
-
-@pytest.fixture
-def own_cache(tmp_path_factory, monkeypatch):
-    """Datasets of a test are built in a folder of their own."""
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets-cache"))
 
 
 def write_oriented(root, empty=(), **counts):
@@ -106,6 +102,7 @@ class TestRecipe:
             (["--rpn_positive_iou", "0.2"], r"rpn_positive_iou must lie between 0\.3 and 1, got 0\.2"),
             (["--max_proposals", "0"], "max_proposals must be at least 1, got 0"),
             (["--warmup_start", "2"], "warmup_start must lie between 0 and 1"),
+            (["--weight_average_decay", "1"], "weight_average_decay must lie between 0 and 1, 1 excluded, got 1"),
             (["--encoder", "a", "--detector", "b"], "give encoder or detector, not both"),
             (["--mode", "sdf"], "mode sdf takes one dataset, got ships, roofs"),
             (["--schedule", "stairs"], "schedule"),
@@ -274,19 +271,6 @@ def scores(folder):
     return [entry for entry in read_log(folder) if "validation/mean/map50" in entry]
 
 
-def interrupt_at(monkeypatch, number, action):
-    """Run `action` when the step is called for the `number`-th time, counted from 0."""
-    original, calls = DetectionStep.__call__, []
-
-    def call(self, model, batch, epoch):
-        if len(calls) == number:
-            action()
-        calls.append(epoch)
-        return original(self, model, batch, epoch)
-
-    monkeypatch.setattr(DetectionStep, "__call__", call)
-
-
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     """An uninterrupted run of 6 steps."""
@@ -321,7 +305,7 @@ def test_what_a_run_leaves(whole_run):
 
 def test_stopped_by_sigterm_the_resumed_run_equals_the_whole_one(whole_run, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        interrupt_at(patch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        interrupt_step(patch, DetectionStep, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(SystemExit) as stop:
             train_detector(tmp_path, *VARIED)
     assert stop.value.code == 128 + signal.SIGTERM
@@ -333,13 +317,25 @@ def test_stopped_by_sigterm_the_resumed_run_equals_the_whole_one(whole_run, tmp_
     train_detector(tmp_path, *VARIED, "--resume", "auto", "--num_workers", "1")
     assert losses(tmp_path) == losses(whole_run)
     assert scores(tmp_path) == scores(whole_run)
-    for name, tensor in weights_of(whole_run).items():
-        assert torch.equal(tensor, weights_of(tmp_path)[name]), name
+    for network in ("detector", "average"):
+        for name, tensor in weights_of(whole_run, network).items():
+            assert torch.equal(tensor, weights_of(tmp_path, network)[name]), name
     for best in ("mean", "ships", "roofs"):
         texts = [
             (folder / "best" / best / "scores.json").read_text(encoding="utf-8") for folder in (whole_run, tmp_path)
         ]
         assert texts[0] == texts[1]
+
+
+def test_the_average_of_the_weights_is_validated_and_kept_as_best(tmp_path):
+    options = ("--total_steps", "2", "--checkpoint_steps", "1", "--validation_steps", "0")
+    train_detector(tmp_path, *options, "--weight_average_decay", "0.75")
+    first, second = (weights_of(tmp_path / "checkpoints" / f"step-0000000{step}") for step in (1, 2))
+    average = weights_of(tmp_path, "average")
+    for name, tensor in second.items():  # at first the average is the network itself, then half of it
+        torch.testing.assert_close(average[name], (first[name] + tensor) / 2, rtol=0, atol=1e-7, msg=name)
+    best = weights_of(tmp_path / "best", "mean")
+    assert all(torch.equal(tensor, average[name]) for name, tensor in best.items()) and best.keys() == average.keys()
 
 
 def test_it_learns(tmp_path):
@@ -374,6 +370,22 @@ def test_a_run_goes_on_from_a_detector_with_its_tasks(whole_run, tmp_path):
         assert torch.equal(tensor, weights_of(tmp_path)[name]), name
     with pytest.raises(ValueError, match="has these tasks already and experts; mode mdf differs"):
         train_detector(tmp_path / "mdf", *still, "--mode", "mdf", "--detector", str(whole_run / "detector"))
+
+
+def test_lora_trains_little_and_saves_whole_detectors(whole_run, tmp_path):
+    peft = pytest.importorskip("peft", reason="low-rank adapters need the extra 'lora'")
+    start = ("--detector", str(whole_run / "detector"), "--lora_rank", "2", "--validation_steps", "2")
+    train_detector(tmp_path, *start, "--total_steps", "2", "--checkpoint_steps", "2")
+    before, after = weights_of(whole_run), weights_of(tmp_path)
+    assert set(before) == set(after)
+    changed = {name for name in after if not torch.equal(before[name], after[name])}
+    layer = "backbone.encoder.layers.0"
+    change = (after[f"{layer}.attention.qkv.weight"] - before[f"{layer}.attention.qkv.weight"]).double()
+    assert change.abs().max() > 0 and torch.linalg.matrix_rank(change, atol=1e-6) <= 2
+    assert f"{layer}.attention_norm.weight" not in changed
+    assert {"rpn_heads.0.conv.weight", "roi_heads.0.regressor.weight"} <= changed
+    best = AutoModelForObjectDetection.from_pretrained(next((tmp_path / "best").iterdir()))
+    assert not any(isinstance(module, peft.tuners.lora.LoraLayer) for module in best.modules())
 
 
 def test_bad_data_ends_a_run_with_the_name_of_the_image(tmp_path):

@@ -51,12 +51,12 @@ def test_a_resumed_run_leaves_the_same_bytes_as_an_uninterrupted_one(whole_run, 
 
 
 def test_a_resumed_fine_tuning_leaves_the_same_bytes_as_an_uninterrupted_one(tmp_path):
-    options = (*SHORT, "--validation_steps", "1")
+    options = (*SHORT, "--validation_steps", "1", "--weight_average_decay", "0.9")
     finetune(tmp_path / "whole", *options)
     shutil.copytree(tmp_path / "whole", tmp_path / "parts")
     drop_last_checkpoint(tmp_path / "parts")
     finetune(tmp_path / "parts", *options, "--resume", "auto")
-    for name in ("segmenter", "encoder", "best"):
+    for name in ("segmenter", "encoder", "average", "best"):
         assert files_below(tmp_path / "parts" / name) == files_below(tmp_path / "whole" / name)
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 
 import pytest
 import torch
@@ -13,8 +12,9 @@ from s5_hf.training.checkpointing.checkpoints import checkpoint_folders, newest
 from s5_hf.training.errors import CheckpointError, NonFiniteLossError
 from s5_hf.training.run_folder import read_log
 from s5_hf.training.segmentation.step import SegmentationStep
-from tests.training.finetuning import finetune, micro_tasks
-from tests.training.pretraining import driver, weights_of
+from tests.fresh_process import FreshProcess
+from tests.training.finetuning import finetune, interrupt_step, micro_tasks
+from tests.training.pretraining import run_in_two_processes, weights_of
 
 # Everything random at once; images of the datasets by size.
 VARIED = ("--drop_path_rate", "0.1", "--sampling", "temperature", "--batch_size", "3", "--blocks.class_weights")
@@ -47,19 +47,6 @@ def whole_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     finetune(folder, *VARIED)
     return folder
-
-
-def interrupt_at(monkeypatch, number, action):
-    """Run `action` when the step is called for the `number`-th time, counted from 0."""
-    original, calls = SegmentationStep.__call__, []
-
-    def call(self, model, batch, epoch):
-        if len(calls) == number:
-            action()
-        calls.append(epoch)
-        return original(self, model, batch, epoch)
-
-    monkeypatch.setattr(SegmentationStep, "__call__", call)
 
 
 def test_what_a_run_leaves(whole_run):
@@ -99,7 +86,7 @@ def test_it_learns_both_tasks(tmp_path):
 
 def test_stopped_by_sigterm_and_killed_the_resumed_run_equals_the_whole_one(whole_run, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        interrupt_at(patch, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        interrupt_step(patch, SegmentationStep, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(SystemExit) as stop:
             finetune(tmp_path, *VARIED)
     assert stop.value.code == 128 + signal.SIGTERM
@@ -110,13 +97,13 @@ def test_stopped_by_sigterm_and_killed_the_resumed_run_equals_the_whole_one(whol
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         "import pytest\n"
-        "from tests.training.finetuning import finetune\n"
-        "from tests.training.test_finetuning import interrupt_at\n"
-        "interrupt_at(pytest.MonkeyPatch(), 4, lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
+        "from s5_hf.training.segmentation.step import SegmentationStep\n"
+        "from tests.training.finetuning import finetune, interrupt_step\n"
+        "interrupt_step(pytest.MonkeyPatch(), SegmentationStep, 4, lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
         "finetune(Path(sys.argv[1]), *sys.argv[2:])\n"
     )
-    process = driver(code, tmp_path, *VARIED, "--resume", "auto", "--num_workers", "1")
-    output, _ = process.communicate(timeout=240)
+    process = FreshProcess(code, tmp_path, *VARIED, "--resume", "auto", "--num_workers", "1")
+    output = process.communicate(timeout=240)
     assert process.returncode == -signal.SIGKILL, output
     assert newest(tmp_path / "checkpoints").name == "step-00000008"  # killed during step 10
 
@@ -129,40 +116,13 @@ def test_two_runs_are_equal(whole_run, tmp_path):
     assert_equal_runs(whole_run, tmp_path)
 
 
-TWO_PROCESSES = """
-import sys
-from pathlib import Path
-from tests.training.finetuning import finetune
-finetune(Path(sys.argv[1]), *sys.argv[2:])
-print("ended")
-"""
-
-
 def test_two_processes_with_half_the_batch_equal_one(tmp_path):
     options = (
         *("--total_steps", "3", "--freeze_batch_norm", "--classifier_dropout", "0", "--drop_path_rate", "0"),
         *("--validation_steps", "0", "--halves.class_weights", "1", "3", "--checkpoint_steps", "3"),
     )
     finetune(tmp_path / "one", *options)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    processes = [
-        driver(
-            TWO_PROCESSES,
-            *(tmp_path / "two", *options, "--batch_size", "1"),
-            RANK=str(rank),
-            LOCAL_RANK=str(rank),
-            WORLD_SIZE="2",
-            MASTER_ADDR="127.0.0.1",
-            MASTER_PORT=str(port),
-            ACCELERATE_USE_CPU="true",
-        )
-        for rank in (0, 1)
-    ]
-    outputs = [process.communicate(timeout=240)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
-    assert all("ended" in output for output in outputs)
+    run_in_two_processes(finetune, tmp_path / "two", *options, "--batch_size", "1")
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert sorted(one) == sorted(two) == [1, 2, 3]
     for step in one:
@@ -255,7 +215,7 @@ def test_lora_trains_little_and_saves_whole_models(whole_run, tmp_path):
 
     parts = tmp_path / "parts"
     with pytest.MonkeyPatch.context() as patch:
-        interrupt_at(patch, 1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        interrupt_step(patch, SegmentationStep, 1, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(SystemExit):
             finetune(parts, *start, "--total_steps", "4", "--checkpoint_steps", "2")
     finetune(parts, *start, "--total_steps", "4", "--checkpoint_steps", "2", "--resume", "auto")

@@ -27,11 +27,7 @@ from s5_hf.training.views.weak import SampleView, WeakView
 from tests.training.finetuning import micro_recipe, micro_tasks
 from tests.training.pretraining import random_samples
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """Datasets of a test are built in a folder of their own."""
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets-cache"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def write_images(root, **counts):

@@ -1,5 +1,7 @@
 """Which labelled images a run learns from: covering the classes, from a list, or from a curation."""
 
+from itertools import combinations
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,6 +13,8 @@ from PIL import Image
 
 from s5_hf.training.pretraining.data import load_data
 from s5_hf.training.pretraining.labelled_choice import (
+    balanced_choice,
+    class_shares,
     covering_choice,
     curated_names,
     listed_choice,
@@ -102,15 +106,44 @@ def test_a_covering_choice_from_masks(folders):
         assert {int(name) % 2 for name in data.labelled["id"]} == {0, 1}
 
 
+@given(
+    pixels=st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=2), min_size=1, max_size=6),
+    count=st.integers(1, 3),
+    least=st.floats(0, 0.6),
+)
+@settings(max_examples=12, deadline=None)
+def test_a_balanced_choice_is_balanced_or_says_how_close_it_came(pixels, count, least):
+    pixels = np.array(pixels)
+    try:
+        chosen = balanced_choice(pixels, count, 0, least, ("a", "b"))
+    except ValueError as error:
+        every = [pixels[list(places)].sum(0) for places in combinations(range(len(pixels)), count)]
+        assert len(pixels) < count or max(found.min() / max(found.sum(), 1) for found in every) < least
+        assert "the best of 10,000 draws has" in str(error) or "labelled_count is" in str(error)
+        return
+    assert len(set(chosen)) == len(chosen) == count and chosen == sorted(chosen)
+    assert pixels[chosen].sum(0).min() >= least * pixels[chosen].sum() - 1e-9
+
+
+def test_a_balanced_choice_from_masks(folders):
+    classes = ["a", "b", "c"]
+    for seed in range(3):
+        keys = {"labelled_choice": "balanced", "least_share": 0.25, "labelled_count": 2, "classes": classes}
+        data = load_data(data_settings(folders, **keys), seed, True)
+        assert "9" in data.labelled["id"] and int(data.labelled["id"][0]) % 2 == 0, "1/2 of a, 1/4 of b and of c"
+    with pytest.raises(ValueError, match=r"no 3 of the 10 .* has 25\.0%; the best of 10,000 draws has 16\.7% of "):
+        load_data(data_settings(folders, **{**keys, "labelled_count": 3}), 0, True)
+
+
 def test_a_class_counts_from_a_share_of_the_pixels_on(folders):
     dataset = load_dataset("s5-image-mask", data_dir=str(folders), split="train", classes=list(LABELS))
-    shown = shown_classes(dataset, 3, 255)
+    shown = shown_classes(class_shares(dataset, 3, 255))
     assert shown[9].tolist() == [False, True, True] and shown[0].tolist() == [True, False, False]
     large, tiny = np.zeros((20, 20), np.uint8), np.zeros((20, 20), np.uint8)
     large[:5], tiny[0, 0] = 1, 1
     samples = [{"id": "large", "mask": large}, {"id": "tiny", "mask": tiny}]
-    assert shown_classes(samples, 2, 255).tolist() == [[True, True], [True, False]]
-    assert shown_classes(samples[1:], 2, 255).tolist() == [[True, True]], "tiny is all there is"
+    assert shown_classes(class_shares(samples, 2, 255)).tolist() == [[True, True], [True, False]]
+    assert shown_classes(class_shares(samples[1:], 2, 255)).tolist() == [[True, True]], "tiny is all there is"
 
 
 def test_a_list_of_names(folders, tmp_path):

@@ -10,7 +10,8 @@ import torch
 from transformers import AutoModelForSemanticSegmentation, CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model
 
 from s5_hf.semi_supervised.frozen_teacher import load_frozen_teacher
-from tests.training.pretraining import driver, pretrain, weights_of
+from tests.fresh_process import run_in_processes
+from tests.training.pretraining import pretrain, weights_of
 from tests.training.test_pretraining import forget_after_first_checkpoint, losses
 
 TINY = {"num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 16}
@@ -96,17 +97,7 @@ def test_two_processes_with_half_the_batch_equal_one(teachers, tmp_path):
         for probe in sockets:
             probe.bind(("127.0.0.1", 0))
         ports = [probe.getsockname()[1] for probe in sockets]
-    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
-    processes = [
-        driver(ALL_RUNS, tmp_path / "two", words, *ports, RANK=str(rank), LOCAL_RANK=str(rank), **place)
-        for rank in (0, 1)
-    ]
-    try:
-        outputs = [process.communicate(timeout=240)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
+    run_in_processes(2, ALL_RUNS, tmp_path / "two", words, *ports)
     for method in METHODS:
         one, two = losses(tmp_path / "one" / method), losses(tmp_path / "two" / method)
         assert sorted(one) == sorted(two) == list(range(1, 5))

@@ -15,8 +15,9 @@ from s5_hf.training.checkpointing.checkpoints import checkpoint_folders, newest
 from s5_hf.training.errors import CheckpointError, DataWorkerError, NonFiniteLossError
 from s5_hf.training.kind import TrainingKind
 from s5_hf.training.run_folder import read_log
+from tests.fresh_process import FreshProcess
 from tests.shifted_weights import shifted_parameters
-from tests.training.pretraining import HALVES, driver, micro_data, pretrain, pretrain_in_two_processes, random_samples
+from tests.training.pretraining import HALVES, micro_data, pretrain, random_samples, run_in_two_processes
 from tests.training.pretraining import weights_of as weights
 
 # Everything random at once, and an average of the weights.
@@ -120,8 +121,8 @@ def test_stopped_at_7_killed_at_13_and_resumed_equals_the_whole_run(whole_run, t
         "interrupt_at(pytest.MonkeyPatch(), 12, lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
         "pretrain(Path(sys.argv[1]), *sys.argv[2:])\n"
     )
-    process = driver(code, tmp_path, *VARIED, "--resume", "auto")
-    output, _ = process.communicate(timeout=120)
+    process = FreshProcess(code, tmp_path, *VARIED, "--resume", "auto")
+    output = process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL, output
     assert newest(tmp_path / "checkpoints").name == "step-00000010"
 
@@ -162,6 +163,25 @@ def test_resume_is_exact_wherever_the_weights_lie(method, tmp_path):
         pretrain(parts, *options, "--resume", "auto")
     for name, tensor in weights(whole).items():
         assert torch.equal(tensor, weights(parts)[name]), name
+
+
+def test_lora_adapts_a_pretraining_and_its_teacher(whole_run, tmp_path):
+    pytest.importorskip("peft", reason="low-rank adapters need the extra 'lora'")
+    start = ("--segmenter", str(whole_run / "segmenter"), "--lora_rank", "2", "--method", "unimatch_v2")
+    pretrain(tmp_path, *start, "--total_steps", "2", "--checkpoint_steps", "2", "--validation_steps", "0")
+    before = AutoModelForSemanticSegmentation.from_pretrained(whole_run / "segmenter").state_dict()
+    for name in ("segmenter", "teacher"):
+        after = AutoModelForSemanticSegmentation.from_pretrained(tmp_path / name).state_dict()
+        assert set(after) == set(before)
+        layer = "backbone.encoder.layers.0.attention"
+        change = (after[f"{layer}.qkv.weight"] - before[f"{layer}.qkv.weight"]).double()
+        assert change.abs().max() > 0 and torch.linalg.matrix_rank(change, atol=1e-6) <= 2
+        assert torch.equal(after[f"{layer}_norm.weight"], before[f"{layer}_norm.weight"])
+
+
+def test_adapters_in_a_frozen_encoder_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="encoder_rate: 0 freezes the encoder, in which lora_rank puts adapters"):
+        pretrain(tmp_path, "--lora_rank", "2", "--encoder_rate", "0")
 
 
 @pytest.fixture
@@ -231,7 +251,7 @@ def test_two_processes_with_half_the_batch_equal_one(tmp_path):
         *("--drop_path_rate", "0", "--validation_steps", "3"),
     )
     pretrain(tmp_path / "one", *options)
-    pretrain_in_two_processes(tmp_path / "two", *options, *HALVES)
+    run_in_two_processes(pretrain, tmp_path / "two", *options, *HALVES)
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert sorted(one) == sorted(two) == list(range(1, 7))
     for step in one:

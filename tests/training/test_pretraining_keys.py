@@ -13,7 +13,7 @@ from s5_hf.training.checkpointing.checkpoints import checkpoint_folders
 from s5_hf.training.pretraining.kind import S4Pretraining
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.run_folder import read_log
-from tests.training.pretraining import HALVES, micro_data, pretrain, pretrain_in_two_processes, weights_of
+from tests.training.pretraining import HALVES, micro_data, pretrain, run_in_two_processes, weights_of
 
 # Everything that carries something from step to step.
 VARIED = (
@@ -65,7 +65,7 @@ def test_weights_by_rank_resume_exactly(tmp_path):
 def test_two_processes_equal_one_with_every_key(tmp_path):
     same = ("--freeze_batch_norm", "--classifier_dropout", "0", "--drop_path_rate", "0")
     pretrain(tmp_path / "one", *VARIED, *same)
-    pretrain_in_two_processes(tmp_path / "two", *VARIED, *same, *HALVES)
+    run_in_two_processes(pretrain, tmp_path / "two", *VARIED, *same, *HALVES)
     names = ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "agreement", "mean_confidence")
     one, two = ([e for e in read_log(tmp_path / run) if "loss" in e] for run in ("one", "two"))
     assert len(one) == len(two) == 6 and "mask_ratio" in one[-1]
@@ -108,6 +108,12 @@ class TestPhases:
         factors = [separate.learning_rate_factor(step) for step in range(10)]
         assert factors[:4] == [0.5, 1, 1, 1]
         assert factors[4:] == pytest.approx([0.5, 1, 1, 0.75**0.9, 0.5**0.9, 0.25**0.9])
+        keys |= {"supervised_schedule": "separate", "unlabelled_rate": 0.1}
+        whole = S4Pretraining(PretrainingRecipe.make(**keys))
+        assert [whole.learning_rate_factor(step) for step in range(4)] == pytest.approx([0.5, 1, 1, 0.5**0.9])
+        assert [whole.learning_rate_factor(step) for step in range(4, 10)] == pytest.approx(
+            [0.1 * factor for factor in factors[4:]]
+        )
 
     def test_a_teacher_with_a_warm_up_starts_as_the_student_of_the_switch(self, tmp_path):
         options = ("--total_steps", "4", "--checkpoint_steps", "1", "--unlabelled_from_step", "2", "--teacher", "ema")
@@ -187,10 +193,14 @@ def test_strong_views_of_labelled_images_change_colours_but_not_labels(tmp_path,
             {"unlabelled_from_step": 4, "warmup_steps": 4, "supervised_schedule": "constant"},
             "warm-up in both phases: warmup_steps must lie between 0 and 3, got 4",
         ),
+        ({"unlabelled_rate": 0.5}, "and 1 without a supervised phase .*, got 0.5 and a phase of 0 steps"),
+        ({"unlabelled_rate": 0.0, "unlabelled_from_step": 4}, "unlabelled_rate must be above 0"),
         ({"encoder_rate": -1.0}, "encoder_rate must not be negative"),
         ({"selection": "validation", "validation_split": "none"}, "selection: validation needs a validation_split"),
         ({"held_out_share": 1.0}, "held_out_share must lie between 0 and 1"),
         ({"labelled_choice": "covering"}, "covering chooses labelled_count images"),
+        ({"labelled_choice": "balanced"}, "balanced chooses labelled_count images"),
+        ({"least_share": 1.5}, "least_share must lie between 0 and 1, got 1.5"),
         ({"labelled_choice": "curated"}, "curated needs labelled_list"),
     ],
 )

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -10,7 +12,7 @@ from s5_hf.files import locks
 from s5_hf.files.locks import LOCK_FILE, FolderInUseError, folder_lock
 from s5_hf.training.run_lock import locked_folder
 from tests.training.finetuning import finetune
-from tests.training.pretraining import driver, example, pretrain
+from tests.training.pretraining import REPOSITORY, example, pretrain
 from tests.training.test_pretrain_mae import run as pretrain_mae
 
 HOLDER = """
@@ -30,7 +32,9 @@ with folder_lock(Path(sys.argv[1])):
 
 def test_a_second_training_in_one_folder_is_refused_until_the_first_is_dead(tmp_path):
     """Three kinds of training against one other process, which is then killed while a worker of it lives on."""
-    other = driver(HOLDER, tmp_path / "run")
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "run")], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+    )
     worker = other.stdout.readline().strip()
     try:
         for train in (pretrain, finetune, pretrain_mae):

@@ -5,26 +5,19 @@ from types import SimpleNamespace
 import pytest
 from accelerate import DistributedType
 from accelerate.state import AcceleratorState
-from PIL import Image
 
 from s5_hf.training.pretraining.kind import make_recipe_method
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.run_folder import read_log
 from s5_hf.training.running import refuse_nondeterminism
+from s5_hf.training.setup import make_accelerator
 from s5_hf.training.sharing import refuse_sharding
-from tests.training.pretraining import MICRO, example, random_samples
+from tests.training.pretraining import MICRO, example, write_folders
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    root = tmp_path_factory.mktemp("folders")
-    for split, count, seed in (("train", 24, 1), ("val", 2, 2)):
-        for kind in ("images", "masks"):
-            (root / split / kind).mkdir(parents=True)
-        for index, sample in enumerate(random_samples(count, seed)):
-            Image.fromarray(sample["image"]).save(root / split / "images" / f"{index}.png")
-            Image.fromarray(sample["mask"]).save(root / split / "masks" / f"{index}.png")
-    return root
+    return write_folders(tmp_path_factory.mktemp("folders"), train=24, val=2)
 
 
 def run(folders, output_dir, *arguments):
@@ -50,6 +43,17 @@ def test_a_streamed_run_resumes_exactly_over_the_end_of_an_epoch(folders, tmp_pa
     run(folders, tmp_path / "parts", *streamed, "--resume", "auto")
     assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
     assert sorted(losses(tmp_path / "whole")) == list(range(1, 9))
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_recipe_says_what_auto_became(monkeypatch, native):
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setattr("s5_hf.training.setup.has_native_bf16", lambda device: native)
+    recipe = PretrainingRecipe.make(mixed_precision="auto", trackers=["none"])
+    accelerator = make_accelerator(recipe)
+    expected = "bf16" if native else "no"
+    assert accelerator.mixed_precision == recipe.optimizer.mixed_precision == expected
+    assert f"mixed_precision: {expected}" in recipe.to_yaml().replace("'", "")
 
 
 def test_tensorboard_is_written_and_the_rest_is_unlabelled(folders, tmp_path):

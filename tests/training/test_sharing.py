@@ -14,8 +14,9 @@ from s5_hf.training.errors import CheckpointError
 from s5_hf.training.run_folder import read_log
 from s5_hf.training.setup import make_accelerator
 from s5_hf.training.sharing import freeze_unused, has_statistics_of_its_own, prepare_sharing, settle_parts
+from tests.fresh_process import run_in_processes
 from tests.training.finetuning import micro_recipe
-from tests.training.pretraining import in_two_processes, weights_of
+from tests.training.pretraining import weights_of
 
 SHAPE = torch.Size((2, 3, 64, 64))
 
@@ -117,7 +118,7 @@ os._exit(0)  # the connection is still open, and the other process need not be t
 
 
 def test_sharded_runs_train_save_resume_exactly_and_load_in_one_process(tmp_path):
-    in_two_processes(DRIVER, tmp_path)
+    run_in_processes(2, DRIVER, tmp_path)
     whole, parts = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
     assert all(torch.equal(parts[name], tensor) for name, tensor in whole.items())
     losses = [[entry["loss"] for entry in read_log(tmp_path / run) if "loss" in entry] for run in ("whole", "parts")]

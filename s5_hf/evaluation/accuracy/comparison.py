@@ -17,7 +17,7 @@ from ...imaging.scene_files import find_scenes, scene_stem
 from ...imaging.windows import Window
 from ...preparation.scenes.labels import open_labels
 from ...preparation.scenes.scene_info import SceneInfo, describe_scenes
-from ...preparation.scenes.settings import IGNORE_INDEX, LabelSettings
+from ...preparation.scenes.settings import IGNORE_INDEX, LabelsElsewhereError, LabelSettings
 from ...scenes.class_maps import ClassMap
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def compare_with_area(
         Counts `(C, C)`, classes of the map in rows, of the reference in columns; and warnings.
 
     Raises:
-        OSError, ValueError: as `open_labels`; or nothing can be compared.
+        LabelsElsewhereError: nothing can be compared.
+        OSError, ValueError: as `open_labels`.
     """
     (scene,), warnings = describe_scenes([str(class_map.path)])
     if scene.crs is None and len(places := find_scenes(reference)) == 1:
@@ -70,7 +71,9 @@ def compare_with_area(
                 file.write(values, 1, window=((top, window.bottom), (0, window.right)))
             bar.update(len(mapped))
         if not counts.any():
-            raise ValueError(f"{class_map.path} and the reference have no pixel in common that holds a class in both")
+            raise LabelsElsewhereError(
+                f"{class_map.path} and the reference have no pixel in common that holds a class in both"
+            )
     return counts, [*warnings, *more]
 
 

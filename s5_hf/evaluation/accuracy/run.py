@@ -13,6 +13,7 @@ from ...scenes.class_maps import ClassMap, open_class_map
 from ...scenes.segmentation.areas import pixel_areas
 from .comparison import compare_with_area
 from .estimates import SampleEstimates, estimate_from_sample
+from .many_maps import assess_folder
 from .points import classes_under, is_point_file, read_points
 from .report import AccuracyResult
 from .sampling import count_classes
@@ -53,11 +54,12 @@ def assess_accuracy(
     """Compare a map with what is really there.
 
     Args:
-        map_path: a class map, as `s5-hf predict` writes it or another program.
+        map_path: a class map, as `s5-hf predict` writes it or another program; or a folder of maps that the former
+            has written, whose counts are added up.
         reference: a file of polygons or rasters, which are compared pixel by pixel; or a table of points (CSV, or a
             vector file of points) from `sample_points`, from which accuracy and areas of the whole map are estimated.
         output: folder for `accuracy.json`, `accuracy.md`, `confusion_matrix.png` and, for polygons and rasters,
-            `errors.tif`; None to write nothing.
+            `errors.tif`, or for a folder of maps `errors/` with one for each; None to write nothing.
         settings: how the reference becomes classes.
 
     Raises:
@@ -68,6 +70,19 @@ def assess_accuracy(
     places = [reference] if isinstance(reference, (str, Path)) else list(reference)
     if missing := [place for place in places if not Path(place).exists() and "*" not in str(place)]:
         raise FileNotFoundError(f"there is no reference {missing[0]}")
+    if Path(map_path).is_dir():
+        result = assess_folder(map_path, places, output, lambda path, errors: _assess(path, places, errors, settings))
+    else:
+        result = _assess(map_path, places, None if output is None else Path(output) / "errors.tif", settings)
+    if output is not None:
+        result.write(output)
+    return result
+
+
+def _assess(
+    map_path: str | Path, places: Sequence[str | Path], errors: Path | None, settings: ReferenceSettings
+) -> AccuracyResult:
+    """The accuracy of one map; nothing is written but the map of errors."""
     with open_class_map(map_path) as class_map:
         pixels = count_classes(class_map)
         if not pixels:
@@ -78,20 +93,16 @@ def assess_accuracy(
             errors = None
             counts, estimates, warnings = _compare_with_points(class_map, places[0], classes, settings, mapped)
         else:
-            errors = None if output is None else Path(output) / "errors.tif"
             estimates = None
             labels = LabelSettings(
                 classes, settings.attribute, settings.layer, settings.unlabelled,
                 all_touched=settings.all_touched, ignore_unknown=settings.ignore_unknown,
             )  # fmt: skip
             counts, warnings = compare_with_area(class_map, places, labels, errors)
-        result = AccuracyResult(
+        return AccuracyResult(
             str(map_path), tuple(map(str, places)), tuple(classes), counts, mapped, _ground(class_map),
             estimates, tuple(warnings), errors,
         )  # fmt: skip
-    if output is not None:
-        result.write(output)
-    return result
 
 
 def _classes(

@@ -19,6 +19,7 @@ from .protocol import SegmentationProtocol
 __all__ = ["count_segmentation"]
 
 
+# `judge_detections` has the same arguments on purpose: `run_evaluation` calls both alike.
 def count_segmentation(
     segmenter: SceneSegmenter,
     data: EvaluationData,

@@ -12,6 +12,7 @@ import numpy as np
 from ...dataset_builders.credentials import without_credentials
 from ...dataset_builders.description import DESCRIPTION_FILE
 from ...files.atomic import write_text
+from ...imaging.natural_colors import natural_palette
 from .scene_info import SceneInfo
 from .settings import IGNORE_INDEX, LabelSettings, SplitSettings, TileSettings, as_json
 
@@ -43,7 +44,7 @@ def describe_dataset(
         "dataset": "s5-image-mask",
         "classes": list(labels.names),
         "ignore_index": IGNORE_INDEX,
-        "colors": None,
+        "colors": [list(color) for color in natural_palette(labels.names)],
         "bands": list(first.band_names),
         "num_channels": len(first.bands),
         "dtype": first.dtype,

@@ -15,13 +15,13 @@ import numpy as np
 from ...imaging.rasters import open_dataset
 from ...imaging.scene_files import find_scenes, scene_stem
 from ...imaging.windows import Window
+from .class_values import check_class_values
 from .scene_info import SceneInfo
-from .settings import IGNORE_INDEX, LabelSettings, file_identity
+from .settings import IGNORE_INDEX, LabelsElsewhereError, LabelSettings, file_identity
 from .vector_layer import VECTOR_SUFFIXES, crs_name, points_in_crs, same_crs
 
 __all__ = ["RasterLabels", "open_raster_labels"]
 
-_SHOWN = 12
 _SCANNED_ROWS = 2048
 
 
@@ -72,8 +72,9 @@ def open_raster_labels(
 
     Raises:
         FileNotFoundError: a place holds none.
-        ValueError: rasters that are not of one band of whole numbers, that lie on no scene, that have another size
-            than a scene without CRS, or hold values of no class.
+        LabelsElsewhereError: rasters that lie on no scene.
+        ValueError: rasters that are not of one band of whole numbers, that have another size than a scene without
+            CRS, or hold values of no class.
     """
     paths = tuple(find_scenes(places))
     found = RasterLabels(paths, settings)
@@ -86,24 +87,7 @@ def open_raster_labels(
     counts: Counter[int] = Counter()
     for path in paths:
         counts += _values_of(path)
-    unknown = {value: count for value, count in counts.items() if value not in found.ids}
-    shown = ", ".join(f"{value} ({count:,} pixels)" for value, count in Counter(unknown).most_common(_SHOWN))
-    if unknown and not settings.ignore_unknown:
-        raise ValueError(
-            f"the rasters of labels hold values of no class: {shown}. Classes: "
-            f"{', '.join(f'{i} {settings.names[c]}' for i, c in found.ids.items())}. Give the values of each class, "
-            "or ignore the others (ignore_unknown=True, --ignore-unknown)"
-        )
-    if unknown:
-        notes.append(f"values of no class, ignored: {shown}")
-    present = {found.ids[value] for value in counts if value in found.ids}
-    if not present:
-        raise ValueError(f"the rasters of labels hold no class, only: {shown or 'nodata'}")
-    notes += [
-        f"no pixel has the class {name!r}"
-        for class_id, name in enumerate(settings.names)
-        if class_id not in present and name != settings.unlabelled
-    ]
+    notes += check_class_values(counts, found.ids, settings, "the rasters of labels", "pixel")
     return found, notes
 
 
@@ -131,7 +115,7 @@ def _check_places(paths: Sequence[str], scenes: Sequence[SceneInfo]) -> list[str
         if not found:
             notes.append(f"there are no labels for {scene.path}")
     if not used:
-        raise ValueError(
+        raise LabelsElsewhereError(
             f"none of {len(paths)} rasters of labels, such as {paths[0]}, belongs to a scene, such as "
             f"{scenes[0].path}: neither has the name of a scene without CRS, nor lies on one"
         )

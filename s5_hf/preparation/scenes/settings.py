@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["IGNORE_INDEX", "PARTS", "LabelSettings", "SplitSettings", "TileSettings"]
+__all__ = ["IGNORE_INDEX", "PARTS", "LabelSettings", "LabelsElsewhereError", "SplitSettings", "TileSettings"]
 
 IGNORE_INDEX = 255
 """Value of pixels without a class in the masks."""
@@ -19,6 +19,10 @@ PARTS = ("train", "val", "test")
 
 IGNORE = "ignore"
 _BLOCK_WAYS = ("blocks", "scenes")
+
+
+class LabelsElsewhereError(ValueError):
+    """Labels have no ground in common with scenes."""
 
 
 @dataclass(frozen=True)

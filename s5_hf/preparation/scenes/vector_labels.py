@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from ...imaging.windows import Window
+from .class_values import check_class_values
 from .scene_info import SceneInfo
-from .settings import LabelSettings, as_json, file_identity
+from .settings import LabelsElsewhereError, LabelSettings, as_json, file_identity
 from .vector_layer import PolygonLayer, crs_name, fields_of, points_in_crs, read_polygons, same_crs
 
 __all__ = ["VectorLabels", "check_areas", "draw_polygons", "near_window", "open_vector_labels", "window_transform"]
-
-_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -176,23 +175,8 @@ def _check_values(labels: VectorLabels) -> list[str]:
     empty = counts.pop(None, 0)
     if empty:
         warnings.append(f"{labels.path}: {empty:,} polygons have no value of {settings.attribute!r} and are left out")
-    known = settings.values()
-    unknown = {value: count for value, count in counts.items() if value not in known}
-    shown = ", ".join(f"{value} ({count:,})" for value, count in Counter(unknown).most_common(_SHOWN))
-    if unknown and not settings.ignore_unknown:
-        raise ValueError(
-            f"{labels.path}: {sum(unknown.values()):,} polygons have a value of {settings.attribute!r} that is no "
-            f"class: {shown}. Classes: {', '.join(settings.names)}. Name them, or leave such polygons out "
-            "(ignore_unknown=True, --ignore-unknown)"
-        )
-    if unknown:
-        warnings.append(f"polygons of no class, left out: {shown}")
-    if not set(counts) & set(known):
-        raise ValueError(f"{labels.path}: no polygon has a class; values of {settings.attribute!r}: {shown}")
-    for class_id, name in enumerate(settings.names):
-        if name != settings.unlabelled and not any(counts[value] for value, i in known.items() if i == class_id):
-            warnings.append(f"no polygon has the class {name!r}")
-    return warnings
+    source = f"{labels.path}, attribute {settings.attribute!r}"
+    return warnings + check_class_values(counts, settings.values(), settings, source, "polygon")
 
 
 def _check_places(layer: PolygonLayer, scenes: Sequence[SceneInfo], what: str) -> list[str]:
@@ -216,7 +200,7 @@ def _check_places(layer: PolygonLayer, scenes: Sequence[SceneInfo], what: str) -
         bounds = ", ".join(f"{value:.6g}" for value in layer.bounds)
         first = scenes[0]
         place = ", ".join(f"{value:.6g}" for value in first.footprint().bounds)
-        raise ValueError(
+        raise LabelsElsewhereError(
             f"no polygon of {layer.path} lies on a scene. The polygons lie in {bounds} ({crs_name(layer.crs)}; west, "
             f"south, east, north), {first.path} in {place} ({crs_name(first.crs)})"
         )

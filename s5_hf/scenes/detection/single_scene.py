@@ -77,7 +77,7 @@ def detect_scene(
         formats: what to write, see `FORMATS`.
         reading: how the scene is read: bands, scaling, pixels without data. Not for pictures in memory.
         device: where the network runs; the first GPU if there is one.
-        precision: `"fp32"` or `"bf16"`.
+        precision: `"fp32"`, `"bf16"`, or `"auto"`: bf16 where the device has it natively.
         resume: resume an interrupted run; the result is the same. A scene that has its JSON file already is left
             alone, and its objects are read from that file.
         overwrite: replace existing files.

@@ -15,6 +15,7 @@ from .single_scene import segment_scene
 __all__ = ["segment_scenes"]
 
 
+# `detect_scenes` has the same arguments and errors on purpose: each docstring is read alone.
 def segment_scenes(
     model: str | Path | PreTrainedModel | SceneSegmenter | Sequence[SceneSegmenter],
     sources: Sequence[str | Path],

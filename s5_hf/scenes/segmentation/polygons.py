@@ -25,7 +25,18 @@ from .coverage import region_corners, simplified_coverage
 if TYPE_CHECKING:
     from shapely import Polygon
 
-__all__ = ["ClassPolygon", "ground_area", "trace_polygons", "write_polygons"]
+    from ..source import SceneSource
+
+__all__ = [
+    "ClassPolygon",
+    "band_regions",
+    "ground_area",
+    "map_areas",
+    "on_the_map",
+    "rings_of",
+    "trace_polygons",
+    "write_polygons",
+]
 
 _EARTH_RADIUS = 6371007.2  # metres; the sphere with the area of the WGS84 ellipsoid
 _BAND_PIXELS = 2**24
@@ -184,14 +195,14 @@ class _Band:
 
 def _exact_regions(band: _Band, nodata: int | None, classes: Sequence[int] | None) -> Iterator[ClassPolygon]:
     """The regions of the chosen classes within one band."""
-    return _band_regions(band.ids, band.top, _traced_pixels(band.ids, nodata, classes))
+    return band_regions(band.ids, band.top, _traced_pixels(band.ids, nodata, classes))
 
 
 def _simplified_regions(
     band: _Band, nodata: int | None, classes: Sequence[int] | None, tolerance: float
 ) -> Iterator[ClassPolygon]:
     """The same with simplified outlines, which depend on all neighbours, also on those that are not chosen."""
-    regions = list(_band_regions(band.ids, band.top, np.ones(band.ids.shape, dtype=bool)))
+    regions = list(band_regions(band.ids, band.top, np.ones(band.ids.shape, dtype=bool)))
     corners = region_corners(band.ids, band.above, band.below)
     simplified = simplified_coverage([region.outline for region in regions], band.top, corners, tolerance)
     for region, outline in zip(regions, simplified, strict=True):
@@ -199,7 +210,7 @@ def _simplified_regions(
             yield ClassPolygon(region.class_id, region.outline, outline)
 
 
-def _band_regions(ids: np.ndarray, top: int, traced: np.ndarray) -> Iterator[ClassPolygon]:
+def band_regions(ids: np.ndarray, top: int, traced: np.ndarray) -> Iterator[ClassPolygon]:
     """The exact regions of the pixels to trace, with rows counted from the top of the map."""
     import rasterio.features
     import shapely
@@ -246,21 +257,21 @@ def _write_batch(
     minimum_area: float,
 ) -> list[int]:
     """Move regions to the map, measure, drop the small ones and write; the class ids of those written."""
-    outlines = _on_the_map(np.array([region.outline for region in regions], dtype=object), class_map)
-    areas = _areas(outlines, class_map)
+    outlines = on_the_map(np.array([region.outline for region in regions], dtype=object), class_map)
+    areas = map_areas(outlines, class_map)
     large = areas >= minimum_area
     class_ids = np.array([region.class_id for region in regions])[large]
     if regions[0].simplified is not None:
-        outlines = _on_the_map(np.array([region.simplified for region in regions], dtype=object), class_map)
+        outlines = on_the_map(np.array([region.simplified for region in regions], dtype=object), class_map)
     outlines = outlines[large]
     labels = [class_map.label_of(int(class_id)) for class_id in class_ids]
     fields = {"class_id": class_ids.tolist(), "label": labels, "area": areas[large].round(3).tolist()}
-    writer.write([_rings(outline) for outline in outlines], fields)
+    writer.write([rings_of(outline) for outline in outlines], fields)
     return class_ids.tolist()
 
 
-def _on_the_map(outlines: np.ndarray, class_map: ClassMap) -> np.ndarray:
-    """Pixel outlines in the units of the map's transform."""
+def on_the_map(outlines: np.ndarray, class_map: ClassMap | SceneSource) -> np.ndarray:
+    """Pixel outlines in the units of the transform of a map or scene."""
     import shapely
 
     if class_map.transform is None:
@@ -269,8 +280,8 @@ def _on_the_map(outlines: np.ndarray, class_map: ClassMap) -> np.ndarray:
     return shapely.transform(outlines, lambda xy: xy @ np.array([[a, d], [b, e]]) + np.array([c, f]))
 
 
-def _areas(outlines: np.ndarray, class_map: ClassMap) -> np.ndarray:
-    """Square metres where the map has a CRS, otherwise its own units squared."""
+def map_areas(outlines: np.ndarray, class_map: ClassMap | SceneSource) -> np.ndarray:
+    """Areas of outlines `on_the_map`: square metres where it has a CRS, otherwise its own units squared."""
     import shapely
 
     if class_map.crs is not None and class_map.crs.is_geographic:
@@ -296,6 +307,6 @@ def _batches(regions: Iterator[ClassPolygon], size: int) -> Iterator[list[ClassP
         yield batch
 
 
-def _rings(outline: Polygon) -> list[np.ndarray]:
+def rings_of(outline: Polygon) -> list[np.ndarray]:
     """The shell of a polygon and its holes."""
     return [np.asarray(ring.coords) for ring in (outline.exterior, *outline.interiors)]

@@ -37,6 +37,7 @@ from .scene_writer import SceneWriter
 __all__ = ["segment_scene"]
 
 
+# `detect_scene` has the same arguments on purpose, so that a user learns them once.
 def segment_scene(
     model: str | Path | PreTrainedModel | SceneSegmenter | Sequence[SceneSegmenter],
     source: str | Path,
@@ -72,7 +73,7 @@ def segment_scene(
         products: what to make besides the map.
         reading: how the scene is read: bands, scaling, pixels without data; by default as the model was trained.
         devices: where the network runs; they take batches in turn.
-        precision: `"fp32"` or `"bf16"`.
+        precision: `"fp32"`, `"bf16"`, or `"auto"`: bf16 where the device has it natively.
         compile_model: whether to run the network through `torch.compile`.
         classes: what an open-vocabulary model is to look for, such as `["building,roof", "road"]`.
         resume: resume an interrupted run; the result is the same, pixel by pixel. A scene that has its map already

@@ -6,12 +6,15 @@ from typing import Any
 
 from ...dataset_builders.registry import DatasetEntry
 from ...imaging.palettes import default_palette
+from ..image_input import band_options
 from ..joint.splits import chosen_classes, chosen_entry, load_images, require_images
+from ..recipe_sections import ImageSettings
 from .recipe import DetectionDatasetSettings
 
 OWN_DATASET = "s5-oriented"
 
 
+# The twin of segmentation's `TaskData`, which has colours and an ignored value besides: users make both by hand.
 @dataclass(frozen=True)
 class DetectionTaskData:
     """What one task learns from.
@@ -42,8 +45,12 @@ class DetectionTaskData:
         return default_palette(len(self.labels))
 
 
-def load_detection_task(settings: DetectionDatasetSettings, selection: str) -> DetectionTaskData:
+def load_detection_task(
+    settings: DetectionDatasetSettings, selection: str, images: ImageSettings | None = None
+) -> DetectionTaskData:
     """Load one dataset of a recipe, whose `selection` decides on which images weights may be chosen.
+
+    `images` of the recipe say which bands are read.
 
     Raises:
         KeyError: for an unknown dataset.
@@ -52,6 +59,7 @@ def load_detection_task(settings: DetectionDatasetSettings, selection: str) -> D
     entry = chosen_entry(settings, OWN_DATASET)
     labels = detection_labels(settings, entry)
     options = {} if entry.labels else {"classes": list(labels), "ignored_classes": list(settings.ignored_classes)}
+    options |= {} if images is None else band_options(images, entry)
     train, validation, source = load_images(settings, entry, selection, settings.config, **options)
     if settings.drop_empty:
         train = train.select([row for row, objects in enumerate(train["objects"]) if objects["category"]])

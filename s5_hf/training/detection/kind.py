@@ -7,10 +7,12 @@ import torch
 from ..joint.kind import JointTraining
 from ..joint.model import TaskView
 from ..kind import Training
+from ..low_rank import add_adapters
 from ..peaks import peak_flops
 from ..schedules import linear_warmup, milestone_factor
 from ..throughput import Throughput, detector_flops
 from ..views.oriented import OrientedSampleView, OrientedView
+from ..views.strong import color_positions
 from .batches import DetectionStep, DetectionViews, collate
 from .data import DetectionTaskData, load_detection_task
 from .model import joint_detector
@@ -29,12 +31,14 @@ class JointDetection(JointTraining):
 
     def load_task(self, settings: DetectionDatasetSettings) -> DetectionTaskData:
         """The data of one dataset of the recipe."""
-        return load_detection_task(settings, self.recipe.run.selection)
+        return load_detection_task(settings, self.recipe.run.selection, self.recipe.data)
 
     def make_model(self) -> torch.nn.Module:
-        """The detector at step 0."""
-        data = self.recipe.data
-        return joint_detector(self.recipe.model, self.tasks, data.image_size, len(data.image_mean))
+        """The detector at step 0, with adapters if the recipe has some."""
+        settings, data = self.recipe.model, self.recipe.data
+        model = joint_detector(settings, self.tasks, data.image_size, len(data.image_mean))
+        add_adapters(model, settings)
+        return model
 
     def image_shape(self) -> torch.Size:
         """Shape of a batch that the network takes."""
@@ -106,6 +110,7 @@ class JointDetection(JointTraining):
             data.image_std,
             self.recipe.run.panel_images,
             data.value_scaling,
+            color_positions(data.bands, len(data.image_mean)),
         )
-        model = TaskView(training.accelerator.unwrap_model(training.model), task.name)
+        model = TaskView(training.accelerator.unwrap_model(self.validated(training)), task.name)
         return validate_detector(model, task, settings, training.accelerator, panel)

@@ -18,6 +18,7 @@ from ...imaging.sheets import add_legend, contact_sheet
 from ...imaging.value_scaling import ValueScaling
 from ...metrics.oriented_average_precision import OrientedAveragePrecision
 from ...modeling.image_processing_s5 import S5ImageProcessor
+from ...predictors.processor_kernels import processor_kernels
 from ..panels import write_panel
 from ..views.oriented import read_sample
 from ..views.strong import normalize, to_unit_range
@@ -39,6 +40,7 @@ class DetectionValidation:
         mean, std: of the channels, for images in 0..1.
         panel_images: images in the picture.
         scaling: of the values of images that are not of 8 bits.
+        colors: channels that are red, green and blue in the picture; the first, in grey, where that is not known.
     """
 
     image_size: int
@@ -47,6 +49,7 @@ class DetectionValidation:
     std: Sequence[float]
     panel_images: int = 4
     scaling: ValueScaling | None = None
+    colors: tuple[int, int, int] | None = None
 
     def resized(self, pixels: np.ndarray) -> np.ndarray:
         """An image uint8 `(height, width, channels)` as the detector gets it."""
@@ -103,7 +106,7 @@ def validate_detector(
             references["difficult"] = torch.as_tensor(difficult, dtype=torch.bool)
         metric.add_image(f"{index:09d}", found, references)
         if accelerator.is_main_process and len(tiles) < 2 * settings.panel_images:
-            tiles += panel_tiles(pixels, boxes, classes, found, task)
+            tiles += panel_tiles(pixels[:, :, list(settings.colors or (0, 0, 0))], boxes, classes, found, task)
     model.train(was_training)
     if world > 1:
         metric.merge(gather_object([metric.state()]))
@@ -119,7 +122,7 @@ def detect(
 ) -> dict[str, torch.Tensor]:
     """The objects in an image uint8 `(height, width, channels)`, in its own pixels, on the CPU."""
     images = torch.from_numpy(settings.resized(pixels).copy()).permute(2, 0, 1)[None].to(accelerator.device)
-    with accelerator.autocast():
+    with accelerator.autocast(), processor_kernels(accelerator.device):
         outputs = model(normalize(to_unit_range(images), settings.mean, settings.std))
     processor = S5ImageProcessor(image_mean=list(settings.mean), image_std=list(settings.std))
     (found,) = processor.post_process_oriented_object_detection(outputs, target_sizes=[pixels.shape[:2]])
@@ -143,8 +146,8 @@ def panel_tiles(
     found: dict[str, torch.Tensor],
     task: DetectionTaskData,
 ) -> list[Image.Image]:
-    """The image with the annotated boxes, and with those that were found."""
-    shown = Image.fromarray(pixels if pixels.shape[2] == 3 else np.repeat(pixels[:, :, :1], 3, axis=2))
+    """The image in colours, uint8 `(height, width, 3)`, with the annotated boxes, and with those that were found."""
+    shown = Image.fromarray(pixels)
     sure = found["scores"] > SHOWN_SCORE
     return [
         draw_oriented_boxes(shown, boxes.numpy(), classes.numpy(), task.palette, width=1),

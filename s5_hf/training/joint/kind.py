@@ -13,11 +13,13 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 from tqdm import tqdm
+from transformers import PreTrainedModel
 
 from ...files.atomic import atomic_file
-from ...semi_supervised import MethodOutput
+from ...semi_supervised import MethodOutput, WeightAverage
 from ..batches import Row, SampleOrder, ViewedDatasets, load_in_order, stack_rows
-from ..kind import Training, TrainingKind
+from ..kind import StateDict, Training, TrainingKind
+from ..low_rank import merged_adapters
 from .batches import order_seed, rows_per_batch, steps_per_epoch
 from .best_models import MEAN, BestModels
 from .recipe import DatasetSettings, JointRecipe
@@ -56,6 +58,7 @@ class JointTraining(TrainingKind[JointRecipe]):
         rows: images of each dataset per batch and process.
         joint_step: turns (model, mixed batch, epoch) into a loss.
         best: keeps the best weights.
+        average: of the weights, `None` where the recipe has none.
     """
 
     score: ClassVar[str]
@@ -66,6 +69,7 @@ class JointTraining(TrainingKind[JointRecipe]):
     rows: tuple[Fraction, ...]
     joint_step: JointStep
     best: BestModels
+    average: WeightAverage | None = None
 
     def __init__(self, recipe: JointRecipe, tasks: Sequence[Any] | None = None) -> None:
         super().__init__(recipe)
@@ -120,12 +124,29 @@ class JointTraining(TrainingKind[JointRecipe]):
             raise ValueError(f"the data has the tasks {', '.join(names)}, the recipe {listed}")
 
     def attach(self, model: torch.nn.Module) -> list[Any]:
-        """Make the step, on the device of the network."""
+        """Make the step, on the device of the network, and the average of the weights."""
         device = next(model.parameters()).device
         self.joint_step = self.step_type(
             {settings.name: self.task_loss(settings, device) for settings in self.recipe.datasets}
         )
-        return []
+        if self.recipe.optimizer.weight_average_decay is None:
+            return []
+        self.average = WeightAverage(model)
+        return [self.average]
+
+    def after_step(self, model: torch.nn.Module, step: int) -> None:
+        """Let the average follow."""
+        if self.average is not None:
+            self.average.update(model, min(self.recipe.optimizer.weight_average_decay, 1 - 1 / (step + 1)))
+
+    @property
+    def followers(self) -> dict[str, PreTrainedModel]:
+        """The network with averaged weights."""
+        return {} if self.average is None else {"average": self.average.model}
+
+    def validated(self, training: Training) -> torch.nn.Module:
+        """The network that is validated, as it was prepared: the average of the weights, else the trained one."""
+        return training.model if self.average is None else self.average.model
 
     def task_loss(self, settings: DatasetSettings, device: torch.device) -> TaskLoss:
         """How the loss of a dataset counts."""
@@ -212,12 +233,16 @@ class JointTraining(TrainingKind[JointRecipe]):
         """Save the weights under best/ for every task, and for the mean, whose score is higher than ever before."""
         if self.recipe.run.selection == "last":
             return
-        accelerator = training.accelerator
-        model = accelerator.unwrap_model(training.model)
-        state_dict = self.saved_state(model, accelerator.get_state_dict(training.model))
+        accelerator, validated = training.accelerator, self.validated(training)
+        model = accelerator.unwrap_model(validated)
+        state_dict = self.saved_state(model, accelerator.get_state_dict(validated))
         if accelerator.is_main_process:
             self.best.keep(step, scores, model, state_dict)
         accelerator.wait_for_everyone()
+
+    def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
+        """The weights with the adapters merged into them."""
+        return merged_adapters(model, state_dict) if self.recipe.model.lora_rank else state_dict
 
     def images_per_process(self) -> float:
         """Images of an optimizer step on one process."""

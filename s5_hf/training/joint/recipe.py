@@ -28,6 +28,7 @@ from ..recipe_reading import (
 )
 from ..recipe_sections import (
     SAME_RESULT,
+    AdapterSettings,
     BackboneAdamWSettings,
     EncoderSettings,
     ValidatedRunSettings,
@@ -59,7 +60,7 @@ class DatasetSettings:
 
 
 @dataclass
-class JointModelSettings(EncoderSettings):
+class JointModelSettings(EncoderSettings, AdapterSettings):
     """The network: what it starts from and what its tasks share.
 
     Attributes:
@@ -84,6 +85,7 @@ class JointModelSettings(EncoderSettings):
         if len(given) > 1:
             raise ValueError(f"give {' or '.join(given)}, not both (--{given[-1]} none takes one back)")
         require_positive({"expert_channels": self.expert_channels})
+        self.check_adapters()
 
 
 @dataclass
@@ -105,6 +107,9 @@ class JointOptimizerSettings(BackboneAdamWSettings):
     epochs: int = option(100, "epochs; one takes the longest dataset once, or total_steps / epochs steps")
     total_steps: int | None = option(None, "optimizer steps in place of what the epochs come to")
     weight_decay: float = option(0.05, "of all parameters but norms and positions")
+    weight_average_decay: float | None = option(
+        None, "decay of an average of the weights, which is then validated and kept as best; null for none"
+    )
 
 
 @dataclass
@@ -203,6 +208,9 @@ class JointRecipe(SectionedRecipe):
                 "batch_size": self.data.batch_size,
             }
         )
+        decay = optimizer.weight_average_decay
+        if decay is not None and not 0 <= decay < 1:
+            raise ValueError(f"weight_average_decay must lie between 0 and 1, 1 excluded, got {decay}")
         self.model.check()
         self.data.check()
         self.run.check()

@@ -1,6 +1,6 @@
 """Masked autoencoding (MAE, arXiv 2111.06377) of images without labels, with transformers' `ViTMAEForPreTraining`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,21 +8,16 @@ import torch
 from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 from ...conversion import convert_checkpoint
-from ...dataset_builders.registry import get_entry
 from ...semi_supervised import MethodOutput
-from ..batches import IndexedBatches, Row, StreamedBatches
 from ..errors import CheckpointError
-from ..image_input import band_options
-from ..kind import StateDict, Training, TrainingKind
+from ..kind import StateDict, Training
 from ..peaks import peak_flops
-from ..pretraining.data import load_split
 from ..throughput import Throughput, count_flops
-from ..views.strong import normalize, to_unit_range
-from ..views.weak import SampleView, WeakView
+from ..unlabelled_images import UnlabelledTraining
 from .recipe import PATCH_SIZE, MAERecipe
 
 
-class MaskedAutoencoding(TrainingKind[MAERecipe]):
+class MaskedAutoencoding(UnlabelledTraining[MAERecipe]):
     """Training of an encoder to fill in the patches that are hidden from it.
 
     Args:
@@ -33,12 +28,8 @@ class MaskedAutoencoding(TrainingKind[MAERecipe]):
     project = "mae"
     model_folder = "mae"
     encoder_prefix = "vit."
+    result_folder = "encoder"
     headline = "mae"
-
-    def __init__(self, recipe: MAERecipe, samples: Any | None = None) -> None:
-        super().__init__(recipe)
-        self.samples = samples
-        self.total_steps = recipe.optimizer.total_steps
 
     def load_data(self, processes: int) -> Mapping[str, Any]:
         """Load the images.
@@ -47,21 +38,10 @@ class MaskedAutoencoding(TrainingKind[MAERecipe]):
             FileExistsError: if a new run would replace an encoder.
             CheckpointError: if the folder holds a checkpoint of release 0.1.0, which had another layout.
         """
-        data, run = self.recipe.data, self.recipe.run
-        former, encoder = (Path(run.output_dir) / name for name in ("checkpoint", "encoder"))
+        former = Path(self.recipe.run.output_dir) / "checkpoint"
         if former.is_dir():
             raise CheckpointError(f"{former} is a checkpoint of release 0.1.0, which cannot be resumed: remove it")
-        if run.resume is None and encoder.exists():
-            raise FileExistsError(f"{encoder} exists already; remove it or choose another output_dir")
-        if self.samples is None:
-            options = {"classes": data.classes} if data.classes else {}
-            options |= band_options(data, get_entry(data.dataset))
-            self.samples = load_split(data.dataset, data.data_dir, data.split, data.streaming, options)
-        return {"images": self.samples}
-
-    def learned_from(self) -> Sequence[Any]:
-        """The images."""
-        return (self.samples,)
+        return super().load_data(processes)
 
     def make_model(self) -> ViTMAEForPreTraining:
         """The network; its encoder has the shape that an S5 ViT can take."""
@@ -101,23 +81,7 @@ class MaskedAutoencoding(TrainingKind[MAERecipe]):
 
     def batches(self, training: Training, taken: int) -> Iterator[torch.Tensor]:
         """Normalised crops `(batch, channels, height, width)` on the device from batch `taken` on, for ever."""
-        data, seed, accelerator = self.recipe.data, self.recipe.run.seed, training.accelerator
-
-        def pixels(rows: Row) -> torch.Tensor:
-            images = to_unit_range(rows["image"].to(accelerator.device, non_blocking=True))
-            return normalize(images, data.image_mean, data.image_std)
-
-        view = WeakView(data.crop_size, tuple(data.scale_range))
-        source = (IndexedBatches if hasattr(self.samples, "__len__") else StreamedBatches)(
-            self.samples,
-            SampleView(view, seed, "mae", channels=len(data.image_mean), scaling=data.value_scaling),
-            self.recipe.optimizer.batch_size,
-            seed,
-            accelerator.process_index,
-            accelerator.num_processes,
-            data.num_workers,
-        )
-        return map(pixels, source.start(taken))
+        return (row["image"] for row in self.rows(training, taken))
 
     def step(self, model: torch.nn.Module, batch: torch.Tensor, step: int) -> MethodOutput:
         """The mean squared error of the hidden patches, each normalised."""

@@ -1,11 +1,13 @@
 # ruff: noqa: RUF009 - option() is dataclasses.field() with a line of help
 """Recipes of masked autoencoding; the defaults are those of MAE's paper (arXiv 2111.06377) for ViT-B."""
 
+# Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
+
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ..recipe_reading import SectionedRecipe, option, require_positive
-from ..recipe_sections import AdamWSettings, RunSettings, ViewSettings, bookkeeping
+from ..recipe_sections import AdamWSettings, RunSettings, UnlabelledSettings, bookkeeping
 
 PATCH_SIZE = 16
 IMAGES_OF_BASE = 256
@@ -40,15 +42,9 @@ class MAEModelSettings:
 
 
 @dataclass
-class MAEDataSettings(ViewSettings):
+class MAEDataSettings(UnlabelledSettings):
     """Images without labels."""
 
-    dataset: str = option("s5-million-aid", "name of an unlabelled or labelled dataset")
-    data_dir: str | None = option(None, "its data_dir")
-    split: str = option("train", "its split")
-    streaming: bool = option(False, "stream it instead of indexing it")
-    classes: list[str] = option([], "of a labelled dataset without known ones")
-    crop_size: int = option(224, "side of the crops in pixels, a multiple of 16")
     scale_range: list[float] = option([0.75, 1.5], "range of the random scale")
 
     def check(self) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 from huggingface_hub.errors import StrictDataclassError
-from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
+from transformers import CONFIG_MAPPING, PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_BACKBONE_MAPPING_NAMES
 
 from ...hub.model_folder import require_model_folder
@@ -13,6 +13,7 @@ from ...modeling.configuration_s5 import make_backbone_config
 from ...modeling.configuration_s5_vit import S5ViTConfig, default_dpt_taps, default_taps
 from ...modeling.task_model import OWN_BACKBONES
 from ..recipe_sections import EncoderSettings
+from ..starting_weights import read_config
 
 EXPLICIT_TAPS = frozenset({"out_features", "out_indices"})
 
@@ -59,10 +60,7 @@ def any_backbone_config(settings: EncoderSettings, crop_size: int, channels: int
             f"{', '.join(own_size(settings))} is for the S5 ViT; a backbone has its sizes in its own settings"
         )
     start, changes = read_backbone(settings.backbone)
-    if start:
-        config = AutoConfig.from_pretrained(start)
-    else:
-        config = make_backbone_config({"model_type": changes.pop("model_type", None)})
+    config = read_config(start) if start else make_backbone_config({"model_type": changes.pop("model_type", None)})
     refuse_no_backbone(config)
     taps = default_dpt_taps if getattr(settings, "decoder", "upernet") == "dpt" else default_taps
     of_recipe = {"image_size": crop_size, "num_channels": channels, "drop_path_rate": settings.drop_path_rate}

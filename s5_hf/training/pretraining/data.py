@@ -13,7 +13,16 @@ from ..batches import IndexedBatches, StreamedBatches
 from ..image_input import band_options
 from ..joint.splits import hold_out, reported_splits
 from ..views.weak import SampleView, WeakView
-from .labelled_choice import covering_choice, curated_names, listed_choice, random_choice, read_names, shown_classes
+from .labelled_choice import (
+    balanced_choice,
+    class_shares,
+    covering_choice,
+    curated_names,
+    listed_choice,
+    random_choice,
+    read_names,
+    shown_classes,
+)
 from .recipe import DataSettings, PretrainingRecipe
 
 
@@ -143,7 +152,10 @@ def choose_labelled(
         names = curated_names(path, ids) if settings.labelled_choice == "curated" else read_names(path)
         return sorted(listed_choice(ids, names, count, str(path)))
     if settings.labelled_choice == "covering":
-        return covering_choice(shown_classes(dataset, len(labels), ignore_index), count, seed, labels)
+        return covering_choice(shown_classes(class_shares(dataset, len(labels), ignore_index)), count, seed, labels)
+    if settings.labelled_choice == "balanced":
+        shares = class_shares(dataset, len(labels), ignore_index)
+        return balanced_choice(shares, count, seed, settings.least_share, labels)
     return random_choice(len(dataset), count, seed)
 
 

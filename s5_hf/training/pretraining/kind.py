@@ -26,6 +26,7 @@ from ...semi_supervised.accumulation import Batches, counted_together
 from ..batches import Row
 from ..joint.best_models import MEAN, BestModels
 from ..kind import StateDict, Training, TrainingKind
+from ..low_rank import add_adapters, merged_adapters
 from ..peaks import peak_flops
 from ..schedules import learning_rate_factor
 from ..throughput import Throughput, segmenter_flops
@@ -91,6 +92,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         self.method = make_recipe_method(self.recipe)  # again: mean and deviation may have been measured since
         model = starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
         self.method.extend(model)
+        add_adapters(model, self.recipe.model)
         if self.recipe.optimizer.encoder_rate == 0:  # as a fixed function: no dropout, batch norm as it is
             model.backbone.requires_grad_(False).eval()
         return model
@@ -143,6 +145,11 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         return self.method.name
 
     @property
+    def teachers(self) -> Sequence[str]:
+        """The frozen teachers of the method, with the sides of their images."""
+        return tuple(getattr(self.method, "frozen_teachers", ()))
+
+    @property
     def shown(self) -> tuple[str, ...]:
         """Names of the values beside the progress bar."""
         return ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "images_per_second", "mfu")
@@ -155,13 +162,15 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def learning_rate_factor(self, step: int) -> float:
         """Factor of the learning rate at a step counted from 0; of each phase by itself where the recipe says so."""
         settings, phase, total_steps = self.recipe.optimizer, self.supervised_steps, self.total_steps
-        if settings.supervised_schedule == "constant" and phase:
-            if step < phase:
-                return learning_rate_factor("constant", step, phase, settings.warmup_steps)
+        schedule, phase_rate = settings.schedule, settings.unlabelled_rate if step >= phase else 1.0
+        if settings.supervised_schedule != "joint" and step < phase:
+            total_steps = phase
+            schedule = "constant" if settings.supervised_schedule == "constant" else schedule
+        elif settings.supervised_schedule != "joint":
             step, total_steps = step - phase, total_steps - phase
         late = max(0, step - settings.schedule_delay)
         begun = late // settings.schedule_period * settings.schedule_period
-        return learning_rate_factor(settings.schedule, begun, total_steps, settings.warmup_steps)
+        return phase_rate * learning_rate_factor(schedule, begun, total_steps, settings.warmup_steps)
 
     def batches(self, training: Training, taken: int) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
         """Labelled and unlabelled batches on the device from number `taken` on, for ever.
@@ -275,6 +284,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         accelerator, validated = training.accelerator, self.validated(training)
         is_trained = validated is accelerator.unwrap_model(training.model)  # its weights may be shared by processes
         state_dict = accelerator.get_state_dict(training.model) if is_trained else validated.state_dict()
+        state_dict = self.saved_state(validated, state_dict)
         if accelerator.is_main_process:
             selection = {"selection": "validation", "in_words": IN_WORDS, "validation": self.data.validation_source}
             best = BestModels(Path(self.recipe.run.output_dir) / "best", self.processor, selection)
@@ -287,7 +297,9 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         return averaged[0] if averaged else training.accelerator.unwrap_model(training.model)
 
     def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
-        """The weights without what the method needs in training only."""
+        """The weights with the adapters merged, without what the method needs in training only."""
+        if self.recipe.model.lora_rank:
+            state_dict = merged_adapters(model, state_dict)
         return self.method.saved_state(state_dict)
 
     @property

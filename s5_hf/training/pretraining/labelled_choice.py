@@ -1,4 +1,4 @@
-"""Which of the labelled images a run learns from: at random, covering the classes, or by a list of names.
+"""Which of the labelled images a run learns from: at random, covering or balancing the classes, or by a list of names.
 
 Where labels are few, which images have them matters more than most settings; the run records the names.
 """
@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ..views.weak import checked_mask
 
 SELECTION_FILE = "selection.parquet"  # in the folder `selection` that `s5-hf curate` writes
+DRAWS = 10_000
 PRESENT = 0.01
 """Share of an image's pixels from which on a class counts as shown, if any image has so much of it."""
 
@@ -71,8 +72,44 @@ def covering_choice(shown: np.ndarray, count: int, seed: int, labels: Sequence[s
     return sorted(chosen)
 
 
-def shown_classes(dataset: Any, num_labels: int, ignore_index: int) -> np.ndarray:
-    """Which image shows which class, bool `(samples, classes)`, from all masks.
+def balanced_choice(shares: np.ndarray, count: int, seed: int, least: float, labels: Sequence[str]) -> list[int]:
+    """Positions of samples of which every class has a least share, in ascending order: the first such draw of many.
+
+    Args:
+        shares: of the classes in the pixels of each sample, or numbers of pixels, `(samples, classes)`.
+        count: how many.
+        seed: of the draws, each of which takes any samples.
+        least: share of every class in what is labelled of the chosen samples together, 0 to 1.
+        labels: class names.
+
+    Raises:
+        ValueError: if there are too few samples, or none of 10,000 draws is balanced.
+    """
+    random_choice(len(shares), count, seed)  # refuses too few samples
+    generator = np.random.default_rng(seed)
+    best, rarest = -1.0, ""
+    for _ in range(DRAWS):
+        chosen = generator.choice(len(shares), count, replace=False)
+        found = shares[chosen].sum(0)
+        found = found / max(found.sum(), np.finfo(float).tiny)
+        if found.min() >= least:
+            return sorted(chosen.tolist())
+        if found.min() > best:
+            best, rarest = found.min(), labels[found.argmin()]
+    raise ValueError(
+        f"labelled_choice: balanced found no {count} of the {len(shares)} labelled images of whose pixels every class "
+        f"has {least:.1%}; the best of {DRAWS:,} draws has {best:.1%} of {rarest}: lower least_share, or use more"
+    )
+
+
+def shown_classes(shares: np.ndarray) -> np.ndarray:
+    """Which image shows which class, bool `(samples, classes)`, from the shares of the classes in its pixels."""
+    enough = shares >= PRESENT
+    return np.where(enough.any(0), enough, shares > 0)
+
+
+def class_shares(dataset: Any, num_labels: int, ignore_index: int) -> np.ndarray:
+    """Share of each class in the pixels of every image, `(samples, classes)`, from all masks.
 
     Raises:
         ValueError: if a mask holds something else than classes.
@@ -82,8 +119,7 @@ def shown_classes(dataset: Any, num_labels: int, ignore_index: int) -> np.ndarra
     for place, sample in enumerate(tqdm(columns, "classes of the labelled images", leave=False)):
         mask = checked_mask(np.asarray(sample["mask"]), num_labels, ignore_index, str(sample["id"]))
         shares[place] = np.bincount(mask.ravel(), minlength=256)[:num_labels] / mask.size
-    enough = shares >= PRESENT
-    return np.where(enough.any(0), enough, shares > 0)
+    return shares
 
 
 def listed_choice(ids: Sequence[str], wanted: Sequence[str], count: int | None, source: str) -> list[int]:

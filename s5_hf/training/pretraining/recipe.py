@@ -5,6 +5,8 @@ A YAML file holds flat keys, the fields of the classes below. `--key value` on t
 Unknown keys and values of the wrong type are refused.
 """
 
+# Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
+
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -12,6 +14,7 @@ from ...semi_supervised import METHODS, method_names
 from ..recipe_reading import SectionedRecipe, option, require_not_negative, require_positive
 from ..recipe_sections import (
     SAME_RESULT,
+    AdapterSettings,
     BackboneAdamWSettings,
     ModelSettings,
     ValidatedRunSettings,
@@ -21,7 +24,7 @@ from ..recipe_sections import (
 
 
 @dataclass
-class PretrainingModelSettings(ModelSettings):
+class PretrainingModelSettings(ModelSettings, AdapterSettings):
     """The network."""
 
     decoder: Literal["upernet", "dpt", "segformer"] = option(
@@ -43,11 +46,12 @@ class DataSettings(ViewSettings):
     labelled_dir: str | None = option(None, "its data_dir")
     labelled_split: str = option("train", "its split")
     labelled_count: int | None = option(None, "use only this many labelled images")
-    labelled_choice: Literal["random", "covering", "curated"] = option(
+    labelled_choice: Literal["random", "covering", "balanced", "curated"] = option(
         "random",
-        "which: chosen by the seed, so that they show every class, or the first ones of a curation (labelled_list is "
-        "its folder `selection`)",
+        "which: chosen by the seed, so that they show every class, so that every class has least_share of their "
+        "pixels, or the first ones of a curation (labelled_list is its folder `selection`)",
     )
+    least_share: float = option(0.2, "of every class in the pixels of a balanced choice")
     labelled_list: str | None = option(None, "text file with the ids of the labelled images to use, one a line")
     unlabelled_dataset: str = option(
         "s5-images",
@@ -81,10 +85,11 @@ class MethodSettings:
         None, "who labels: the student, or the moving average of its weights (ema); default: as the method publishes"
     )
     teacher_decay: float = option(0.996, "decay of the averaged teacher")
-    teacher_schedule: Literal["constant", "warmup"] | None = option(
+    teacher_schedule: Literal["constant", "late", "warmup"] | None = option(
         None,
-        "its decay is constant, or at first that of the plain mean, which forgets a warm start (warmup); "
-        "default: warmup for UniMatch V2, else constant",
+        "its decay is constant from the first step on (constant) or from unlabelled_from_step on (late), or there at "
+        "first that of the plain mean, which forgets a warm start (warmup); default: warmup for UniMatch V2, else "
+        "constant",
     )
     channel_dropout: bool = option(True, "complementary channel dropout of UniMatch V2")
     ohem_threshold: float | None = option(
@@ -128,11 +133,12 @@ class OptimizerSettings(BackboneAdamWSettings):
         0, "steps by which the schedule lags; 1 where the published code sets it after a step"
     )
     schedule_period: int = option(1, "steps between changes of the learning rate, such as those of an epoch")
-    supervised_schedule: Literal["joint", "constant"] = option(
+    supervised_schedule: Literal["joint", "constant", "separate"] = option(
         "joint",
-        "learning rate of the supervised phase: a part of the one schedule, or constant, after which warm-up and "
-        "schedule begin anew",
+        "learning rate of the supervised phase: a part of the one schedule; or constant, or a whole schedule, after "
+        "either of which warm-up and schedule begin anew",
     )
+    unlabelled_rate: float = option(1.0, "learning rate from unlabelled_from_step on, over that before")
     encoder_rate: float = option(1.0, "learning rate of the encoder over that of the decoder; 0 freezes the encoder")
     weight_average_decay: float | None = option(None, "decay of an average of the weights; null for none")
 
@@ -183,7 +189,10 @@ class PretrainingRecipe(SectionedRecipe):
         )
         require_not_negative({"schedule_delay": optimizer.schedule_delay})
         data.check()
+        self.model.check_adapters()
         self.run.check()
+        if self.model.lora_rank and optimizer.encoder_rate == 0:
+            raise ValueError("encoder_rate: 0 freezes the encoder, in which lora_rank puts adapters: give one of them")
         self.model.settle_encoder()
         if self.model.encoder and self.model.segmenter:
             raise ValueError("give encoder or segmenter, not both: a segmenter brings its encoder")
@@ -207,8 +216,13 @@ class PretrainingRecipe(SectionedRecipe):
             )
         if data.labelled_choice == "curated" and data.labelled_list is None:
             raise ValueError("labelled_choice: curated needs labelled_list, the folder `selection` of a curation")
-        if data.labelled_choice == "covering" and (data.labelled_count is None or data.labelled_list is not None):
-            raise ValueError("labelled_choice: covering chooses labelled_count images: give it, and no labelled_list")
+        chooses = data.labelled_choice in ("covering", "balanced")
+        if chooses and (data.labelled_count is None or data.labelled_list is not None):
+            raise ValueError(
+                f"labelled_choice: {data.labelled_choice} chooses labelled_count images: give it, and no labelled_list"
+            )
+        if not 0 <= data.least_share <= 1:
+            raise ValueError(f"least_share must lie between 0 and 1, got {data.least_share}")
 
     def check_phases(self) -> None:
         """Raise a ValueError for a supervised phase and rates that cannot work."""
@@ -226,10 +240,15 @@ class PretrainingRecipe(SectionedRecipe):
                 "no unlabelled image would be read"
             )
         shortest = min(phase, optimizer.total_steps - phase)
-        if phase and optimizer.supervised_schedule == "constant" and optimizer.warmup_steps >= shortest:
+        if phase and optimizer.supervised_schedule != "joint" and optimizer.warmup_steps >= shortest:
             raise ValueError(
-                f"supervised_schedule: constant has a warm-up in both phases: warmup_steps must lie between 0 and "
-                f"{shortest - 1}, got {optimizer.warmup_steps}"
+                f"supervised_schedule: {optimizer.supervised_schedule} has a warm-up in both phases: warmup_steps "
+                f"must lie between 0 and {shortest - 1}, got {optimizer.warmup_steps}"
+            )
+        if optimizer.unlabelled_rate <= 0 or (optimizer.unlabelled_rate != 1 and not phase):
+            raise ValueError(
+                "unlabelled_rate must be above 0, and 1 without a supervised phase (unlabelled_from_step), "
+                f"got {optimizer.unlabelled_rate} and a phase of {phase} steps"
             )
         if self.run.selection == "validation" and self.data.validation_split == "none":
             raise ValueError("selection: validation needs a validation_split, such as held_out")

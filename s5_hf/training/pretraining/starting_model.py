@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
-from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers import AutoBackbone, PretrainedConfig, PreTrainedModel
 
 from ...hub.model_folder import require_model_folder
 from ...modeling.configuration_s5 import S5SegmentationConfig
@@ -15,7 +15,8 @@ from ...modeling.configuration_s5_vit import default_dpt_taps, default_taps
 from ...modeling.input_channels import adapt_input_channels
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..recipe_sections import EncoderSettings
-from ..starting_weights import load_network
+from ..selective_checkpointing import checkpointing_arguments
+from ..starting_weights import load_network, read_config
 from .backbone_config import new_backbone_config, with_four_taps
 from .recipe import PretrainingModelSettings
 
@@ -79,7 +80,7 @@ def decoder_settings(settings: PretrainingModelSettings) -> dict[str, Any]:
 
 def encoder_config(settings: PretrainingModelSettings) -> PretrainedConfig:
     """The configuration of a pre-trained encoder, with feature maps of four stages and the recipe's drop path."""
-    config = AutoConfig.from_pretrained(settings.encoder)
+    config = read_config(settings.encoder)
     if config.model_type == "dinov2" and getattr(settings, "dinov2_positions", "release") == "release":
         config = S5Dinov2Config.from_dict({**config.to_dict(), "model_type": S5Dinov2Config.model_type})
     if config.model_type == "segformer":  # which transformers knows as a whole network only
@@ -101,8 +102,9 @@ def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, c
     """
     adapt_channels(model, settings, channels)
     check_fit(model, crop_size, channels)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    checkpointing = checkpointing_arguments(settings.gradient_checkpointing)
+    if checkpointing is not None:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpointing)
     freeze_mask_tokens(model)
     model.train()
     if settings.freeze_batch_norm:

@@ -8,13 +8,13 @@ import torch
 from ..joint.kind import JointTraining, epoch_of
 from ..joint.model import TaskView
 from ..joint.step import JointBatch, TaskLoss
-from ..kind import StateDict, Training
+from ..kind import Training
+from ..low_rank import add_adapters
 from ..peaks import peak_flops
 from ..throughput import Throughput, segmenter_flops
 from ..validation import ValidationSettings, validate
 from ..views.strong import StrongAugmentation, color_positions
 from ..views.weak import SampleView, WeakView
-from .low_rank import add_adapters, merged_adapters
 from .model import joint_model
 from .recipe import SegmentationDatasetSettings
 from .step import SegmentationStep, SegmentationViews
@@ -48,8 +48,7 @@ class JointSegmentation(JointTraining):
         """The segmenter at step 0, with adapters if the recipe has some."""
         settings, data = self.recipe.model, self.recipe.data
         model = joint_model(settings, self.tasks, data.crop_size, len(data.image_mean))
-        if settings.lora_rank:
-            add_adapters(model, settings)
+        add_adapters(model, settings)
         return model
 
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
@@ -114,9 +113,5 @@ class JointSegmentation(JointTraining):
             self.recipe.data.value_scaling,
             color_positions(self.recipe.data.bands, len(self.recipe.data.image_mean)),
         )
-        model = TaskView(training.accelerator.unwrap_model(training.model), task.name)
+        model = TaskView(training.accelerator.unwrap_model(self.validated(training)), task.name)
         return validate(model, task.validation, settings, training.accelerator, panel)
-
-    def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
-        """The weights with the adapters merged into them."""
-        return merged_adapters(model, state_dict) if self.recipe.model.lora_rank else state_dict

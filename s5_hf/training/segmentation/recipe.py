@@ -30,16 +30,6 @@ class SegmentationDatasetSettings(DatasetSettings):
 class SegmentationModelSettings(JointModelSettings, ModelSettings):
     """The segmenter."""
 
-    lora_rank: int = option(0, "rank of low-rank adapters in the encoder's shared layers (needs peft); 0 trains all")
-    lora_alpha: float = option(16.0, "scale of the adapters, over their rank")
-    lora_dropout: float = option(0.0, "dropout before the adapters")
-
-    def check(self) -> None:
-        """Raise a ValueError for settings that cannot work."""
-        super().check()
-        if self.lora_rank < 0:
-            raise ValueError(f"lora_rank must not be negative, got {self.lora_rank}")
-
 
 @dataclass
 class SegmentationDataSettings(JointDataSettings, ViewSettings):

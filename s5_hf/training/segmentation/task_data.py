@@ -17,6 +17,7 @@ from .recipe import SegmentationDatasetSettings
 OWN_DATASET = "s5-image-mask"
 
 
+# The twin of `DetectionTaskData`, which has neither colours nor an ignored value: users make both by hand.
 @dataclass(frozen=True)
 class TaskData:
     """What one task learns from.

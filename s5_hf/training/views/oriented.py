@@ -29,6 +29,7 @@ Map = np.ndarray
 (0.5, 0.5)."""
 
 
+# Numbers with defaults, as in `StrongAugmentation`, but of other pixels: one image with its boxes on the host.
 @dataclass(frozen=True)
 class OrientedView:
     """Random scale, crop or padding, flips, quarter turns and rotations of an image and its boxes.

@@ -109,6 +109,49 @@ def test_rasters_with_values_of_their_own_and_ground_without_reference(truth, ma
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["map.tif", "reference.tif"]  # nothing was written
 
 
+def test_maps_of_a_folder_are_counted_as_one(truth, mapped, tmp_path):
+    halves = {"west": np.where(np.arange(120) < 60, mapped, 255), "east": np.where(np.arange(120) >= 60, mapped, 255)}
+    for name, ids in {**halves, "nothing": np.full_like(mapped, 255)}.items():
+        write_map(tmp_path / "maps" / f"{name}.tif", np.where(ids == 255, 255, ids).astype(np.uint8))
+        (tmp_path / "maps" / f"{name}.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "maps" / "nothing.tif").unlink()
+    write_map(tmp_path / "maps" / "west_probabilities.tif", mapped)  # no map of classes: it has no sidecar
+    reference = np.where(np.arange(120) < 60, truth, 255).astype(np.uint8)
+    path = write_map(tmp_path / "reference.tif", reference)
+    result = assess_accuracy(tmp_path / "maps", path, tmp_path / "out")
+    np.testing.assert_array_equal(result.counts, counted(halves["west"], reference))
+    assert result.warnings == ("the reference has no ground in common with east.tif",)
+    assert [error.name for error in (tmp_path / "out" / "errors").iterdir()] == ["west.tif"]
+
+    both = assess_accuracy(tmp_path / "maps", write_map(tmp_path / "truth.tif", truth), tmp_path / "out")
+    np.testing.assert_array_equal(both.counts, counted(mapped, truth))
+    assert both.mapped_pixels.sum() == (mapped != 255).sum() and both.square_metres == 4 * (mapped != 255).sum()
+    content = json.loads((tmp_path / "out" / "accuracy.json").read_text(encoding="utf-8"))
+    assert content["error_map"] == "errors" and content["map"] == str(tmp_path / "maps")
+
+
+def test_folders_of_maps_that_cannot_be_assessed_together(truth, tmp_path):
+    reference = write_map(tmp_path / "reference.tif", truth)
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    with pytest.raises(FileNotFoundError, match="maps holds no map of s5-hf predict"):
+        assess_accuracy(folder, reference)
+    for name, labels in (("a", CLASSES), ("b", ("land", "house", "sea"))):
+        write_map(folder / f"{name}.tif", truth, labels=labels)
+        (folder / f"{name}.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"b.tif has the classes land, house, sea, .*a.tif has land, house, lake"):
+        assess_accuracy(folder, reference)
+    (tmp_path / "points.csv").write_text("x,y,reference\n583001,4507999,land\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"points.csv holds points, a sample of one map, .*s5-hf mosaic"):
+        assess_accuracy(folder, tmp_path / "points.csv", tmp_path / "out")
+    with pytest.raises(ValueError, match="no ground in common with any of the 2 maps"):
+        for name in "ab":
+            write_map(folder / f"{name}.tif", np.where(np.arange(120) < 60, truth, 255).astype(np.uint8))
+        east = np.where(np.arange(120) < 60, 255, truth).astype(np.uint8)
+        assess_accuracy(folder, write_map(tmp_path / "east.tif", east), tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
 def test_maps_without_crs_and_names_are_compared_with_a_raster_of_any_name(truth, mapped, tmp_path):
     class_map = write_map(tmp_path / "map.tif", mapped, crs=None, labels=None)
     result = assess_accuracy(class_map, write_map(tmp_path / "truth.tif", truth, crs=None, labels=None))

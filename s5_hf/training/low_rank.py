@@ -1,28 +1,34 @@
 """Low-rank adapters (LoRA, arXiv 2106.09685) in the encoder's shared layers, with the library peft.
 
-The adapters are trained in place of the layers they belong to. What belongs to a task (experts, decoders, classifiers)
-and the feature pyramid are trained whole. Saved models have the adapters merged into the weights, so they load
-without peft; the adapters by themselves are in a checkpoint's `state/`.
+The adapters are trained in place of the layers they belong to. What belongs to a task (experts, decoders, classifiers,
+necks, heads) and the feature pyramid are trained whole. Saved models have the adapters merged into the weights, so
+they load without peft; the adapters by themselves are in a checkpoint's `state/`.
 """
 
 from collections.abc import Mapping
 
 import torch
+from transformers import PreTrainedModel
 
-from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
-from .recipe import SegmentationModelSettings
+from .recipe_sections import AdapterSettings
 
 ADAPTED = ("qkv", "projection", "fc1", "fc2")
 BASE = ".base_layer."
 
 
-def add_adapters(model: S5ForSemanticSegmentation, settings: SegmentationModelSettings) -> None:
-    """Put adapters into the encoder's blocks and freeze what they adapt.
+def add_adapters(model: PreTrainedModel, settings: AdapterSettings) -> None:
+    """Put adapters into the encoder's blocks and freeze what they adapt; with a rank of 0, leave the model alone.
+
+    Args:
+        model: with an S5 ViT as its `backbone`.
+        settings: rank, scale and dropout.
 
     Raises:
         ImportError: if peft is not installed.
         ValueError: if the backbone is not an S5 ViT.
     """
+    if not settings.lora_rank:
+        return
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:

@@ -1,0 +1,20 @@
+"""What changed between two images of one place, by its name and without training (DynamicEarth)."""
+
+from ..lazy_face import lazy_face
+
+__getattr__, __dir__, __all__ = lazy_face(
+    __name__,
+    {
+        "everything_mode": ("EverythingSettings",),
+        "features": ("ModelFeatures",),
+        "interfaces": ("FeatureExtractor", "MaskProposer", "NamedObjects", "ObjectFinder", "Recognizer"),
+        "loading": ("SearchSettings", "load_search"),
+        "masks": ("Masks",),
+        "sam": ("SamEverything",),
+        "scene_changes": ("SceneChanges", "find_scene_changes"),
+        "search": ("Changes", "IdentifyMaskCompare", "MaskCompareIdentify"),
+        "segmenter_recognizer": ("SegmenterObjects", "SegmenterRecognizer"),
+        "superpixels": ("Superpixels",),
+        "text_detector": ("TextDetector",),
+    },
+)

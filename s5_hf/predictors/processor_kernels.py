@@ -1,0 +1,136 @@
+"""The faster one of the ways in which torch can multiply matrices on a processor.
+
+torch hands float32 products to MKL, which does not use AVX-512 on processors of AMD. oneDNN, which torch carries as
+well, does, and takes half the time (`benchmarks/linears.py`). And the fused attention of torch is no faster in
+bfloat16 than in float32 on a processor; written out head by head, it is.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["ProcessorKernels", "onednn_is_faster", "processor_kernels"]
+
+# Multiplications of a product from which on it repays to bring the operands into oneDNN's form: 1 ms of MKL.
+_WORTHWHILE = 2**26
+# Weights of a head of attention from which on a call for each head repays.
+_LARGE_HEAD = 2**16
+
+
+def processor_kernels(device: torch.device | str) -> AbstractContextManager:
+    """A context in which torch takes the faster way on a processor; without effect on other devices.
+
+    Results differ from those outside by rounding, below 1e-5 of their size. `torch.backends.mkldnn.flags(False)`
+    switches it off.
+    """
+    return ProcessorKernels() if torch.device(device).type == "cpu" else nullcontext()
+
+
+@cache
+def onednn_is_faster() -> bool:
+    """Whether oneDNN multiplies float32 matrices faster than MKL, which torch takes: on AMD processors with AVX-512.
+
+    It follows from the processor and not from a measurement, so that a machine always gives the same bits.
+    """
+    information = Path("/proc/cpuinfo")
+    vendor = information.read_text(encoding="utf-8") if information.exists() else platform.processor()
+    has_both = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
+    return has_both and "AuthenticAMD" in vendor and torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+class ProcessorKernels(TorchFunctionMode):
+    """While it is active, some functions of torch are computed another way, where that is faster.
+
+    Linear layers in float32, and convolutions of single pixels where torch would take MKL for them: by oneDNN.
+    Attention in bfloat16 without gradients: head by head, so that the weights of a head stay in the cache.
+    """
+
+    def __torch_function__(
+        self, func: Callable, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        faster = _FASTER.get(func)
+        if faster is not None and torch.backends.mkldnn.enabled and not torch.compiler.is_compiling():
+            found = faster(*args, **kwargs)
+            if found is not None:
+                return found
+        return func(*args, **kwargs)
+
+
+def _linear(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor | None:
+    """`functional.linear` by oneDNN, `None` where that would not be faster."""
+    plain = input.layout == torch.strided and _is_float32(input) and _is_float32(weight) and weight.ndim == 2
+    if not plain or torch.is_autocast_enabled("cpu") or not onednn_is_faster():
+        return None
+    if input.ndim < 2 or input.numel() * weight.shape[0] < _WORTHWHILE:
+        return None
+    return functional.linear(input.to_mkldnn(), weight, bias).to_dense()
+
+
+def _convolution(
+    input: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | str | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> torch.Tensor | None:
+    """`functional.conv2d` of single pixels as a linear layer, which leaves its result channels last.
+
+    torch itself takes oneDNN for all convolutions but these, and for these where it has several threads.
+    """
+    by_pixel = weight.shape[2:] == (1, 1) and groups == 1 and input.ndim == 4
+    still = all(value in (1, (1, 1)) for value in (stride, dilation)) and padding in (0, (0, 0))
+    if not (by_pixel and still) or torch.get_num_threads() > 1:
+        return None
+    pixels = _linear(input.permute(0, 2, 3, 1), weight[:, :, 0, 0], bias)
+    return None if pixels is None else pixels.permute(0, 3, 1, 2)
+
+
+def _attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor | None:
+    """`functional.scaled_dot_product_attention` head by head, `None` where that would not be faster."""
+    plain = attn_mask is None and dropout_p == 0 and not is_causal and not enable_gqa
+    parts = (query, key, value)
+    half = all(part.dtype == torch.bfloat16 and part.device.type == "cpu" and part.ndim == 4 for part in parts)
+    if not (plain and half) or torch.is_grad_enabled() or query.shape[:2] != key.shape[:2]:
+        return None
+    if query.shape[2] * key.shape[2] < _LARGE_HEAD:
+        return None
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    queries = (query * scale).flatten(0, 1)
+    keys, values = key.flatten(0, 1).transpose(1, 2), value.flatten(0, 1)
+    context = torch.empty(*queries.shape[:2], values.shape[2], dtype=query.dtype)
+    with torch.autocast("cpu", enabled=False):
+        for head in range(len(queries)):
+            context[head] = (queries[head] @ keys[head]).softmax(dim=-1) @ values[head]
+    return context.unflatten(0, query.shape[:2])
+
+
+def _is_float32(tensor: torch.Tensor) -> bool:
+    return tensor.dtype == torch.float32 and tensor.device.type == "cpu"
+
+
+_FASTER = {
+    functional.linear: _linear,
+    functional.conv2d: _convolution,
+    functional.scaled_dot_product_attention: _attention,
+}

@@ -1,0 +1,121 @@
+"""The faster ways to multiply matrices on a processor: the same results, and only where they are meant."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from s5_hf.predictors import processor_kernels as module
+from s5_hf.predictors.processor_kernels import ProcessorKernels, onednn_is_faster, processor_kernels
+
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """The functions that were computed the faster way, on a processor where that is oneDNN; any size is worthwhile."""
+    names = []
+
+    def recorded(function):
+        def call(*args, **kwargs):
+            found = function(*args, **kwargs)
+            if found is not None:
+                names.append(function.__name__)
+            return found
+
+        return call
+
+    monkeypatch.setattr(module, "_FASTER", {func: recorded(faster) for func, faster in module._FASTER.items()})
+    monkeypatch.setattr(module, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(module, "_WORTHWHILE", 0)
+    monkeypatch.setattr(module, "_LARGE_HEAD", 0)
+    return names
+
+
+def relative(found, expected):
+    return ((found - expected).norm() / expected.norm()).item()
+
+
+@pytest.mark.parametrize("shape", [(5, 12), (2, 7, 12), (2, 3, 4, 12)])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_linear_layers_and_their_gradients(called, shape, with_bias):
+    torch.manual_seed(0)
+    inputs = torch.randn(shape, requires_grad=True)
+    layer = torch.nn.Linear(12, 9, bias=with_bias)
+    expected = layer(inputs)
+    variables = [inputs, *layer.parameters()]
+    gradients = torch.autograd.grad(expected.square().sum(), variables)
+    with ProcessorKernels():
+        found = layer(inputs)
+    assert called == ["_linear"] and found.layout == torch.strided and relative(found, expected) < 1e-6
+    for mine, theirs in zip(torch.autograd.grad(found.square().sum(), variables), gradients, strict=True):
+        assert relative(mine, theirs) < 1e-6
+
+
+def test_convolutions_of_single_pixels(called, monkeypatch):
+    torch.manual_seed(0)
+    images, pointwise = torch.randn(2, 6, 5, 7), torch.nn.Conv2d(6, 4, 1)
+    others = [torch.nn.Conv2d(6, 4, 1, stride=2), torch.nn.Conv2d(6, 4, 3), torch.nn.Conv2d(6, 4, 1, groups=2)]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    with ProcessorKernels():
+        found = pointwise(images)
+        assert called == ["_convolution"]
+        for layer in others:
+            layer(images)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+        pointwise(images)
+    assert called == ["_convolution"]
+    assert found.shape == (2, 4, 5, 7) and relative(found, pointwise(images)) < 1e-6
+
+
+@torch.no_grad()
+def test_attention_in_bf16_head_by_head(called):
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 9, 3, 3, 8).permute(3, 0, 2, 1, 4)).unbind(0)
+    exact = functional.scaled_dot_product_attention(query, key, value)
+    halves = [part.bfloat16() for part in (query, key, value)]
+    with ProcessorKernels():
+        found = functional.scaled_dot_product_attention(*halves)
+        assert called == ["_attention"] and found.shape == exact.shape and found.dtype == torch.bfloat16
+        assert relative(found.float(), exact) < 1e-2
+        scaled = functional.scaled_dot_product_attention(*halves, scale=0.1)
+        functional.scaled_dot_product_attention(query, key, value)
+        functional.scaled_dot_product_attention(*halves, is_causal=True)
+        with torch.enable_grad():
+            functional.scaled_dot_product_attention(*halves)
+    assert called == ["_attention", "_attention"]
+    assert relative(scaled.float(), functional.scaled_dot_product_attention(query, key, value, scale=0.1)) < 1e-2
+
+
+def test_what_is_left_to_torch(called, monkeypatch):
+    layer, inputs = torch.nn.Linear(8, 8), torch.randn(4, 8)
+    with ProcessorKernels():
+        with torch.autocast("cpu", torch.bfloat16):
+            assert layer(inputs).dtype == torch.bfloat16
+        layer.double()(inputs.double())
+        with torch.backends.mkldnn.flags(enabled=False):
+            layer.float()(inputs)
+        monkeypatch.setattr(module, "_WORTHWHILE", 4 * 8 * 8 + 1)
+        layer(inputs)
+        monkeypatch.setattr(module, "onednn_is_faster", lambda: False)
+        monkeypatch.setattr(module, "_WORTHWHILE", 0)
+        layer(inputs)
+    assert called == []
+
+
+@pytest.mark.parametrize(
+    ("vendor", "capability", "expected"),
+    [("AuthenticAMD", "AVX512", True), ("GenuineIntel", "AVX512", False), ("AuthenticAMD", "AVX2", False)],
+)
+def test_it_depends_on_the_processor(monkeypatch, vendor, capability, expected):
+    monkeypatch.setattr(module.Path, "exists", lambda path: False)
+    monkeypatch.setattr(module.platform, "processor", lambda: f"Family 26 Model 2, {vendor}")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    onednn_is_faster.cache_clear()
+    assert onednn_is_faster() is expected
+    onednn_is_faster.cache_clear()
+
+
+def test_other_devices_are_left_alone():
+    assert not isinstance(processor_kernels("meta"), ProcessorKernels)
+    assert isinstance(processor_kernels("cpu"), ProcessorKernels)

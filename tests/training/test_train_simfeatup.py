@@ -1,0 +1,119 @@
+"""Training of SimFeatUp: resumed exactly, shared by processes, for CLIP and other networks, and what is refused."""
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
+
+from s5_hf.modeling import S5ImageProcessor, S5ViTConfig, S5ViTModel
+from s5_hf.training import read_log
+from s5_hf.training.simfeatup.featurizer import load_featurizer
+from s5_hf.training.simfeatup.jitter import random_jitter
+from s5_hf.training.simfeatup.network import LEFT_OUT, AttentionDownsampler, blur
+from tests.fresh_process import run_in_processes
+from tests.open_models import write_tiny_model
+from tests.training.pretraining import example, random_samples
+
+SMALL = [
+    *("--upsampler", "jbu_stack", "--jitters", "2", "--jitter_padding", "4", "--projections", "3"),
+    *("--crop_size", "16", "--batch_size", "2", "--num_workers", "0", "--first_steps", "1"),
+    *("--trackers", "none", "--logging_steps", "1"),
+]
+RESULT = "upsampler/simfeatup.safetensors"
+
+
+@pytest.fixture(scope="module")
+def featurizer(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("open") / "model")
+
+
+def run(folder, featurizer, *arguments):
+    AcceleratorState._reset_state(reset_partial_state=True)
+    words = [*SMALL, "--featurizer", str(featurizer), "--output_dir", str(folder), *arguments]
+    example("train_simfeatup").main(words, random_samples(6, 1, size=48))
+    return load_file(folder / RESULT)
+
+
+def test_a_run_changes_every_weight_and_resumes_exactly(tmp_path, featurizer):
+    whole = run(tmp_path / "whole", featurizer, "--total_steps", "2")
+    assert {name.split(".")[1] for name in whole} == {"up1", "up2", "up3", "up4", "fixup_proj"}
+    log = read_log(tmp_path / "whole")
+    assert [entry["step"] for entry in log] == [1, 2]
+    assert log[0]["loss"] == pytest.approx(log[0]["reconstruction"] + 0.1 * log[0]["content"], rel=1e-4)
+    short = ("--total_steps", "2", "--checkpoint_steps", "1")
+    run(tmp_path / "parts", featurizer, *short)
+    first = load_file(tmp_path / "parts" / "checkpoints" / "step-00000001" / RESULT)
+    assert all(not torch.equal(first[name], tensor) for name, tensor in whole.items())
+    (tmp_path / "parts" / "checkpoints" / "step-00000002").rename(tmp_path / "lost")
+    parts = run(tmp_path / "parts", featurizer, *short, "--resume", "auto")
+    assert all(torch.equal(parts[name], tensor) for name, tensor in whole.items())
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+from tests.training.test_train_simfeatup import run
+run(Path(sys.argv[1]), *sys.argv[2:])
+print("ended")
+"""
+
+
+def test_two_processes_make_the_step_of_one(tmp_path, featurizer):
+    one = run(tmp_path / "one", featurizer, "--total_steps", "2")
+    run_in_processes(2, TWO_PROCESSES, tmp_path / "two", featurizer, "--total_steps", "2", "--batch_size", "1")
+    two = load_file(tmp_path / "two" / RESULT)
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_bad_settings(tmp_path, featurizer):
+    with pytest.raises(ValueError, match="featurizer is missing"):
+        example("train_simfeatup").main([*SMALL, "--output_dir", str(tmp_path)], [])
+    with pytest.raises(ValueError, match="crop_size is 36, expected a multiple of the featurizer's patches of 8 px"):
+        run(tmp_path, featurizer, "--crop_size", "36")
+    with pytest.raises(ValueError, match=r"crop_size is 16, expected .* 24 or more"):
+        run(tmp_path, featurizer, "--crop_size", "16", "--upsampler", "jbu_one")
+    with pytest.raises(ValueError, match="jitter_padding is 32, expected less than crop_size 16"):
+        run(tmp_path, featurizer, "--jitter_padding", "32")
+    with pytest.raises(FileNotFoundError, match=r"the featurizer .*nowhere cannot be loaded"):
+        run(tmp_path, tmp_path / "nowhere")
+    (tmp_path / "upsampler").mkdir()
+    with pytest.raises(FileExistsError, match="upsampler exists already"):
+        run(tmp_path, featurizer)
+
+
+def test_any_vision_transformer_gives_features(tmp_path):
+    config = S5ViTConfig(
+        hidden_size=32, num_hidden_layers=4, num_attention_heads=4, intermediate_size=64, image_size=64
+    )
+    network = S5ViTModel(config).eval()
+    network.save_pretrained(tmp_path)
+    S5ImageProcessor(image_mean=[0.5] * 3, image_std=[0.5] * 3).save_pretrained(tmp_path)
+    found = load_featurizer(str(tmp_path), mean=[0.4] * 3, std=[0.2] * 3)
+    assert (found.channels, found.patch_size) == (32, 16)
+    images = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    features = found.featurize((images - 0.4) / 0.2)
+    with torch.no_grad():
+        tokens = network(pixel_values=(images - 0.5) / 0.5).last_hidden_state
+    assert features.shape == (1, 32, 2, 3)
+    torch.testing.assert_close(features[0, :, 1, 2], tokens[0, 5], rtol=1e-4, atol=1e-5)
+
+
+def test_copies_differ_and_keep_their_size():
+    generator = torch.Generator().manual_seed(0)
+    jitters = [random_jitter(24, 6, 2.0, generator) for _ in range(200)]
+    assert 70 < sum(jitter.zoom > 1 for jitter in jitters) < 130
+    assert 70 < sum(jitter.flip for jitter in jitters) < 130
+    assert max(jitter.top for jitter in jitters if jitter.zoom == 1) == 12
+    image = torch.rand(1, 2, 24, 24, generator=generator)
+    assert all(jitter(image).shape == image.shape for jitter in jitters)
+
+
+def test_a_patch_that_is_left_out_is_averaged_blindly():
+    downsampler = AttentionDownsampler(channels=3, patch_size=4).eval()
+    features = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    blind = downsampler(features, torch.full((2, 2), LEFT_OUT))
+    weights = downsampler.b.flatten().softmax(dim=0).view(4, 4)
+    expected = (blur(features)[0, :, :4, 4:] * weights).sum(dim=(1, 2))
+    torch.testing.assert_close(blind[0, :, 0, 1], expected)
+    assert not torch.allclose(downsampler(features, torch.ones(2, 2)), blind, atol=1e-4)
