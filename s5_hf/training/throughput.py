@@ -88,3 +88,21 @@ def segmenter_flops(model: nn.Module, image_size: int, channels: int = 3) -> Pas
     """FLOPs of one image of a segmenter of one task."""
     images = torch.zeros(1, channels, image_size, image_size, device=next(model.parameters()).device)
     return count_flops(model, lambda: model(images).logits)
+
+
+def detector_flops(model: nn.Module, task: str, image_size: int, channels: int) -> PassFlops:
+    """FLOPs of one image with one object of a task.
+
+    The head gets as many proposals as the configuration samples, which an image nearly always has. Sampling the maps
+    is no product of matrices and is not counted.
+    """
+    device = next(model.parameters()).device
+    images = torch.zeros(1, channels, image_size, image_size, device=device)
+    box = torch.tensor([[image_size / 2, image_size / 2, image_size / 4, image_size / 8, 0.5]], device=device)
+    labels = [{"boxes": box, "class_labels": torch.zeros(1, dtype=torch.int64, device=device)}]
+
+    def run() -> torch.Tensor:
+        model.training = True  # this module alone: nothing is predicted, and no layer changes its statistics
+        return model(images, labels=labels, task=task).loss
+
+    return count_flops(model, run)

@@ -92,3 +92,19 @@ def test_a_view_of_one_task(moe_model, batch):
     with torch.no_grad():
         expected = moe_model(batch.pixel_values, task="roads").logits
         assert torch.equal(view(batch.pixel_values).logits, expected)
+
+
+def test_micro_batches_count_as_one_batch(moe_model, batch):
+    """The mean of their losses is the loss of all their pixels, however the padding is divided, class weights too."""
+    step = SegmentationStep({"roads": TaskLoss(class_weights=torch.tensor([1.0, 3.0]))})
+    batch.labels[0] = batch.labels[2, 20:] = 255
+    halves = [
+        JointBatch(batch.pixel_values[rows], batch.labels[rows], ["fields", "roads"]) for rows in ([0, 2], [1, 3])
+    ]
+    with torch.no_grad():
+        whole = step(moe_model.eval(), batch, epoch=0)
+        parts = [step(moe_model, half, epoch=0) for half in step.counted_together(halves)]
+        alone = [step(moe_model, half, epoch=0) for half in halves]
+    torch.testing.assert_close(sum(part.loss for part in parts) / 2, whole.loss, rtol=1e-5, atol=1e-6)
+    assert abs(sum(part.loss for part in alone) / 2 - whole.loss) > 1e-3, "the halves differ in their pixels"
+    assert step.counted_together(halves[:1])[0] is halves[0]

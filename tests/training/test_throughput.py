@@ -16,7 +16,7 @@ from s5_hf.training.pretraining.kind import S4Pretraining
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.segmentation import kind as segmentation_kind
 from s5_hf.training.segmentation.kind import JointSegmentation
-from s5_hf.training.throughput import PassFlops, Throughput, segmenter_flops
+from s5_hf.training.throughput import PassFlops, Throughput, detector_flops, segmenter_flops
 from tests.training.detecting import micro_recipe as detection_recipe
 from tests.training.detecting import micro_tasks as detection_tasks
 from tests.training.finetuning import micro_recipe as segmentation_recipe
@@ -115,7 +115,7 @@ def test_the_flops_of_a_detector_follow_the_proposals_it_samples():
     for count in ("16", "32"):
         recipe = detection_recipe("--roi_samples", count)
         model = joint_detector(recipe.model, tasks, 64, 3)
-        flops.append(detection_kind.detector_flops(model, "ships", 64, 3).forward)
+        flops.append(detector_flops(model, "ships", 64, 3).forward)
     head = 2 * 16 * (16 * 49 * 32 + 32 * 32 + 32 * (3 + 5))
     assert flops[1] - flops[0] == head
 

@@ -10,12 +10,12 @@ from ..kind import Training
 from ..low_rank import add_adapters
 from ..peaks import peak_flops
 from ..schedules import linear_warmup, milestone_factor
-from ..throughput import Throughput
+from ..throughput import Throughput, detector_flops
 from ..views.oriented import OrientedSampleView, OrientedView
 from ..views.strong import color_positions
 from .batches import DetectionStep, DetectionViews, collate
 from .data import DetectionTaskData, load_detection_task
-from .model import detector_flops, joint_detector
+from .model import joint_detector
 from .recipe import DetectionDatasetSettings
 from .validation import DetectionValidation, validate_detector
 

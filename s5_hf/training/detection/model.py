@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from ...modeling.configuration_s5 import S5DetectionConfig, S5ViTConfig
@@ -12,7 +11,6 @@ from ..joint.model import known_tasks, refuse_other_labels, require_mode
 from ..pretraining.backbone_config import new_backbone_config
 from ..pretraining.starting_model import ready_to_train
 from ..starting_weights import load_dense_network, load_network
-from ..throughput import PassFlops, count_flops
 from .data import DetectionTaskData
 from .recipe import DetectionModelSettings
 
@@ -71,21 +69,3 @@ def with_drop_path(config: PretrainedConfig, rate: float) -> PretrainedConfig:
 def has_s5_backbone(model: PreTrainedModel) -> bool:
     """Whether a model is an S5 ViT or has one as its backbone."""
     return isinstance(getattr(model.config, "backbone_config", model.config), S5ViTConfig)
-
-
-def detector_flops(model: S5ForOrientedObjectDetection, task: str, image_size: int, channels: int) -> PassFlops:
-    """FLOPs of one image with one object of a task.
-
-    The head gets as many proposals as the configuration samples, which an image nearly always has. Sampling the maps
-    is no product of matrices and is not counted.
-    """
-    device = next(model.parameters()).device
-    images = torch.zeros(1, channels, image_size, image_size, device=device)
-    box = torch.tensor([[image_size / 2, image_size / 2, image_size / 4, image_size / 8, 0.5]], device=device)
-    labels = [{"boxes": box, "class_labels": torch.zeros(1, dtype=torch.int64, device=device)}]
-
-    def run() -> torch.Tensor:
-        model.training = True  # this module alone: nothing is predicted, and no layer changes its statistics
-        return model(images, labels=labels, task=task).loss
-
-    return count_flops(model, run)

@@ -1,0 +1,67 @@
+"""What a part found, as JSON that is whole at any moment, and the clock that keeps a part within its time."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FAILURES = (RuntimeError, ValueError, OSError, ImportError, TypeError, AttributeError, KeyError, NotImplementedError)
+"""What a measurement may raise without ending the others."""
+
+
+@dataclass
+class Check:
+    """A check of one machine.
+
+    Attributes:
+        output: JSON file.
+        device: that is checked.
+        smoke: whether everything is tiny, to try the program itself.
+        seconds: after which no measurement begins.
+        content: what was found so far.
+    """
+
+    output: Path
+    device: torch.device
+    smoke: bool
+    seconds: float
+    began: float = field(default_factory=time.monotonic)
+    content: dict[str, Any] = field(default_factory=lambda: {"rows": [], "failed": {}, "skipped": []})
+
+    def measure(self, name: str, run: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        """Note what a measurement gives, or why it failed, or that there was no time; the others go on."""
+        if time.monotonic() - self.began > self.seconds:
+            self.content["skipped"].append(name)
+            self.write()
+            return None
+        found, start = None, time.monotonic()
+        try:
+            found = {"name": name, **run()}
+            self.content["rows"].append({**found, "took": round(time.monotonic() - start, 1)})
+        except FAILURES as error:
+            self.content["failed"][name] = f"{type(error).__name__}: {str(error)[:600]}"
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        print(name, json.dumps(found) if found else f"failed: {self.content['failed'].get(name)}", flush=True)
+        self.write()
+        return found
+
+    def write(self) -> None:
+        """Replace the file by a newer one."""
+        temporary = self.output.with_suffix(".partial")
+        temporary.write_text(json.dumps(self.content, indent=1), encoding="utf-8")
+        temporary.replace(self.output)
+
+    def autocast(self, precision: str) -> AbstractContextManager:
+        """The context of a precision: "bf16" or "fp32"."""
+        return torch.autocast(self.device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+    def wait(self) -> None:
+        """Until the device has done everything."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
