@@ -53,9 +53,12 @@ def contestants(
 
 def quantize_file(file: Path, target: Path) -> None:
     """Write an ONNX file of this package with the weights of its matrix products in 8 bits."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(file, target, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8)
+    model = onnx.load(file)
+    del model.graph.value_info[:]  # shapes of weights that the quantisation turns round, and then stumbles over
+    quantize_dynamic(model, target, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8)
 
 
 def weight_bytes(model: torch.nn.Module) -> int:

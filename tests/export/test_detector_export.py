@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from s5_hf.export import BoxGraph, export_model
+from s5_hf.export import BoxGraph, ObjectGraph, export_model
 from s5_hf.export.detection_comparison import compare_detections
 from s5_hf.export.detector_graph import classify, hull_iou_matrices, propose
 from s5_hf.export.greedy_choice import keep_greedily
@@ -24,15 +24,14 @@ from s5_hf.scenes.detection import TileSettings, detect_scene
 from tests.modeling.detection_models import micro_detection_config
 
 SIZES = [(96, 128), (70, 100), (33, 40)]
+FEW = {"proposals_per_level": 20, "max_proposals": 40, "roi_sampling_ratio": 1}  # a graph that is traced sooner
 
 
 @pytest.fixture(scope="module")
 def detector():
     """A micro detector with experts, whose scores are neither all alike nor all 0 or 1."""
     torch.manual_seed(0)
-    model = S5ForOrientedObjectDetection(
-        micro_detection_config(num_experts=2, proposals_per_level=20, max_proposals=40)
-    )
+    model = S5ForOrientedObjectDetection(micro_detection_config(num_experts=2, **FEW))
     for head in (*model.rpn_heads, *model.roi_heads):
         torch.nn.init.normal_(head.classifier.weight, std=0.4)
         torch.nn.init.normal_(head.regressor.weight, std=0.05)
@@ -179,6 +178,17 @@ def plain_loop():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("s5_hf.export.greedy_choice.while_loop", loop)
         yield
+
+
+def test_nan_reaches_the_caller(dense, plain_loop):
+    broken = images(96, 96)
+    broken[1, 0, 0, 0] = float("nan")
+    graph, sizes = ObjectGraph(dense, 50), torch.tensor([[96, 96], [96, 96]])
+    with torch.inference_mode():
+        *_, candidates = graph(broken, sizes, torch.tensor(0.2), torch.tensor(0.1))
+        logits, *_ = BoxGraph(dense)(broken, sizes)
+    assert candidates[0] > 0 and candidates[1] == -1
+    assert logits[0].isfinite().all() and not logits[1].isfinite().all()
 
 
 def one_by_one(conflicts, exists):
