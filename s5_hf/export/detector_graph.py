@@ -78,7 +78,8 @@ class BoxGraph(ExportGraph):
         rpn_output = self.model.rpn_heads[0](levels)
         proposals, exists = propose(self.model.rpn_heads[0], rpn_output, self.proposals)
         roi_head = self.model.roi_heads[0]
-        logits, deltas = classify(roi_head, levels, proposals)
+        # Of NaN no pixel can be looked up; it still reaches the caller, in the boxes.
+        logits, deltas = classify(roi_head, levels, torch.where(proposals.isfinite(), proposals, 0))
         boxes = roi_head.decode(proposals.flatten(0, 1), deltas.flatten(0, 1)).unflatten(0, proposals.shape[:2])
         return logits, boxes, exists & ~in_padding(boxes, image_sizes, pixel_values)
 

@@ -91,7 +91,8 @@ def await_pipelines(module: ModuleType) -> None:
     They are subclasses of what transformers' own module imports, so they cannot be imported while that one is.
     """
     tasks = module.PIPELINE_REGISTRY.supported_tasks
-    tasks.setdefault(ORIENTED_DETECTION, {"pt": tasks["object-detection"]["pt"], "type": "multimodal", "default": {}})
+    if ORIENTED_DETECTION not in tasks:
+        tasks[ORIENTED_DETECTION] = {**tasks["object-detection"], "default": {}}
     for kind in ("image-segmentation", "object-detection", ORIENTED_DETECTION):
         if not isinstance(tasks[kind], SelfFillingDict):
             tasks[kind] = SelfFillingDict(tasks[kind], functools.partial(show_pipeline, tasks, kind))

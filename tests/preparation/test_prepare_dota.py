@@ -150,3 +150,11 @@ def test_text_comes_back_as_it_was(tmp_path):
     text = format_boxes(boxes, np.array([True, True]), Window(1, 0, 10, 10))
     assert text == "0.25 1 8 1 8 9 -2 9 plane 0\n1 2 8 2 8 9 1 9 ship 1\n"
     assert len(DotaBoxes.none()) == 0
+
+
+def test_images_of_trainval_keep_their_split(tmp_path):
+    random_image(tmp_path / "raw/trainval/images/P0000.png", 200, 100)
+    write_label(tmp_path / "raw", "10 10 30 10 30 20 10 20 ship 0\n", "trainval", folder="labelTxt")
+    (split,) = prepare("s5-dota", tmp_path / "raw", tmp_path / "out", workers=1).splits
+    assert (split.split, split.crops, split.objects) == ("trainval", 1, 1)
+    assert lines_of(tmp_path / "out", "P0000__1024__0___0", "trainval") == ["10 10 30 10 30 20 10 20 ship 0"]

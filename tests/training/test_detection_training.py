@@ -22,6 +22,7 @@ from s5_hf.training.detection.kind import JointDetection
 from s5_hf.training.detection.model import joint_detector
 from s5_hf.training.detection.recipe import DetectionDatasetSettings, DetectionRecipe
 from s5_hf.training.errors import CheckpointError
+from s5_hf.training.joint.splits import trained_splits
 from s5_hf.training.run_folder import read_log
 from tests.modeling.detection_models import micro_detection_config
 from tests.training.detecting import micro_recipe, micro_tasks, painted_samples, train_detector, weights_of
@@ -169,6 +170,24 @@ class TestData:
         (tmp_path / "train" / "labelTxt" / "01.txt").write_text("10 nan 30 10 30 20 10 20 ship 0", encoding="utf-8")
         with pytest.raises(ValueError, match=r"task 'port' cannot be loaded.*01\.txt, line 1: expected 'x1 y1"):
             load_detection_task(own(root), "validation")
+
+    @pytest.mark.parametrize(
+        ("asked", "there", "trained"),
+        [
+            ("trainval", ("train", "val", "test"), ["train", "val"]),
+            ("train+val", ("trainval", "test"), ["trainval"]),
+            ("trainval", ("trainval", "val"), ["trainval"]),
+            ("train + val", ("train", "val", "trainval"), ["train", "val"]),
+            ("trainval", ("train",), ["trainval"]),
+        ],
+    )
+    def test_trainval_is_train_and_val_whichever_a_folder_has(self, asked, there, trained):
+        assert trained_splits(own("", train_split=asked), dict.fromkeys(there)) == trained
+
+    def test_a_split_in_trainval_does_not_validate(self, tmp_path):
+        root = write_oriented(tmp_path, train=2, val=2, test=1)
+        with pytest.raises(ValueError, match="the split 'val' is trained on"):
+            load_detection_task(own(root, train_split="trainval", validation_split="val"), "validation")
 
     def test_a_task_without_images(self):
         with pytest.raises(ValueError, match="the task 'ships' has no training images"):
