@@ -18,7 +18,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
@@ -44,6 +44,7 @@ class CurationRecipe:
         candidates: the archives to select from.
         task: of a model with several tasks.
         precision: `"fp32"`, `"bf16"`, or `"auto"`: bf16 where the device has it natively.
+        classes: what an open-vocabulary model is to look for, one string per class with its synonyms after commas.
         exclude_images: images that must not be selected, such as those of evaluation sets.
         exclude_ids, exclude_hashes: text files with one id, or one hash, per line.
         score, cluster, select, export: settings of the steps. Scores keep pseudo-masks by default.
@@ -55,6 +56,7 @@ class CurationRecipe:
     candidates: tuple[ImageSource, ...]
     task: str | None = None
     precision: str = "fp32"
+    classes: Sequence[str] = ()
     exclude_images: tuple[ImageSource, ...] = ()
     exclude_ids: str | None = None
     exclude_hashes: str | None = None

@@ -61,7 +61,9 @@ def score_recipe(recipe: CurationRecipe, accelerator: Accelerator) -> tuple[Scor
     """
     output = Path(recipe.output)
     labelled_images, images = open_images(recipe.labelled), open_images(recipe.candidates)
-    segmenter = Segmenter.from_pretrained(recipe.model, recipe.task, recipe.precision, accelerator.device)
+    segmenter = Segmenter.from_pretrained(
+        recipe.model, recipe.task, recipe.precision, accelerator.device, recipe.classes
+    )
     labelled = score_images(segmenter, labelled_images, output / "labelled-scores", recipe.score, accelerator)
     scores = score_images(segmenter, images, output / "scores", recipe.score, accelerator)
     return labelled, scores, images
