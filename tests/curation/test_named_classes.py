@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
-from s5_hf.curation import ScoreFolder, read_curation_recipe
+from s5_hf.curation import ImageSource, ScoreFolder, ScoreSettings, open_images, read_curation_recipe, score_images
 from s5_hf.modeling.clip_dense_features import dense_features
 from s5_hf.predictors.feature_segmenter import Segmenter
 from tests.open_models import CLASSES, tiny_model, tiny_processor, write_tiny_model
@@ -94,6 +94,15 @@ def test_the_fingerprint_follows_the_grouping_of_synonyms():
     model.encode_classes(["road", "path,tree"], tiny_processor())
     assert torch.equal(queries, model.query_features)
     assert Segmenter(model).fingerprint != before
+
+
+def test_pseudo_masks_do_not_hold_more_classes_than_a_byte(archive_of_two, tmp_path):
+    segmenter = Segmenter(tiny_model())
+    segmenter.labels = [f"class {number}" for number in range(257)]
+    images = open_images(ImageSource(folder=str(archive_of_two)))
+    with pytest.raises(ValueError, match="hold up to 256 classes, the model has 257"):
+        score_images(segmenter, images, tmp_path / "scores", ScoreSettings(pseudo_masks=True))
+    assert not (tmp_path / "scores").exists()
 
 
 def test_a_recipe_names_classes(tmp_path):
