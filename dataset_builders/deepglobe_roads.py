@@ -6,7 +6,7 @@ from .segmentation_builder import SegmentationBuilder
 
 
 class DeepGlobeRoads(SegmentationBuilder):
-    """The publisher's folders, those of the land cover, with masks for train only; or the test set of GlobalRoadSet."""
+    """The publisher's folders, as of the land cover, with masks for train only; or the test set of GlobalRoadSet."""
 
     DATASET = "s5-deepglobe-roads"
     RELEASE_FOLDERS = ("DeepGlobe_test_1530", "GlobalRoadSet_Val/DeepGlobe_test_1530")
