@@ -107,10 +107,13 @@ def test_pseudo_masks_do_not_hold_more_classes_than_a_byte(archive_of_two, tmp_p
 
 def test_a_recipe_names_classes(tmp_path):
     path = tmp_path / "recipe.yaml"
-    lines = "output: o\nmodel: m\nlabelled: {folder: a}\ncandidates: {folder: b}\n"
+    lines = "output: o\nmodel: m\nselect: {strategy: entropy}\ncandidates: {folder: b}\n"
     path.write_text(f"{lines}classes: ['building,roof', road]\n", encoding="utf-8")
     assert read_curation_recipe(path).classes == ["building,roof", "road"]
     for wrong in ("building", "[1, 2]"):
         path.write_text(f"{lines}classes: {wrong}\n", encoding="utf-8")
         with pytest.raises(ValueError, match="classes must be"):
             read_curation_recipe(path)
+    path.write_text("output: o\nmodel: m\ncandidates: {folder: b}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"lacks labelled: the strategy .* needs labelled images"):
+        read_curation_recipe(path)
