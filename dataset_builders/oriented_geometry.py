@@ -28,14 +28,54 @@ def polygons_to_boxes(polygons: np.ndarray) -> np.ndarray:
         float64 `(n, 5)`: cx, cy, w, h, theta in canonical form.
     """
     corners = np.asarray(polygons, dtype=np.float64).reshape(-1, 4, 2)
+    return _smallest_boxes(corners, corners[:, _PAIRS[:, 1]] - corners[:, _PAIRS[:, 0]])
+
+
+def points_to_box(points: np.ndarray) -> np.ndarray:
+    """The smallest oriented box around any number of points.
+
+    Args:
+        points: `(n, 2)`, x and y in pixels, three or more.
+
+    Returns:
+        float64 `(5,)`: cx, cy, w, h, theta in canonical form.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    if len(points) == 4:
+        return polygons_to_boxes(points.reshape(1, 8))[0]
+    hull = convex_hull(points)
+    return _smallest_boxes(hull[None], (np.roll(hull, -1, axis=0) - hull)[None])[0]
+
+
+def convex_hull(points: np.ndarray) -> np.ndarray:
+    """The corners `(m, 2)` of the convex hull of points `(n, 2)`, in order around it (Andrew's monotone chain)."""
+    ordered = np.unique(points, axis=0).tolist()
+    chains = []
+    for sweep in (ordered, ordered[::-1]):
+        chain: list[list[float]] = []
+        for point in sweep:
+            while len(chain) > 1 and _turn(chain[-2], chain[-1], point) <= 0:
+                chain.pop()
+            chain.append(point)
+        chains.append(chain)
+    first, second = chains
+    return np.array(first[:-1] + second[:-1] or first, dtype=np.float64)
+
+
+def _turn(first: list[float], second: list[float], third: list[float]) -> float:
+    """Positive where the way over three points turns one way, negative where it turns the other."""
+    return (second[0] - first[0]) * (third[1] - first[1]) - (second[1] - first[1]) * (third[0] - first[0])
+
+
+def _smallest_boxes(corners: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Boxes `(n, 5)` around points `(n, k, 2)` with a side along one of some directions `(n, d, 2)`."""
     # Relative to the mean, so that far from the origin no digits are lost.
     origins = corners.mean(axis=1, keepdims=True)
     points = corners - origins
-    directions = points[:, _PAIRS[:, 1]] - points[:, _PAIRS[:, 0]]  # [N, 6, 2]
     lengths = np.linalg.norm(directions, axis=-1, keepdims=True)
     along = np.where(lengths > 0, directions / np.where(lengths > 0, lengths, 1), [1.0, 0.0])
     across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
-    x, y = (axes @ points.transpose(0, 2, 1) for axes in (along, across))  # [N, 6, 4]
+    x, y = (axes @ points.transpose(0, 2, 1) for axes in (along, across))  # [n, d, k]
     low = np.stack([x.min(axis=-1), y.min(axis=-1)], axis=-1)
     high = np.stack([x.max(axis=-1), y.max(axis=-1)], axis=-1)
     areas = (high - low).prod(axis=-1)

@@ -134,6 +134,8 @@ class S5DetectionConfig(S5TaskConfig):
         tasks: ordered mapping of a task's name to its labels, such as `{"dota": ["plane", ...]}`; background is not
             among them. A model with one task may give `id2label` or `num_labels` instead.
         fpn_channels: width of the feature pyramid network and of the region proposal network.
+        fpn_norm_groups: groups of the group norms in the feature pyramid network, a divisor of its width; 0 for none,
+            as officially.
         anchor_scale: side of a square anchor in strides of its level.
         anchor_ratios: height divided by width of the anchors of a cell.
         rpn_positive_iou, rpn_negative_iou: IoU from which an anchor is positive, and below which it is negative.
@@ -154,6 +156,11 @@ class S5DetectionConfig(S5TaskConfig):
         roi_samples, roi_positive_fraction: sampled proposals per image, and the share that may be positive.
         roi_moved_copies: copies of every box, moved at random, that join the proposals in training. Officially 0; they
             give the RoI head positives that do not fit exactly, long before the proposals get as near.
+        roi_copies_angle: standard deviation of the angle by which copies are turned, radians.
+        roi_passes: how often the RoI head refines the boxes when it predicts; the scores are those of the last pass.
+            Officially 1; more help where proposals are still far from their objects.
+        head_initial_factor: factor of the standard deviations of the heads' new weights; 1 officially intended. Small
+            weights let little of the heads' gradients through to a backbone that starts from random weights.
         rpn_regression_weight, roi_regression_weight: of the regression losses in the sum.
         roi_delta_stds: divisors of the five regression targets (x, y, width, height, angle).
         roi_smooth_l1_beta: as `rpn_smooth_l1_beta`.
@@ -169,6 +176,7 @@ class S5DetectionConfig(S5TaskConfig):
         backbone_config: PretrainedConfig | dict[str, Any] | None = None,
         tasks: Tasks | None = None,
         fpn_channels: int = 256,
+        fpn_norm_groups: int = 0,
         anchor_scale: float = 8.0,
         anchor_ratios: Sequence[float] = (0.5, 1.0, 2.0),
         rpn_positive_iou: float = 0.7,
@@ -191,6 +199,9 @@ class S5DetectionConfig(S5TaskConfig):
         roi_samples: int = 512,
         roi_positive_fraction: float = 0.25,
         roi_moved_copies: int = 0,
+        roi_copies_angle: float = 0.3,
+        roi_passes: int = 1,
+        head_initial_factor: float = 1.0,
         rpn_regression_weight: float = 1.0,
         roi_regression_weight: float = 1.0,
         roi_delta_stds: Sequence[float] = (0.1, 0.1, 0.2, 0.2, 0.1),
@@ -201,6 +212,7 @@ class S5DetectionConfig(S5TaskConfig):
         self.backbone_config = make_backbone_config(backbone_config)
         # One assignment an argument, as in every configuration of transformers, which reads both from `__init__`.
         self.fpn_channels = fpn_channels
+        self.fpn_norm_groups = fpn_norm_groups
         self.anchor_scale = anchor_scale
         self.anchor_ratios = list(anchor_ratios)
         self.rpn_positive_iou = rpn_positive_iou
@@ -223,6 +235,9 @@ class S5DetectionConfig(S5TaskConfig):
         self.roi_samples = roi_samples
         self.roi_positive_fraction = roi_positive_fraction
         self.roi_moved_copies = roi_moved_copies
+        self.roi_copies_angle = roi_copies_angle
+        self.roi_passes = roi_passes
+        self.head_initial_factor = head_initial_factor
         self.rpn_regression_weight = rpn_regression_weight
         self.roi_regression_weight = roi_regression_weight
         self.roi_delta_stds = list(roi_delta_stds)
@@ -233,12 +248,16 @@ class S5DetectionConfig(S5TaskConfig):
 
     def _check_lengths(self) -> None:
         counts = ("fpn_channels", "rpn_samples", "proposals_per_level", "max_proposals", "roi_channels", "roi_samples")
-        require_whole_numbers(self, (*counts, "roi_size", "roi_sampling_ratio"))
+        require_whole_numbers(self, (*counts, "roi_size", "roi_sampling_ratio", "roi_passes"))
         for name, length in (("rpn_delta_stds", 6), ("roi_delta_stds", 5)):
             if len(getattr(self, name)) != length:
                 raise ValueError(f"{name} needs {length} numbers, got {getattr(self, name)}")
         if self.roi_moved_copies < 0:
             raise ValueError(f"roi_moved_copies must not be negative, got {self.roi_moved_copies}")
+        if self.fpn_norm_groups < 0 or (self.fpn_norm_groups and self.fpn_channels % self.fpn_norm_groups):
+            raise ValueError(
+                f"fpn_norm_groups must be 0 or divide fpn_channels {self.fpn_channels}, got {self.fpn_norm_groups}"
+            )
         if not self.anchor_ratios:
             raise ValueError("anchor_ratios is empty; expected at least one height divided by width")
 

@@ -202,14 +202,14 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
         self.necks.append(copy.deepcopy(self.necks[source]))
         self.rpn_heads.append(copy.deepcopy(self.rpn_heads[source]))
         roi_head = copy.deepcopy(self.roi_heads[source])
-        roi_head.classifier = self._start_classifier(new_classifier(self.config.roi_channels, num_labels))
+        roi_head.classifier = self._start_classifier(new_classifier(self.config, num_labels))
         roi_head.num_labels = num_labels
         self.roi_heads.append(roi_head)
         for head in (*self.rpn_heads, *self.roi_heads):
             head.config = self.config
 
     def _new_neck(self) -> FeaturePyramidNetwork:
-        return FeaturePyramidNetwork(self.backbone.channels, self.config.fpn_channels)
+        return FeaturePyramidNetwork(self.backbone.channels, self.config.fpn_channels, self.config.fpn_norm_groups)
 
     def _read_labels(
         self,
@@ -273,8 +273,10 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
         """The predictions for the images of one task, one image after the other to bound the memory."""
         roi_head, predictions = self.roi_heads[index], []
         for number, ((boxes, scores), size) in enumerate(zip(proposals, sizes, strict=True)):
-            logits, deltas = roi_head([level[number : number + 1] for level in levels], [boxes])
-            refined = roi_head.decode(boxes, deltas)
+            refined, own = boxes, [level[number : number + 1] for level in levels]
+            for _ in range(self.config.roi_passes):
+                logits, deltas = roi_head(own, [refined])
+                refined = roi_head.decode(refined, deltas)
             kept = ~centred_in_padding(refined, size, padded_size)
             predictions.append(ImagePrediction(logits[kept], refined[kept], boxes[kept], scores[kept]))
         return predictions

@@ -21,7 +21,7 @@ from .configuration_s5 import S5SegmentationConfig
 from .dpt import DPTDecoder, initialise_as_torch
 from .image_sizes import check_pixel_values, pad_to_patches, resize_to_patches
 from .segformer_decoder import DeepClassifier, SegformerDecoder
-from .segmentation_loss import check_label_range, check_labels, labelled_pixels, masked_cross_entropy
+from .segmentation_loss import check_label_ranges, check_labels, labelled_pixels, masked_cross_entropy
 from .task_model import S5TaskPreTrainedModel, build_backbone
 from .tasks import TaskGroups, group_rows
 from .teacher_fusion import TeacherFusion
@@ -274,12 +274,15 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
         reduce_count: Callable[[torch.Tensor], torch.Tensor] | None,
     ) -> dict[str, torch.Tensor]:
         """The loss of every task of the batch; logits per group, labels sorted."""
-        names, losses = list(self.config.tasks), {}
+        names, known = list(self.config.tasks), {}
         for group, of_group in zip(groups, logits, strict=True):
-            task, targets = names[group.index], labels[group.start : group.stop]
+            task = names[group.index]
             ignored = self.config.ignore_index_of(task) if ignore_index is None else ignore_index
+            known[task] = (labels[group.start : group.stop], of_group.shape[1], ignored)
+        check_label_ranges(known)
+        losses = {}
+        for (task, (targets, _, ignored)), of_group in zip(known.items(), logits, strict=True):
             weights = (class_weights or {}).get(task)
-            check_label_range(targets, of_group.shape[1], ignored, task)
             count = labelled_pixels(targets, ignored, weights)
             count = count if reduce_count is None else reduce_count(count)
             losses[task] = masked_cross_entropy(of_group, targets, ignored, weights, count)

@@ -44,9 +44,9 @@ class OrientedRoIHead(nn.Module):
         self.num_labels = num_labels
         self.hidden_first = nn.Linear(config.fpn_channels * config.roi_size**2, config.roi_channels)
         self.hidden_second = nn.Linear(config.roi_channels, config.roi_channels)
-        self.classifier = new_classifier(config.roi_channels, num_labels)
+        self.classifier = new_classifier(config, num_labels)
         self.regressor = nn.Linear(config.roi_channels, 5)
-        self.regressor.initial_std = 0.001
+        self.regressor.initial_std = 0.001 * config.head_initial_factor
 
     def forward(
         self, levels: Sequence[torch.Tensor], proposals: Sequence[torch.Tensor]
@@ -104,7 +104,8 @@ class OrientedRoIHead(nn.Module):
         copies of them where the configuration has such.
         """
         if self.config.roi_moved_copies:
-            proposals = torch.cat([moved_copies(boxes, self.config.roi_moved_copies, generator), proposals])
+            settings = self.config.roi_moved_copies, self.config.roi_copies_angle
+            proposals = torch.cat([moved_copies(boxes, *settings, generator), proposals])
         assigned = assign_proposals(proposals, boxes, self.config.roi_positive_iou)
         assigned = torch.cat([torch.arange(len(boxes), device=boxes.device), assigned])
         candidates = torch.cat([boxes, proposals])
@@ -138,10 +139,10 @@ class OrientedRoIHead(nn.Module):
         return decode_oriented_deltas(proposals, deltas, self.config.roi_delta_stds)
 
 
-def new_classifier(channels: int, num_labels: int) -> nn.Linear:
+def new_classifier(config: S5DetectionConfig, num_labels: int) -> nn.Linear:
     """A classifier of `num_labels` classes and background; `initial_std` is for the initialisation."""
-    classifier = nn.Linear(channels, num_labels + 1)
-    classifier.initial_std = 0.01
+    classifier = nn.Linear(config.roi_channels, num_labels + 1)
+    classifier.initial_std = 0.01 * config.head_initial_factor
     return classifier
 
 

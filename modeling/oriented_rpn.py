@@ -60,7 +60,7 @@ class OrientedRPN(nn.Module):
         self.classifier = nn.Conv2d(channels, num_anchors, kernel_size=1)
         self.regressor = nn.Conv2d(channels, 6 * num_anchors, kernel_size=1)
         for layer in (self.conv, self.classifier, self.regressor):
-            layer.initial_std = 0.01
+            layer.initial_std = 0.01 * config.head_initial_factor
 
     def forward(self, levels: Sequence[torch.Tensor]) -> RPNOutput:
         """Levels `(batch, channels, rows, columns)` of strides 4 to 64 to logits and deltas of all anchors."""

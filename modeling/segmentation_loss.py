@@ -1,5 +1,7 @@
 """The masked cross-entropy of segmentation, and the checks that turn bad labels into readable errors."""
 
+from collections.abc import Mapping
+
 import torch
 
 from .deterministic_operations import pixel_errors
@@ -56,14 +58,24 @@ def check_labels(labels: torch.Tensor, pixel_values: torch.Tensor) -> None:
         raise ValueError(f"labels must be integers, got {labels.dtype}")
 
 
-def check_label_range(labels: torch.Tensor, num_labels: int, ignore_index: int, task: str) -> None:
-    """Raise a ValueError if a label is neither a class nor `ignore_index`; skipped inside torch.compile."""
-    if torch.compiler.is_compiling():
+def check_label_ranges(labels: Mapping[str, tuple[torch.Tensor, int, int]]) -> None:
+    """Raise a ValueError if a label is neither a class nor the ignore index; skipped inside torch.compile.
+
+    Args:
+        labels: by task, its labels, number of classes and ignore index. The device is asked once for all of them.
+    """
+    if torch.compiler.is_compiling() or not labels:
         return
-    wrong = (labels != ignore_index) & ((labels < 0) | (labels >= num_labels))
-    if wrong.any():
-        values = labels[wrong].unique()[:10].tolist()
-        raise ValueError(
-            f"labels of task {task!r} hold the values {values}, expected 0..{num_labels - 1} "
-            f"or the ignore index {ignore_index}"
-        )
+    wrong = {
+        task: (values != ignored) & ((values < 0) | (values >= count))
+        for task, (values, count, ignored) in labels.items()
+    }
+    if not torch.stack([places.any() for places in wrong.values()]).any():
+        return
+    for task, (values, count, ignored) in labels.items():
+        found = values[wrong[task]].unique()[:10].tolist()
+        if found:
+            raise ValueError(
+                f"labels of task {task!r} hold the values {found}, expected 0..{count - 1} "
+                f"or the ignore index {ignored}"
+            )

@@ -11,8 +11,8 @@ from .rotated_iou import rotated_iou
 NEGATIVE = -1
 IGNORED = -2
 
-# Standard deviations of moved copies: of the centre in sides, of the logarithms of the sides, of the angle in radians.
-CENTRE_SPREAD, SIDE_SPREAD, ANGLE_SPREAD = 0.1, 0.2, 0.3
+# Standard deviations of moved copies: of the centre in sides, and of the logarithms of the sides.
+CENTRE_SPREAD, SIDE_SPREAD = 0.1, 0.2
 
 # Boxes compared with the anchors at once. They are neighbours, so that most anchors are left aside: few boxes leave
 # more of them aside, many boxes need fewer rounds.
@@ -78,10 +78,13 @@ def assign_proposals(proposals: torch.Tensor, boxes: torch.Tensor, positive_iou:
     return torch.where(best >= positive_iou, box, NEGATIVE)
 
 
-def moved_copies(boxes: torch.Tensor, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Copies `(n * count, 5)` of oriented boxes `(n, 5)`, each moved, resized and turned a little at random.
+def moved_copies(
+    boxes: torch.Tensor, count: int, angle: float, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """Copies `(n * count, 5)` of oriented boxes `(n, 5)`, each moved, resized and turned at random.
 
-    About as far as the proposals of a detector that has learned for a while: most overlap their box by half or more.
+    About as far as the proposals of a detector that has learned for a while. `angle` is the standard deviation of the
+    turns, in radians.
     """
     copies = boxes.repeat(count, 1)
     drawn = torch.randn(len(copies), 5, generator=generator).to(copies)
@@ -89,7 +92,7 @@ def moved_copies(boxes: torch.Tensor, count: int, generator: torch.Generator | N
     cosine, sine = copies[:, 4].cos(), copies[:, 4].sin()
     offset = torch.stack([cosine * along - sine * across, sine * along + cosine * across], dim=1)
     sides = copies[:, 2:4] * (SIDE_SPREAD * drawn[:, 2:4]).exp()
-    return torch.cat([copies[:, :2] + offset, sides, copies[:, 4:] + ANGLE_SPREAD * drawn[:, 4:]], dim=1)
+    return torch.cat([copies[:, :2] + offset, sides, copies[:, 4:] + angle * drawn[:, 4:]], dim=1)
 
 
 def sample(

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from .commands import (
     accuracy,
+    boxes,
     change,
     curate,
     datasets,
@@ -65,6 +66,7 @@ def root(
 
 models.register(app)
 app.add_typer(datasets.app)
+app.add_typer(boxes.app)
 prepare_scenes.register(app)
 app.add_typer(curate.app)
 app.add_typer(train.app)

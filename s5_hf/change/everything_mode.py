@@ -39,7 +39,7 @@ class EverythingSettings:
     """
 
     points_per_side: int = 32
-    points_per_batch: int = 64
+    points_per_batch: int = 16
     quality: float = 0.5
     stability: float = 0.95
     stability_offset: float = 0.9

@@ -115,6 +115,17 @@ def simfeatup(words: Words = None, list_recipes: ListRecipes = False, dry_run: D
 
 
 @command
+def alignearth(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train a CLIP for radar images, taught by one for optical images on pairs of both (our reading of AlignEarth).
+
+    The pairs lie in optical/ and radar/, with the same names. The folder of the run holds clip/, for SegEarth-OV.
+
+    - `s5-hf train alignearth alignearth_vit_b --data-dir my-pairs`
+    """
+    run("alignearth", words, list_recipes, dry_run)
+
+
+@command
 def segmentation(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
     """Fine-tune a segmenter for one dataset (`--mode sdf`) or many (`mdf`, or `moe` for a mixture of experts).
 

@@ -18,7 +18,13 @@ TRAINING_SETTINGS = frozenset(
         *("rpn_positive_iou", "rpn_negative_iou", "rpn_minimum_positive_iou", "rpn_samples"),
         *("rpn_positive_fraction", "rpn_smooth_l1_beta"),
         *("roi_positive_iou", "roi_samples", "roi_positive_fraction", "roi_smooth_l1_beta"),
-        *("roi_moved_copies", "rpn_regression_weight", "roi_regression_weight"),
+        *(
+            "roi_moved_copies",
+            "roi_copies_angle",
+            "head_initial_factor",
+            "rpn_regression_weight",
+            "roi_regression_weight",
+        ),
     )
 )
 # Names of tasks and labels are the reader's to give; `out_features` are `out_indices` in words.

@@ -9,7 +9,7 @@ very same arguments.
 Later versions (5.23 does, 5.17 does not) first ask the Hub for the commit behind the name, and continue as before
 if that fails. A known name is not a repository, and where a firewall swallows the question the answer never comes,
 because the client sets no time limit. So the same module's Hub client is told to refuse that one question for known
-names.
+names, and to know that they have no folder of chat templates, for which processors and tokenizers ask.
 """
 
 import functools
@@ -43,7 +43,7 @@ def wrap_file_search(hub: ModuleType) -> None:
 
 
 def refuse_to_resolve_known_names(client: Any) -> None:
-    """Let `resolve_revision` of a Hub client fail at once for the names of this family, without asking the Hub."""
+    """Let a Hub client answer for the names of this family without asking: no commit, and no further files."""
     original = client.resolve_revision
     if getattr(original, "refuses_s5_models", False):
         return
@@ -56,6 +56,13 @@ def refuse_to_resolve_known_names(client: Any) -> None:
 
     resolve_revision.refuses_s5_models = True
     client.resolve_revision = resolve_revision
+    listing = client.list_repo_tree
+
+    @functools.wraps(listing)
+    def list_repo_tree(repo_id: str, **settings: Any) -> Any:
+        return iter(()) if is_of_this_family(repo_id) else listing(repo_id, **settings)
+
+    client.list_repo_tree = list_repo_tree
 
 
 class RepositoryNotAsked(OSError):

@@ -37,7 +37,7 @@ def processor_kernels(device: torch.device | str) -> AbstractContextManager:
 
 @cache
 def onednn_is_faster() -> bool:
-    """Whether oneDNN multiplies float32 matrices faster than what torch takes: MKL, on a processor of AMD with AVX-512.
+    """Whether oneDNN multiplies float32 matrices faster than MKL, which torch takes: on AMD processors with AVX-512.
 
     It follows from the processor and not from a measurement, so that a machine always gives the same bits.
     """

@@ -58,7 +58,7 @@ class DotaCutter(TileCutter):
         if self.config not in self.labels:
             raise ValueError(f"{self.dataset} has no configuration {self.config!r}; known: {', '.join(self.labels)}.")
         require_whole_number(f"{self.dataset}: overlap in pixels", self.overlap, 0, self.patch_size - 1)
-        require_splits(f"{self.dataset}: drop_empty", self.drop_empty, ("train", "val"))
+        require_splits(f"{self.dataset}: drop_empty", self.drop_empty, ("train", "val", "trainval"))
 
     def find_tiles(self, raw: Path) -> FoundTiles:
         images: dict[tuple[str, str], list[Path]] = defaultdict(list)
@@ -79,7 +79,7 @@ class DotaCutter(TileCutter):
             assert image is not None
             label = None if split == "test" else self._label_of(image, labels.get((split, name), []), looked_for)
             tiles.append(RawTile(name, split, image, label))
-        notes = (f"images outside train, val and test, left out: {without_split}",) if without_split else ()
+        notes = (f"images outside train, val, trainval and test, left out: {without_split}",) if without_split else ()
         return FoundTiles(tuple(tiles), notes)
 
     def _label_files(self, raw: Path) -> dict[tuple[str, str], list[Path]]:

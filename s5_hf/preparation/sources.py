@@ -8,7 +8,7 @@ from ..dataset_builders.images import is_image
 
 __all__ = ["image_files", "only_one", "split_of"]
 
-_SPLIT = re.compile(r"(?:^|[^a-z])(train|val|test)(?:ing|idation)?(?:$|[^a-z])")
+_SPLIT = re.compile(r"(?:^|[^a-z])(trainval|train|val|test)(?:ing|idation)?(?:$|[^a-z])")
 
 
 def image_files(raw: Path) -> Iterator[Path]:
@@ -25,7 +25,7 @@ def image_files(raw: Path) -> Iterator[Path]:
 
 
 def split_of(path: Path, raw: Path) -> str | None:
-    """The split ("train", "val" or "test") that a folder between `raw` and the file names, or `raw` itself."""
+    """The split (train, val, trainval or test) that a folder between `raw` and the file names, or `raw` itself."""
     for part in (*reversed(path.relative_to(raw).parts[:-1]), raw.name):
         if found := _SPLIT.search(part.lower()):
             return found.group(1)

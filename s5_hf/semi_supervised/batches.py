@@ -15,10 +15,12 @@ class LabelledBatch:
     Attributes:
         pixel_values: normalised `(batch, channels, height, width)`.
         labels: int64 `(batch, height, width)`, 255 where a pixel is ignored.
+        count: pixels by which their loss is divided, a scalar; `None` for those of this batch over all processes.
     """
 
     pixel_values: torch.Tensor
     labels: torch.Tensor
+    count: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class UnlabelledBatch:
         partner: the batch that is pasted from; `None` for the same batch.
         reverse: within the same batch, whether the rows in reverse order are pasted (as UniMatch V2 does; the middle
             one of an odd batch meets itself) or neighbours are.
+        counts: per strong view, pixels by which its loss is divided; `None` for those of this batch over all
+            processes.
     """
 
     weak: torch.Tensor
@@ -41,6 +45,16 @@ class UnlabelledBatch:
     boxes: tuple[torch.Tensor, ...]
     partner: "UnlabelledBatch | None" = None
     reverse: bool = False
+    counts: tuple[torch.Tensor, ...] | None = None
+
+    def valid(self, view: int) -> torch.Tensor:
+        """Bool `(batch, height, width)`, where a strong view has no padding once the partner is pasted."""
+        pasted = self.partners_in_batch(self.ignored) if self.partner is None else self.partner.ignored
+        return ~paste(self.ignored, pasted, self.boxes[view])
+
+    def count(self, view: int) -> torch.Tensor | None:
+        """The pixels by which the loss of a strong view is divided, if they are given."""
+        return None if self.counts is None else self.counts[view]
 
     def partners_in_batch(self, values: torch.Tensor) -> torch.Tensor:
         """For every row the one that is pasted onto it, where the batch is its own partner."""
@@ -62,10 +76,9 @@ def swap_neighbours(values: torch.Tensor) -> torch.Tensor:
             "CutMix within a batch needs at least two unlabelled images per process, got one; "
             "use a larger unlabelled batch or cutmix_partner: second_batch"
         )
-    order = [index ^ 1 for index in range(count)]
-    if count % 2:
-        order[-3:] = [count - 2, count - 1, count - 3]
-    return values[torch.tensor(order, device=values.device)]
+    paired = count - 3 * (count % 2)  # the others go round
+    swapped = values[:paired].unflatten(0, (-1, 2)).flip(1).flatten(0, 1) if paired else values[:0]
+    return torch.cat([swapped, values[paired:].roll(-1, dims=0)]) if count % 2 else swapped
 
 
 def paste(values: torch.Tensor, pasted: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:

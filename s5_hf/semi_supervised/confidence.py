@@ -43,7 +43,7 @@ class Confidence(ABC):
 
     def loss(self, logits: torch.Tensor, mixed: CutMixed, weights: torch.Tensor) -> torch.Tensor:
         """The consistency loss of a strong view, a scalar."""
-        return consistency_loss(logits, mixed.labels, mixed.confident, mixed.valid)
+        return consistency_loss(logits, mixed.labels, mixed.confident, mixed.valid, mixed.count)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must hold."""
@@ -104,10 +104,10 @@ class AdaptiveThresholds(Confidence):
             return self.highest
         predicted, sure = self.counts
         learnt = sure / predicted.clamp(min=torch.finfo(predicted.dtype).tiny)
-        if learnt.max() == 0:
-            return torch.full_like(learnt, self.highest)
-        share = learnt / learnt.max()
-        return (self.highest * share / (2 - share)).clamp(min=self.lowest)
+        most = learnt.max()
+        share = learnt / torch.where(most > 0, most, 1.0)
+        rising = (self.highest * share / (2 - share)).clamp(min=self.lowest)
+        return torch.where(most > 0, rising, self.highest)
 
     def state_dict(self) -> dict[str, Any]:
         """The counts."""
@@ -153,7 +153,8 @@ class RankWeights(Confidence):
 
     def loss(self, logits: torch.Tensor, mixed: CutMixed, weights: torch.Tensor) -> torch.Tensor:
         """The weighted cross-entropy, over the number of valid pixels."""
-        return share_of(pixel_errors(logits.float(), mixed.labels) * weights, mixed.valid)
+        errors = pixel_errors(logits.float(), mixed.labels) * weights
+        return share_of(errors, mixed.valid) if mixed.count is None else errors.sum() / mixed.count.clamp(min=1)
 
     def state_dict(self) -> dict[str, Any]:
         """The memory."""

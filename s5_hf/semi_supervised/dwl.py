@@ -94,9 +94,10 @@ class DWL(Method):
         count = len(labelled.labels)
         with self.heads.divided(count):
             logits = model(torch.cat([labelled.pixel_values, unlabelled.strong[0]])).logits
-        loss_supervised = supervised_loss(logits[:count], labelled.labels)
+        loss_supervised = supervised_loss(logits[:count], labelled.labels, labelled.count)
         errors = pixel_errors(logits[count:].float(), pseudo_labels)
-        valid = mean_over_processes((~unlabelled.ignored).sum()).clamp(min=1)
+        own_count = unlabelled.count(0)
+        valid = (mean_over_processes((~unlabelled.ignored).sum()) if own_count is None else own_count).clamp(min=1)
         loss_unsupervised = (errors * weights).sum() / valid
         return MethodOutput(
             loss=loss_supervised + loss_unsupervised,

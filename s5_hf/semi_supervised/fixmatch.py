@@ -28,5 +28,5 @@ class FixMatch(TaughtMethod):
         own, views = self.label(model, unlabelled, step)
         logits = model(torch.cat([labelled.pixel_values, views[0].pixel_values])).logits
         count = len(labelled.labels)
-        loss_supervised = supervised_loss(logits[:count], labelled.labels)
+        loss_supervised = supervised_loss(logits[:count], labelled.labels, labelled.count)
         return taught_output(self, step, loss_supervised, [logits[count:]], own, views, unlabelled.ignored)

@@ -10,17 +10,19 @@ from ..modeling.segmentation_loss import labelled_pixels, masked_cross_entropy
 IGNORED = 255
 
 
-def supervised_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def supervised_loss(logits: torch.Tensor, labels: torch.Tensor, count: torch.Tensor | None = None) -> torch.Tensor:
     """Cross-entropy, averaged over the labelled pixels of all processes.
 
     Args:
         logits: `(batch, classes, height, width)`.
         labels: int64 `(batch, height, width)`, 255 where a pixel is ignored.
+        count: what the sum over the pixels is divided by instead, where the batch is one of several of a step.
 
     Returns:
         A scalar; 0, with a gradient of 0, where every pixel is ignored.
     """
-    return masked_cross_entropy(logits, labels, IGNORED, count=mean_over_processes(labelled_pixels(labels, IGNORED)))
+    count = mean_over_processes(labelled_pixels(labels, IGNORED)) if count is None else count
+    return masked_cross_entropy(logits, labels, IGNORED, count=count)
 
 
 def hard_pixel_loss(logits: torch.Tensor, labels: torch.Tensor, threshold: float, min_kept: int) -> torch.Tensor:
@@ -39,7 +41,11 @@ def hard_pixel_loss(logits: torch.Tensor, labels: torch.Tensor, threshold: float
 
 
 def consistency_loss(
-    logits: torch.Tensor, pseudo_labels: torch.Tensor, confident: torch.Tensor, valid: torch.Tensor
+    logits: torch.Tensor,
+    pseudo_labels: torch.Tensor,
+    confident: torch.Tensor,
+    valid: torch.Tensor,
+    count: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Cross-entropy with the pseudo-labels where they are confident, over the number of *valid* pixels.
 
@@ -48,9 +54,11 @@ def consistency_loss(
         pseudo_labels: int64 `(batch, height, width)`.
         confident: bool `(batch, height, width)`: pixels that count, all of them valid.
         valid: bool `(batch, height, width)`: pixels that are not ignored.
+        count: as for `supervised_loss`.
     """
     targets = torch.where(confident, pseudo_labels, IGNORED)
-    return masked_cross_entropy(logits, targets, IGNORED, count=mean_over_processes(valid.sum()))
+    count = mean_over_processes(valid.sum()) if count is None else count
+    return masked_cross_entropy(logits, targets, IGNORED, count=count)
 
 
 def mean_over_processes(count: torch.Tensor) -> torch.Tensor:

@@ -36,6 +36,7 @@ class CutMixed:
         confidence: their probabilities, float32.
         confident: bool, valid and sure enough to be learnt from.
         valid: bool, not padding.
+        count: pixels by which the loss is divided; `None` for the valid ones over all processes.
     """
 
     pixel_values: torch.Tensor
@@ -43,6 +44,7 @@ class CutMixed:
     confidence: torch.Tensor
     confident: torch.Tensor
     valid: torch.Tensor
+    count: torch.Tensor | None = None
 
     def agreement(self, logits: torch.Tensor) -> torch.Tensor:
         """Share of the valid pixels that a network's logits `(batch, classes, height, width)` give the same class."""
@@ -105,8 +107,7 @@ def cutmix(
     """
     strong, boxes, partner = unlabelled.strong[view], unlabelled.boxes[view], unlabelled.partner
     strong_partner = unlabelled.partners_in_batch(strong) if partner is None else partner.strong[view]
-    ignored_partner = unlabelled.partners_in_batch(unlabelled.ignored) if partner is None else partner.ignored
-    valid = ~paste(unlabelled.ignored, ignored_partner, boxes)
+    valid = unlabelled.valid(view)
     labels = paste(own.labels, pasted.labels, boxes)
     confidence = paste(own.confidence, pasted.confidence, boxes)
     return CutMixed(
@@ -115,6 +116,7 @@ def cutmix(
         confidence=confidence,
         confident=reaches(labels, confidence, threshold) & valid,
         valid=valid,
+        count=unlabelled.count(view),
     )
 
 

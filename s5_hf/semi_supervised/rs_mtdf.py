@@ -85,7 +85,7 @@ class RSMTDF(TaughtMethod):
         with recorded_translations(self.fusion) as translations:
             logits = model(images).logits
         count = len(labelled.labels)
-        loss_supervised = supervised_loss(logits[:count], labelled.labels)
+        loss_supervised = supervised_loss(logits[:count], labelled.labels, labelled.count)
         taught = taught_output(self, step, loss_supervised, [logits[count:]], own, views, unlabelled.ignored)
         distillation = self._distillation(translations, images)
         return replace(

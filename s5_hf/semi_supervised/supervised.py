@@ -21,5 +21,5 @@ class Supervised(Method):
     def __call__(
         self, model: nn.Module, labelled: LabelledBatch, unlabelled: UnlabelledBatch | None, step: int
     ) -> MethodOutput:
-        loss = supervised_loss(model(labelled.pixel_values).logits, labelled.labels)
+        loss = supervised_loss(model(labelled.pixel_values).logits, labelled.labels, labelled.count)
         return MethodOutput(loss, {"loss_supervised": loss.detach()})

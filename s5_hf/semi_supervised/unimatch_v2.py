@@ -53,13 +53,13 @@ class UniMatchV2(TaughtMethod):
     ) -> MethodOutput:
         own, views = self.label(model, unlabelled, step)
         logits = self._logits(model, labelled.pixel_values, *(view.pixel_values for view in views))
-        loss_supervised = self._labelled_loss(logits[0], labelled.labels)
+        loss_supervised = self._labelled_loss(logits[0], labelled)
         return taught_output(self, step, loss_supervised, logits[1:], own, views, unlabelled.ignored)
 
-    def _labelled_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def _labelled_loss(self, logits: torch.Tensor, labelled: LabelledBatch) -> torch.Tensor:
         if self.ohem_threshold is None:
-            return supervised_loss(logits, labels)
-        return hard_pixel_loss(logits, labels, self.ohem_threshold, self.ohem_min_kept)
+            return supervised_loss(logits, labelled.labels, labelled.count)
+        return hard_pixel_loss(logits, labelled.labels, self.ohem_threshold, self.ohem_min_kept)
 
     def _logits(self, model: nn.Module, labelled: torch.Tensor, *views: torch.Tensor) -> list[torch.Tensor]:
         """Logits of the labelled images and of both views, from one forward."""

@@ -9,6 +9,8 @@ from ..lazy_face import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
+        "alignearth.kind": ["AlignEarth"],
+        "alignearth.recipe": ["AlignEarthRecipe"],
         "detection.data": ["DetectionTaskData"],
         "detection.kind": ["JointDetection"],
         "detection.recipe": ["DetectionRecipe"],

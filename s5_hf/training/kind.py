@@ -104,12 +104,15 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """See the bare network before it is prepared; returns what has a state that checkpoints must hold."""
         return []
 
-    def make_optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
-        """The optimizer of the bare network; every group of it has an `initial_lr`. By default AdamW."""
+    def make_optimizer(self, model: torch.nn.Module, processes: int) -> torch.optim.Optimizer:
+        """The optimizer of the bare network on each of so many processes, by default AdamW.
+
+        Every group of it has an `initial_lr`.
+        """
         settings = self.recipe.optimizer
         return make_optimizer(
             model,
-            settings.learning_rate,
+            self.learning_rate(processes),
             settings.weight_decay,
             (settings.beta1, settings.beta2),
             settings.layer_decay,
@@ -126,10 +129,14 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
 
     def image_shape(self) -> torch.Size | None:
         """Shape `(batch, channels, height, width)` of a batch that the network takes; `None` where it is not known."""
-        data = self.recipe.data
+        data = getattr(self.recipe, "data", None)
         if not isinstance(data, ViewSettings):
             return None
         return torch.Size((2, len(data.image_mean), data.crop_size, data.crop_size))
+
+    def learning_rate(self, processes: int) -> float:
+        """The highest learning rate of a run of so many processes."""
+        return self.recipe.optimizer.learning_rate
 
     @property
     @abstractmethod
@@ -158,6 +165,10 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
     def gradient_clip(self, step: int) -> float | None:
         """The largest gradient norm at a step counted from 0; `None` for none."""
         return self.recipe.optimizer.gradient_clip
+
+    def counted_together(self, batches: list[Any]) -> list[Any]:
+        """The batches of the micro-steps of one step, so that their pixels count alike; here as they are."""
+        return batches
 
     @abstractmethod
     def step(self, model: torch.nn.Module, batch: Any, step: int) -> MethodOutput:

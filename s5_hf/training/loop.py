@@ -42,11 +42,12 @@ def train(training: ReadyTraining, signals: StopSignals) -> bool:
         learning_rate = set_learning_rate(optimizer, kind.learning_rate_factor(step))
 
         # Forward and backward; gradients are exchanged between processes with the last micro-step only.
-        for micro_step in range(settings.gradient_accumulation):
-            batch = next(batches)
+        micro_batches = kind.counted_together([next(batches) for _ in range(settings.gradient_accumulation)])
+        for micro_step, batch in enumerate(micro_batches):
             last = micro_step == settings.gradient_accumulation - 1
-            with contextlib.nullcontext() if last else accelerator.no_sync(model):
-                with accelerator.autocast(), kernels:
+            # Also around the backward pass, which computes checkpointed parts of the forward pass again.
+            with contextlib.nullcontext() if last else accelerator.no_sync(model), kernels:
+                with accelerator.autocast():
                     output = kind.step(model, batch, step)
                 accelerator.backward(output.loss / settings.gradient_accumulation)
             meter.add(output)

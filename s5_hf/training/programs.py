@@ -46,6 +46,7 @@ PROGRAMS = {
     "s4p": TrainingProgram("PretrainingRecipe", "S4Pretraining"),
     "mae": TrainingProgram("MAERecipe", "MaskedAutoencoding"),
     "simfeatup": TrainingProgram("SimFeatUpRecipe", "SimFeatUpTraining"),
+    "alignearth": TrainingProgram("AlignEarthRecipe", "AlignEarth"),
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
     "detection": TrainingProgram("DetectionRecipe", "JointDetection"),
 }

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ..imaging.value_scaling import ValueScaling
 
 
+CHECKPOINTING = ("false", "true", "selective")
+"""Values of `gradient_checkpointing`."""
+
+
 @dataclass
 class EncoderSettings:
     """The backbone."""
@@ -31,15 +35,47 @@ class EncoderSettings:
         "a new backbone other than the S5 ViT: a model type of transformers, or a folder or name whose configuration "
         "it takes, and settings in place of its own, as in --backbone resnet 'depths:[2,2,2,2]'",
     )
-    encoder: str | None = option(None, "folder or name of pre-trained encoder weights, such as those of MAE")
+    encoder: str | None = option(
+        None, "folder or name of pre-trained encoder weights, such as those of MAE; none for new weights"
+    )
     segmenter: str | None = option(None, "folder or name of a whole segmenter to start from")
     drop_path_rate: float = option(0.1, "stochastic depth of the last block")
-    gradient_checkpointing: bool = option(False, "recompute activations: less memory, more time")
+    gradient_checkpointing: str = dataclasses.field(
+        default="false",
+        metadata={
+            "help": "true recomputes the blocks of the backbone: less memory, more time; selective keeps the results "
+            "of matrix products and recomputes the rest: less memory than false, hardly more time",
+            "nargs": "?",  # --gradient_checkpointing alone means true
+            "const": "true",
+        },
+    )
     channel_weights: list[str] | None = option(
         None,
         "how a given network for other channels is adapted: mean, repeat, or for each band a channel of the network "
         "(number from 1, red, green, blue) or mean, as in red green blue mean; default: it is refused",
     )
+
+    def __post_init__(self) -> None:
+        self.gradient_checkpointing = str(self.gradient_checkpointing).lower()  # true and false of a file, too
+        if self.gradient_checkpointing not in CHECKPOINTING:
+            known, given = ", ".join(CHECKPOINTING), self.gradient_checkpointing
+            raise ValueError(f"gradient_checkpointing must be one of {known}, got {given!r}")
+
+    def settle_encoder(self) -> None:
+        """`encoder: none` takes back what a recipe says; `required` is met by another start.
+
+        Raises:
+            ValueError: if a recipe requires an encoder and nothing is given.
+        """
+        if self.encoder == "required":
+            if not (self.segmenter or self.backbone):
+                raise ValueError(
+                    "this recipe starts from pre-trained weights: give --encoder, a folder or a name (MAE weights as "
+                    "published), or --encoder none for new weights"
+                )
+            self.encoder = None
+        elif self.encoder == "none":
+            self.encoder = None
 
 
 @dataclass

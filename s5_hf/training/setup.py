@@ -63,7 +63,7 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
     model = model.to(accelerator.device)
     followers = kind.attach(model)
     throughput = kind.make_throughput(model, accelerator.num_processes)
-    optimizer = kind.make_optimizer(model)
+    optimizer = kind.make_optimizer(model, accelerator.num_processes)
     align_weights(model)  # a resumed run gives the same bits only with weights at such addresses
     prepare_sharing(accelerator, model, kind.image_shape())
     model, optimizer = accelerator.prepare(model, optimizer)

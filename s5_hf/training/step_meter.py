@@ -36,13 +36,16 @@ class StepMeter:
         """
         names = ["loss", *self.outputs[0].scalars]
         rows = [torch.stack([output.loss.detach(), *output.scalars.values()]).float() for output in self.outputs]
-        means = self.accelerator.reduce(torch.stack(rows).mean(dim=0), "mean")
+        means = torch.stack(rows).mean(dim=0)
         counts = [output.class_counts for output in self.outputs if output.class_counts is not None]
-        asked = torch.tensor([float(stop)], device=means.device)
-        *totals, stops = self.accelerator.reduce(torch.cat([sum(counts), asked]) if counts else asked, "sum").tolist()
+        asked = torch.full_like(means[:1], float(stop))
+        together = torch.cat([means, sum(counts), asked] if counts else [means, asked])
+        *found, stops = self.accelerator.reduce(together, "sum").tolist()  # the only wait for the device in a step
         self.outputs = []
+        totals = found[len(names) :]
         shares = [total / max(sum(totals), 1.0) for total in totals]
-        return dict(zip(names, means.tolist(), strict=True)), shares, stops > 0
+        values = [total / self.accelerator.num_processes for total in found[: len(names)]]
+        return dict(zip(names, values, strict=True)), shares, stops > 0
 
 
 def require_finite(values: dict[str, float], step: int, last_good: str) -> None:

@@ -424,3 +424,23 @@ def test_pipeline(model, tmp_path):
     for entry, score, label in zip(found, expected["scores"], expected["labels"], strict=True):
         assert entry["score"] == pytest.approx(score.item(), abs=1e-5)
         assert entry["label"] == DETECTION_TASKS["vehicles"][label]
+
+
+def test_boxes_may_be_refined_again():
+    """A second pass takes the boxes of the first in place of the proposals; the scores are its own."""
+    torch.manual_seed(0)
+    model = S5ForOrientedObjectDetection(micro_detection_config(head_initial_factor=20.0)).eval()
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        first = model(image)
+        levels = model.necks[0](model.backbone(image).feature_maps)
+        logits, deltas = model.roi_heads[0](levels, [first.pred_boxes[0]])
+        model.config.roi_passes = 2
+        second = model(image)
+    expected = model.roi_heads[0].decode(first.pred_boxes[0], deltas)
+    torch.testing.assert_close(second.pred_boxes[0], expected)
+    torch.testing.assert_close(second.logits[0], logits)
+    torch.testing.assert_close(second.proposals[0], first.proposals[0])
+    assert (second.pred_boxes[0] - first.pred_boxes[0]).abs().max() > 0.1
+    with pytest.raises(ValueError, match="roi_passes"):
+        micro_detection_config(roi_passes=0)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from s5_hf.modeling import (
     S5DetectionConfig,
+    S5ForOrientedObjectDetection,
     S5ImageProcessor,
     S5ObjectDetectionOutput,
     S5ViTConfig,
@@ -16,6 +17,7 @@ from s5_hf.modeling import (
     target_assignment,
 )
 from s5_hf.modeling.anchors import inside_image, level_anchors
+from s5_hf.modeling.necks import FeaturePyramidNetwork
 from s5_hf.modeling.oriented_boxes import oriented_boxes_to_horizontal
 from s5_hf.modeling.oriented_roi_head import OrientedRoIHead, ProposalSample
 from s5_hf.modeling.oriented_rpn import AnchorSample, OrientedRPN, RPNOutput
@@ -281,7 +283,7 @@ class TestMovedCopies:
     def test_most_overlap_their_box_by_half_or_more(self):
         boxes = random_boxes(20, 5).float()
         boxes[:, 3] = boxes[:, 2] / 2  # as slender as cars
-        copies = moved_copies(boxes, 50, torch.Generator().manual_seed(1))
+        copies = moved_copies(boxes, 50, 0.3, torch.Generator().manual_seed(1))
         overlap = elementwise_rotated_iou(copies, boxes.repeat(50, 1))
         assert copies.shape == (1000, 5) and 0.4 < (overlap >= 0.5).float().mean() < 0.95
         assert overlap.max() < 1, "every copy is moved"
@@ -290,7 +292,7 @@ class TestMovedCopies:
         """A quarter turn of a box turns its copies by as much."""
         box = torch.tensor([[50.0, 60, 80, 4, 0.0]])
         turned = torch.tensor([[50.0, 60, 80, 4, math.pi / 2]])
-        first, second = (moved_copies(one, 9, torch.Generator().manual_seed(2)) for one in (box, turned))
+        first, second = (moved_copies(one, 9, 0.3, torch.Generator().manual_seed(2)) for one in (box, turned))
         offset, turned_offset = first[:, :2] - box[:, :2], second[:, :2] - turned[:, :2]
         torch.testing.assert_close(turned_offset, torch.stack([-offset[:, 1], offset[:, 0]], dim=1))
         torch.testing.assert_close(second[:, 2:4], first[:, 2:4])
@@ -308,6 +310,40 @@ class TestMovedCopies:
     def test_refused(self):
         with pytest.raises(ValueError, match="roi_moved_copies must not be negative, got -1"):
             micro_detection_config(roi_moved_copies=-1)
+
+
+def test_group_norms_of_the_pyramid():
+    """They stand behind every convolution, and are not there unless asked for."""
+    maps = [torch.randn(2, 8, 16 // 2**level, 16 // 2**level) for level in range(4)]
+    normed, plain = FeaturePyramidNetwork([8] * 4, 16, norm_groups=4), FeaturePyramidNetwork([8] * 4, 16)
+    assert {name for name in normed.state_dict() if "norm" in name} == {
+        f"{place}_norms.{level}.0.{part}"
+        for place in ("lateral", "level")
+        for level in range(4)
+        for part in ("weight", "bias")
+    }
+    assert not any("norm" in name for name in plain.state_dict())
+    levels, scaled = (normed([factor * one for one in maps]) for factor in (1e3, 1e5))  # biases do not count
+    assert all(level.min() >= 0 for level in levels), "a ReLU is the last"
+    for level, other in zip(levels, scaled, strict=True):
+        torch.testing.assert_close(level, other, rtol=0, atol=0.05)
+    assert any(level.min() < 0 for level in plain(maps))
+    with pytest.raises(ValueError, match="fpn_norm_groups must be 0 or divide fpn_channels 16, got 5"):
+        micro_detection_config(fpn_norm_groups=5)
+
+
+def test_heads_may_start_with_larger_weights():
+    plain, larger = (
+        S5ForOrientedObjectDetection(micro_detection_config(roi_channels=256, head_initial_factor=factor))
+        for factor in (1.0, 4.0)
+    )
+    for name, std in (
+        ("rpn_heads.0.conv", 0.01),
+        ("roi_heads.0.classifier", 0.01),
+        ("roi_heads.0.regressor", 0.001),
+    ):
+        for model, factor in ((plain, 1), (larger, 4)):
+            assert model.get_submodule(name).weight.std().item() == pytest.approx(factor * std, rel=0.2), name
 
 
 def test_regression_weights_scale_their_losses():

@@ -86,7 +86,7 @@ def test_losses_gradients_and_a_step(monkeypatch):
     monkeypatch.setattr(network, "draw", lambda *arguments: next(draws))
     kind = SimFeatUpTraining(SimFeatUpRecipe.make(featurizer="clip"))
     kind.featurizer = official_featurizer()
-    optimizer = kind.make_optimizer(network)
+    optimizer = kind.make_optimizer(network, 1)
 
     output = kind.step(network, {"image": fixture["image"], "seed": torch.tensor([0])}, 0)
     assert_close(output.loss, fixture["loss_total"], **TOLERANCE)

@@ -4,6 +4,8 @@ import pytest
 
 from s5_hf.curation.recipe import read_curation_recipe
 from s5_hf.recipes import find_recipe, shipped_recipes
+from s5_hf.training.masked_autoencoding.recipe import MAERecipe
+from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.programs import PROGRAMS
 
 
@@ -20,7 +22,8 @@ def test_every_recipe_is_valid_and_its_comment_names_it(recipe):
     if recipe.kind == "curation":
         assert read_curation_recipe(recipe.path).output
     else:
-        assert PROGRAMS[recipe.kind].recipe.read([str(recipe.path)]).run.output_dir == f"runs/{recipe.name}"
+        start = ("--encoder", "none") if "encoder: required" in recipe.path.read_text(encoding="utf-8") else ()
+        assert PROGRAMS[recipe.kind].recipe.read([str(recipe.path), *start]).run.output_dir == f"runs/{recipe.name}"
 
 
 def test_a_file_goes_before_a_name(tmp_path, monkeypatch):
@@ -37,3 +40,24 @@ def test_words_that_are_no_recipe_are_refused_with_what_there_is():
         find_recipe("s4p_vitb", "s4p")
     with pytest.raises(ValueError, match="the recipe moe_mdf_vit_b is for segmentation, not for s4p"):
         find_recipe("moe_mdf_vit_b", "s4p")
+
+
+@pytest.mark.parametrize("name", ["s4p_vit_b", "s4p_vit_l", "s4p_vit_h"])
+def test_the_published_pre_training_asks_for_its_start(name):
+    path = str(find_recipe(name, "s4p"))
+    with pytest.raises(ValueError, match=r"starts from pre-trained weights: give --encoder.*or --encoder none"):
+        PretrainingRecipe.read([path])
+    for words, start in (
+        (["--encoder", "none"], (None, None)),
+        (["--encoder", "runs/mae/encoder"], ("runs/mae/encoder", None)),
+        (["--segmenter", "runs/other"], (None, "runs/other")),
+    ):
+        model = PretrainingRecipe.read([path, *words]).model
+        assert (model.encoder, model.segmenter) == start
+
+
+def test_the_rate_of_masked_autoencoding_follows_the_images_of_a_step():
+    optimizer = MAERecipe.read([str(find_recipe("mae_vit_b", "mae"))]).optimizer
+    assert optimizer.rate(processes=8) == pytest.approx(6.0e-4)
+    assert optimizer.rate(processes=2) == pytest.approx(1.5e-4)
+    assert MAERecipe.make(learning_rate=3e-4).optimizer.rate(processes=8) == 3e-4

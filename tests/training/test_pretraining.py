@@ -235,15 +235,12 @@ def test_bf16_stays_close_to_float32(tmp_path):
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path):
-    """Without padding every micro-batch has as many pixels, so two halves are one whole."""
-    data = micro_data(
-        labelled=random_samples(8, 1, size=144), unlabelled=random_samples(16, 2, size=144), validation=None
-    )
+    """Also where one half has more padding than the other."""
+    data = micro_data(validation=None)
     options = ("--total_steps", "3", "--freeze_batch_norm", "--classifier_dropout", "0", "--drop_path_rate", "0")
-    scale = ("--scale_range", "1.0", "1.5")
-    pretrain(tmp_path / "one", *options, *scale, "--labelled_batch_size", "4", data=data)
+    pretrain(tmp_path / "one", *options, "--labelled_batch_size", "4", data=data)
     halves = ("--labelled_batch_size", "2", "--unlabelled_batch_size", "2", "--gradient_accumulation", "2")
-    pretrain(tmp_path / "two", *options, *scale, *halves, data=data)
+    pretrain(tmp_path / "two", *options, *halves, data=data)
     for step, values in losses(tmp_path / "one").items():
         assert losses(tmp_path / "two")[step] == pytest.approx(values, abs=1e-5)
 
@@ -265,6 +262,18 @@ def test_two_processes_with_half_the_batch_equal_one(tmp_path):
     assert len(scores[0]) == 2
     for first, second in zip(*scores, strict=True):
         assert second["validation/miou"] == pytest.approx(first["validation/miou"], abs=0.1)
+    resume_in_one_process(tmp_path / "two", options)
+    resumed = losses(tmp_path / "two")
+    assert all(resumed[step] == pytest.approx(one[step], abs=1e-5) for step in one)
+
+
+def resume_in_one_process(folder, options):
+    """What two processes began, one takes up that makes two micro-steps; other divisions of a step are refused."""
+    last = folder / "checkpoints" / "step-00000006"
+    last.rename(folder.parent / "elsewhere")
+    with pytest.raises(CheckpointError, match=r"a step would have other images .labelled_batch_size 2 then, 1 now"):
+        pretrain(folder, *options, *HALVES, "--resume", "auto")
+    pretrain(folder, *options, *HALVES, "--gradient_accumulation", "2", "--resume", "auto")
 
 
 class TestBadEndings:

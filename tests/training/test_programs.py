@@ -23,6 +23,7 @@ from s5_hf.training.detection.data import DetectionTaskData
 from s5_hf.training.pretraining.data import SegmentationData
 from s5_hf.training.programs import PROGRAMS
 from s5_hf.training.segmentation.task_data import TaskData
+from tests.open_models import tiny_model
 from tests.training.detecting import painted_samples
 from tests.training.pretraining import MICRO, micro_data, random_samples
 
@@ -57,8 +58,10 @@ def files_of(folder):
 def data_of(recipe):
     """A handful of random images in the classes of what a recipe names."""
     kind = recipe.kind
-    if kind == "mae":
+    if kind in ("mae", "simfeatup"):
         return random_samples(4, 0)
+    if kind == "alignearth":
+        return [{**sample, "image": np.tile(sample["image"], 2)} for sample in random_samples(4, 0)]
     if kind == "s4p":
         labels = get_entry("s5-isaid").labels_of()
         samples = micro_data()
@@ -77,18 +80,33 @@ def data_of(recipe):
     ]
 
 
+FROM_CLIP = {"simfeatup": "--featurizer", "alignearth": "--clip"}
+"""Trainings that start from a CLIP, which is not part of the package, and the key that names it."""
+
+
+@pytest.fixture(scope="module")
+def tiny_clip(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clip")
+    tiny_model().clip.save_pretrained(folder)
+    return folder
+
+
 def two_classes(count):
     samples = random_samples(count, 1)
     return [{**sample, "mask": np.minimum(sample["mask"], 1)} for sample in samples]
 
 
 @pytest.mark.parametrize("recipe", TRAININGS, ids=lambda recipe: recipe.name)
-def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(recipe, tmp_path, capsys, monkeypatch):
+def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(
+    recipe, tiny_clip, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr(checks, "free_bytes", lambda path: 10**12)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     small = ["--batch-size", "2"] if recipe.kind != "s4p" else []
     if "vit_h" in recipe.name or "vit_l" in recipe.name:
         small += ["--crop-size", "128"] if recipe.kind != "detection" else ["--image-size", "256"]
+    if recipe.kind in FROM_CLIP:
+        small += [FROM_CLIP[recipe.kind], str(tiny_clip)]
     run_training(recipe.kind, [recipe.name, "--dry-run", *small], data_of(recipe))
     said = capsys.readouterr().out
     assert re.search(r"^first batch  .*: \(\d+, 3, (\d+), \1\), float32$", said, re.MULTILINE)
@@ -199,5 +217,8 @@ def test_the_module_is_what_a_launcher_starts(scenes, tmp_path):
 
 def test_the_module_needs_the_name_of_a_training(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["training", "nothing"])
-    with pytest.raises(ValueError, match="must name a training: s4p, mae, segmentation, detection; got 'nothing'"):
+    with pytest.raises(
+        ValueError,
+        match="must name a training: s4p, mae, simfeatup, alignearth, segmentation, detection; got 'nothing'",
+    ):
         start()

@@ -71,20 +71,17 @@ def test_a_method_gets_its_own_options():
     assert make_recipe_method(PretrainingRecipe.make(method="supervised")).name == "supervised"
 
 
-def test_sharded_weights_have_no_average():
-    old, sharded = (
-        SimpleNamespace(
-            distributed_type=DistributedType.FSDP,
-            state=SimpleNamespace(fsdp_plugin=SimpleNamespace(fsdp_version=version)),
-        )
-        for version in (1, 2)
-    )
-    with pytest.raises(ValueError, match="a teacher: this needs whole weights, which FSDP does not keep"):
-        refuse_sharding(sharded, "a teacher")
+def test_sharded_weights_are_refused_where_whole_ones_are_needed_and_in_version_1():
+    def accelerator(kind, version=2):
+        plugin = SimpleNamespace(fsdp_version=version)
+        return SimpleNamespace(distributed_type=kind, state=SimpleNamespace(fsdp_plugin=plugin))
+
+    with pytest.raises(ValueError, match="lora_rank: this needs whole weights, which FSDP does not keep"):
+        refuse_sharding(accelerator(DistributedType.FSDP), "lora_rank")
     with pytest.raises(ValueError, match="FSDP of version 1 is not supported"):
-        refuse_sharding(old, "")
-    refuse_sharding(sharded, "")
-    refuse_sharding(SimpleNamespace(distributed_type=DistributedType.MULTI_GPU), "a teacher")
+        refuse_sharding(accelerator(DistributedType.FSDP, version=1), "")
+    refuse_sharding(accelerator(DistributedType.FSDP), "")
+    refuse_sharding(accelerator(DistributedType.MULTI_GPU, version=1), "lora_rank")
 
 
 def test_an_operation_without_a_deterministic_form_is_named():

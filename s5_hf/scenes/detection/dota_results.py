@@ -18,7 +18,7 @@ from torch import Tensor
 from s5_hf.files.atomic import write_text
 from s5_hf.modeling.oriented_boxes import check_oriented_boxes, minimum_area_rectangles, oriented_boxes_to_corners
 
-__all__ = ["read_task1_results", "write_task1_results"]
+__all__ = ["parse_detection", "read_task1_results", "write_task1_results"]
 
 Detections = Mapping[str, Tensor]
 
@@ -98,12 +98,13 @@ def read_task1_results(folder: str | Path, labels: Sequence[str]) -> dict[str, d
             raise ValueError(f"{path} is not UTF-8 text: {error.reason}") from error
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                image_id, score, corners = _parse(line, f"{path}, line {number}")
+                image_id, score, corners = parse_detection(line, f"{path}, line {number}")
                 rows[image_id].append((score, label, corners))
     return {image_id: _collect(found) for image_id, found in rows.items()}
 
 
-def _parse(line: str, place: str) -> tuple[str, float, list[float]]:
+def parse_detection(line: str, place: str) -> tuple[str, float, list[float]]:
+    """Image name, score and eight coordinates of a line; a ValueError names the place if it is none."""
     image_id, *numbers = line.split()
     if len(numbers) != 9:
         raise ValueError(

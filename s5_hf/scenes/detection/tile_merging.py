@@ -14,7 +14,8 @@ small, so plain non-maximum suppression would keep both. The rule here:
    a replaced part are replaced with it, so that an object across many tiles is found once.
 
 An object no longer than the overlap less two margins is whole in some tile. Of longer ones, cut in every tile, the
-best-scored detection stays. Detections of one tile are not compared: the detector has done that.
+parts that agree are joined to one box along the axes of the largest, where they fill it; else the best-scored part
+stays. Detections of one tile are not compared: the detector has done that.
 """
 
 from __future__ import annotations
@@ -35,10 +36,13 @@ from ..window_grid import WindowGrid
 
 _Partners = dict[int, list[int]]
 
-__all__ = ["cut_by_tiles", "merge_found", "merge_tiles", "shared_view_iou"]
+__all__ = ["cut_by_tiles", "join_parts", "merge_found", "merge_tiles", "shared_view_iou"]
 
 SHARED_VIEW_IOU = 0.5
 """Parts inside both tiles that overlap by more than this belong to one object."""
+
+FILLED_SHARE = 0.8
+"""Parts are joined if together they fill at least this share of the box around them."""
 
 BORDER_MARGIN = 4.0
 BORDER_MARGIN_SHARE = 0.05
@@ -65,6 +69,7 @@ def merge_tiles(
         The objects that stay, best first. Equal scores keep their order.
     """
     boxes, scores, labels = detections["boxes"].double(), detections["scores"].clone(), detections["labels"]
+    merged = detections["boxes"].clone()
     cut = cut_by_tiles(boxes, tiles, grid, size)
     overlapping, agreeing = _same_objects(boxes, labels, tiles, cut, grid, iou_threshold)
 
@@ -77,14 +82,16 @@ def merge_tiles(
             continue
         kept.append(index)
         settled[index] = True
-        partners = {*overlapping.get(index, ()), *_parts_of(index, agreeing, cut)}
-        replaced = [partner for partner in partners if not settled[partner]]
+        parts = _parts_of(index, agreeing, cut)
+        replaced = [partner for partner in {*overlapping.get(index, ()), *parts} if not settled[partner]]
         if replaced:
             settled[replaced] = True
             scores[index] = max(scores[index], scores[replaced].max())
+        if cut[index]:
+            merged[index] = join_parts(boxes[[index, *sorted(parts.intersection(replaced))]]).to(merged)
     chosen = torch.tensor(sorted(kept), dtype=torch.int64)
     chosen = chosen[scores[chosen].argsort(descending=True, stable=True)]
-    return {"boxes": detections["boxes"][chosen], "scores": scores[chosen], "labels": labels[chosen]}
+    return {"boxes": merged[chosen], "scores": scores[chosen], "labels": labels[chosen]}
 
 
 def merge_found(
@@ -124,6 +131,39 @@ def shared_view_iou(first: np.ndarray, second: np.ndarray, window: Window) -> fl
         return 0.0
     shared = polygon_area(clip_convex(first, second))
     return shared / (area1 + area2 - shared)
+
+
+def join_parts(parts: Tensor) -> Tensor:
+    """The box `(5,)` of an object from boxes `(n, 5)` of its parts; the first, where the parts do not make one box.
+
+    Beginning with the largest, parts are added one by one: the box grows along its own axes until it holds the next
+    part, if the two fill it.
+    """
+    corners = oriented_boxes_to_corners(parts).numpy()
+    start = int(parts[:, 2:4].prod(dim=1).argmax())
+    box, waiting = parts[start], [index for index in range(len(parts)) if index != start]
+    while waiting:
+        grown = [(index, _grown(box, corners[index])) for index in waiting]
+        fitting = next(((index, larger) for index, larger in grown if larger is not None), None)
+        if fitting is None:
+            return parts[0]
+        waiting.remove(fitting[0])
+        box = fitting[1]
+    return box
+
+
+def _grown(box: Tensor, part: np.ndarray) -> Tensor | None:
+    """A box `(5,)` grown along its axes to hold a part `(4, 2)`; None if the two leave too much of it empty."""
+    corners = oriented_boxes_to_corners(box[None])[0].numpy()
+    cosine, sine = float(box[4].cos()), float(box[4].sin())
+    axes = np.array([[cosine, -sine], [sine, cosine]])
+    points = np.concatenate([corners, part]) @ axes
+    low, high = points.min(axis=0), points.max(axis=0)
+    shared = polygon_area(clip_convex(corners, part))
+    filled = polygon_area(corners) + polygon_area(part) - shared
+    if filled < FILLED_SHARE * float(np.prod(high - low)):
+        return None
+    return torch.tensor([*(axes @ ((low + high) / 2)), *(high - low), float(box[4])], dtype=box.dtype)
 
 
 def _same_objects(

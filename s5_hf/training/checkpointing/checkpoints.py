@@ -18,12 +18,13 @@ them.
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, set_seed
 
 from ...files.disk_space import full_disk_in_words, tensor_bytes
 from ..errors import CheckpointError
@@ -32,6 +33,7 @@ from ..kind import StateDict, TrainingKind
 from ..recipe_reading import differing_keys
 from .data_listing import FILE_NAME as DATA_FILE
 from .data_listing import DataListing
+from .division import BATCH_SIZES, MICRO_STEPS, other_division
 from .folder_swap import replaced
 from .manifest import changed_files, write_manifest
 from .resumption import AUTO, FORCE, load_state, require_unchanged
@@ -92,19 +94,37 @@ class Checkpoints:
                 message names files, keys and samples. With `resume: force` changed files and data are warned about.
         """
         description = read_description(folder)
-        differing = differing_keys(description["recipe"], self.recipe)
-        if differing:
-            listed = "; ".join(f"{key}: {saved!r} then, {now!r} now" for key, (saved, now) in differing.items())
-            raise CheckpointError(f"{folder} belongs to another recipe. Keys that differ: {listed}")
-        if description["processes"] != self.accelerator.num_processes:
-            raise CheckpointError(
-                f"{folder} was written by {description['processes']} process(es), this run has "
-                f"{self.accelerator.num_processes}: the data order would differ"
-            )
+        divided_anew = self._require_same_run(folder, description)
         force = self.recipe.run.resume == FORCE
         require_unchanged(self.accelerator, folder, lambda: self._changes(folder), force)
-        load_state(self.accelerator, folder / "state", force)
+        load_state(self.accelerator, folder / "state", force, with_random_numbers=not divided_anew)
+        if divided_anew:
+            set_seed(self.recipe.run.seed + description["step"], device_specific=True)
         return description["step"]
+
+    def _require_same_run(self, folder: Path, description: Mapping[str, Any]) -> bool:
+        """Raise a CheckpointError if a checkpoint belongs to another run; whether its steps are divided otherwise.
+
+        The same images of a step may be divided among other numbers of processes and micro-steps.
+        """
+        saved, before, now = description["recipe"], description["processes"], self.accelerator.num_processes
+        differing = differing_keys(saved, self.recipe)
+        dividing = {key for key in differing if key.rpartition(".")[2] in (MICRO_STEPS, *BATCH_SIZES)}
+        others = {key: values for key, values in differing.items() if key not in dividing}
+        if before == now:
+            others |= {key: differing[key] for key in dividing if other_division(saved, before, self.recipe, now)}
+        if others:
+            listed = "; ".join(f"{key}: {former!r} then, {value!r} now" for key, (former, value) in others.items())
+            raise CheckpointError(f"{folder} belongs to another recipe. Keys that differ: {listed}")
+        if before == now and not dividing:
+            return False
+        refused = other_division(saved, before, self.recipe, now)
+        if refused:
+            raise CheckpointError(
+                f"{folder} was written by {before} process(es), this run has {now}, and its steps cannot be divided "
+                f"otherwise: {refused}"
+            )
+        return True
 
     def to_resume(self) -> Path | None:
         """The folder that the recipe's `resume` means, `None` for a new run: the main process looks and tells.

@@ -54,13 +54,14 @@ def require_unchanged(
         warnings.warn(f"{folder} is resumed by force although it differs: {listed}", RuntimeWarning, stacklevel=2)
 
 
-def load_state(accelerator: Accelerator, folder: Path, force: bool) -> None:
-    """Load what Accelerate saved, random states included.
+def load_state(accelerator: Accelerator, folder: Path, force: bool, with_random_numbers: bool = True) -> None:
+    """Load what Accelerate saved.
 
     Args:
         accelerator: with everything prepared.
         folder: that `save_state` wrote.
         force: resume without the random states if they cannot be loaded.
+        with_random_numbers: whether the random states of this process must be among it.
 
     Raises:
         CheckpointError: naming the file that is broken, or what does not fit.
@@ -69,6 +70,8 @@ def load_state(accelerator: Accelerator, folder: Path, force: bool) -> None:
         accelerator.load_state(str(folder))
     except READ_ERRORS as error:
         raise CheckpointError(explain_failure(folder, error)) from error
+    if not with_random_numbers:
+        return
     try:
         require_random_state(folder / f"random_states_{accelerator.process_index}.pkl")
     except CheckpointError as error:

@@ -4,7 +4,7 @@ The losses are those of the detector itself; every process divides them by its o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ class DetectionBatch(JointBatch):
         image_sizes: height and width of each image without its padding, on the host.
     """
 
-    image_sizes: list[list[int]]
+    image_sizes: list[list[int]] = field(default_factory=list)
 
 
 class DetectionViews(JointViews):
@@ -37,7 +37,7 @@ class DetectionViews(JointViews):
             {"boxes": boxes.to(self.device), "class_labels": classes.to(self.device)}
             for boxes, classes in zip(rows["boxes"], rows["classes"], strict=True)
         ]
-        return DetectionBatch(pixel_values, labels, self.tasks(rows), rows["size"].tolist())
+        return DetectionBatch(pixel_values, labels, self.tasks(rows), image_sizes=rows["size"].tolist())
 
 
 def collate(rows: Sequence[Row]) -> Row:

@@ -52,13 +52,19 @@ class DetectionModelSettings(JointModelSettings):
 
     detector: str | None = option(None, "folder or name of a whole detector to start from")
     fpn_channels: int = option(256, "width of the feature pyramid and of the region proposal network")
+    fpn_norm_groups: int = option(0, "groups of group norms in the feature pyramid; 0 for none, as officially")
     roi_channels: int = option(1024, "width of the two hidden layers of the RoI head")
     anchor_scale: float = option(8.0, "side of a square anchor in strides of its level (4, 8, 16, 32, 64)")
     finest_scale: float = option(56.0, "RoIs of less than twice this size are pooled at stride 4")
     rpn_positive_iou: float = option(0.7, "anchors that overlap an object's hull by this learn to find it")
+    proposal_nms_iou: float = option(0.8, "of proposals of a level that overlap more, the better one stays")
+    roi_positive_iou: float = option(0.5, "proposals that overlap an object by this learn to refine it")
     rpn_samples: int = option(256, "anchors per image in the loss")
     roi_samples: int = option(512, "proposals per image in the loss")
     roi_moved_copies: int = option(0, "copies of every box, moved at random, that join the proposals in training")
+    roi_copies_angle: float = option(0.3, "standard deviation of the angle by which copies are turned, radians")
+    roi_passes: int = option(1, "how often boxes are refined, one after the other, when the detector predicts")
+    head_initial_factor: float = option(1.0, "factor of the standard deviations of the heads' new weights")
     rpn_regression_weight: float = option(1.0, "weight of the proposals' regression loss")
     roi_regression_weight: float = option(1.0, "weight of the regression loss of what becomes of them")
     proposals_per_level: int = option(2000, "best-scored anchors of a level that become candidates")
@@ -67,12 +73,12 @@ class DetectionModelSettings(JointModelSettings):
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
         super().check()
-        require_positive(
-            {key: getattr(self, key) for key in HEAD_KEYS if key not in ("rpn_positive_iou", *MAY_BE_ZERO)}
-        )
+        counts = set(HEAD_KEYS) - set(MAY_BE_ZERO) - set(SHARES)
+        require_positive({key: getattr(self, key) for key in HEAD_KEYS if key in counts})
         require_not_negative({key: getattr(self, key) for key in MAY_BE_ZERO})
-        if not 0.3 <= self.rpn_positive_iou <= 1:
-            raise ValueError(f"rpn_positive_iou must lie between 0.3 and 1, got {self.rpn_positive_iou}")
+        for key, low in SHARES.items():
+            if not low <= getattr(self, key) <= 1:
+                raise ValueError(f"{key} must lie between {low} and 1, got {getattr(self, key)}")
 
     def head_settings(self) -> dict[str, float]:
         """What goes into [`S5DetectionConfig`] for new necks and heads."""
@@ -82,9 +88,15 @@ class DetectionModelSettings(JointModelSettings):
 HEAD_KEYS = (
     *("fpn_channels", "roi_channels", "anchor_scale", "finest_scale", "rpn_samples", "roi_samples"),
     *("proposals_per_level", "max_proposals", "rpn_positive_iou"),
-    *("roi_moved_copies", "rpn_regression_weight", "roi_regression_weight"),
+    *("roi_moved_copies", "roi_copies_angle", "rpn_regression_weight", "roi_regression_weight"),
+    *("fpn_norm_groups", "proposal_nms_iou", "roi_positive_iou", "head_initial_factor", "roi_passes"),
 )
-MAY_BE_ZERO = ("roi_moved_copies", "rpn_regression_weight", "roi_regression_weight")
+MAY_BE_ZERO = (
+    *("fpn_norm_groups", "roi_moved_copies", "roi_copies_angle"),
+    *("rpn_regression_weight", "roi_regression_weight", "head_initial_factor"),
+)
+SHARES = {"rpn_positive_iou": 0.3, "roi_positive_iou": 0, "proposal_nms_iou": 0}
+"""Keys that are at most 1, and the least that each may be."""
 
 
 @dataclass

@@ -77,10 +77,25 @@ def train_split(settings: DatasetSettings, splits: Mapping[str, Any]) -> Any:
     Raises:
         ValueError: if there is no such split.
     """
-    parts = [part.strip() for part in settings.train_split.split("+")]
+    parts = trained_splits(settings, splits)
     for part in parts:
         require_split(settings, splits, part)
     return splits[parts[0]] if len(parts) == 1 else concatenate_datasets([splits[part] for part in parts])
+
+
+def trained_splits(settings: DatasetSettings, splits: Mapping[str, Any]) -> list[str]:
+    """The names of the splits that are trained on.
+
+    Publishers and their tools keep `train` and `val` apart or together as `trainval`: one means the other where the
+    dataset has only that.
+    """
+    parts = [part.strip() for part in settings.train_split.split("+")]
+    if "trainval" in parts and "trainval" not in splits and {"train", "val"} <= set(splits):
+        place = parts.index("trainval")
+        return [*parts[:place], "train", "val", *parts[place + 1 :]]
+    if {"train", "val"} <= set(parts) and "trainval" in splits and not {"train", "val"} & set(splits):
+        return ["trainval", *(part for part in parts if part not in ("train", "val"))]
+    return parts
 
 
 def divide(
@@ -118,7 +133,7 @@ def choose(
             f"{len(held_out)} of {len(train)} training images, set aside (the last by name of each folder)",
         )
     require_split(settings, splits, chosen)
-    if chosen in settings.train_split.split("+"):
+    if chosen in trained_splits(settings, splits):
         raise ValueError(
             f"{settings.name}: the split {chosen!r} is trained on, so its scores mean nothing; "
             "validation_split: held_out sets training images aside, none does without"
@@ -142,7 +157,7 @@ def require_images(task: str, train: Sequence[Any], validation: Sequence[Any] | 
 
 def automatic_split(settings: DatasetSettings, entry: DatasetEntry, splits: Mapping[str, Any], selection: str) -> str:
     """The validation split that suits a selection: see the help of `selection`."""
-    trained = settings.train_split.split("+")
+    trained = trained_splits(settings, splits)
     reported = reported_splits(entry)
     usable = [split for split in splits if split not in trained and has_labels(splits[split])]
     if selection == "official_test_split":

@@ -43,11 +43,14 @@ class JointBatch:
         pixel_values: normalised `(batch, channels, height, width)`.
         labels: as the model takes them.
         tasks: the task of each image.
+        counts: pixels by which the loss of each task is divided, in the order of the tasks; `None` for those of this
+            batch over all processes.
     """
 
     pixel_values: torch.Tensor
     labels: Any
     tasks: list[str]
+    counts: Mapping[str, torch.Tensor] | None = None
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,10 @@ class MaskedAutoencoding(UnlabelledTraining[MAERecipe]):
         )
         return ViTMAEForPreTraining(config)
 
+    def learning_rate(self, processes: int) -> float:
+        """The highest learning rate: that of the recipe, or by the images of a step."""
+        return self.recipe.optimizer.rate(processes)
+
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """Throughput with FLOPs where the device's peak is known."""
         settings, data = self.recipe.optimizer, self.recipe.data

@@ -10,6 +10,8 @@ from ..recipe_reading import SectionedRecipe, option, require_positive
 from ..recipe_sections import AdamWSettings, RunSettings, UnlabelledSettings, bookkeeping
 
 PATCH_SIZE = 16
+IMAGES_OF_BASE = 256
+"""Images of a step for which a base learning rate holds."""
 
 
 @dataclass
@@ -58,10 +60,19 @@ class MAEOptimizerSettings(AdamWSettings):
 
     total_steps: int = option(100_000, "optimizer steps")
     batch_size: int = option(64, "images per process and micro-step")
-    learning_rate: float = option(1.5e-4, "highest learning rate")
+    learning_rate: float = option(1.5e-4, "highest learning rate, where there is no base_learning_rate")
+    base_learning_rate: float | None = option(
+        None, "highest learning rate per 256 images of a step of all processes, as in MAE's paper"
+    )
     weight_decay: float = option(0.05, "of all parameters but norms and positions")
     beta2: float = option(0.95, "of AdamW")
     warmup_steps: int = option(1000, "steps of linear warm-up")
+
+    def rate(self, processes: int) -> float:
+        """The highest learning rate of a run of so many processes."""
+        if self.base_learning_rate is None:
+            return self.learning_rate
+        return self.base_learning_rate * self.batch_size * self.gradient_accumulation * processes / IMAGES_OF_BASE
 
 
 @dataclass

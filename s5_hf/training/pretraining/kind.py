@@ -22,6 +22,7 @@ from ...semi_supervised import (
     WeightAverage,
     make_method,
 )
+from ...semi_supervised.accumulation import Batches, counted_together
 from ..batches import Row
 from ..joint.best_models import MEAN, BestModels
 from ..kind import StateDict, Training, TrainingKind
@@ -201,6 +202,10 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
                 partners = unlabelled_batches(recipe, data, **place, stream="partner").start(first)
         return joined(views, labelled, unlabelled, partners, max(0, supervised - taken))
 
+    def counted_together(self, batches: list[Batches]) -> list[Batches]:
+        """The batches of the micro-steps of one step, whose losses are divided by the pixels of all."""
+        return counted_together(batches, self.method.pastes)
+
     def step(
         self, model: torch.nn.Module, batch: tuple[LabelledBatch, UnlabelledBatch | None], step: int
     ) -> MethodOutput:
@@ -277,20 +282,19 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def keep_best(self, training: Training, step: int, miou: float) -> None:
         """Save the validated weights under best/mean if none were better before."""
         accelerator, validated = training.accelerator, self.validated(training)
-        is_trained = validated is training.model  # then its weights may be shared among the processes
-        state_dict = accelerator.get_state_dict(validated) if is_trained else validated.state_dict()
-        model = accelerator.unwrap_model(validated)
-        state_dict = self.saved_state(model, state_dict)
+        is_trained = validated is accelerator.unwrap_model(training.model)  # its weights may be shared by processes
+        state_dict = accelerator.get_state_dict(training.model) if is_trained else validated.state_dict()
+        state_dict = self.saved_state(validated, state_dict)
         if accelerator.is_main_process:
             selection = {"selection": "validation", "in_words": IN_WORDS, "validation": self.data.validation_source}
             best = BestModels(Path(self.recipe.run.output_dir) / "best", self.processor, selection)
-            best.keep(step, {MEAN: miou}, model, state_dict)
+            best.keep(step, {MEAN: miou}, validated, state_dict)
         accelerator.wait_for_everyone()
 
     def validated(self, training: Training) -> torch.nn.Module:
         """The network that is validated: the average of the weights, else the averaged teacher, else the student."""
         averaged = list(self.followers.values()) if self.recipe.run.validate_on == "averaged" else []
-        return averaged[0] if averaged else training.model
+        return averaged[0] if averaged else training.accelerator.unwrap_model(training.model)
 
     def saved_state(self, model: torch.nn.Module, state_dict: StateDict) -> StateDict:
         """The weights with the adapters merged, without what the method needs in training only."""

@@ -193,6 +193,7 @@ class PretrainingRecipe(SectionedRecipe):
         self.run.check()
         if self.model.lora_rank and optimizer.encoder_rate == 0:
             raise ValueError("encoder_rate: 0 freezes the encoder, in which lora_rank puts adapters: give one of them")
+        self.model.settle_encoder()
         if self.model.encoder and self.model.segmenter:
             raise ValueError("give encoder or segmenter, not both: a segmenter brings its encoder")
         if self.model.backbone and (self.model.encoder or self.model.segmenter):

@@ -15,6 +15,7 @@ from ...modeling.configuration_s5_vit import default_dpt_taps, default_taps
 from ...modeling.input_channels import adapt_input_channels
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..recipe_sections import EncoderSettings
+from ..selective_checkpointing import checkpointing_arguments
 from ..starting_weights import load_network, read_config
 from .backbone_config import new_backbone_config, with_four_taps
 from .recipe import PretrainingModelSettings
@@ -101,8 +102,9 @@ def ready_to_train(model: AnyModel, settings: EncoderSettings, crop_size: int, c
     """
     adapt_channels(model, settings, channels)
     check_fit(model, crop_size, channels)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    checkpointing = checkpointing_arguments(settings.gradient_checkpointing)
+    if checkpointing is not None:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpointing)
     freeze_mask_tokens(model)
     model.train()
     if settings.freeze_batch_norm:

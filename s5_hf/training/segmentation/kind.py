@@ -7,7 +7,7 @@ import torch
 
 from ..joint.kind import JointTraining, epoch_of
 from ..joint.model import TaskView
-from ..joint.step import TaskLoss
+from ..joint.step import JointBatch, TaskLoss
 from ..kind import Training
 from ..low_rank import add_adapters
 from ..peaks import peak_flops
@@ -82,6 +82,10 @@ class JointSegmentation(JointTraining):
         colors = color_positions(data.bands, len(data.image_mean))
         return SegmentationViews(names, device, data.image_mean, data.image_std, augmentation, colors)
 
+    def counted_together(self, batches: list[JointBatch]) -> list[JointBatch]:
+        """The batches of the micro-steps of one step, whose losses are divided by the pixels of all."""
+        return self.joint_step.counted_together(batches)
+
     def learning_rate_factor(self, step: int) -> float:
         """Factor of the learning rate at a step counted from 0; `schedule_by_epoch` changes it between epochs only."""
         settings, total = self.recipe.optimizer, self.total_steps
@@ -109,5 +113,5 @@ class JointSegmentation(JointTraining):
             self.recipe.data.value_scaling,
             color_positions(self.recipe.data.bands, len(self.recipe.data.image_mean)),
         )
-        model = TaskView(self.validated(training), task.name)
+        model = TaskView(training.accelerator.unwrap_model(self.validated(training)), task.name)
         return validate(model, task.validation, settings, training.accelerator, panel)

@@ -1,9 +1,14 @@
 """Batches with images and masks of every dataset, and one step with them."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
+from ...modeling.segmentation_loss import labelled_pixels
+from ...semi_supervised.accumulation import mean_counts
 from ...semi_supervised.losses import IGNORED, mean_over_processes
 from ..batches import Row
 from ..joint.step import JointBatch, JointStep, JointViews, TaskLoss
@@ -39,4 +44,28 @@ class SegmentationStep(JointStep):
     def options(self, batch: JointBatch, losses: Mapping[str, TaskLoss]) -> dict[str, Any]:
         """How the pixels count."""
         weights = {task: loss.class_weights for task, loss in losses.items() if loss.class_weights is not None}
-        return {"class_weights": weights, "ignore_index": IGNORED, "reduce_count": mean_over_processes}
+        reduce_count: Callable[[torch.Tensor], torch.Tensor] = mean_over_processes
+        if batch.counts is not None:
+            known = iter(batch.counts.values())  # the model asks once per task, in their order
+
+            def reduce_count(count: torch.Tensor) -> torch.Tensor:
+                return next(known)
+
+        return {"class_weights": weights, "ignore_index": IGNORED, "reduce_count": reduce_count}
+
+    def counted_together(self, batches: Sequence[JointBatch]) -> list[JointBatch]:
+        """The batches of the micro-steps of one step, whose losses are divided by the pixels of all."""
+        if len(batches) == 1:
+            return list(batches)
+        counts = mean_counts([self.counts(batch) for batch in batches])
+        return [dataclasses.replace(batch, counts=counts) for batch in batches]
+
+    def counts(self, batch: JointBatch) -> dict[str, torch.Tensor]:
+        """The labelled pixels of each task, weighted by class where the task has weights; rows are sorted by task."""
+        counts, start = {}, 0
+        for task in dict.fromkeys(batch.tasks):
+            stop = start + batch.tasks.count(task)
+            weights = self.losses.get(task, TaskLoss()).class_weights
+            counts[task] = labelled_pixels(batch.labels[start:stop], IGNORED, weights).float()
+            start = stop
+        return counts

@@ -60,7 +60,7 @@ class SimFeatUpTraining(UnlabelledTraining[SimFeatUpRecipe]):
         """The up-sampler with the parts of its losses; the frozen network is none of it."""
         return SimFeatUpNetwork(self.featurizer.channels, self.featurizer.patch_size, self.recipe.model)
 
-    def make_optimizer(self, model: torch.nn.Module) -> torch.optim.NAdam:
+    def make_optimizer(self, model: torch.nn.Module, processes: int) -> torch.optim.NAdam:
         """NAdam."""
         settings = self.recipe.optimizer
         groups = parameter_groups(model, settings.learning_rate, settings.weight_decay)

@@ -1,6 +1,9 @@
 """Objects of whole scenes: what tiles find is merged so that each object comes once and whole."""
 
+import importlib.util
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from s5_hf.modeling.oriented_boxes import oriented_boxes_to_corners
 from s5_hf.modeling.rotated_iou import elementwise_rotated_iou, rotated_iou
 from s5_hf.scenes.detection import TileSettings, detect_scene
 from s5_hf.scenes.detection.tile_detection import tile_grid
-from s5_hf.scenes.detection.tile_merging import cut_by_tiles, merge_tiles, shared_view_iou
+from s5_hf.scenes.detection.tile_merging import cut_by_tiles, join_parts, merge_tiles, shared_view_iou
 from tests.scenes.detectors import OracleDetector, match, position_image, scattered_boxes
 
 TILES = TileSettings(tile=256, overlap=0.375, batch_size=3, threshold=0.1)
@@ -50,14 +53,47 @@ def test_neighbours_side_by_side_at_a_border_all_stay():
     assert len(detector.seen) > 40
 
 
-def test_an_object_cut_in_every_tile_is_found_once_by_its_best_part():
-    boxes = torch.tensor([[300.0, 120.0, 380.0, 40.0, 0.0]])
+@pytest.mark.parametrize("theta", [0.0, 0.7, -1.4])
+def test_an_object_cut_in_every_tile_is_found_once_and_whole(theta):
+    boxes = torch.tensor([[300.0, 220.0, 380.0, 40.0, theta]])
     detector = OracleDetector(boxes, torch.tensor([1]), least=0.05)
-    found = detect_scene(detector, position_image(240, 700), settings=TILES, progress=False)
-    assert len(detector.seen) == 4 and all(share < 1 for *_, share in detector.seen)
-    best = max(detector.seen, key=lambda seen: seen[1])
-    assert len(found) == 1
-    assert torch.allclose(found.boxes[0], best[0].double(), atol=1e-4) and found.scores[0] == pytest.approx(best[1])
+    found = detect_scene(detector, position_image(440, 700), settings=TILES, progress=False)
+    assert len(detector.seen) > 2 and all(share < 1 for *_, share in detector.seen)
+    assert len(found) == 1 and found.scores[0] == pytest.approx(max(score for _, score, *_ in detector.seen))
+    assert rotated_iou(found.boxes, boxes.double()).item() > (0.9999 if theta == 0 else 0.9)
+
+
+def test_parts_that_do_not_make_one_box_are_not_joined():
+    along = torch.tensor([[100.0, 50, 80, 20, 0], [150, 50, 80, 20, 0]], dtype=torch.float64)
+    torch.testing.assert_close(join_parts(along), torch.tensor([125.0, 50, 130, 20, 0], dtype=torch.float64))
+    torch.testing.assert_close(join_parts(along.flip(0)), join_parts(along))
+    across = torch.tensor([[100.0, 50, 80, 20, 0], [150, 80, 80, 20, 0]], dtype=torch.float64)
+    assert torch.equal(join_parts(across), across[0])
+    apart = torch.tensor([[100.0, 50, 80, 20, 0], [300, 50, 80, 20, 0]], dtype=torch.float64)
+    assert torch.equal(join_parts(apart), apart[0])
+    assert torch.equal(join_parts(along[:1]), along[0])
+
+
+def test_tiles_score_as_the_whole_scene_does():
+    """The benchmark in small: an oracle that misses, invents and blurs, the same in every window."""
+    benchmark = load_benchmark("tile_merging")
+    scenes = list(benchmark.crowded_scenes(1, 640, 180))
+    values = benchmark.compare(scenes, TileSettings(tile=256), ("parked", "long"))
+    assert values["objects"] > 100
+    assert values["tiled AP50"] > values["whole AP50"] - 0.5 and values["tiled AP"] > values["whole AP"] - 0.5
+    assert values["tiled found"] == pytest.approx(values["whole found"], rel=0.02)
+
+
+def load_benchmark(name):
+    """A script of benchmarks/ as a module."""
+    script = Path(__file__).parents[3] / "benchmarks" / f"{name}.py"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(script.parent))
+        specification = importlib.util.spec_from_file_location(name, script)
+        module = importlib.util.module_from_spec(specification)
+        patch.setitem(sys.modules, name, module)  # dataclasses look their module up
+        specification.loader.exec_module(module)
+    return module
 
 
 def test_objects_at_the_border_of_the_scene_are_not_cut():

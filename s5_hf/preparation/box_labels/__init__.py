@@ -1,0 +1,1 @@
+"""Labels of oriented boxes from one format to another."""

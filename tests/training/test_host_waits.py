@@ -1,0 +1,96 @@
+"""A training step hardly ever waits for the device: what would wait is counted on the CPU."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from s5_hf.semi_supervised.batches import swap_neighbours
+from s5_hf.training.kind import Training
+from s5_hf.training.pretraining.kind import S4Pretraining
+from s5_hf.training.pretraining.recipe import PretrainingRecipe
+from s5_hf.training.segmentation.kind import JointSegmentation
+from s5_hf.training.step_meter import StepMeter
+from tests.training.finetuning import micro_recipe, micro_tasks
+from tests.training.pretraining import MICRO, micro_data
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "host_waits.py"
+
+
+@pytest.fixture(scope="module")
+def counted_waits():
+    specification = importlib.util.spec_from_file_location("host_waits", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.counted_waits
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind"),
+    [
+        (lambda values: values.sum().item(), "_local_scalar_dense"),
+        (lambda values: values.tolist(), "tolist"),
+        (lambda values: (values > 0).nonzero(), "nonzero"),
+        (lambda values: values[values > 0], "index"),
+        (lambda values: bool((values > 0).any()), "_local_scalar_dense"),
+        (lambda values: values.new_tensor([1.0]), "new_tensor of host data"),
+        (lambda values: torch.ones(2).to(values.device), "blocking transfer"),
+        (lambda values: values.cpu(), "cpu"),
+    ],
+)
+def test_questions_to_the_device_are_counted_and_those_to_the_host_are_not(counted_waits, ask, kind):
+    on_device = torch.randn(4)
+    with counted_waits([on_device]) as waits:
+        ask(on_device * 2)
+        torch.arange(3).tolist()
+        (torch.arange(3) > 1).nonzero()
+        torch.ones(3).to(on_device.device, non_blocking=True)
+    assert dict(waits) == {kind: 1}
+
+
+@pytest.mark.parametrize(
+    ("make", "most"),
+    [
+        (lambda: S4Pretraining(PretrainingRecipe.read(MICRO), micro_data()), 1),
+        (lambda: S4Pretraining(PretrainingRecipe.read([*MICRO, "--threshold", "adaptive"]), micro_data()), 2),
+        (lambda: S4Pretraining(PretrainingRecipe.read([*MICRO, "--method", "unimatch_v2"]), micro_data()), 2),
+        (lambda: JointSegmentation(micro_recipe(), micro_tasks()), 2),
+    ],
+    ids=["fixmatch", "adaptive", "unimatch_v2", "moe"],
+)
+def test_a_step_waits_for_the_device_hardly_ever(counted_waits, make, most):
+    kind, accelerator = make(), Accelerator(cpu=True)
+    kind.load(processes=1)
+    model = kind.make_model()
+    kind.attach(model)
+    optimizer, meter = torch.optim.AdamW(model.parameters(), fused=True), StepMeter(accelerator)
+    batches = kind.batches(Training(accelerator, model), taken=0)
+
+    def step(number):
+        output = kind.step(model, next(batches), number)
+        output.loss.backward()
+        meter.add(output)
+        values, _, _ = meter.reduce(stop=False)
+        optimizer.step()
+        optimizer.zero_grad()
+        kind.after_step(model, number)
+        return values
+
+    step(0)  # constants go to the device once
+    followers = [tensor for network in kind.followers.values() for tensor in network.state_dict().values()]
+    with counted_waits([*model.state_dict().values(), *followers]) as waits:
+        assert step(1)["loss"] > 0
+    assert 1 <= sum(waits.values()) <= most, dict(waits)
+
+
+@pytest.mark.parametrize("count", range(2, 8))
+def test_neighbours_are_swapped_by_slices(counted_waits, count):
+    values = torch.arange(count)
+    with counted_waits([values]) as waits:
+        swapped = swap_neighbours(values)
+    order = [index ^ 1 for index in range(count)]
+    if count % 2:
+        order[-3:] = [count - 2, count - 1, count - 3]
+    assert torch.equal(swapped, values[torch.tensor(order)]) and not waits

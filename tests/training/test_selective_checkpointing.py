@@ -1,0 +1,72 @@
+"""Three ways to keep or recompute activations: the same gradients, with less and less memory."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from s5_hf.modeling import S5ViTBackbone, S5ViTConfig
+from s5_hf.predictors import processor_kernels
+from s5_hf.predictors.processor_kernels import ProcessorKernels
+from s5_hf.training.pretraining.recipe import PretrainingRecipe
+from s5_hf.training.selective_checkpointing import checkpointing_arguments
+
+
+class CountedCalls(TorchDispatchMode):
+    """Counts matrix products and activation functions."""
+
+    def __init__(self):
+        super().__init__()
+        self.products = self.activations = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        self.products += name in ("addmm", "mm", "bmm", "mkldnn_linear")
+        self.activations += name == "gelu"
+        return func(*args, **(kwargs or {}))
+
+
+def step(kind, images, bf16=False, kernels=False):
+    """Gradients of a small backbone, and the calls of the backward pass."""
+    torch.manual_seed(0)
+    config = S5ViTConfig(hidden_size=32, num_hidden_layers=4, num_attention_heads=2, image_size=32, drop_path_rate=0.5)
+    backbone = S5ViTBackbone(config).train()
+    arguments = checkpointing_arguments(kind)
+    if arguments is not None:
+        backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs=arguments)
+    with ProcessorKernels() if kernels else nullcontext():
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = sum(level.square().mean() for level in backbone(images).feature_maps)
+        with CountedCalls() as calls:
+            loss.backward()
+    return torch.cat([value.grad.flatten() for value in backbone.parameters() if value.grad is not None]), calls
+
+
+@pytest.mark.parametrize("kernels", [False, True])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_gradients_are_the_same_and_products_are_not_repeated(monkeypatch, bf16, kernels):
+    monkeypatch.setattr(processor_kernels, "_WORTHWHILE", 0)
+    monkeypatch.setattr(processor_kernels, "onednn_is_faster", torch.backends.mkldnn.is_available)
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    plain, plain_calls = step("false", images, bf16, kernels)
+    for kind in ("true", "selective"):
+        gradients, calls = step(kind, images, bf16, kernels)
+        assert torch.equal(gradients, plain)
+        assert calls.activations == plain_calls.activations + 4
+        repeated = calls.products - plain_calls.products  # of qkv, projection, fc1 and fc2 of four blocks
+        assert repeated >= 12 if kind == "true" else repeated == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(True, "true"), (False, "false"), ("Selective", "selective"), ("true", "true")]
+)
+def test_values_of_a_recipe(value, expected):
+    assert PretrainingRecipe.make(gradient_checkpointing=value).model.gradient_checkpointing == expected
+
+
+def test_values_of_a_command_line():
+    assert PretrainingRecipe.read(["--gradient_checkpointing"]).model.gradient_checkpointing == "true"
+    assert PretrainingRecipe.read([]).model.gradient_checkpointing == "false"
+    with pytest.raises(ValueError, match="one of false, true, selective, got 'some'"):
+        PretrainingRecipe.read(["--gradient_checkpointing", "some"])
