@@ -76,3 +76,64 @@ STAR_CITATION = """@article{li2024star,
   journal={IEEE Transactions on Pattern Analysis and Machine Intelligence},
   year={2024}
 }"""
+UAVID_CITATION = """@article{lyu2020uavid,
+  title={UAVid: A semantic segmentation dataset for UAV imagery},
+  author={Lyu, Ye and Vosselman, George and Xia, Gui-Song and Yilmaz, Alper and Yang, Michael Ying},
+  journal={ISPRS Journal of Photogrammetry and Remote Sensing},
+  year={2020}
+}"""
+UDD_CITATION = """@inproceedings{chen2018large,
+  title={Large-scale structure from motion with semantic constraints of aerial images},
+  author={Chen, Yu and Wang, Yao and Lu, Peng and Chen, Yisong and Wang, Guoping},
+  booktitle={PRCV},
+  year={2018}
+}"""
+VDD_CITATION = """@article{cai2023vdd,
+  title={VDD: Varied Drone Dataset for Semantic Segmentation},
+  author={Cai, Wenxiao and Jin, Ke and Hou, Jinyan and Guo, Cong and Wu, Letian and Yang, Wankou},
+  journal={arXiv preprint arXiv:2305.13608},
+  year={2023}
+}"""
+WHU_CITATION = """@article{ji2019fully,
+  title={Fully Convolutional Networks for Multisource Building Extraction From an Open Aerial and Satellite Imagery
+         Data Set},
+  author={Ji, Shunping and Wei, Shiqing and Lu, Meng},
+  journal={IEEE Transactions on Geoscience and Remote Sensing},
+  year={2019}
+}"""
+INRIA_CITATION = """@inproceedings{maggiori2017can,
+  title={Can Semantic Labeling Methods Generalize to Any City? The Inria Aerial Image Labeling Benchmark},
+  author={Maggiori, Emmanuel and Tarabalka, Yuliya and Charpiat, Guillaume and Alliez, Pierre},
+  booktitle={IGARSS},
+  year={2017}
+}"""
+XBD_CITATION = """@inproceedings{gupta2019creating,
+  title={Creating xBD: A Dataset for Assessing Building Damage from Satellite Imagery},
+  author={Gupta, Ritwik and Goodman, Bryce and Patel, Nirav and Hosfelt, Ricky and Sajeev, Sandra and Heim, Eric and
+          Doshi, Jigar and Lucas, Keane and Choset, Howie and Gaston, Matthew},
+  booktitle={CVPR Workshops},
+  year={2019}
+}"""
+CHN6_CUG_CITATION = """@article{zhu2021global,
+  title={A Global Context-aware and Batch-independent Network for road extraction from VHR satellite imagery},
+  author={Zhu, Qiqi and Zhang, Yanan and Wang, Lizeng and Zhong, Yanfei and Guan, Qingfeng and Lu, Xiaoyan and
+          Zhang, Liangpei and Li, Deren},
+  journal={ISPRS Journal of Photogrammetry and Remote Sensing},
+  year={2021}
+}"""
+MASSACHUSETTS_CITATION = """@phdthesis{mnih2013machine,
+  title={Machine Learning for Aerial Image Labeling},
+  author={Mnih, Volodymyr},
+  school={University of Toronto},
+  year={2013}
+}"""
+SPACENET_CITATION = """@article{vanetten2018spacenet,
+  title={SpaceNet: A Remote Sensing Dataset and Challenge Series},
+  author={Van Etten, Adam and Lindenbaum, Dave and Bacastow, Todd M.},
+  journal={arXiv preprint arXiv:1807.01232},
+  year={2018}
+}"""
+WBS_SI_CITATION = """@misc{wbssi,
+  title={Water body segmentation in satellite images},
+  howpublished={Kaggle, shirshmall/water-body-segmentation-in-satellite-images}
+}"""

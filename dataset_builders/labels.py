@@ -65,6 +65,28 @@ _OPENEARTHMAP = {
 }
 OPENEARTHMAP_LABELS, OPENEARTHMAP_PALETTE = tuple(_OPENEARTHMAP), tuple(_OPENEARTHMAP.values())
 
+_UAVID = {
+    "background": (0, 0, 0),
+    "building": (128, 0, 0),
+    "road": (128, 64, 128),
+    "car": (192, 0, 192),
+    "tree": (0, 128, 0),
+    "vegetation": (128, 128, 0),
+    "human": (64, 64, 0),
+}
+UAVID_LABELS, UAVID_PALETTE = tuple(_UAVID), tuple(_UAVID.values())
+
+_UDD5 = {
+    "vegetation": (107, 142, 35),
+    "building": (102, 102, 156),
+    "road": (128, 64, 128),
+    "vehicle": (0, 0, 142),
+    "other": (0, 0, 0),
+}
+UDD5_LABELS, UDD5_PALETTE = tuple(_UDD5), tuple(_UDD5.values())
+
+VDD_LABELS = ("other", "wall", "road", "vegetation", "vehicle", "roof", "water")
+
 DIOR_R_LABELS = (
     "airplane",
     "airport",

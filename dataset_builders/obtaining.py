@@ -83,5 +83,27 @@ OBTAINING = {
     "s5-star": Obtaining(
         "the homepage, which links the files", prepare="s5-hf prepare s5-star downloads/STAR data/star"
     ),
+    "s5-uavid": Obtaining("the homepage", note="Read as published, masks of test included where they are there."),
+    "s5-udd5": Obtaining("the homepage, which links the files", note="Read as published: folders src and gt."),
+    "s5-vdd": Obtaining("the homepage, which links the files", note="Read as published: folders src and gt."),
+    "s5-whu-aerial": Obtaining("the homepage", note="Read as published: the tiles in train, val and test."),
+    "s5-whu-satellite-2": Obtaining("the homepage", note="Read as published: the cropped tiles of train and test."),
+    "s5-inria": Obtaining(
+        "the homepage",
+        (("tiles of 5000 px with masks", 180, 5000**2),),
+        note="Read as published: the folder train, which is divided by a published list.",
+    ),
+    "s5-xbd-pre": Obtaining("the homepage, after registration", note="Needs images and targets as PNG files."),
+    "s5-chn6-cug": Obtaining("the homepage", note="Read as published: folders images and gt of train and val."),
+    "s5-deepglobe-roads": Obtaining(
+        "the challenge's page for train; https://github.com/xiaoyan07/GRNet_GRSet for the test set with masks",
+        note="Read as published.",
+    ),
+    "s5-massachusetts-roads": Obtaining(
+        "the homepage; https://github.com/xiaoyan07/GRNet_GRSet for the test set that numbers are published on",
+        note="Folders sat and map, or img and gt.",
+    ),
+    "s5-spacenet-roads": Obtaining("the homepage, which links the files", note="Its part SpaceNet_test_567."),
+    "s5-wbs-si": Obtaining("the homepage", note="Needs the published list wbs-si_val.txt for a validation split."),
 }
 """By name in the registry; your own datasets are not in it."""

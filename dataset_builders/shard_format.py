@@ -36,7 +36,7 @@ FILES_PER_BLOCK = 64
 PARQUET, TAR = ".parquet", ".tar"
 
 COLUMN_NAMES = {
-    "mask": ("mask", "label", "annotation"),
+    "mask": ("mask", "label", "annotation", "pseudo_mask"),
     "pseudo_mask": ("pseudo_mask", "mask", "label"),
     "image": ("image", "jpg", "png"),
     "id": ("id", "__key__"),

@@ -77,6 +77,14 @@ class SegEarthOVConfig(PretrainedConfig):
         """The synonyms of each class."""
         return read_classes(self.classes) if self.classes else []
 
+    @property
+    def prediction_settings(self) -> dict[str, Any]:
+        """All of the configuration that changes predictions while the weights stay the same."""
+        vision, text = self.clip_config.vision_config, self.clip_config.text_config
+        of_clip = [[part.hidden_act, part.num_attention_heads, part.layer_norm_eps] for part in (vision, text)]
+        names = ("classes", "attention", "last_n_layers", "keep_residual", "upsampler", "cls_lambda", "logit_scale")
+        return {name: getattr(self, name) for name in (*names, "window_size", "window_stride")} | {"clip": of_clip}
+
     def name_classes(self, classes: Sequence[str]) -> None:
         """Set the classes; the label of each is its first synonym.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .option_values import Precision, takes
+from .word_lists import ClassListCommand
 
 if TYPE_CHECKING:
     from ..curation.sources import ImageList
@@ -18,6 +19,14 @@ PatchSize = Annotated[int, typer.Option(help="Side of a patch in pixels; 0 takes
 Stride = Annotated[int | None, typer.Option(help="Pixels between patches; by default the patch size.")]
 Edges = Annotated[
     str, typer.Option(help="At an image's border, shift the last patch inwards or drop it: shift or drop.")
+]
+ClassNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME NAME ...",
+        help="Classes that an open-vocabulary model is to look for, each with synonyms after commas; all words up to "
+        "the next option.",
+    ),
 ]
 
 
@@ -49,7 +58,7 @@ def named_images(
     return open_images([ImageSource(folder=path, name=name or None) for name, _, path in named])
 
 
-@app.command("score")
+@app.command("score", cls=ClassListCommand)
 @takes(images=named_images)
 def score_command(
     model: Annotated[str, typer.Argument(help="The segmenter: a folder, a Hub repository or a known name.")],
@@ -57,6 +66,7 @@ def score_command(
     images: "ImageList",
     task: Annotated[str | None, typer.Option(help="Which task of a model with several.")] = None,
     precision: Precision = "fp32",
+    classes: ClassNames = None,
     patch_size: PatchSize = 512,
     stride: Stride = None,
     edges: Edges = "shift",
@@ -82,6 +92,10 @@ def score_command(
 
         s5-hf curate score my-segmenter work/scores --folder archive
 
+    Without any labels, an open-vocabulary model scores by names alone:
+
+        s5-hf curate score my-open-model work/open-scores --folder archive --classes background building,roof road
+
     On several GPUs: `accelerate launch examples/curate_rs4p.py RECIPE.yaml`.
     """
     from ..curation import ScoreSettings, score_images
@@ -100,7 +114,7 @@ def score_command(
         corrupt_images="skip" if skip_corrupt else "raise",
     )
     accelerator = patient_accelerator()
-    segmenter = Segmenter.from_pretrained(model, task, precision, accelerator.device)
+    segmenter = Segmenter.from_pretrained(model, task, precision, accelerator.device, classes)
     scores = score_images(segmenter, images, output, settings, accelerator)
     typer.echo(f"{scores.num_patches:,} patches of {len(images):,} images scored: {output}")
 

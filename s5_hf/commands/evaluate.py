@@ -76,8 +76,12 @@ def evaluate_command(
         typer.Option(
             metavar="NAME NAME ...",
             help="Names for an open-vocabulary model in the order of the dataset's classes, each with synonyms after "
-            "commas; all words up to the next option.",
+            "commas; all words up to the next option. By default those of the model, or else the published ones.",
         ),
+    ] = None,
+    names: Annotated[
+        str | None,
+        typer.Option(help="Version of the published names for an open-vocabulary model: v1 or v2."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of images of one size per forward pass.")] = 1,
     num_workers: Annotated[int, typer.Option(min=0, help="Number of processes that read images.")] = 0,
@@ -96,6 +100,7 @@ def evaluate_command(
     - `s5-hf evaluate my-segmenter --dataset s5-image-mask --data-dir my-tiles --protocol sliding --stride 128`
     - `s5-hf evaluate s5-vit-b-moe --dataset s5-potsdam --data-dir data/potsdam`
     - `s5-hf evaluate s5-vit-b-moe --dataset s5-loveda --data-dir LoveDA --split test --class-maps submission`
+    - `s5-hf evaluate my-open-model --dataset s5-loveda --data-dir LoveDA`
     - `s5-hf evaluate s5-vit-b-moe-det --dataset s5-dior-r --data-dir DIOR-R`
     - `s5-hf evaluate s5-vit-b-moe-det --dataset s5-dota --data-dir DOTA --split test --detections submission`
 
@@ -131,6 +136,7 @@ def evaluate_command(
             options=builder_options(option or []),
             precision=precision,
             classes=tuple(classes) if classes else None,
+            names=names,
             loop=LoopSettings(batch_size, num_workers, boundary, class_maps, detections),
         )
     )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
@@ -40,10 +40,11 @@ class CurationRecipe:
         output: folder for everything; it then holds `labelled-scores`, `scores`, `prototypes.safetensors`,
             `selection`, `dataset` and `report.html`.
         model: the segmenter: a folder, a Hub repository or a known name.
-        labelled: the labelled images.
         candidates: the archives to select from.
+        labelled: the labelled images; may be left out for strategies without clusters, such as `entropy`.
         task: of a model with several tasks.
         precision: `"fp32"`, `"bf16"`, or `"auto"`: bf16 where the device has it natively.
+        classes: what an open-vocabulary model is to look for, one string per class with its synonyms after commas.
         exclude_images: images that must not be selected, such as those of evaluation sets.
         exclude_ids, exclude_hashes: text files with one id, or one hash, per line.
         score, cluster, select, export: settings of the steps. Scores keep pseudo-masks by default.
@@ -51,10 +52,11 @@ class CurationRecipe:
 
     output: str
     model: str
-    labelled: tuple[ImageSource, ...]
     candidates: tuple[ImageSource, ...]
+    labelled: tuple[ImageSource, ...] = ()
     task: str | None = None
     precision: str = "fp32"
+    classes: Sequence[str] = ()
     exclude_images: tuple[ImageSource, ...] = ()
     exclude_ids: str | None = None
     exclude_hashes: str | None = None
@@ -62,6 +64,13 @@ class CurationRecipe:
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     select: SelectionSettings = field(default_factory=SelectionSettings)
     export: DatasetSettings = field(default_factory=DatasetSettings)
+
+    def __post_init__(self) -> None:
+        if self.select.uses_clusters and not self.labelled:
+            raise ValueError(
+                f"the recipe lacks labelled: the strategy {self.select.strategy} needs labelled images; "
+                "select: {strategy: entropy} does not"
+            )
 
 
 _SECTIONS = {"cluster": ClusterSettings, "select": SelectionSettings, "export": DatasetSettings}

@@ -40,7 +40,9 @@ def run_curation(recipe: CurationRecipe, accelerator: Accelerator | None = None)
     labelled, scores, images = score_recipe(recipe, accelerator)
     if not accelerator.is_main_process:
         return None
-    prototypes = make_prototypes(labelled, output / "prototypes.safetensors", recipe.cluster)
+    prototypes = (
+        None if labelled is None else make_prototypes(labelled, output / "prototypes.safetensors", recipe.cluster)
+    )
     selection = make_selection(
         scores,
         output / "selection",
@@ -53,16 +55,24 @@ def run_curation(recipe: CurationRecipe, accelerator: Accelerator | None = None)
     return write_curation_report(selection, scores, images, output / "report.html", f"Curation: {output.name}")
 
 
-def score_recipe(recipe: CurationRecipe, accelerator: Accelerator) -> tuple[ScoreFolder, ScoreFolder, ImageList]:
+def score_recipe(
+    recipe: CurationRecipe, accelerator: Accelerator
+) -> tuple[ScoreFolder | None, ScoreFolder, ImageList]:
     """Score the labelled images and the candidates of a recipe, on all processes.
 
     Returns:
-        The scores of the labelled images, those of the candidates, and the candidates.
+        The scores of the labelled images (`None` where a recipe has none), those of the candidates, and the
+        candidates.
     """
     output = Path(recipe.output)
-    labelled_images, images = open_images(recipe.labelled), open_images(recipe.candidates)
-    segmenter = Segmenter.from_pretrained(recipe.model, recipe.task, recipe.precision, accelerator.device)
-    labelled = score_images(segmenter, labelled_images, output / "labelled-scores", recipe.score, accelerator)
+    images = open_images(recipe.candidates)
+    segmenter = Segmenter.from_pretrained(
+        recipe.model, recipe.task, recipe.precision, accelerator.device, recipe.classes
+    )
+    labelled = None
+    if recipe.labelled:
+        folder = output / "labelled-scores"
+        labelled = score_images(segmenter, open_images(recipe.labelled), folder, recipe.score, accelerator)
     scores = score_images(segmenter, images, output / "scores", recipe.score, accelerator)
     return labelled, scores, images
 

@@ -32,6 +32,9 @@ from .step_folder import claim_folder
 
 __all__ = ["score_images"]
 
+MOST_CLASSES = 256
+"""What a PNG file of 8 bits tells apart."""
+
 
 def score_images(
     segmenter: Segmenter,
@@ -55,12 +58,15 @@ def score_images(
         The finished folder, the same on all processes.
 
     Raises:
-        ValueError: if the folder holds scores that were made with other settings, images or another model.
+        ValueError: if the folder holds scores that were made with other settings, images or another model, or
+            pseudo-masks of more than 256 classes are asked for.
         CorruptImageError: for an image that cannot be read, unless `corrupt_images="skip"`.
         NonFiniteOutputError: for a patch for which the model gives NaN or infinity, unless `corrupt_images="skip"`.
         BlockingIOError: if another run scores into the folder.
     """
     settings, accelerator, output = settings or ScoreSettings(), accelerator or patient_accelerator(), Path(output)
+    if settings.pseudo_masks and len(segmenter.labels) > MOST_CLASSES:
+        raise ValueError(f"pseudo-masks hold up to {MOST_CLASSES} classes, the model has {len(segmenter.labels)}")
     metadata = _metadata(segmenter, images, settings)
     with _claimed_folder(output, metadata, accelerator):
         _score_unfinished(segmenter, images, output, settings, metadata, accelerator)

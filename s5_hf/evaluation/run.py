@@ -28,7 +28,7 @@ from .detection.report import DetectionResults
 from .loop import LoopSettings
 from .report import EvaluationResults
 from .segmentation.loop import count_segmentation
-from .segmentation.protocol import choose_protocol
+from .segmentation.named_protocol import choose_named_protocol, choose_names, with_named_classes
 from .segmentation.report import SegmentationResults
 
 __all__ = [
@@ -64,7 +64,9 @@ class EvaluationSettings:
         precision: `"fp32"`, `"bf16"`, or `"auto"`: bf16 where the device has it natively.
         loop: batch size, workers, class maps or result files.
         classes: what an open-vocabulary model is to look for, in the order of the dataset's classes, each with
-            synonyms after commas; by default those that it was saved with.
+            synonyms after commas; by default those that it was saved with, or else the published ones.
+        names: version of the published classes, `"v1"` or `"v2"` (Potsdam and Vaihingen differ); also sets the
+            classes of a model that was saved with others.
     """
 
     model: str
@@ -83,6 +85,7 @@ class EvaluationSettings:
     precision: str = "fp32"
     loop: LoopSettings = field(default_factory=LoopSettings)
     classes: tuple[str, ...] | None = None
+    names: str | None = None
 
 
 def run_evaluation(settings: EvaluationSettings, accelerator: Accelerator | None = None) -> EvaluationResults:
@@ -122,18 +125,18 @@ def model_kind(config: PretrainedConfig) -> str:
 def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -> SegmentationResults:
     """Evaluate a segmentation model. Raises as [`run_evaluation`]."""
     entry = get_entry(settings.dataset)
-    protocol = choose_protocol(entry, settings.protocol, **settings.protocol_changes)
+    config = AutoConfig.from_pretrained(settings.model)
+    named = choose_names(entry, config, settings.classes, settings.names)
+    protocol = choose_named_protocol(entry, named, settings.protocol, **settings.protocol_changes)
     if settings.loop.detections is not None:
         raise ValueError("result files of detections are for detectors; a segmenter has class maps (--class-maps)")
     if settings.loop.class_maps is not None:
         require_absent(Path(settings.loop.class_maps))
-    config = AutoConfig.from_pretrained(settings.model)
     tasks = getattr(config, "tasks", {})
     task = dataset_task(tasks, settings)
-    (segmenter,) = load_segmenters(
-        settings.model, task, (accelerator.device,), settings.precision, classes=settings.classes
-    )
-    labels = [segmenter.id2label[index] for index in range(segmenter.num_labels)]
+    classes = settings.classes if named is None else named.classes
+    (segmenter,) = load_segmenters(settings.model, task, (accelerator.device,), settings.precision, classes=classes)
+    labels = entry.labels if named else [segmenter.id2label[index] for index in range(segmenter.num_labels)]
     data = _load_data(
         settings,
         accelerator,
@@ -142,6 +145,9 @@ def evaluate_segmenter(settings: EvaluationSettings, accelerator: Accelerator) -
         model_class_map(config, task, settings),
         getattr(segmenter, "bands", None),
     )
+    if named is not None:
+        segmenter.model.config.cls_lambda = named.cls_lambda
+        data = with_named_classes(data, named, settings.left_out)
     counts = count_segmentation(segmenter, data, protocol, accelerator, settings.loop)
     return SegmentationResults(
         model=settings.model,
@@ -176,7 +182,7 @@ def model_class_map(config: PretrainedConfig, task: str | None, settings: Evalua
 def evaluate_detector(settings: EvaluationSettings, accelerator: Accelerator) -> DetectionResults:
     """Evaluate an oriented detector. Raises as [`run_evaluation`]."""
     entry, loop = get_entry(settings.dataset), settings.loop
-    if settings.classes:
+    if settings.classes or settings.names:
         raise ValueError("classes are for open-vocabulary segmenters; a detector has its own")
     protocol = choose_detection_protocol(entry, settings.protocol, **settings.protocol_changes)
     if loop.class_maps is not None:

@@ -12,9 +12,10 @@ import torch
 from torch.nn import functional
 from transformers import AutoModelForSemanticSegmentation, PreTrainedModel
 
-from ..modeling import S5ForSemanticSegmentation
+from ..modeling import S5ForSemanticSegmentation, SegEarthOVForSemanticSegmentation
 from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from ..modeling.value_scaling import ValueScaling
+from .named_classes import name_classes
 from .normalization import channels_first, normalize_pixels
 from .torch_network import load_network
 from .torch_segmenter import TorchSegmenter, logits_at_size
@@ -38,7 +39,8 @@ class Prediction:
 class Segmenter(TorchSegmenter):
     """A [`TorchSegmenter`] that also gives features of its images.
 
-    Features come from the last feature map of an S5 model's backbone, from `hidden_states[-1]` of other models.
+    Features come from the last feature map of an S5 model's backbone, from the patches of all windows of an
+    open-vocabulary model, in the common space of images and text, and from `hidden_states[-1]` of other models.
 
     Args:
         model, image_mean, image_std, task, precision, device, value_scaling, bands: as [`TorchSegmenter`] has them.
@@ -63,15 +65,26 @@ class Segmenter(TorchSegmenter):
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path, task: str | None = None, precision: str = "fp32", device: torch.device | str = "cpu"
+        cls,
+        name: str | Path,
+        task: str | None = None,
+        precision: str = "fp32",
+        device: torch.device | str = "cpu",
+        classes: Sequence[str] | None = None,
     ) -> Segmenter:
         """Load a model and its image processor from a folder, the Hub or a known name.
 
+        Args:
+            name: of the model.
+            task, precision, device: as the class has them.
+            classes: what an open-vocabulary model is to look for, as `load_segmenters` has them.
+
         Raises:
             OSError: if there is no such model or it has no image processor.
-            ValueError: as the class and `load_network`.
+            ValueError: as the class, `load_network` and `name_classes`.
         """
         model, settings = load_network(name, AutoModelForSemanticSegmentation)
+        name_classes(model, classes)
         return cls(model, task=task, precision=precision, device=device, **vars(settings))
 
     @cached_property
@@ -95,6 +108,8 @@ class Segmenter(TorchSegmenter):
         return self(np.zeros((1, side, side, len(self.image_mean)), dtype=np.uint8)).features.shape[1]
 
     def _with_features(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if isinstance(self.model, SegEarthOVForSemanticSegmentation):
+            return self._with_patches(pixel_values)
         if not self.is_s5:
             outputs = self.model(pixel_values, output_hidden_states=True)
             return outputs.logits, outputs.hidden_states[-1]
@@ -105,6 +120,16 @@ class Segmenter(TorchSegmenter):
         with hook:
             outputs = self.model(pixel_values)
         return outputs.logits, maps[0]
+
+    def _with_patches(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits of an open-vocabulary model, and the means `(batch, windows, embedding)` of the patches."""
+        means: list[torch.Tensor] = []
+        hook = self.model.clip.visual_projection.register_forward_hook(
+            lambda module, inputs, tokens: means.append(tokens[:, 1:].mean(dim=1))
+        )
+        with hook:
+            outputs = self.model(pixel_values)
+        return outputs.logits, torch.cat(means).unflatten(0, (len(pixel_values), -1))
 
 
 def background_index(labels: Sequence[str], background: str | int | None) -> int | None:

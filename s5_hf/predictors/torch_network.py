@@ -161,10 +161,15 @@ def model_fingerprint(
     std: Sequence[float],
     value_scaling: ValueScaling | None = None,
 ) -> str:
-    """32 hexadecimal digits that change with the weights, the task, the normalisation or the scaling."""
+    """32 hexadecimal digits that change with the weights, the task, the normalisation or the scaling.
+
+    Those of an open-vocabulary model also change with its classes and its other `prediction_settings`.
+    """
     digest = hashlib.blake2b(digest_size=16)
     scaled = [] if value_scaling is None else [value_scaling.to_dict()]
-    digest.update(json.dumps([type(model).__name__, task, list(mean), list(std), *scaled]).encode())
+    settings = getattr(getattr(model, "config", None), "prediction_settings", None)
+    chosen = [] if settings is None else [settings]
+    digest.update(json.dumps([type(model).__name__, task, list(mean), list(std), *scaled, *chosen]).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from s5_hf.cli import app
 from s5_hf.commands import curate
+from tests.open_models import write_tiny_model
 
 COMMANDS = {command.name: command.callback for command in curate.app.registered_commands}
 # What the examples leave to the defaults fits large archives; the folders of the test are small.
@@ -25,6 +26,7 @@ def examples(name: str) -> list[list[str]]:
 def folders(model_folder, labelled_tiles, archive, tmp_path, monkeypatch) -> Path:
     """A working folder with all that the examples name."""
     shutil.copytree(model_folder, tmp_path / "my-segmenter")
+    write_tiny_model(tmp_path / "my-open-model")
     shutil.copytree(labelled_tiles, tmp_path / "my-tiles")
     shutil.copytree(archive, tmp_path / "archive")
     shutil.copytree(archive / "north", tmp_path / "benchmark" / "val" / "images")

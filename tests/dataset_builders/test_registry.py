@@ -16,6 +16,8 @@ NAMES = {
     *(f"s5-{name}" for name in ["isaid", "vaihingen", "potsdam", "loveda", "openearthmap", "dior-r", "dota"]),
     *(f"s5-{name}" for name in ["million-aid", "samrs", "star", "images", "image-mask", "oriented"]),
     "s5-deepglobe-landcover",
+    *(f"s5-{name}" for name in ["uavid", "udd5", "vdd", "whu-aerial", "whu-satellite-2", "inria", "xbd-pre"]),
+    *(f"s5-{name}" for name in ["chn6-cug", "deepglobe-roads", "massachusetts-roads", "spacenet-roads", "wbs-si"]),
 }
 
 
@@ -41,8 +43,11 @@ def test_entry_is_consistent(name):
 
 
 def test_numbers_of_classes():
-    counts = {name: len(entry.labels) for name, entry in REGISTRY.items() if entry.labels}
+    counts = {name: len(entry.labels) for name, entry in REGISTRY.items() if len(entry.labels) > 2}
     assert counts == {
+        "s5-uavid": 7,
+        "s5-udd5": 5,
+        "s5-vdd": 7,
         "rs4p-1m": 16,
         "s5-isaid": 16,
         "s5-vaihingen": 5,
@@ -63,7 +68,7 @@ def test_numbers_of_classes():
 
 
 def test_unknown_names_list_the_known_and_the_closest():
-    with pytest.raises(KeyError, match=r"'s5-lovda'. Did you mean 's5-loveda'\? Known: rs4p-1m, s5-deepglobe"):
+    with pytest.raises(KeyError, match=r"'s5-lovda'. Did you mean 's5-loveda'\? Known: rs4p-1m, s5-chn6-cug"):
         get_entry("s5-lovda")
     with pytest.raises(KeyError, match="Did you mean 's5-dota'"):
         get_entry("dota")

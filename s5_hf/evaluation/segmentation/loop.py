@@ -12,7 +12,7 @@ from ...predictors.interfaces import SceneSegmenter
 from ...predictors.normalization import input_settings
 from ..data import EvaluationData, EvaluationImage, EvaluationImages
 from ..loop import LoopSettings, image_groups
-from .prediction import class_probabilities
+from .prediction import class_ids
 from .prediction_files import open_prediction_folder, prediction_names, write_prediction
 from .protocol import SegmentationProtocol
 
@@ -68,7 +68,7 @@ def _predict(
 ) -> torch.Tensor:
     """Class ids `(images, height, width)` of images of one size."""
     names = [image.name for image in group]
-    return class_probabilities(segmenter, np.stack([image.pixels for image in group]), protocol, names).argmax(dim=1)
+    return class_ids(segmenter, np.stack([image.pixels for image in group]), protocol, names)
 
 
 def _names_by_id(data: EvaluationData) -> dict[str, str]:

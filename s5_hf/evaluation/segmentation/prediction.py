@@ -7,12 +7,38 @@ import torch
 from torch.nn import functional
 
 from ...modeling.image_processing_s5 import resize_image
-from ...predictors.image_probabilities import image_probabilities, require_finite
+from ...modeling.processing_segearth_ov import resize_longest_edge
+from ...predictors.image_probabilities import finite_images, image_probabilities, require_finite
 from ...predictors.interfaces import SceneSegmenter
-from ...predictors.normalization import channels_first
+from ...predictors.normalization import channels_first, normalize_pixels
+from ...predictors.torch_segmenter import TorchSegmenter
+from .named_protocol import NamedProtocol
 from .protocol import SegmentationProtocol
 
-__all__ = ["class_probabilities"]
+__all__ = ["class_ids", "class_probabilities"]
+
+
+def class_ids(
+    segmenter: SceneSegmenter, images: np.ndarray, protocol: SegmentationProtocol, names: Sequence[str]
+) -> torch.Tensor:
+    """The predicted classes, int64 `(batch, height, width)`; arguments and errors as `class_probabilities`."""
+    if isinstance(protocol, NamedProtocol):
+        return named_class_ids(segmenter, images, protocol, names)
+    return class_probabilities(segmenter, images, protocol, names).argmax(dim=1)
+
+
+@torch.inference_mode()
+def named_class_ids(
+    segmenter: TorchSegmenter, images: np.ndarray, protocol: NamedProtocol, names: Sequence[str]
+) -> torch.Tensor:
+    """The same for an open-vocabulary model: similarities are resized to the image before the softmax."""
+    resized = np.stack([resize_longest_edge(image, protocol.longest_side) for image in images])
+    pixel_values = normalize_pixels(channels_first(resized), segmenter)
+    with segmenter.arithmetic():
+        logits = segmenter.model(pixel_values, output_size=images.shape[1:3]).logits.float()
+    require_finite(finite_images(logits), lambda index: repr(names[index]))
+    best, ids = logits.max(dim=1)
+    return ids.where(best.exp() >= protocol.threshold, protocol.background)
 
 
 @torch.inference_mode()
