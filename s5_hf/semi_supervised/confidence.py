@@ -154,7 +154,7 @@ class RankWeights(Confidence):
     def loss(self, logits: torch.Tensor, mixed: CutMixed, weights: torch.Tensor) -> torch.Tensor:
         """The weighted cross-entropy, over the number of valid pixels."""
         errors = pixel_errors(logits.float(), mixed.labels) * weights
-        return share_of(errors, mixed.valid) if mixed.count is None else errors.sum() / mixed.count.clamp(min=1)
+        return share_of(errors, mixed.valid, mixed.count)
 
     def state_dict(self) -> dict[str, Any]:
         """The memory."""

@@ -48,7 +48,7 @@ class CutMixed:
 
     def agreement(self, logits: torch.Tensor) -> torch.Tensor:
         """Share of the valid pixels that a network's logits `(batch, classes, height, width)` give the same class."""
-        return share_of((logits.argmax(dim=1) == self.labels) & self.valid, self.valid)
+        return share_of((logits.argmax(dim=1) == self.labels) & self.valid, self.valid, self.count)
 
     def class_counts(self, num_classes: int, weights: torch.Tensor) -> torch.Tensor:
         """The sum of the weights `(batch, height, width)` of each class's pixels, float32 `(num_classes,)`."""
@@ -56,9 +56,12 @@ class CutMixed:
         return counts.scatter_add_(0, self.labels.flatten(), weights.flatten())
 
 
-def share_of(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
-    """The sum of some values over the number of valid pixels; the mean over the processes is that of all of them."""
-    return values.sum() / mean_over_processes(valid.sum()).clamp(min=1)
+def share_of(values: torch.Tensor, valid: torch.Tensor, count: torch.Tensor | None = None) -> torch.Tensor:
+    """The sum of some values over the number of valid pixels; the mean over the processes is that of all of them.
+
+    A `count` takes the place of that number, where the batch is one of several of a step.
+    """
+    return values.sum() / (mean_over_processes(valid.sum()) if count is None else count).clamp(min=1)
 
 
 @contextmanager

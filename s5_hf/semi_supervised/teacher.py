@@ -203,7 +203,7 @@ def taught_output(
         scalars={
             "loss_supervised": loss_supervised.detach(),
             "loss_unsupervised": loss_unsupervised.detach(),
-            "mask_ratio": sum(share_of(weight, view.valid) for _, view, weight in found) / len(views),
+            "mask_ratio": sum(share_of(weight, view.valid, view.count) for _, view, weight in found) / len(views),
             "agreement": sum(view.agreement(of_view.detach()) for of_view, view, _ in found) / len(views),
             "mean_confidence": share_of(own.confidence * ~ignored, ~ignored),
             "highest_confidence": (own.confidence * ~ignored).max(),
