@@ -2,7 +2,7 @@
 
     python benchmarks/processor_step.py                                   # ViT-B, 512 px, batch 2 + 2, float32
     python benchmarks/processor_step.py --precision bf16
-    python benchmarks/processor_step.py --image-size 256 --repeats 1 --no-memory
+    python benchmarks/processor_step.py --image-size 256 --repeats 1 --no-memory   # quicker
 
 The baseline is the official algorithm as `s4p_step.py` writes it, with SDPA, and with every block recomputed, as
 officially. Contestants take turns in one process on one thread, each a warm-up step first; a row gives the median of

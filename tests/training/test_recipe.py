@@ -70,7 +70,7 @@ def test_a_resolved_recipe_reads_back(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("learning_rat: 1.0", "unknown keys: learning_rat; known keys: model_size"),
+        ("learning_rat: 1.0", "unknown keys: learning_rat; known keys: .*model_size"),
         ("total_steps: many", "total_steps.*invalid int value: 'many'"),
         ("total_steps: 1.5", r"total_steps.*invalid int value: '1\.5'"),
         ("schedule: linear", "schedule.*linear"),
