@@ -81,7 +81,9 @@ class ProcessorKernels(TorchFunctionMode):
 
 def _linear(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor | None:
     """`functional.linear` by oneDNN, `None` where that would not be faster."""
-    plain = input.layout == torch.strided and _is_float32(input) and _is_float32(weight) and weight.ndim == 2
+    # Weights of another class, such as quantised ones, know best how they are multiplied.
+    own = type(weight) in (torch.Tensor, torch.nn.Parameter) and weight.ndim == 2
+    plain = own and input.layout == torch.strided and _is_float32(input) and _is_float32(weight)
     if not plain or torch.is_autocast_enabled("cpu") or not onednn_is_faster():
         return None
     if input.ndim < 2 or input.numel() * weight.shape[0] < _WORTHWHILE:

@@ -51,6 +51,18 @@ def test_linear_layers_and_their_gradients(called, shape, with_bias):
         assert relative(mine, theirs) < 1e-6
 
 
+def test_weights_of_another_class_are_left_alone(called):
+    """Such as those that torchao quantises."""
+
+    class OwnWeight(torch.Tensor):
+        pass
+
+    inputs, weight = torch.randn(3, 12), torch.randn(9, 12)
+    with ProcessorKernels():
+        found = functional.linear(inputs, weight.as_subclass(OwnWeight))
+    assert called == [] and relative(found.as_subclass(torch.Tensor), inputs @ weight.T) < 1e-6
+
+
 def test_convolutions_of_single_pixels(called, monkeypatch):
     torch.manual_seed(0)
     images, pointwise = torch.randn(2, 6, 5, 7), torch.nn.Conv2d(6, 4, 1)
