@@ -76,6 +76,21 @@ def _clip_large() -> CLIPConfig:
     )  # fmt: skip
 
 
+def _clip_base() -> CLIPConfig:
+    """CLIP ViT-B/16 (arXiv 2103.00020, table 19)."""
+    return CLIPConfig(
+        text_config={
+            "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 8,
+            "projection_dim": 512,
+        },
+        vision_config={
+            "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
+            "image_size": 224, "patch_size": 16, "projection_dim": 512,
+        },
+        projection_dim=512,
+    )  # fmt: skip
+
+
 _NARROW, _WIDE = (32, 64, 160, 256), (64, 128, 320, 512)
 
 PUBLISHED_SHAPES = {
@@ -89,6 +104,7 @@ PUBLISHED_SHAPES = {
     "nvidia/mit-b3": _mix_transformer(_WIDE, (3, 4, 18, 3), 768),
     "nvidia/mit-b4": _mix_transformer(_WIDE, (3, 8, 27, 3), 768),
     "nvidia/mit-b5": _mix_transformer(_WIDE, (3, 6, 40, 3), 768),
+    "openai/clip-vit-base-patch16": PublishedShape(_clip_base, *CLIP),
     "openai/clip-vit-large-patch14": PublishedShape(_clip_large, *CLIP),
 }
 """By name on the Hub."""

@@ -18,6 +18,7 @@ MILLIONS = {
     "nvidia/mit-b3": 44.07,
     "nvidia/mit-b4": 60.84,
     "nvidia/mit-b5": 81.44,
+    "openai/clip-vit-base-patch16": 85.80,
     "openai/clip-vit-large-patch14": 303.18,
 }
 """Parameters of the published weights, of the image encoder alone, in millions."""

@@ -23,7 +23,6 @@ from s5_hf.training.detection.data import DetectionTaskData
 from s5_hf.training.pretraining.data import SegmentationData
 from s5_hf.training.programs import PROGRAMS
 from s5_hf.training.segmentation.task_data import TaskData
-from tests.open_models import tiny_model
 from tests.training.detecting import painted_samples
 from tests.training.pretraining import MICRO, micro_data, random_samples
 
@@ -80,33 +79,18 @@ def data_of(recipe):
     ]
 
 
-FROM_CLIP = {"simfeatup": "--featurizer", "alignearth": "--clip"}
-"""Trainings that start from a CLIP, which is not part of the package, and the key that names it."""
-
-
-@pytest.fixture(scope="module")
-def tiny_clip(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clip")
-    tiny_model().clip.save_pretrained(folder)
-    return folder
-
-
 def two_classes(count):
     samples = random_samples(count, 1)
     return [{**sample, "mask": np.minimum(sample["mask"], 1)} for sample in samples]
 
 
 @pytest.mark.parametrize("recipe", TRAININGS, ids=lambda recipe: recipe.name)
-def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(
-    recipe, tiny_clip, tmp_path, capsys, monkeypatch
-):
+def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(recipe, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(checks, "free_bytes", lambda path: 10**12)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     small = ["--batch-size", "2"] if recipe.kind != "s4p" else []
     if "vit_h" in recipe.name or "vit_l" in recipe.name:
         small += ["--crop-size", "128"] if recipe.kind != "detection" else ["--image-size", "256"]
-    if recipe.kind in FROM_CLIP:
-        small += [FROM_CLIP[recipe.kind], str(tiny_clip)]
     written = recipe.path.read_text(encoding="utf-8")
     if "encoder: required" in written:
         small += ["--encoder", "none"]
@@ -117,7 +101,7 @@ def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(
     assert said.splitlines()[-1].startswith("All is well.")
     if "vit" in recipe.name and recipe.kind in ("segmentation", "detection"):
         assert "they would be downloaded from the official release, lianglyu/S5" in said
-    named = [] if recipe.kind in FROM_CLIP else re.findall(r"[\w-]+/(?:dinov2|mit|clip)-[\w-]+", written)
+    named = re.findall(r"[\w-]+/(?:dinov2|mit|clip)-[\w-]+", written)
     assert said.count("weights: not fetched; the run reads them from the Hub repository") == len(named)
     assert all(f"repository {name}, or its cache" in said for name in named)
     assert files_of(tmp_path) == set()

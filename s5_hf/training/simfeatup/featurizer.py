@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import AutoConfig, CLIPModel
+from transformers import CLIPModel
 
 from ...modeling import SegEarthOVForSemanticSegmentation
 from ...modeling.clip_dense_features import last_block_input
 from ...semi_supervised.frozen_teacher import FrozenTeacher, load_frozen_teacher
+from ..starting_weights import load_network, read_config
 from .network import Featurize
 
 
@@ -40,13 +41,13 @@ def load_featurizer(name: str, mean: Sequence[float], std: Sequence[float]) -> F
         ValueError: it is no vision transformer, or nothing says how its images are normalised.
     """
     try:
-        model_type = AutoConfig.from_pretrained(name).model_type
+        model_type = read_config(name).model_type
     except OSError as error:
         raise FileNotFoundError(f"the featurizer {name} cannot be loaded: {str(error).splitlines()[0]}") from error
     if model_type == "clip":
-        return of_clip(CLIPModel.from_pretrained(name))
+        return of_clip(load_network(CLIPModel, name))
     if model_type == SegEarthOVForSemanticSegmentation.config_class.model_type:
-        return of_clip(SegEarthOVForSemanticSegmentation.from_pretrained(name).clip)
+        return of_clip(load_network(SegEarthOVForSemanticSegmentation, name).clip)
     return of_transformer(load_frozen_teacher(name), mean, std)
 
 

@@ -1,8 +1,7 @@
 """Training of SimFeatUp (arXiv 2410.01768) on images without labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -37,11 +36,15 @@ class SimFeatUpTraining(UnlabelledTraining[SimFeatUpRecipe]):
     headline = "simfeatup"
     featurizer: Featurizer
 
-    def load_data(self, processes: int) -> Mapping[str, Any]:
-        """Load the images and the frozen network, of which one says what the other has to be.
+    @property
+    def teachers(self) -> Sequence[str]:
+        """The frozen network."""
+        return (self.recipe.model.featurizer,)
+
+    def make_model(self) -> SimFeatUpNetwork:
+        """The up-sampler with the parts of its losses; the frozen network is loaded too, and is none of it.
 
         Raises:
-            FileExistsError: if a new run would replace an up-sampler.
             FileNotFoundError: if there is no such featurizer.
             ValueError: if the crops are not in whole patches, or too small.
         """
@@ -54,10 +57,6 @@ class SimFeatUpTraining(UnlabelledTraining[SimFeatUpRecipe]):
                 f"crop_size is {data.crop_size}, expected a multiple of the featurizer's patches of {patch_size} px, "
                 f"{smallest} or more"
             )
-        return super().load_data(processes)
-
-    def make_model(self) -> SimFeatUpNetwork:
-        """The up-sampler with the parts of its losses; the frozen network is none of it."""
         return SimFeatUpNetwork(self.featurizer.channels, self.featurizer.patch_size, self.recipe.model)
 
     def make_optimizer(self, model: torch.nn.Module, processes: int) -> torch.optim.NAdam:
