@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
+# What is shared among the benchmarks is in measuring.py; its names are listed in each.
 from measuring import (
     argument_parser,
     peak_bytes,

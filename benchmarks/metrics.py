@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+# What is shared among the benchmarks is in measuring.py; its names are listed in each.
 from measuring import (
     argument_parser,
     peak_bytes,

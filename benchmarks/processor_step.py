@@ -16,6 +16,7 @@ from statistics import median
 
 import torch
 
+# What is shared among the benchmarks is in measuring.py; its names are listed in each.
 from measuring import (
     allocator_in_words,
     argument_parser,

@@ -12,6 +12,8 @@ from statistics import median
 import torch
 
 import s5_hf.training.views.strong as strong
+
+# What is shared among the benchmarks is in measuring.py; its names are listed in each.
 from measuring import (
     argument_parser,
     peak_bytes,

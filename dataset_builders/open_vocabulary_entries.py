@@ -22,6 +22,8 @@ from .labels import UAVID_LABELS, UAVID_PALETTE, UDD5_LABELS, UDD5_PALETTE, VDD_
 
 __all__ = ["OPEN_VOCABULARY_ENTRIES"]
 
+# Entries look alike because they are data, as in registry.py.
+
 _HOMEPAGE = "see the homepage"
 _SPLITS = ("train", "val", "test")
 _FOREGROUND = EvaluationProtocol(metric="mIoU", excluded_classes=("background",), note="The IoU of the one class.")

@@ -1,4 +1,7 @@
-"""Base of the labelled segmentation datasets: pairs of an image and a mask."""
+"""Base of the labelled segmentation datasets: pairs of an image and a mask.
+
+The builders of single datasets look alike because each says only where files lie and how masks encode classes.
+"""
 
 from __future__ import annotations
 

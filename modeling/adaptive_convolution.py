@@ -65,6 +65,9 @@ def neighbour_products(centres: torch.Tensor, source: torch.Tensor) -> torch.Ten
     return NeighbourProducts.apply(centres, source)
 
 
+# The two rules look alike because autograd prescribes their form: each is the other's gradient.
+
+
 class AdaptiveConvolution(torch.autograd.Function):
     """The weighted sums, and their gradient."""
 

@@ -61,6 +61,9 @@ def _mix_transformer(widths: tuple[int, ...], depths: tuple[int, ...], decoder_w
     return PublishedShape(make_config, *IMAGENET)
 
 
+# The CLIPs differ in their sizes alone; each is written out as its config.json is.
+
+
 def _clip_large() -> CLIPConfig:
     """CLIP ViT-L/14 (arXiv 2103.00020, table 19)."""
     return CLIPConfig(

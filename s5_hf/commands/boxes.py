@@ -1,5 +1,7 @@
 """`s5-hf convert-boxes` and `check-submission`: labels and results of oriented boxes as files."""
 
+# Options look alike because typer reads them from the signatures; what is shared is in option_values.py.
+
 from pathlib import Path
 from typing import Annotated
 

@@ -57,6 +57,7 @@ class AlignEarth(TrainingKind[AlignEarthRecipe]):
         pairs: as `ImagePairs`, in place of what the recipe names.
     """
 
+    # Every kind says these of itself; what kinds without labels share is in unlabelled_images.py.
     project = "alignearth"
     model_folder = "clip"
     encoder_prefix = "clip.vision_model."

@@ -1,6 +1,8 @@
 # ruff: noqa: RUF009 - option() is dataclasses.field() with a line of help
 """Recipes of AlignEarth (arXiv 2508.18067). The paper's code is not published: the weights are our reading."""
 
+# Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
+
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 

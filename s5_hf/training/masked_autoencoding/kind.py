@@ -25,6 +25,7 @@ class MaskedAutoencoding(UnlabelledTraining[MAERecipe]):
         samples: with `image`, in place of what the recipe names.
     """
 
+    # Every kind says these of itself; what kinds without labels share is in unlabelled_images.py.
     project = "mae"
     model_folder = "mae"
     encoder_prefix = "vit."

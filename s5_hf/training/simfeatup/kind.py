@@ -29,6 +29,7 @@ class SimFeatUpTraining(UnlabelledTraining[SimFeatUpRecipe]):
         samples: with `image`, in place of what the recipe names.
     """
 
+    # Every kind says these of itself; what kinds without labels share is in unlabelled_images.py.
     project = "simfeatup"
     model_folder = "upsampler"
     encoder_prefix = "upsampler."

@@ -1,6 +1,8 @@
 # ruff: noqa: RUF009 - option() is dataclasses.field() with a line of help
 """Recipes of SimFeatUp; the defaults are those of SegEarth-OV (arXiv 2410.01768) and its official code."""
 
+# Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
+
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
