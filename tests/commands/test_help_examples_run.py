@@ -21,6 +21,7 @@ from s5_hf.modeling import (
 )
 from s5_hf.synthetic import BOX_LABELS, synthetic_scene, write_synthetic_dataset
 from tests.commands.test_help_examples import COMMANDS, examples_of
+from tests.open_models import write_tiny_model
 
 LABELS = ["field", "building", "road"]
 VIT = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 64}
@@ -82,6 +83,7 @@ def workplace(tmp_path_factory):
         S5ImageProcessor().save_pretrained(folder / name)
     S5ForOrientedObjectDetection(detector).save_pretrained(folder / "my-detector")
     S5ImageProcessor().save_pretrained(folder / "my-detector")
+    write_tiny_model(folder / "my-open-model")
     S5ViTModel(S5ViTConfig(**VIT)).save_pretrained(folder / "my-encoder")
     S5ImageProcessor().save_pretrained(folder / "my-encoder")
     for name, count in (("my-tiles/train", 40), ("my-tiles/val", 2), ("benchmark/val", 2)):
