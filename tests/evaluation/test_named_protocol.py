@@ -94,7 +94,7 @@ def test_a_dataset_is_evaluated_by_its_published_names(folder, loveda, tmp_path)
             outputs = model(**processor(image, return_tensors="pt"), output_size=mask.shape)
         (ids,) = processor.post_process_semantic_segmentation(outputs, threshold=0.3, background=0)
         np.add.at(expected, (mask[mask > 0] - 1, ids.numpy()[mask > 0]), 1)
-    assert np.abs(np.array(report["confusion_matrix"]) - expected).sum() <= 8, "but for rounding"
+    assert np.abs(np.array(report["confusion_matrix"]) - expected).sum() <= 8, "more than rounding explains"
     assert (expected.sum(axis=0) > 0).sum() > 1
 
 
