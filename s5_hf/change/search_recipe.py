@@ -19,7 +19,7 @@ from .loading import SearchSettings
 
 __all__ = ["SearchRecipe", "read_search_recipe", "search_recipe_names"]
 
-_KIND = "change"
+_KIND = "change_search"
 _VARIANTS = "published"
 _OTSU = "otsu"
 
