@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from ..imaging.scene_files import scene_stem
 from ..scenes.reading import SceneReading
+from ..scenes.scene_pairs import ScenePair, open_pair
 from ..scenes.scene_run import finished_work_kept, require_absent, require_distinct
 from ..scenes.segmentation.areas import ClassArea
 from ..scenes.segmentation.scene_result import MapProducts, SceneFiles
@@ -20,7 +21,6 @@ from ..scenes.source import has_rasterio
 from ..scenes.window_grid import WindowGrid
 from .change_files import ChangeMaps, ObjectLayer, polygon_layer
 from .object_merging import ChangedObject, merge_objects, objects_of_window
-from .scene_pairs import ScenePair, open_pair
 from .search import SearchChanges
 from .window_journal import WindowJournal
 
@@ -111,7 +111,7 @@ def find_scene_changes(
         journal = WindowJournal(work, json.dumps(settings), resume)
         with finished_work_kept(work, "windows", report):
             _search_windows(search, pair, grid, journal)
-            maps = ChangeMaps(work, pair.before, list(files))
+            maps = ChangeMaps(work, pair, list(files))
             counts = dict.fromkeys(files, 0)
             with ExitStack() as stack:
                 objects = stack.enter_context(polygon_layer(layer, pair.before, dates))

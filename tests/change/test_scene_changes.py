@@ -12,6 +12,7 @@ from s5_hf.change.superpixels import segments_as_masks
 from s5_hf.change.window_journal import WindowJournal
 from s5_hf.cli import app
 from s5_hf.imaging.windows import Window
+from s5_hf.scenes.viewer import write_viewer
 from tests.change.parts import Colors, RedRegions, Roofs, pair
 
 rasterio = pytest.importorskip("rasterio", reason="scenes with coordinates need the extra geo")
@@ -81,6 +82,8 @@ def test_a_second_scene_on_another_grid_is_resampled_and_what_it_lacks_holds_no_
     lines = []
     result = find_scene_changes(SEARCH, before, shifted, tmp_path / "out", window=40, report=lines.append)
     assert any("shifted.tif lies on another grid than" in line for line in lines)
+    page = write_viewer(result.maps["roof"]).path.read_text(encoding="utf-8")
+    assert 'id="before"' in page and "before.tif and shifted.tif" in page
     found = map_of(result)
     assert (found[:, :30] == 255).all()
     np.testing.assert_array_equal(found[:, 30:], truth[:, 30:])
