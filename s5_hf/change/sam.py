@@ -60,7 +60,8 @@ class SamPrompts:
         logits = output.pred_masks[0].float()
         logits = functional.interpolate(logits, (self._side, self._side), mode="bilinear")
         logits = logits[..., : self._seen[0], : self._seen[1]]
-        logits = functional.interpolate(logits, (self._height, self._width), mode="bilinear")
+        if logits.shape[-2:] != (self._height, self._width):
+            logits = functional.interpolate(logits, (self._height, self._width), mode="bilinear")
         return logits, output.iou_scores[0].float()
 
     def _scaled(self, corners: np.ndarray, repeats: int) -> np.ndarray:
