@@ -215,3 +215,17 @@ def test_the_command_says_in_one_line_what_is_wrong(scenes, tmp_path):
         assert shown.exit_code != 0
         assert message in " ".join(f"{shown.output} {shown.exception}".replace("│", " ").split())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_shifted_second_scene_is_reported_and_moved_back_if_wanted(tmp_path):
+    before, after, truth = pair(side=100, boxes=BOXES)
+    first = write_scene(tmp_path / "before.tif", before)
+    second = write_scene(tmp_path / "after.tif", np.roll(after, (4, -3), axis=(0, 1)))
+    found = find_scene_changes(SEARCH, first, second, tmp_path / "raw")
+    assert any("after.tif is shifted by -3.0 columns and +4.0 rows against" in line for line in found.notes)
+    assert not np.array_equal(map_of(found), truth)
+    aligned = find_scene_changes(SEARCH, first, second, tmp_path / "aligned", align=True)
+    assert any("is moved back" in line for line in aligned.notes)
+    ids = map_of(aligned)
+    assert (ids[96:] == 255).all() and (ids[:, :3] == 255).all()
+    np.testing.assert_array_equal(ids[:80, 8:], truth[:80, 8:])
