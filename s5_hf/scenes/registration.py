@@ -22,6 +22,7 @@ _NOISE = 8.0
 """A peak counts if it is so many times as high as the correlation of unrelated images spreads."""
 
 _AGREE = 1.0
+_MOST = 0.75
 _SMALLEST_SIDE = 32
 _NOTICED = 0.5
 
@@ -62,7 +63,7 @@ def find_shift(pair: ScenePair) -> Shift | None:
     shifts = np.array(found)
     median = np.median(shifts, axis=0)
     agreed = np.abs(shifts - median).max(axis=1) <= _AGREE
-    if 2 * int(agreed.sum()) <= len(shifts):
+    if agreed.mean() < _MOST:
         return None
     columns, rows = np.round(np.median(shifts[agreed], axis=0), 1)
     return Shift(float(columns), float(rows))

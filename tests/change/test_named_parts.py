@@ -50,7 +50,7 @@ def tiny_sam2():
         hidden_size=8,
         image_size=[64, 64],
         blocks_per_stage=[1, 1, 2, 1],
-        embed_dim_per_stage=[8, 16, 16, 16],
+        embed_dim_per_stage=[8, 16, 32, 64],
         num_attention_heads_per_stage=[1, 1, 1, 1],
         window_size_per_stage=[4, 4, 4, 4],
         global_attention_blocks=[3],
@@ -58,7 +58,7 @@ def tiny_sam2():
     )
     vision = Sam2VisionConfig(
         backbone_config=backbone,
-        backbone_channel_list=[16, 16, 16, 8],
+        backbone_channel_list=[64, 32, 16, 8],
         backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]],
         fpn_hidden_size=32,
     )
@@ -95,7 +95,7 @@ def write_grounding_dino(folder, config_class, model_class):
     GroundingDinoProcessor(images, tokenizer).save_pretrained(folder)
 
 
-_LAYERS = {"layers": 1, "attention_heads": 2, "ffn_dim": 16}
+_LAYERS = {"layers": 2, "attention_heads": 2, "ffn_dim": 16}
 
 
 def write_owlv2(folder):
