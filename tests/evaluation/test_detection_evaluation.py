@@ -305,6 +305,7 @@ def test_the_picture_of_precision_and_recall():
         assert found.any() and not found[:, : left + side + 2].any()  # in the legend alone
 
 
+# What is refused looks alike in the two tests of evaluation because it is a table of one wrong setting a row.
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
