@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from ...imaging.decoded_pixels import image_kind, image_pixels, missing_pixels
-from ...imaging.value_scaling import ValueScaling
+from ...modeling.value_scaling import ValueScaling
 
 IGNORED = 255
 """Value of the label map, and of the map of ignored pixels, where nothing is learned."""
