@@ -1,11 +1,13 @@
 """The S5 networks. This folder imports torch and transformers only, so a model travels to the Hub with its code."""
 
+from .configuration_mamba_hsi import MambaHSIConfig
 from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig
 from .configuration_s5_dinov2 import S5Dinov2Config
 from .configuration_s5_segformer import S5SegformerConfig
 from .configuration_s5_vit import S5ViTConfig
 from .configuration_segearth_ov import SegEarthOVConfig
 from .image_processing_s5 import S5ImageProcessor
+from .modeling_mamba_hsi import MambaHSIForSemanticSegmentation
 from .modeling_s5_detection import S5ForOrientedObjectDetection, S5ObjectDetectionOutput
 from .modeling_s5_dinov2 import S5Dinov2Backbone
 from .modeling_s5_segformer import S5SegformerBackbone
@@ -16,6 +18,8 @@ from .processing_segearth_ov import SegEarthOVImageProcessor, SegEarthOVProcesso
 from .simfeatup import SimFeatUpUpsampler
 
 __all__ = [
+    "MambaHSIConfig",
+    "MambaHSIForSemanticSegmentation",
     "S5DetectionConfig",
     "S5Dinov2Backbone",
     "S5Dinov2Config",

@@ -14,6 +14,7 @@ from typing import Any
 BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer")
 CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig")
 OPEN_VOCABULARY = "SegEarthOVConfig"
+HYPERSPECTRAL = "MambaHSIConfig"
 
 ORIENTED_DETECTION = "oriented-object-detection"
 """A kind of pipeline that transformers does not have."""
@@ -25,7 +26,7 @@ def await_configurations(module: ModuleType) -> None:
     def register() -> None:
         from .. import modeling
 
-        for name in (*CONFIGURATIONS, OPEN_VOCABULARY):
+        for name in (*CONFIGURATIONS, OPEN_VOCABULARY, HYPERSPECTRAL):
             config_class = getattr(modeling, name)
             module.AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
 
@@ -42,6 +43,7 @@ def await_models(module: ModuleType) -> None:
             {
                 "S5SegmentationConfig": "S5ForSemanticSegmentation",
                 OPEN_VOCABULARY: "SegEarthOVForSemanticSegmentation",
+                HYPERSPECTRAL: "MambaHSIForSemanticSegmentation",
             },
         ),
         (module.AutoModelForObjectDetection, {"S5DetectionConfig": "S5ForOrientedObjectDetection"}),

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
         "canvas": ("METRES_PER_PIXEL", "SCENE_LABELS"),
+        "cubes": ("SyntheticCube", "synthetic_cube"),
         "files": ("write_synthetic_dataset",),
         "scene": (
             *("BOX_LABELS", "LARGEST_SIDE", "SCENE_PALETTE", "SMALLEST_SIDE"),
