@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from s5_hf.modeling import S5ImageProcessor, S5ViTConfig, S5ViTModel
@@ -12,7 +11,7 @@ from s5_hf.training.simfeatup.jitter import random_jitter
 from s5_hf.training.simfeatup.network import LEFT_OUT, AttentionDownsampler, blur
 from tests.fresh_process import run_in_processes
 from tests.open_models import write_tiny_model
-from tests.training.pretraining import example, random_samples
+from tests.training.pretraining import random_samples, run_example
 
 SMALL = [
     *("--upsampler", "jbu_stack", "--jitters", "2", "--jitter_padding", "4", "--projections", "3"),
@@ -33,9 +32,8 @@ def run(folder, featurizer, *arguments):
 
 
 def train(folder, featurizer, *arguments):
-    AcceleratorState._reset_state(reset_partial_state=True)
-    words = [*SMALL, "--featurizer", str(featurizer), "--output_dir", str(folder), *arguments]
-    example("train_simfeatup").main(words, random_samples(6, 1, size=48))
+    words = [*SMALL, "--featurizer", str(featurizer), *arguments]
+    run_example("train_simfeatup", folder, words, random_samples(6, 1, size=48))
 
 
 def test_a_run_changes_every_weight_and_resumes_exactly(tmp_path, featurizer):
@@ -75,7 +73,7 @@ def test_two_processes_make_the_step_of_one(tmp_path, featurizer):
 
 def test_bad_settings(tmp_path, featurizer):
     with pytest.raises(ValueError, match="featurizer is missing"):
-        example("train_simfeatup").main([*SMALL, "--output_dir", str(tmp_path)], [])
+        run_example("train_simfeatup", tmp_path, SMALL, [])
     with pytest.raises(ValueError, match="crop_size is 36, expected a multiple of the featurizer's patches of 8 px"):
         run(tmp_path, featurizer, "--crop_size", "36")
     with pytest.raises(ValueError, match=r"crop_size is 16, expected .* 24 or more"):
