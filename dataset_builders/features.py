@@ -70,6 +70,12 @@ def curated_features(image: Image | None = None) -> ImageFeatures:
     )
 
 
+def pair_features(image: Image | None = None, masks: Sequence[str] = ("mask",)) -> ImageFeatures:
+    """`image_before`, `image_after`, the columns of `masks` (as `mask` in `segmentation_features`) and `id`."""
+    columns = {"image_before": image or Image(), "image_after": image or Image()}
+    return ImageFeatures({**columns, **{mask: Image() for mask in masks}, "id": Value("string")})
+
+
 def detection_features(labels: Sequence[str], image: Image | None = None) -> Features:
     """`image`, `id` and `objects`, a dictionary of parallel lists.
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from datasets import Features
 
-from .builder import BandConfig
 from .description import described_classes
 from .errors import LayoutError, SampleError
 from .features import segmentation_features
 from .layouts import COMMON_LAYOUTS, IMAGE, SPLIT_NAMES, Layout, always_train
+from .mask_options import MaskConfig
 from .masks import MaskEncoding
-from .options import require_colors, require_mapping, require_names, require_whole_number, require_whole_numbers
 from .samples import SegmentationReader, sample_id
 from .segmentation_builder import SegmentationBuilder
 from .shards import Record, Shard
@@ -31,37 +30,18 @@ UNSPLIT_LAYOUT = Layout(
 
 
 @dataclass
-class ImageMaskConfig(BandConfig):
-    """Options beyond those of every builder of images of any depth.
+class ImageMaskConfig(MaskConfig):
+    """Options beyond those of every builder of masks of any kind.
 
     Attributes:
-        classes: class names in the order of their ids; by default those that `dataset.json` in the folder names.
-        ignore_values: stored mask values without a class; they become `ignore_index`.
-        value_map: stored mask value -> class id, where the masks do not hold class ids.
-        colours: RGB colour of each class in the order of the ids, for colour masks.
-        ignore_index: value of pixels without a class.
         csv: a file below `data_dir` with the columns `image,mask` and, if wanted, `split`. By default `train.csv`,
             `val.csv` and so on are looked for.
     """
 
-    classes: Sequence[str] | None = None
-    ignore_values: Sequence[int] = ()
-    value_map: Mapping[int, int] | None = None
-    colours: Sequence[Sequence[int]] | None = None
-    ignore_index: int = 255
     csv: str | None = None
 
     def check(self) -> None:
         super().check()
-        require_whole_number("ignore_index", self.ignore_index, 0, 255)
-        require_whole_numbers("ignore_values", self.ignore_values)
-        for option, require in (
-            ("classes", require_names),
-            ("value_map", require_mapping),
-            ("colours", require_colors),
-        ):
-            if getattr(self, option) is not None:
-                require(option, getattr(self, option))
         if self.csv is not None and not isinstance(self.csv, str):
             raise ValueError(f"csv must be the name of a file, got {self.csv!r}")
 
@@ -87,13 +67,7 @@ class ImageMask(SegmentationBuilder):
         Raises:
             ValueError: if options contradict each other.
         """
-        config = self.config
-        if config.classes is not None and config.ignore_index < len(config.classes):
-            raise ValueError(
-                f"ignore_index {config.ignore_index} is the id of class {config.classes[config.ignore_index]!r}"
-            )
-        colors = {tuple(color): index for index, color in enumerate(config.colours or ())}
-        return MaskEncoding(_value_map(config), colors)
+        return self.config.encoding()
 
     def reader(self, root: str, files: Sequence[str], masks: Sequence[str]) -> SegmentationReader:
         reader = super().reader(root, files, masks)
@@ -121,16 +95,6 @@ class ImageMask(SegmentationBuilder):
             for split, record in _csv_records(self.storage.read_text(join(root, name)), join(root, name), available):
                 records.setdefault(split or _split_of(name), []).append(record)
         return self._shards(root, files, records)
-
-
-def _value_map(config: ImageMaskConfig) -> dict[int, int] | None:
-    ignored = {int(value): config.ignore_index for value in config.ignore_values}
-    if config.value_map is not None:
-        return {**{int(value): int(index) for value, index in config.value_map.items()}, **ignored}
-    if all(value == index for value, index in ignored.items()):
-        return None
-    ids = range(len(config.classes) if config.classes is not None else 256)
-    return {**{value: value for value in ids}, config.ignore_index: config.ignore_index, **ignored}
 
 
 def _csv_records(text: str, name: str, available: set[str]) -> list[tuple[str, Record]]:

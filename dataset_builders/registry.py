@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import replace
 
+from .change_entries import CHANGE_ENTRIES
 from .citations import (
     DEEPGLOBE_CITATION,
     DIOR_R_CITATION,
@@ -264,5 +265,5 @@ _ENTRIES = (
 
 REGISTRY: dict[str, DatasetEntry] = {
     entry.name: replace(entry, open_vocabulary=named_classes(entry.name))
-    for entry in (*_ENTRIES, *OPEN_VOCABULARY_ENTRIES)
+    for entry in (*_ENTRIES, *OPEN_VOCABULARY_ENTRIES, *CHANGE_ENTRIES)
 }

@@ -38,6 +38,7 @@ RUN = {
     "view": (1, "", "city.html"),
     "hyperspectral": (1, "--epochs 1", "map.png"),
     "change": (1, "", "changes/2024_road_change.tif"),
+    "evaluate-change": (0, "", "change-evaluation/results.json"),
     "detect": (0, "", "detections/a.json"),
     "inspect": (1, "--workers 1", None),
     "prepare-scenes": (1, "--tile-size 16 --workers 1", "data/houses/dataset.json"),
@@ -96,6 +97,10 @@ def workplace(tmp_path_factory):
     (folder / "my-archive/images").rename(folder / "archive")
     write_images(folder)
     write_cube(folder)
+    for number, part in enumerate(("before", "after", "mask")):
+        (folder / "my-pairs/val" / part).mkdir(parents=True)
+        pixels = np.asarray(Image.open(folder / "city.jpg")) if number < 2 else np.zeros((96, 96), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "my-pairs/val" / part / "a.png")
     write_survey(folder)
     return folder
 
