@@ -1,11 +1,14 @@
 """The S5 networks. This folder imports torch and transformers only, so a model travels to the Hub with its code."""
 
 from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig
+from .configuration_s5_change import S5ChangeDetectionConfig
 from .configuration_s5_dinov2 import S5Dinov2Config
 from .configuration_s5_segformer import S5SegformerConfig
 from .configuration_s5_vit import S5ViTConfig
 from .configuration_segearth_ov import SegEarthOVConfig
 from .image_processing_s5 import S5ImageProcessor
+from .image_processing_s5_change import S5ChangeImageProcessor
+from .modeling_s5_change import S5ForChangeDetection
 from .modeling_s5_detection import S5ForOrientedObjectDetection, S5ObjectDetectionOutput
 from .modeling_s5_dinov2 import S5Dinov2Backbone
 from .modeling_s5_segformer import S5SegformerBackbone
@@ -16,9 +19,12 @@ from .processing_segearth_ov import SegEarthOVImageProcessor, SegEarthOVProcesso
 from .simfeatup import SimFeatUpUpsampler
 
 __all__ = [
+    "S5ChangeDetectionConfig",
+    "S5ChangeImageProcessor",
     "S5DetectionConfig",
     "S5Dinov2Backbone",
     "S5Dinov2Config",
+    "S5ForChangeDetection",
     "S5ForOrientedObjectDetection",
     "S5ForSemanticSegmentation",
     "S5ImageProcessor",
