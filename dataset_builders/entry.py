@@ -18,7 +18,8 @@ class EvaluationProtocol:
     """How published numbers on a dataset are obtained.
 
     Attributes:
-        metric: `"mIoU"` (mean intersection over union), `"mF1"` (mean F1) or `"mAP"` (mean average precision).
+        metric: `"mIoU"` (mean intersection over union), `"mF1"` (mean F1), `"mAP"` (mean average precision) or `"F1"`
+            (of what changed).
         split: the split that is evaluated.
         excluded_classes: class names that the mean leaves out (they still compete for pixels).
         image_size: side of the evaluated images in pixels, `None` where images keep their varying size.
@@ -32,7 +33,7 @@ class EvaluationProtocol:
         note: what a reader of the numbers has to know.
     """
 
-    metric: Literal["mIoU", "mF1", "mAP"]
+    metric: Literal["mIoU", "mF1", "mAP", "F1"]
     split: str = "val"
     excluded_classes: tuple[str, ...] = ()
     image_size: int | None = None

@@ -43,7 +43,7 @@ class ImagePairMask(PairBuilder):
     BUILDER_CONFIG_CLASS = ImagePairMaskConfig
     BUILDER_CONFIGS = (ImagePairMaskConfig(name="default"),)
     DATASET = "s5-image-pair-mask"
-    LAYOUTS = (three_folders("before", "after", "mask"), three_folders("A", "B", "label"), UNSPLIT)
+    LAYOUTS = (three_folders("A", "B", "label"), UNSPLIT)
 
     def columns(self) -> Features:
         return pair_features(self.config.reading.column)
@@ -66,6 +66,9 @@ class ImagePairMask(PairBuilder):
         return PairReader(
             self.storage, root, self.encoding(), bands=self.config.reading, ignore_index=self.config.ignore_index
         )
+
+    def prepared_reader(self, root: str) -> PairReader:
+        return self.reader(root)
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
         found = super().find_file_shards(root, files)

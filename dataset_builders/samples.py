@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -167,11 +167,15 @@ class MaskReader(ImageReader):
 
     def mask_value(self, mask: ImageFile, *images: ImageFile) -> dict:
         """What the Image feature takes for a mask: `ignore_index` where one of its images holds no data."""
+        return self.encoded(mask, self.encoding, images)
+
+    def encoded(self, mask: ImageFile, encoding: MaskEncoding, images: Sequence[ImageFile]) -> dict:
+        """As `mask_value`, with an encoding that is not that of all masks."""
         valid = [] if self.bands is None else [self.bands.valid(image.content, image.location) for image in images]
         valid = [where for where in valid if where is not None]
         if not valid:
-            return read_mask_value(mask, self.encoding)
-        class_ids = self.encoding.class_ids(decode(mask.content, mask.location), mask.location)
+            return read_mask_value(mask, encoding)
+        class_ids = encoding.class_ids(decode(mask.content, mask.location), mask.location)
         kept = np.where(np.logical_and.reduce(valid), class_ids, np.uint8(self.ignore_index))
         return {"bytes": encode_mask(kept), "path": None}
 

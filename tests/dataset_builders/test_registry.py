@@ -18,7 +18,7 @@ NAMES = {
     "s5-deepglobe-landcover",
     *(f"s5-{name}" for name in ["uavid", "udd5", "vdd", "whu-aerial", "whu-satellite-2", "inria", "xbd-pre"]),
     *(f"s5-{name}" for name in ["chn6-cug", "deepglobe-roads", "massachusetts-roads", "spacenet-roads", "wbs-si"]),
-    "s5-image-pair-mask",
+    *(f"s5-{name}" for name in ["image-pair-mask", "levir-cd", "whu-cd", "s2looking", "bandon", "second"]),
 }
 
 
@@ -56,6 +56,7 @@ def test_numbers_of_classes():
         "s5-loveda": 7,
         "s5-deepglobe-landcover": 6,
         "s5-openearthmap": 9,
+        "s5-second": 7,
         "s5-dior-r": 20,
         "s5-dota": 18,
     }
@@ -69,7 +70,7 @@ def test_numbers_of_classes():
 
 
 def test_unknown_names_list_the_known_and_the_closest():
-    with pytest.raises(KeyError, match=r"'s5-lovda'. Did you mean 's5-loveda'\? Known: rs4p-1m, s5-chn6-cug"):
+    with pytest.raises(KeyError, match=r"'s5-lovda'. Did you mean 's5-loveda'\? Known: rs4p-1m, s5-bandon, s5-chn6-cug"):
         get_entry("s5-lovda")
     with pytest.raises(KeyError, match="Did you mean 's5-dota'"):
         get_entry("dota")
