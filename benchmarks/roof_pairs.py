@@ -13,8 +13,10 @@ from scipy import ndimage
 from s5_hf.files.atomic import atomic_folder
 
 SIDE = 256
-ROOF_AREA = (120, 2500)
+ROOF_AREA = (150, 2500)
 """Pixels of a roof, least and most."""
+LEAST_SIDE, LEAST_SHARE = 9, 0.55
+"""Of a roof: sides in pixels of the box around it, and share of the box; others are slivers of a rough mask."""
 ROOFS = {"came": (2, 7), "gone": (0, 3), "stayed": (1, 4)}
 """How many roofs, least and most, are pasted into the second date, into the first, and into both."""
 MOST_TRIES = 40
@@ -99,7 +101,8 @@ def cut_roofs(image: np.ndarray, mask: np.ndarray, building: int) -> list[tuple[
     for number, box in enumerate(ndimage.find_objects(numbered), start=1):
         footprint = numbered[box] == number
         inside = all(side.start > 0 and side.stop < length for side, length in zip(box, mask.shape, strict=True))
-        if inside and ROOF_AREA[0] <= footprint.sum() <= ROOF_AREA[1]:
+        compact = min(footprint.shape) >= LEAST_SIDE and footprint.mean() >= LEAST_SHARE
+        if inside and compact and ROOF_AREA[0] <= footprint.sum() <= ROOF_AREA[1]:
             found.append((image[box].astype(np.float32), footprint))
     return found
 
@@ -133,9 +136,9 @@ def photographed(scene: np.ndarray, generator: np.random.Generator, moves: bool)
         shift = (*generator.uniform(-1.5, 1.5, 2), 0)
         seen = ndimage.shift(seen, shift, order=1, mode="nearest")
     green = np.clip(seen[..., 1] - seen[..., [0, 2]].mean(axis=2), 0, None)[..., None]
-    seen = seen + green * generator.uniform(-1.5, 1.5, 3)  # plants turn brown, or greener
-    seen = np.clip(seen, 0, 1) ** generator.uniform(0.75, 1.35)
-    seen = seen * generator.uniform(0.8, 1.2, 3) + generator.uniform(-0.05, 0.05)
+    seen = seen + green * generator.uniform(-0.7, 0.7, 3)  # plants turn brown, or greener
+    seen = np.clip(seen, 0, 1) ** generator.uniform(0.8, 1.25)
+    seen = seen * generator.uniform(0.9, 1.1, 3) * generator.uniform(0.85, 1.15) + generator.uniform(-0.05, 0.05)
     seen = ndimage.gaussian_filter(seen, (*[generator.uniform(0, 0.7)] * 2, 0))
     seen = seen + generator.normal(0, 0.015, seen.shape)
     return np.clip(seen * 255, 0, 255).astype(np.uint8)
