@@ -5,6 +5,7 @@ from ..lazy_face import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
+        "evaluation": ("ChangeScores", "ChangeTask", "evaluate_changes"),
         "everything_mode": ("EverythingSettings",),
         "features": ("ModelFeatures",),
         "interfaces": ("FeatureExtractor", "MaskProposer", "NamedObjects", "ObjectFinder", "Recognizer"),
@@ -14,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "sam": ("SamEverything",),
         "scene_changes": ("SceneChanges", "find_scene_changes"),
         "search": ("Changes", "IdentifyMaskCompare", "MaskCompareIdentify"),
+        "search_recipe": ("SearchRecipe", "read_search_recipe", "search_recipe_names"),
         "segmenter_recognizer": ("SegmenterObjects", "SegmenterRecognizer"),
         "superpixels": ("Superpixels",),
         "text_detector": ("TextDetector",),

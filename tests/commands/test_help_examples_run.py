@@ -36,6 +36,7 @@ RUN = {
     "predict": (0, "", "maps/city.tif"),
     "view": (1, "", "city.html"),
     "change": (1, "", "changes/2024_road_change.tif"),
+    "evaluate-change": (0, "", "change-evaluation/results.json"),
     "detect": (0, "", "detections/a.json"),
     "inspect": (1, "--workers 1", None),
     "prepare-scenes": (1, "--tile-size 16 --workers 1", "data/houses/dataset.json"),
@@ -93,6 +94,10 @@ def workplace(tmp_path_factory):
     write_synthetic_dataset(folder / "my-archive", count=4, size=64, seed=500)
     (folder / "my-archive/images").rename(folder / "archive")
     write_images(folder)
+    for number, part in enumerate(("before", "after", "mask")):
+        (folder / "my-pairs/val" / part).mkdir(parents=True)
+        pixels = np.asarray(Image.open(folder / "city.jpg")) if number < 2 else np.zeros((96, 96), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "my-pairs/val" / part / "a.png")
     write_survey(folder)
     return folder
 
