@@ -2,12 +2,15 @@
 
 from .configuration_mamba_hsi import MambaHSIConfig
 from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig
+from .configuration_s5_change import S5ChangeDetectionConfig
 from .configuration_s5_dinov2 import S5Dinov2Config
 from .configuration_s5_segformer import S5SegformerConfig
 from .configuration_s5_vit import S5ViTConfig
 from .configuration_segearth_ov import SegEarthOVConfig
 from .image_processing_s5 import S5ImageProcessor
+from .image_processing_s5_change import S5ChangeImageProcessor
 from .modeling_mamba_hsi import MambaHSIForSemanticSegmentation
+from .modeling_s5_change import S5ForChangeDetection
 from .modeling_s5_detection import S5ForOrientedObjectDetection, S5ObjectDetectionOutput
 from .modeling_s5_dinov2 import S5Dinov2Backbone
 from .modeling_s5_segformer import S5SegformerBackbone
@@ -20,9 +23,12 @@ from .simfeatup import SimFeatUpUpsampler
 __all__ = [
     "MambaHSIConfig",
     "MambaHSIForSemanticSegmentation",
+    "S5ChangeDetectionConfig",
+    "S5ChangeImageProcessor",
     "S5DetectionConfig",
     "S5Dinov2Backbone",
     "S5Dinov2Config",
+    "S5ForChangeDetection",
     "S5ForOrientedObjectDetection",
     "S5ForSemanticSegmentation",
     "S5ImageProcessor",

@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import Any
 
 BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer")
-CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig")
+CHANGE = "S5ChangeDetectionConfig"
+CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig", CHANGE)
 OPEN_VOCABULARY = "SegEarthOVConfig"
 HYPERSPECTRAL = "MambaHSIConfig"
 
@@ -36,7 +37,7 @@ def await_configurations(module: ModuleType) -> None:
 def await_models(module: ModuleType) -> None:
     """Let `AutoModel`, `AutoBackbone` and the Auto classes of the tasks find the models."""
     for auto_class, names in (
-        (module.AutoModel, {"S5ViTConfig": "S5ViTModel"}),
+        (module.AutoModel, {"S5ViTConfig": "S5ViTModel", CHANGE: "S5ForChangeDetection"}),
         (module.AutoBackbone, {f"{name}Config": f"{name}Backbone" for name in BACKBONES}),
         (
             module.AutoModelForSemanticSegmentation,
@@ -66,6 +67,7 @@ def await_image_processors(module: ModuleType) -> None:
         from .. import modeling
 
         processors = dict.fromkeys(CONFIGURATIONS, modeling.S5ImageProcessor)
+        processors[CHANGE] = modeling.S5ChangeImageProcessor
         processors[OPEN_VOCABULARY] = modeling.SegEarthOVImageProcessor
         for name, processor in processors.items():
             module.AutoImageProcessor.register(

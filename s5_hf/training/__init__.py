@@ -11,6 +11,8 @@ __getattr__, __dir__, __all__ = lazy_face(
     {
         "alignearth.kind": ["AlignEarth"],
         "alignearth.recipe": ["AlignEarthRecipe"],
+        "change.kind": ["ChangeDetection"],
+        "change.recipe": ["ChangeRecipe"],
         "detection.data": ["DetectionTaskData"],
         "detection.kind": ["JointDetection"],
         "detection.recipe": ["DetectionRecipe"],

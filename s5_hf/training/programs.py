@@ -48,6 +48,7 @@ PROGRAMS = {
     "simfeatup": TrainingProgram("SimFeatUpRecipe", "SimFeatUpTraining"),
     "alignearth": TrainingProgram("AlignEarthRecipe", "AlignEarth"),
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
+    "change": TrainingProgram("ChangeRecipe", "ChangeDetection"),
     "detection": TrainingProgram("DetectionRecipe", "JointDetection"),
 }
 """By name."""
