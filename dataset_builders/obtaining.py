@@ -105,8 +105,8 @@ OBTAINING = {
     ),
     "s5-spacenet-roads": Obtaining(
         "the homepage, which links the files",
-        note="Its part SpaceNet_test_567. For the configuration graphs: RGB_1.0_meter, which the repository of SAM-Road "
-        "links, with dataset.json inside.",
+        note="Its part SpaceNet_test_567. For the configuration graphs: RGB_1.0_meter, which the repository of "
+        "SAM-Road links, with dataset.json inside.",
     ),
     "s5-global-scale": Obtaining("the homepage", (("images of 2048 px", 3468, 2048**2),)),
     "s5-cityscale-roads": Obtaining(

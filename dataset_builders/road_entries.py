@@ -1,4 +1,4 @@
-"""Entries of the registry for datasets of road graphs and of vector land cover; they look alike because they are data."""
+"""Entries of the registry for road graphs and vector land cover; they look alike because they are data."""
 
 from .citations import CITY_SCALE_CITATION, GLOBAL_SCALE_CITATION, IRSAMAP_CITATION
 from .entry import DatasetEntry, EvaluationProtocol
