@@ -63,21 +63,27 @@ class PairVotes:
         self._sums = np.zeros(0)
         self._windows = np.zeros(0, dtype=np.int64)
 
-    def add(self, pairs: np.ndarray, scores: np.ndarray) -> None:
-        """Take the answers of a window.
+    def add(self, pairs: np.ndarray, scores: np.ndarray, windows: np.ndarray | int = 1) -> None:
+        """Take the answers of a window, or the sums of those of several.
 
         Args:
             pairs: int64 `(n, 2)`, numbers of source and target.
-            scores: `(n,)`, 0..1.
+            scores: `(n,)`, 0..1, or sums of so many.
+            windows: how many, int64 `(n,)`, or one number for all.
         """
         self._pairs = np.concatenate([self._pairs, np.asarray(pairs, dtype=np.int64).reshape(-1, 2)])
         self._sums = np.concatenate([self._sums, np.asarray(scores, dtype=np.float64)])
-        self._windows = np.concatenate([self._windows, np.ones(len(scores), dtype=np.int64)])
+        self._windows = np.concatenate([self._windows, np.broadcast_to(np.int64(windows), (len(scores),))])
+
+    def sums(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `add` takes to continue elsewhere: pairs, rising, sums of their scores, and numbers of windows."""
+        self._merge()
+        return self._pairs, self._sums, self._windows
 
     def means(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Pairs `(n, 2)`, rising, their mean scores float64 `(n,)` and the number of windows int64 `(n,)`."""
-        self._merge()
-        return self._pairs, self._sums / np.maximum(self._windows, 1), self._windows
+        pairs, sums, windows = self.sums()
+        return pairs, sums / np.maximum(windows, 1), windows
 
     def take_edges(self, is_done: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The connections that no further window votes on; all their votes are forgotten.
