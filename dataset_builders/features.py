@@ -92,3 +92,19 @@ def detection_features(labels: Sequence[str], image: Image | None = None) -> Fea
             "id": Value("string"),
         }
     )
+
+
+def road_graph_features(image: Image | None = None) -> Features:
+    """`image`, `id`, and the graph of its roads: `nodes`, (x, y) in pixels, and `edges`, pairs of indices of nodes.
+
+    Args:
+        image: the column of the images where they may be others than RGB.
+    """
+    return Features(
+        {
+            "image": image or Image(),
+            "nodes": List(List(Value("float64"), length=2)),
+            "edges": List(List(Value("int32"), length=2)),
+            "id": Value("string"),
+        }
+    )

@@ -260,6 +260,13 @@ _ENTRIES = (
         evaluation=EvaluationProtocol(metric="mAP", intersection_threshold=0.5, average_precision="area"),
         splits=("train", "val", "test"),
     ),
+    DatasetEntry(
+        name="s5-image-graph",
+        title="Your own images and road lines",
+        task="road graph",
+        builder=f"{__package__}.image_graph.ImageGraph",
+        splits=("train", "val", "test"),
+    ),
 )
 
 REGISTRY: dict[str, DatasetEntry] = {

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = {
     "rs4p-1m",
     *(f"s5-{name}" for name in ["isaid", "vaihingen", "potsdam", "loveda", "openearthmap", "dior-r", "dota"]),
-    *(f"s5-{name}" for name in ["million-aid", "samrs", "star", "images", "image-mask", "oriented"]),
+    *(f"s5-{name}" for name in ["million-aid", "samrs", "star", "images", "image-mask", "image-graph", "oriented"]),
     "s5-deepglobe-landcover",
     *(f"s5-{name}" for name in ["uavid", "udd5", "vdd", "whu-aerial", "whu-satellite-2", "inria", "xbd-pre"]),
     *(f"s5-{name}" for name in ["chn6-cug", "deepglobe-roads", "massachusetts-roads", "spacenet-roads", "wbs-si"]),
@@ -38,7 +38,7 @@ def test_entry_is_consistent(name):
     if entry.evaluation is not None:
         assert entry.evaluation.split in entry.splits
         assert set(entry.evaluation.excluded_classes) <= set(entry.labels)
-    if name not in ("s5-images", "s5-image-mask", "s5-oriented"):
+    if name not in ("s5-images", "s5-image-mask", "s5-image-graph", "s5-oriented"):
         assert entry.licence and entry.citation.startswith("@") and entry.homepage.startswith("https://")
 
 
