@@ -14,6 +14,7 @@ from typing import Any
 BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer")
 CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig")
 OPEN_VOCABULARY = "SegEarthOVConfig"
+ROADS = "SamRoadConfig"
 
 ORIENTED_DETECTION = "oriented-object-detection"
 """A kind of pipeline that transformers does not have."""
@@ -25,7 +26,7 @@ def await_configurations(module: ModuleType) -> None:
     def register() -> None:
         from .. import modeling
 
-        for name in (*CONFIGURATIONS, OPEN_VOCABULARY):
+        for name in (*CONFIGURATIONS, OPEN_VOCABULARY, ROADS):
             config_class = getattr(modeling, name)
             module.AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
 
@@ -35,7 +36,7 @@ def await_configurations(module: ModuleType) -> None:
 def await_models(module: ModuleType) -> None:
     """Let `AutoModel`, `AutoBackbone` and the Auto classes of the tasks find the models."""
     for auto_class, names in (
-        (module.AutoModel, {"S5ViTConfig": "S5ViTModel"}),
+        (module.AutoModel, {"S5ViTConfig": "S5ViTModel", ROADS: "SamRoadForRoadGraph"}),
         (module.AutoBackbone, {f"{name}Config": f"{name}Backbone" for name in BACKBONES}),
         (
             module.AutoModelForSemanticSegmentation,
@@ -65,6 +66,7 @@ def await_image_processors(module: ModuleType) -> None:
 
         processors = dict.fromkeys(CONFIGURATIONS, modeling.S5ImageProcessor)
         processors[OPEN_VOCABULARY] = modeling.SegEarthOVImageProcessor
+        processors[ROADS] = modeling.SamRoadProcessor
         for name, processor in processors.items():
             module.AutoImageProcessor.register(
                 getattr(modeling, name), slow_image_processor_class=processor, exist_ok=True
