@@ -145,8 +145,8 @@ def roads(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRu
     """Train a network that draws road graphs (SAM-Road++), on images with graphs.
 
     Your own images lie in train/images and val/images, their roads as lines in train/lines and val/lines
-    (NAME.geojson for NAME.png, in pixels or in the CRS of the image). The folder of the run holds recipe.yaml, log.jsonl,
-    panels/, checkpoints/ and, at the end, road_model/, which `s5-hf roads` takes.
+    (NAME.geojson for NAME.png, in pixels or in the CRS of the image). The folder of the run holds recipe.yaml,
+    log.jsonl, panels/, checkpoints/ and, at the end, road_model/, which `s5-hf roads` takes.
 
     - `s5-hf train roads roads_tiny_cpu --data-dir my-roads`
     - `s5-hf train roads samroad_cityscale --data-dir data/City-Scale --encoder facebook/sam-vit-base --dry-run`
