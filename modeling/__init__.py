@@ -6,6 +6,7 @@ from .configuration_s5_change import S5ChangeDetectionConfig
 from .configuration_s5_dinov2 import S5Dinov2Config
 from .configuration_s5_segformer import S5SegformerConfig
 from .configuration_s5_vit import S5ViTConfig
+from .configuration_samroad import SamRoadConfig
 from .configuration_segearth_ov import SegEarthOVConfig
 from .image_processing_s5 import S5ImageProcessor
 from .image_processing_s5_change import S5ChangeImageProcessor
@@ -16,7 +17,9 @@ from .modeling_s5_dinov2 import S5Dinov2Backbone
 from .modeling_s5_segformer import S5SegformerBackbone
 from .modeling_s5_segmentation import S5ForSemanticSegmentation, S5SegmenterOutput
 from .modeling_s5_vit import S5ViTBackbone, S5ViTModel
+from .modeling_samroad import SamRoadForRoadGraph, SamRoadOutput
 from .modeling_segearth_ov import SegEarthOVForSemanticSegmentation
+from .processing_samroad import SamRoadProcessor
 from .processing_segearth_ov import SegEarthOVImageProcessor, SegEarthOVProcessor
 from .simfeatup import SimFeatUpUpsampler
 
@@ -40,6 +43,10 @@ __all__ = [
     "S5ViTBackbone",
     "S5ViTConfig",
     "S5ViTModel",
+    "SamRoadConfig",
+    "SamRoadForRoadGraph",
+    "SamRoadOutput",
+    "SamRoadProcessor",
     "SegEarthOVConfig",
     "SegEarthOVForSemanticSegmentation",
     "SegEarthOVImageProcessor",

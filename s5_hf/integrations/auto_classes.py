@@ -16,6 +16,7 @@ CHANGE = "S5ChangeDetectionConfig"
 CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig", CHANGE)
 OPEN_VOCABULARY = "SegEarthOVConfig"
 HYPERSPECTRAL = "MambaHSIConfig"
+ROADS = "SamRoadConfig"
 
 ORIENTED_DETECTION = "oriented-object-detection"
 """A kind of pipeline that transformers does not have."""
@@ -27,7 +28,7 @@ def await_configurations(module: ModuleType) -> None:
     def register() -> None:
         from .. import modeling
 
-        for name in (*CONFIGURATIONS, OPEN_VOCABULARY, HYPERSPECTRAL):
+        for name in (*CONFIGURATIONS, OPEN_VOCABULARY, HYPERSPECTRAL, ROADS):
             config_class = getattr(modeling, name)
             module.AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
 
@@ -37,7 +38,10 @@ def await_configurations(module: ModuleType) -> None:
 def await_models(module: ModuleType) -> None:
     """Let `AutoModel`, `AutoBackbone` and the Auto classes of the tasks find the models."""
     for auto_class, names in (
-        (module.AutoModel, {"S5ViTConfig": "S5ViTModel", CHANGE: "S5ForChangeDetection"}),
+        (
+            module.AutoModel,
+            {"S5ViTConfig": "S5ViTModel", CHANGE: "S5ForChangeDetection", ROADS: "SamRoadForRoadGraph"},
+        ),
         (module.AutoBackbone, {f"{name}Config": f"{name}Backbone" for name in BACKBONES}),
         (
             module.AutoModelForSemanticSegmentation,
@@ -69,6 +73,7 @@ def await_image_processors(module: ModuleType) -> None:
         processors = dict.fromkeys(CONFIGURATIONS, modeling.S5ImageProcessor)
         processors[CHANGE] = modeling.S5ChangeImageProcessor
         processors[OPEN_VOCABULARY] = modeling.SegEarthOVImageProcessor
+        processors[ROADS] = modeling.SamRoadProcessor
         for name, processor in processors.items():
             module.AutoImageProcessor.register(
                 getattr(modeling, name), slow_image_processor_class=processor, exist_ok=True

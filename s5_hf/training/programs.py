@@ -50,6 +50,7 @@ PROGRAMS = {
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
     "change": TrainingProgram("ChangeRecipe", "ChangeDetection"),
     "detection": TrainingProgram("DetectionRecipe", "JointDetection"),
+    "roads": TrainingProgram("RoadRecipe", "RoadTraining"),
 }
 """By name."""
 
