@@ -43,7 +43,11 @@ class GraphBuilder(Builder):
         LAYOUTS: where the files may be, tried in order.
     """
 
-    LAYOUTS: tuple[Layout, ...]
+    LAYOUTS: tuple[Layout, ...] = ()
+
+    def layouts(self) -> Sequence[Layout]:
+        """The layouts of the chosen configuration."""
+        return self.LAYOUTS
 
     def columns(self) -> Features:
         return road_graph_features()
@@ -53,4 +57,4 @@ class GraphBuilder(Builder):
         """What turns records below `root` into samples."""
 
     def find_file_shards(self, root: str, files: Sequence[str]) -> dict[str, list[Shard]]:
-        return self.file_shards(find_records(self.LAYOUTS, files, root, self.DATASET)[1], self.reader(root))
+        return self.file_shards(find_records(self.layouts(), files, root, self.DATASET)[1], self.reader(root))

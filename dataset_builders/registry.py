@@ -39,6 +39,7 @@ from .labels import (
     OPENEARTHMAP_PALETTE,
 )
 from .open_vocabulary_entries import OPEN_VOCABULARY_ENTRIES
+from .road_entries import ROAD_ENTRIES
 
 
 def get_entry(name: str) -> DatasetEntry:
@@ -260,16 +261,9 @@ _ENTRIES = (
         evaluation=EvaluationProtocol(metric="mAP", intersection_threshold=0.5, average_precision="area"),
         splits=("train", "val", "test"),
     ),
-    DatasetEntry(
-        name="s5-image-graph",
-        title="Your own images and road lines",
-        task="road graph",
-        builder=f"{__package__}.image_graph.ImageGraph",
-        splits=("train", "val", "test"),
-    ),
 )
 
 REGISTRY: dict[str, DatasetEntry] = {
     entry.name: replace(entry, open_vocabulary=named_classes(entry.name))
-    for entry in (*_ENTRIES, *OPEN_VOCABULARY_ENTRIES)
+    for entry in (*_ENTRIES, *OPEN_VOCABULARY_ENTRIES, *ROAD_ENTRIES)
 }

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from reprlib import repr as shorten
 from typing import Any
 
 import numpy as np
@@ -209,8 +210,8 @@ def _position(node: Any, name: str) -> tuple[float, float]:
     """(row, column) as floats."""
     try:
         row, column = (float(value) for value in node)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: {str(node)[:80]!r} is not a node, expected (row, column)") from None
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name}: {shorten(node)} is not a node, expected (row, column)") from None
     if not (np.isfinite(row) and np.isfinite(column)):
         raise ValueError(f"{name}: the node ({row}, {column}) has no place")
     return row, column

@@ -1,4 +1,4 @@
-"""Road graphs in files: GeoJSON and GeoPackage lines, and GraphML.
+"""Road graphs in files: GeoJSON and GeoPackage lines, GraphML, and to read only, published pickles.
 
 A line of a file is a road from one crossing or end to the next. Vertices with equal coordinates are one node.
 GeoJSON is in longitude and latitude, GeoPackage in the CRS of the scene; without a CRS both are in pixels.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ import numpy as np
 from ..dataset_builders.coordinate_systems import crs_text, points_in_crs
 from ..dataset_builders.graph_lines import LONGITUDE_LATITUDE, PIXELS, GeoLines, ImageGrid, joined_lines, parse_lines
 from ..dataset_builders.graph_lines import graph_of_lines as _graph_on_grid
+from ..dataset_builders.graph_pickles import parse_pickled_graph
 from ..dataset_builders.road_graph import RoadGraph
 from ..files.atomic import atomic_file, temporary_folder
 from ..imaging.rasters import require_geo
 from .networkx_graphs import read_graphml, write_graphml
 
-__all__ = ["GRAPH_SUFFIXES", "RoadGraph", "read_graph", "require_graph_file", "write_graph"]
+__all__ = ["GRAPH_SUFFIXES", "READ_SUFFIXES", "RoadGraph", "read_graph", "require_graph_file", "write_graph"]
 
 _LAYER = "roads"
 _DEGREE_DECIMALS = 8  # a millimetre
@@ -33,7 +34,8 @@ def read_graph(path: str | Path, grid: ImageGrid | None = None) -> RoadGraph:
     """Read a road graph; slips are repaired as `RoadGraph.repaired` does.
 
     Args:
-        path: `.geojson` or `.json`, `.gpkg` or `.graphml`.
+        path: `.geojson` or `.json`, `.gpkg`, `.graphml`, or `.p`, `.pkl` or `.pickle`: a pickled
+            {(row, column): [(row, column)]} as published, which is read without running anything.
         grid: of the image that the graph lies on: lines in a CRS are moved to its pixels and cut at its border.
             Without one, coordinates stay as they are in the file.
 
@@ -43,11 +45,11 @@ def read_graph(path: str | Path, grid: ImageGrid | None = None) -> RoadGraph:
         OSError, ValueError: the file is not what it should be.
     """
     path = Path(path)
-    suffix = require_graph_file(path)
+    suffix = require_graph_file(path, READ_SUFFIXES)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    if suffix == ".graphml":
-        graph = read_graphml(path)
+    if suffix == ".graphml" or suffix in PICKLE_SUFFIXES:
+        graph = read_graphml(path) if suffix == ".graphml" else parse_pickled_graph(path.read_bytes(), str(path))
         return graph if grid is None else graph.within(grid.size, str(path))
     lines = read_lines(path)
     if grid is not None:
@@ -114,15 +116,15 @@ def write_graph(
         written.replace(finished)
 
 
-def require_graph_file(path: Path) -> str:
-    """The suffix of a file of a road graph, in lower case.
+def require_graph_file(path: Path, known: Sequence[str] | None = None) -> str:
+    """The suffix of a file of a road graph, in lower case; `known` are those that can be, by default to write.
 
     Raises:
         ValueError: there is no such kind; the message lists the known ones.
     """
-    suffix = path.suffix.lower()
-    if suffix not in GRAPH_SUFFIXES:
-        raise ValueError(f"road graphs are in files {', '.join(GRAPH_SUFFIXES)}, got {path}")
+    suffix, known = path.suffix.lower(), GRAPH_SUFFIXES if known is None else known
+    if suffix not in known:
+        raise ValueError(f"road graphs are in files {', '.join(known)}, got {path}")
     return suffix
 
 
@@ -233,3 +235,7 @@ _WRITERS: Mapping[str, Callable[..., None]] = {
 }
 
 GRAPH_SUFFIXES = (*_WRITERS, ".graphml")
+"""What is written."""
+
+PICKLE_SUFFIXES = (".p", ".pkl", ".pickle")
+READ_SUFFIXES = (*GRAPH_SUFFIXES, *PICKLE_SUFFIXES)

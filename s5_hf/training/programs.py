@@ -49,6 +49,7 @@ PROGRAMS = {
     "alignearth": TrainingProgram("AlignEarthRecipe", "AlignEarth"),
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
     "detection": TrainingProgram("DetectionRecipe", "JointDetection"),
+    "roads": TrainingProgram("RoadRecipe", "RoadTraining"),
 }
 """By name."""
 

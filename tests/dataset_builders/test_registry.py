@@ -16,6 +16,7 @@ NAMES = {
     *(f"s5-{name}" for name in ["isaid", "vaihingen", "potsdam", "loveda", "openearthmap", "dior-r", "dota"]),
     *(f"s5-{name}" for name in ["million-aid", "samrs", "star", "images", "image-mask", "image-graph", "oriented"]),
     "s5-deepglobe-landcover",
+    *("s5-global-scale", "s5-cityscale-roads", "s5-irsamap"),
     *(f"s5-{name}" for name in ["uavid", "udd5", "vdd", "whu-aerial", "whu-satellite-2", "inria", "xbd-pre"]),
     *(f"s5-{name}" for name in ["chn6-cug", "deepglobe-roads", "massachusetts-roads", "spacenet-roads", "wbs-si"]),
 }
@@ -56,6 +57,7 @@ def test_numbers_of_classes():
         "s5-deepglobe-landcover": 6,
         "s5-openearthmap": 9,
         "s5-dior-r": 20,
+        "s5-irsamap": 10,
         "s5-dota": 18,
     }
     assert [len(get_entry("s5-dota").labels_of(config)) for config in ("v1.0", "v1.5", "v2.0", None)] == [
@@ -64,6 +66,11 @@ def test_numbers_of_classes():
         18,
         18,
     ]
+    assert [get_entry("s5-spacenet-roads").task_of(config) for config in (None, "graphs")] == [
+        "segmentation",
+        "road graph",
+    ]
+    assert get_entry("s5-spacenet-roads").labels_of("graphs") == ()
     assert get_entry("s5-dota").labels_of("v1.5")[-1] == "container-crane"
 
 

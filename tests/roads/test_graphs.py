@@ -145,6 +145,16 @@ def test_a_graph_of_a_scene_is_written_on_the_map_and_read_in_its_pixels(tmp_pat
         write_graph(path, graph, crs="EPSG:32632")
 
 
+def test_a_pickle_becomes_geojson(tmp_path):
+    (tmp_path / "a.p").write_bytes(b"(dp0\n(I208\nI182\ntp1\n(lp2\n(I538\nI160\ntp3\nas.")
+    graph = read_graph(tmp_path / "a.p")
+    write_graph(tmp_path / "a.geojson", graph)
+    assert segments(read_graph(tmp_path / "a.geojson")) == {frozenset({(182.0, 208.0), (160.0, 538.0)})}
+    (tmp_path / "b.p").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(ValueError, match=r"b.p was refused: it holds the name os.system"):
+        read_graph(tmp_path / "b.p")
+
+
 def test_networkx_keeps_nodes_and_edges(graph):
     networkx = pytest.importorskip("networkx")
     made = to_networkx(graph)
