@@ -5,6 +5,7 @@ from .configuration_s5_dinov2 import S5Dinov2Config
 from .configuration_s5_segformer import S5SegformerConfig
 from .configuration_s5_vit import S5ViTConfig
 from .configuration_segearth_ov import SegEarthOVConfig
+from .configuration_segearth_r1 import SegEarthR1Config
 from .image_processing_s5 import S5ImageProcessor
 from .modeling_s5_detection import S5ForOrientedObjectDetection, S5ObjectDetectionOutput
 from .modeling_s5_dinov2 import S5Dinov2Backbone
@@ -12,7 +13,9 @@ from .modeling_s5_segformer import S5SegformerBackbone
 from .modeling_s5_segmentation import S5ForSemanticSegmentation, S5SegmenterOutput
 from .modeling_s5_vit import S5ViTBackbone, S5ViTModel
 from .modeling_segearth_ov import SegEarthOVForSemanticSegmentation
+from .modeling_segearth_r1 import SegEarthR1ForPixelReasoning, SegEarthR1Output
 from .processing_segearth_ov import SegEarthOVImageProcessor, SegEarthOVProcessor
+from .processing_segearth_r1 import SegEarthR1ImageProcessor, SegEarthR1Processor
 from .simfeatup import SimFeatUpUpsampler
 
 __all__ = [
@@ -34,5 +37,10 @@ __all__ = [
     "SegEarthOVForSemanticSegmentation",
     "SegEarthOVImageProcessor",
     "SegEarthOVProcessor",
+    "SegEarthR1Config",
+    "SegEarthR1ForPixelReasoning",
+    "SegEarthR1ImageProcessor",
+    "SegEarthR1Output",
+    "SegEarthR1Processor",
     "SimFeatUpUpsampler",
 ]

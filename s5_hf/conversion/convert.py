@@ -20,6 +20,8 @@ from ..modeling import (
     S5ViTConfig,
     SegEarthOVConfig,
     SegEarthOVForSemanticSegmentation,
+    SegEarthR1Config,
+    SegEarthR1ForPixelReasoning,
 )
 from ..modeling.task_model import MODEL_CLASSES
 from .checkpoint_files import read_checkpoint
@@ -50,6 +52,8 @@ from .open_vocabulary import (
     open_vocabulary_content,
     open_vocabulary_processor,
 )
+from .segearth_r1 import model_from_segearth_r1, segearth_r1_content, segearth_r1_processor
+from .segearth_r1_layout import MARKER as SEGEARTH_R1
 from .unimatch_v2_layout import (
     MARKER,
     join_attention,
@@ -123,7 +127,8 @@ LAYOUTS: dict[str, OfficialLayout] = {
 
 KNOWN_LAYOUTS = (
     "official S5 encoder, segmenter or detector, UniMatch V2 on DINOv2, MAE (facebook/timm), "
-    "MAE (transformers' ViTMAE), CLIP with a vision transformer (OpenAI, open_clip), SimFeatUp"
+    "MAE (transformers' ViTMAE), CLIP with a vision transformer (OpenAI, open_clip), SimFeatUp, "
+    "SegEarth-R1"
 )
 
 
@@ -140,8 +145,9 @@ def convert_checkpoint(
     clip: str = OPENAI_CLIP,
     upsampler: str | Path | None = None,
     quick_gelu: bool | None = None,
+    tokenizer: str | Path | None = None,
 ) -> ConversionReport:
-    """Convert an official S5, a UniMatch V2, a MAE, a CLIP or a SimFeatUp checkpoint to a folder to be loaded.
+    """Convert an official S5, a UniMatch V2, a MAE, a CLIP, a SimFeatUp or a SegEarth-R1 checkpoint to a folder.
 
     CLIP and SimFeatUp become a SegEarth-OV model.
 
@@ -158,6 +164,7 @@ def convert_checkpoint(
         entry: which of several networks in the file: `model_ema` (the averaged one, which is taken by default) or
             `model` of UniMatch V2.
         clip, upsampler, quick_gelu: see `OpenVocabularyParts`.
+        tokenizer: folder or name of the language model of SegEarth-R1, for its tokenizer (default: Phi-1.5).
 
     Raises:
         OSError: if there is no such `clip`.
@@ -174,6 +181,9 @@ def convert_checkpoint(
         parts = OpenVocabularyParts(clip, upsampler, quick_gelu, num_attention_heads)
         model, report = model_from_open_vocabulary(state, parts)
         processor = open_vocabulary_processor(report.config, clip)
+    elif SEGEARTH_R1 in state:
+        model, report = model_from_segearth_r1(state, num_attention_heads)
+        processor = segearth_r1_processor(report.config, tokenizer)
     elif is_timm_mae(state) or is_transformers_mae(state):
         model, report = model_from_mae(state, told, image_size)
     elif kinds:
@@ -223,6 +233,9 @@ def export_official(
     if isinstance(config, SegEarthOVConfig):
         model = load_checked(SegEarthOVForSemanticSegmentation, folder)
         return write_file(open_vocabulary_content(model, output), output)
+    if isinstance(config, SegEarthR1Config):
+        model = load_checked(SegEarthR1ForPixelReasoning, folder)
+        return write_file(dict(segearth_r1_content(model, output)), output)
     vit = getattr(config, "backbone_config", config)
     layout, tasks = layout_for(config, folder), list(getattr(config, "tasks", ()))
     model = load_checked(MODEL_CLASSES[config.model_type], folder)
