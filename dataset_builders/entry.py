@@ -9,7 +9,7 @@ from typing import Literal
 
 from .class_names import NamedClasses
 
-Task = Literal["segmentation", "unlabelled", "detection"]
+Task = Literal["segmentation", "unlabelled", "detection", "reasoning"]
 Color = tuple[int, int, int]
 
 
@@ -52,7 +52,7 @@ class DatasetEntry:
     Attributes:
         name: the name for `load_dataset`, such as `"s5-loveda"`.
         title: the dataset's own name.
-        task: `"segmentation"`, `"unlabelled"` or `"detection"`.
+        task: `"segmentation"`, `"unlabelled"`, `"detection"` or `"reasoning"` (questions and masks).
         builder: dotted path of the builder class, imported lazily by `builder_class`.
         splits: names of the splits.
         labels: class names; the position is the class id in masks and in `objects["category"]`. Empty where the

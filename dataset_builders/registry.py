@@ -39,6 +39,7 @@ from .labels import (
     OPENEARTHMAP_PALETTE,
 )
 from .open_vocabulary_entries import OPEN_VOCABULARY_ENTRIES
+from .reasoning_entries import REASONING_ENTRIES
 
 
 def get_entry(name: str) -> DatasetEntry:
@@ -264,5 +265,5 @@ _ENTRIES = (
 
 REGISTRY: dict[str, DatasetEntry] = {
     entry.name: replace(entry, open_vocabulary=named_classes(entry.name))
-    for entry in (*_ENTRIES, *OPEN_VOCABULARY_ENTRIES)
+    for entry in (*_ENTRIES, *OPEN_VOCABULARY_ENTRIES, *REASONING_ENTRIES)
 }

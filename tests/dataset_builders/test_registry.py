@@ -18,6 +18,7 @@ NAMES = {
     "s5-deepglobe-landcover",
     *(f"s5-{name}" for name in ["uavid", "udd5", "vdd", "whu-aerial", "whu-satellite-2", "inria", "xbd-pre"]),
     *(f"s5-{name}" for name in ["chn6-cug", "deepglobe-roads", "massachusetts-roads", "spacenet-roads", "wbs-si"]),
+    *(f"s5-{name}" for name in ["earthreason", "refsegrs", "rrsis-d", "image-question-mask"]),
 }
 
 
@@ -38,7 +39,7 @@ def test_entry_is_consistent(name):
     if entry.evaluation is not None:
         assert entry.evaluation.split in entry.splits
         assert set(entry.evaluation.excluded_classes) <= set(entry.labels)
-    if name not in ("s5-images", "s5-image-mask", "s5-oriented"):
+    if name not in ("s5-images", "s5-image-mask", "s5-oriented", "s5-image-question-mask"):
         assert entry.licence and entry.citation.startswith("@") and entry.homepage.startswith("https://")
 
 
