@@ -96,10 +96,18 @@ class SegEarthR1ForPixelReasoning(S5PreTrainedModel):
         config = SegEarthR1Config(backbone_config=backbone.config, language_config=language.config, **settings)
         model = cls(config)
         model.backbone.load_state_dict(backbone.state_dict())
-        model.language_model.load_state_dict(language.base_model.state_dict())
-        # The published model has no bias there, whatever the language model had.
-        model.lm_head.weight.data.copy_(language.get_output_embeddings().weight.data)
+        model.load_language_model(language)
         return model
+
+    @torch.no_grad()
+    def load_language_model(self, language: PreTrainedModel) -> None:
+        """Take the weights of a causal language model; its tokens become as many as there are here.
+
+        The published model has no bias in its last layer, whatever the language model had.
+        """
+        language.resize_token_embeddings(self.config.vocab_size)
+        self.language_model.load_state_dict(language.base_model.state_dict())
+        self.lm_head.weight.copy_(language.get_output_embeddings().weight)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

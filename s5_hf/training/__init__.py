@@ -29,6 +29,8 @@ __getattr__, __dir__, __all__ = lazy_face(
         "pretraining.kind": ["S4Pretraining"],
         "pretraining.recipe": ["PretrainingRecipe"],
         "programs": ["run_training"],
+        "reasoning.kind": ["PixelReasoning"],
+        "reasoning.recipe": ["ReasoningRecipe"],
         "run_folder": ["read_log"],
         "running": ["carry_out"],
         "segmentation.kind": ["JointSegmentation"],

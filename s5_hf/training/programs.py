@@ -47,6 +47,7 @@ PROGRAMS = {
     "mae": TrainingProgram("MAERecipe", "MaskedAutoencoding"),
     "simfeatup": TrainingProgram("SimFeatUpRecipe", "SimFeatUpTraining"),
     "alignearth": TrainingProgram("AlignEarthRecipe", "AlignEarth"),
+    "reasoning": TrainingProgram("ReasoningRecipe", "PixelReasoning"),
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
     "detection": TrainingProgram("DetectionRecipe", "JointDetection"),
 }

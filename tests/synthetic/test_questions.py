@@ -7,6 +7,7 @@ import pytest
 from datasets import load_dataset
 
 from s5_hf.synthetic import SCENE_LABELS, scene_questions, synthetic_scene, write_synthetic_questions
+from s5_hf.synthetic.questions import roof_questions
 
 ROOF, WATER = SCENE_LABELS.index("building"), SCENE_LABELS.index("water")
 
@@ -21,6 +22,7 @@ def test_answers_are_parts_of_their_classes(scene):
     assert np.array_equal(by_question["where could a boat float?"].mask, scene.mask == WATER)
     for one in by_question.values():
         assert one.mask.mean() >= 0.01 and one.mask.dtype == bool and one.answer
+    by_question |= {one.question: one for one in roof_questions(scene)}  # also small ones
     north = by_question["the roofs north of the water"].mask
     middle = np.nonzero(scene.mask == WATER)[0].mean()
     assert (scene.mask[north] == ROOF).all()
