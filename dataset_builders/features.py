@@ -52,6 +52,13 @@ def segmentation_features(image: Image | None = None) -> ImageFeatures:
     return ImageFeatures({"image": image or Image(), "mask": Image(), "id": Value("string")})
 
 
+def question_features(image: Image | None = None) -> ImageFeatures:
+    """`image`, `mask` (0 and 1; None without labels), `question` (or words that refer to something), `answer` (empty
+    where there is none), `id`; as `segmentation_features`."""
+    words = {name: Value("string") for name in ("question", "answer", "id")}
+    return ImageFeatures({"image": image or Image(), "mask": Image(), **words})
+
+
 def unlabelled_features(image: Image | None = None) -> ImageFeatures:
     """`image`, `id`, `source` (the archive or sub-archive that the image comes from); as `segmentation_features`."""
     return ImageFeatures({"image": image or Image(), "id": Value("string"), "source": Value("string")})

@@ -40,6 +40,7 @@ from .labels import (
     OPENEARTHMAP_PALETTE,
 )
 from .open_vocabulary_entries import OPEN_VOCABULARY_ENTRIES
+from .reasoning_entries import REASONING_ENTRIES
 from .road_entries import ROAD_ENTRIES
 
 
@@ -266,5 +267,5 @@ _ENTRIES = (
 
 REGISTRY: dict[str, DatasetEntry] = {
     entry.name: replace(entry, open_vocabulary=named_classes(entry.name))
-    for entry in (*_ENTRIES, *OPEN_VOCABULARY_ENTRIES, *CHANGE_ENTRIES, *ROAD_ENTRIES)
+    for entry in (*_ENTRIES, *OPEN_VOCABULARY_ENTRIES, *CHANGE_ENTRIES, *ROAD_ENTRIES, *REASONING_ENTRIES)
 }

@@ -57,8 +57,12 @@ def convert(
         bool | None,
         typer.Option(help="Activation of a CLIP; by default QuickGELU for OpenAI's own layout and GELU for others."),
     ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="Language model whose tokenizer SegEarth-R1 gets; by default Phi-1.5 of the Hub."),
+    ] = None,
 ) -> None:
-    """Convert an S5, UniMatch V2, MAE, CLIP, SimFeatUp, SAM or SAM-Road++ checkpoint to a folder, and back.
+    """Convert an S5, UniMatch V2, MAE, CLIP, SimFeatUp, SAM, SAM-Road++ or SegEarth-R1 checkpoint, and back.
 
     What a checkpoint is is read off its tensors. CLIP (of OpenAI or open_clip, such as RemoteCLIP) and SimFeatUp
     become a SegEarth-OV model; of such a folder, a .ckpt file gets the up-sampler, and any other file the CLIP. SAM
@@ -85,6 +89,7 @@ def convert(
         "clip": clip,
         "upsampler": upsampler,
         "quick_gelu": quick_gelu,
+        "tokenizer": tokenizer,
         **told,
     }
     if store:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from ...semi_supervised import LabelledBatch, UnlabelledBatch
+from ...semi_supervised.accumulation import Batches
 from ..batches import Row
 from ..views.row_views import strong_rows
 from ..views.sample_reader import IGNORED
