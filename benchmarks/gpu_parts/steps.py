@@ -77,7 +77,7 @@ def s4p_row(check: Check, size: str, side: int, batch: int, compiled: bool, reco
     model = make_segmenter(check, size, side).to(check.device).train()
     if recomputed:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    flops = segmenter_flops(model, side).of_step(2 * batch, batch)
+    flops = segmenter_flops(model, (3, side, side)).of_step(2 * batch, batch)
     method = make_method("fixmatch", confidence_threshold=0.0)
     labelled, unlabelled = s4p_batch(check, side, batch)
     if compiled:
@@ -137,7 +137,7 @@ def run_joint(check: Check) -> None:
 def moe_row(check: Check, size: str, side: int, batch: int) -> dict[str, Any]:
     """One mixed forward of four tasks."""
     model = make_segmenter(check, size, side, classes=7, tasks=4).to(check.device).train()
-    flops = segmenter_flops(_OneTask(model), side).of_step(4 * batch)
+    flops = segmenter_flops(_OneTask(model), (3, side, side)).of_step(4 * batch)
     images = torch.randn(4 * batch, 3, side, side, device=check.device)
     labels = torch.randint(0, 7, (4 * batch, side, side), device=check.device)
     tasks = [task for task in model.config.tasks for _ in range(batch)]

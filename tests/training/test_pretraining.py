@@ -36,7 +36,7 @@ VARIED = ("--weight_average_decay", "0.9", "--classifier_dropout", "0.1", "--dro
 def losses(folder):
     """Loss parts of every step."""
     names = ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "learning_rate")
-    return {e["step"]: tuple(e[n] for n in names) for e in read_log(folder) if "loss" in e}
+    return {e["step"]: tuple(e[n] for n in names if n in e) for e in read_log(folder) if "loss" in e}
 
 
 def assert_equal_runs(first, second):
