@@ -59,8 +59,8 @@ def load_change_detectors(
     config = model.config if isinstance(model, PreTrainedModel) else AutoConfig.from_pretrained(model)
     if config.model_type != S5ChangeDetectionConfig.model_type:
         raise ValueError(
-            f"{config.name_or_path or model} is a model of the type {config.model_type!r}; expected a change detector, "
-            "as s5-hf train change makes it"
+            f"{config.name_or_path or model} is a model of the type {config.model_type!r}; expected a change "
+            "detector, as s5-hf train change makes it"
         )
     devices = [usable_device(device) for device in devices or (default_device(),)]
     network, settings = load_network(model, AutoModel)
