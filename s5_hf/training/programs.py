@@ -49,6 +49,7 @@ PROGRAMS = {
     "alignearth": TrainingProgram("AlignEarthRecipe", "AlignEarth"),
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
     "change": TrainingProgram("ChangeRecipe", "ChangeDetection"),
+    "joint_change": TrainingProgram("JointChangeRecipe", "JointChangeDetection"),
     "detection": TrainingProgram("DetectionRecipe", "JointDetection"),
 }
 """By name."""

@@ -85,13 +85,23 @@ class ChangeDetection(S4Pretraining):
 
     def more_scores(self, counts: torch.Tensor) -> dict[str, float]:
         """IoU and F1 of changed pixels, in percent, and the scores of SECOND where there are classes of both dates."""
-        scores = {"change_iou": change_iou(counts), "change_f1": change_f1(counts)}
-        if self.data.date_classes:
-            of_second = semantic_change_scores(date_counts(counts, len(self.data.date_classes)))
-            scores |= {f"change_{name}": value for name, value in of_second.items()}
-        return {name: 100 * value for name, value in scores.items()}
+        return scores_of_changes(counts, len(self.data.date_classes))
 
     @property
     def processor(self) -> S5ChangeImageProcessor:
         """The image processor that goes with the networks of the run."""
         return S5ChangeImageProcessor(**self.input_settings())
+
+
+def scores_of_changes(counts: torch.Tensor, date_classes: int) -> dict[str, float]:
+    """IoU and F1 of changed pixels, and the scores of SECOND where there are classes of both dates, in percent.
+
+    Args:
+        counts: `(classes, classes)`, references in rows.
+        date_classes: of each date, 0 for none.
+    """
+    scores = {"change_iou": change_iou(counts), "change_f1": change_f1(counts)}
+    if date_classes:
+        of_second = semantic_change_scores(date_counts(counts, date_classes))
+        scores |= {f"change_{name}": value for name, value in of_second.items()}
+    return {name: 100 * value for name, value in scores.items()}
