@@ -219,6 +219,6 @@ def test_one_network_with_experts_for_several_datasets(tmp_path):
     dense = AutoModel.from_pretrained(tmp_path / "run" / "best" / "first")
     assert list(dense.config.tasks) == ["first"] and dense(torch.zeros(1, 2, 3, 32, 32)).logits.shape[1] == 2
     with pytest.raises(ValueError, match="first: from_to needs masks of both dates"):
-        run_training("joint_change", [*words, "--first.from_to", "true"])
+        run_training("joint_change", [*words, "--output_dir", str(tmp_path / "a"), "--first.from_to", "true"])
     with pytest.raises(ValueError, match="s5-image-mask is a dataset for segmentation"):
-        run_training("joint_change", [*words, "--first.dataset", "s5-image-mask"])
+        run_training("joint_change", [*words, "--output_dir", str(tmp_path / "b"), "--first.dataset", "s5-image-mask"])
