@@ -34,7 +34,7 @@ OWN_BACKBONES: dict[str, type[PreTrainedModel]] = {
     S5SegformerConfig.model_type: S5SegformerBackbone,
 }
 MODEL_CLASSES: dict[str, type[PreTrainedModel]] = dict(OWN_BACKBONES)
-"""The class of every model type, as a backbone or with tasks. Models with tasks enter themselves."""
+"""The class of every model type: backbones, and models on one, which enter themselves."""
 
 
 class S5TaskPreTrainedModel(S5PreTrainedModel):

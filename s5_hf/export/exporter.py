@@ -184,7 +184,7 @@ def _load(name: str | Path) -> S5ForSemanticSegmentation | S5ForOrientedObjectDe
     config = AutoConfig.from_pretrained(name)
     if isinstance(config, S5DetectionConfig):
         return load_checked(S5ForOrientedObjectDetection, name)
-    if not isinstance(config, S5SegmentationConfig):
+    if config.model_type != S5SegmentationConfig.model_type:
         raise ValueError(
             f"{name} is a {config.model_type!r} model, expected a segmenter or a detector of this package"
         )

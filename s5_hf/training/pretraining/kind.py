@@ -1,6 +1,7 @@
 """S4 pre-training (S4P): labelled and unlabelled images, and a semi-supervised method."""
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -14,15 +15,14 @@ from ...files.atomic import write_text
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ...semi_supervised import (
     METHODS,
-    LabelledBatch,
     Method,
     MethodOutput,
     Supervised,
-    UnlabelledBatch,
     WeightAverage,
     make_method,
 )
 from ...semi_supervised.accumulation import Batches, counted_together
+from ..batches import Row
 from ..joint.best_models import MEAN, BestModels
 from ..kind import StateDict, Training, TrainingKind
 from ..low_rank import add_adapters, merged_adapters
@@ -34,6 +34,7 @@ from ..views.sample_reader import ONE_IMAGE, SampleReader
 from ..views.strong import StrongAugmentation, color_positions
 from .data import SegmentationData, labelled_batches, load_data, sample_ids, unlabelled_batches
 from .health_report import WARNINGS, read_warnings, write_health_report, write_warnings
+from .named_data import load_named_data
 from .pseudo_label_health import PseudoLabelHealth
 from .recipe import PretrainingRecipe
 from .starting_model import starting_model
@@ -83,9 +84,10 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def read_data(self) -> SegmentationData:
         """The datasets that the recipe names."""
         recipe = self.recipe
-        return load_data(
-            recipe.data, recipe.run.seed, self.method.strong_views > 0, recipe.run.selection == "validation"
-        )
+        chooses = recipe.run.selection == "validation"
+        if self.method.takes_labels:
+            return load_data(recipe.data, recipe.run.seed, self.method.strong_views > 0, chooses)
+        return load_named_data(recipe.data, chooses)
 
     @property
     def reader(self) -> SampleReader:
@@ -104,7 +106,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
 
     def learned_from(self) -> Sequence[Any]:
         """The labelled and the unlabelled images."""
-        return self.data.labelled, self.data.unlabelled
+        return self.data.labelled if self.method.takes_labels else None, self.data.unlabelled
 
     def class_names(self) -> Mapping[str, Sequence[str]]:
         """The classes of the labelled images."""
@@ -135,7 +137,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         if self.recipe.run.resume is None:
             (folder / WARNINGS).unlink(missing_ok=True)  # of another run, which left no checkpoint
         self.health.warned = read_warnings(folder)
-        if not hasattr(self.data.labelled, "__len__"):
+        if not self.method.takes_labels or not hasattr(self.data.labelled, "__len__"):
             return
         ids = sample_ids(self.data.labelled)
         record = {
@@ -151,7 +153,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """Throughput with FLOPs where the device's peak is known."""
         settings = self.recipe.optimizer
-        labelled = settings.labelled_batch_size
+        labelled = settings.labelled_batch_size if self.method.takes_labels else 0
         unlabelled = settings.unlabelled_batch_size if self.method.strong_views else 0
         images = settings.gradient_accumulation * (labelled + unlabelled) * processes
         peak = peak_flops(next(model.parameters()).device)
@@ -170,7 +172,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     @property
     def teachers(self) -> Sequence[str]:
         """The frozen teachers of the method, with the sides of their images."""
-        return tuple(getattr(self.method, "frozen_teachers", ()))
+        return tuple(self.method.frozen_teachers)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -195,10 +197,11 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         begun = late // settings.schedule_period * settings.schedule_period
         return phase_rate * learning_rate_factor(schedule, begun, total_steps, settings.warmup_steps)
 
-    def batches(self, training: Training, taken: int) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
+    def batches(self, training: Training, taken: int) -> Iterator[Batches]:
         """Labelled and unlabelled batches on the device from number `taken` on, for ever.
 
-        In the supervised phase there are no unlabelled ones, and their order begins after it.
+        In the supervised phase there are no unlabelled ones, and their order begins after it. A method may take no
+        labelled ones.
         """
         recipe, data, method = self.recipe, self.data, self.method
         accelerator = training.accelerator
@@ -214,7 +217,9 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             colors=color_positions(recipe.data.bands, len(recipe.data.image_mean)),
         )
         place |= {"reader": self.reader}
-        labelled = labelled_batches(recipe, data, **place).start(taken)
+        labelled: Iterator[Row | None] = itertools.repeat(None)
+        if method.takes_labels:
+            labelled = labelled_batches(recipe, data, **place).start(taken)
         unlabelled = partners = None
         supervised = self.supervised_steps * recipe.optimizer.gradient_accumulation
         first = max(0, taken - supervised)
@@ -230,9 +235,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         """The batches of the micro-steps of one step, whose losses are divided by the pixels of all."""
         return counted_together(batches, self.method.pastes)
 
-    def step(
-        self, model: torch.nn.Module, batch: tuple[LabelledBatch, UnlabelledBatch | None], step: int
-    ) -> MethodOutput:
+    def step(self, model: torch.nn.Module, batch: Batches, step: int) -> MethodOutput:
         """The loss of the method, or in the supervised phase that of the labelled images."""
         return (self.supervised if step < self.supervised_steps else self.method)(model, *batch, step)
 
@@ -343,6 +346,6 @@ def make_recipe_method(recipe: PretrainingRecipe) -> Method:
     """The method of a recipe, with those of its options that it has."""
     settings = {name: value for name, value in dataclasses.asdict(recipe.method).items() if value is not None}
     settings |= {"image_mean": tuple(recipe.data.image_mean), "image_std": tuple(recipe.data.image_std)}
-    settings |= {"total_steps": recipe.optimizer.total_steps}
+    settings |= {"total_steps": recipe.optimizer.total_steps, "classes": recipe.data.classes}
     options = {field.name for field in dataclasses.fields(METHODS[recipe.method.method]) if field.init}
     return make_method(recipe.method.method, **{name: settings[name] for name in options & set(settings)})

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from ...semi_supervised import LabelledBatch, UnlabelledBatch
+from ...semi_supervised.accumulation import Batches
 from ..batches import Row
 from ..views.row_views import strong_rows
 from ..views.sample_reader import IGNORED
@@ -70,14 +71,14 @@ class ViewMaker:
 
 def joined(
     views: ViewMaker,
-    labelled: Iterator[Row],
+    labelled: Iterator[Row | None],
     unlabelled: Iterator[Row] | None,
     partners: Iterator[Row] | None,
     without: int,
-) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
+) -> Iterator[Batches]:
     """Rows of the streams, together and on the device; the first `without` batches have no unlabelled images."""
     for number, rows in enumerate(labelled):
         unlabelled_batch = None
         if unlabelled is not None and number >= without:
             unlabelled_batch = views.unlabelled(next(unlabelled), None if partners is None else next(partners))
-        yield views.labelled(rows), unlabelled_batch
+        yield None if rows is None else views.labelled(rows), unlabelled_batch
