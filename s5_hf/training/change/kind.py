@@ -32,7 +32,6 @@ class ChangeDetection(S4Pretraining):
 
     project = "change"
     model_folder = "change_detector"
-    model_class = S5ForChangeDetection
     recipe: ChangeRecipe
 
     @property
@@ -71,7 +70,7 @@ class ChangeDetection(S4Pretraining):
         heads = {"date_classes": {own.task: own.date_classes}} if own.date_classes else {}
         channels = len(data.image_mean)
         return starting_model(
-            self.recipe.model, own.task, own.labels, data.crop_size, channels, self.model_class, **heads
+            self.recipe.model, own.task, own.labels, data.crop_size, channels, S5ForChangeDetection, **heads
         )
 
     def learned_from(self) -> Sequence[Any]:
