@@ -135,9 +135,9 @@ def change(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryR
     Your own pairs lie in train/before, train/after and train/mask, and in val alike; masks are black and white. The
     folder of the run holds change_detector/, which `s5-hf change --model` and `s5-hf evaluate` take.
 
-    - `s5-hf train change change_tiny_cpu --labelled-dir my-pairs`
+    - `s5-hf train change change_few_labels_cpu --labelled-dir my-pairs`
     - `s5-hf train change unimatch_v2_change_dinov2_s --labelled-dir LEVIR-CD256`
-    - `s5-hf train change change_tiny_cpu --labelled-dir SECOND --labelled-dataset s5-second --from-to`
+    - `s5-hf train change change_few_labels_cpu --labelled-dir SECOND --labelled-dataset s5-second --from-to`
     """
     run("change", words, list_recipes, dry_run)
 
