@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from s5_hf.change import map_scene_changes
 from s5_hf.cli import app
 from s5_hf.evaluation import EvaluationSettings, run_evaluation
+from s5_hf.export import export_model
 from s5_hf.modeling import S5ChangeDetectionConfig, S5ChangeImageProcessor, S5ForChangeDetection, S5ViTConfig
 from s5_hf.modeling.change_classes import date_ids, from_to_labels
 from s5_hf.predictors.torch_change import TorchChangeDetector
@@ -104,6 +105,8 @@ def test_bad_scenes_and_models_are_refused_and_nothing_is_left(brighter, dates, 
     with pytest.raises(ValueError, match="'s5_vit'; expected a change detector"):
         map_scene_changes(tmp_path / "encoder", scene, other, tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+    with pytest.raises(ValueError, match="'s5_change_detection' model, expected a segmenter or a detector"):
+        export_model(micro_model(), tmp_path / "model.pt2", "torch-export")
 
 
 def save(model, folder):
