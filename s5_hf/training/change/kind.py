@@ -1,6 +1,7 @@
 """Change detection: labelled and unlabelled pairs, and a semi-supervised method, or labelled pairs alone."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from ...modeling.modeling_s5_change import S5ForChangeDetection
 from ..kind import TrainingKind
 from ..pretraining.data import SegmentationData
 from ..pretraining.kind import S4Pretraining
+from ..pretraining.pseudo_label_health import PseudoLabelHealth
 from ..pretraining.starting_model import starting_model
 from ..views.strong import StrongAugmentation
 from .data import images_of_dates, load_change_data
@@ -55,6 +57,11 @@ class ChangeDetection(S4Pretraining):
     def reader(self) -> PairReader:
         """What reads the columns of a sample."""
         return PairReader(len(self.data.date_classes))
+
+    @cached_property
+    def health(self) -> PseudoLabelHealth:
+        """Warns of sick pseudo-labels; that nearly all of them are unchanged is normal, that all are is not."""
+        return PseudoLabelHealth(self.data.labels, self.total_steps - self.supervised_steps, highest_share=0.995)
 
     @property
     def augmentation(self) -> StrongAugmentation:
