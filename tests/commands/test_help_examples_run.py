@@ -65,6 +65,8 @@ NOT_RUN = {
     "train alignearth": "tests/training runs every training",
     "train segmentation": "tests/training runs every training",
     "train detection": "tests/training runs every training",
+    "train change": "tests/training runs every training",
+    "train joint_change": "tests/training runs every training",
     "mosaic": "tests/scenes/segmentation/test_mosaic.py runs it on maps with coordinates",
     "init": "tests/project runs it",
     "run": "takes minutes; tests/project runs one in small",

@@ -15,7 +15,7 @@ from ..pretraining.recipe import (
 )
 from ..recipe_reading import option
 
-FOR_SINGLE_IMAGES = ("rs_mtdf",)
+FOR_SINGLE_IMAGES = ("open_vocabulary", "rs_mtdf")
 """Methods that learn from single images."""
 
 
