@@ -1,8 +1,8 @@
 """Road graphs by a small network on real imagery, against thinned segmentations by the same encoder.
 
-    python benchmarks/roads.py data ../shared/data/massroads work/roads
-    s5-hf train roads roads_tiny_cpu --data-dir work/roads --output-dir work/graph
-    python benchmarks/roads.py compare work/roads work/graph/road_model --segmenter work/masks/segmenter
+python benchmarks/roads.py data ../shared/data/massroads work/roads
+s5-hf train roads roads_tiny_cpu --data-dir work/roads --output-dir work/graph
+python benchmarks/roads.py compare work/roads work/graph/road_model --segmenter work/masks/segmenter
 """
 
 import argparse
