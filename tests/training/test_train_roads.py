@@ -7,11 +7,12 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from transformers import SamVisionConfig, SamVisionModel
 
-from s5_hf.modeling import SamRoadForRoadGraph, SamRoadProcessor
+from s5_hf.modeling import SamRoadConfig, SamRoadForRoadGraph, SamRoadProcessor
 from s5_hf.roads.labels import road_rasters
 from s5_hf.roads.sampling import PairSettings
 from s5_hf.training import RoadData, RoadRecipe, RoadTraining, read_log
 from s5_hf.training.roads.tracing import trace_image, window_starts
+from s5_hf.training.roads.validation import best_threshold
 from s5_hf.training.roads.view import RoadView, collate, graph_of
 from tests.fresh_process import run_in_processes
 from tests.training.pretraining import example
@@ -42,6 +43,7 @@ def test_a_run_changes_the_weights_validates_and_resumes_exactly(tmp_path):
     assert (tmp_path / "whole" / "panels" / "roads-step-00000002.png").is_file()
     model = SamRoadForRoadGraph.from_pretrained(tmp_path / "whole" / "road_model")
     assert (model.config.max_neighbors, model.config.topology_dropout) == (4, 0.0)
+    assert model.config.road_threshold != SamRoadConfig().road_threshold  # chosen on the training images
     assert isinstance(SamRoadProcessor.from_pretrained(tmp_path / "whole" / "road_model"), SamRoadProcessor)
     train(tmp_path / "parts", "--checkpoint-steps", "1")
     first = load_file(tmp_path / "parts" / "checkpoints" / "step-00000001" / RESULT)
@@ -134,6 +136,17 @@ def test_a_sam_gives_its_encoder(tmp_path):
     )
     with pytest.raises(ValueError, match="pixel_values are 48 x 64 px, this SAM takes crops of 64 x 64 px"):
         model(torch.zeros(1, 3, 48, 64))
+
+
+def test_the_threshold_with_the_best_f1_is_found_by_counting():
+    rng = np.random.default_rng(0)
+    true = rng.random(500) < 0.3
+    levels = np.clip(rng.normal(80 + 70 * true, 40), 0, 255).astype(int)
+    found = [np.bincount(levels[chosen], minlength=256) for chosen in (slice(None), true)]
+    threshold = best_threshold(*found)
+    scores = [2 * (true & (levels > level)).sum() / ((levels > level).sum() + true.sum()) for level in range(255)]
+    assert threshold == int(np.argmax(scores)) / 255
+    assert best_threshold(found[0], np.zeros(256)) == 0.5
 
 
 def test_windows_reach_the_ends_and_overlap_by_half():
