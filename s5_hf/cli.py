@@ -21,6 +21,7 @@ from .commands import (
     predict,
     prepare_scenes,
     project,
+    roads,
     train,
     view,
 )
@@ -80,6 +81,7 @@ change.register(app)
 mosaic.register(app)
 view.register(app)
 detect.register(app)
+roads.register(app)
 
 
 def main() -> None:

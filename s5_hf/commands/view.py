@@ -38,6 +38,10 @@ def view(
     reference: Annotated[
         Path | None, typer.Option(help="Class map that is right; the page shows where the result differs from it.")
     ] = None,
+    lines: Annotated[
+        Path | None,
+        typer.Option(help="Lines to draw on top, such as the roads of `s5-hf roads`: .gpkg, .geojson or .graphml."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a folder of tiles that an earlier page left.")
     ] = False,
@@ -51,6 +55,7 @@ def view(
     - `s5-hf view city_classes.tif`
     - `s5-hf view classes.png --image city.jpg --output city.html`
     - `s5-hf view city_classes.tif --with older_classes.tif --reference city_truth.tif`
+    - `s5-hf view city_classes.tif --lines roads.gpkg`
     """
     from ..scenes.viewer import write_viewer
 
@@ -66,6 +71,7 @@ def view(
         reference=reference,
         tiles_in_page=tiles_in_page,
         overwrite=overwrite,
+        lines=lines,
     )
     shown = "the scene is shown in full"
     if report.tiles:

@@ -23,8 +23,8 @@ class NodeSettings:
 
     Attributes:
         keypoint_threshold, road_threshold: lowest score of a candidate, exclusive, 0..1.
-        keypoint_radius: of two keypoints no farther apart than this the better one stays, in pixels.
-        road_radius: the same for points on roads, and for both together, where keypoints come first.
+        keypoint_spacing: of two keypoints no farther apart than this the better one stays, in pixels.
+        road_spacing: the same for points on roads, and for both together, where keypoints come first.
 
     Raises:
         ValueError: a threshold is outside 0..1, or a radius is below 0.
@@ -32,14 +32,14 @@ class NodeSettings:
 
     keypoint_threshold: float = 0.242
     road_threshold: float = 0.404
-    keypoint_radius: float = 8.0
-    road_radius: float = 16.0
+    keypoint_spacing: float = 8.0
+    road_spacing: float = 16.0
 
     def __post_init__(self) -> None:
         for name in ("keypoint_threshold", "road_threshold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in 0..1, got {getattr(self, name)}")
-        for name in ("keypoint_radius", "road_radius"):
+        for name in ("keypoint_spacing", "road_spacing"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a number of pixels from 0 on, got {getattr(self, name)}")
 
@@ -94,7 +94,7 @@ def released_road_nodes(keypoint: np.ndarray, road: np.ndarray, settings: NodeSe
     is_keypoint = np.arange(len(points)) < len(found[0])
     order = np.argsort(is_keypoint, kind="stable")[::-1]
     nothing = np.zeros((0, 2), dtype=np.int64)
-    kept, _ = _decide(points, order, settings.road_radius, nothing, keypoint.shape[1], math.inf)
+    kept, _ = _decide(points, order, settings.road_spacing, nothing, keypoint.shape[1], math.inf)
     return points[kept]
 
 
@@ -113,9 +113,9 @@ class NodeFinder:
         self._width = width
         self._settings = settings or NodeSettings()
         self._rows = 0
-        self._keypoints = RollingSuppression(self._settings.keypoint_radius, width)
-        self._roads = RollingSuppression(self._settings.road_radius, width)
-        self._both = RollingSuppression(self._settings.road_radius, width)
+        self._keypoints = RollingSuppression(self._settings.keypoint_spacing, width)
+        self._roads = RollingSuppression(self._settings.road_spacing, width)
+        self._both = RollingSuppression(self._settings.road_spacing, width)
         self.settled: float = 0
 
     def add(self, keypoint: np.ndarray, road: np.ndarray, is_last: bool = False) -> Nodes:

@@ -2,8 +2,8 @@
 
     python -m tests.parity.roads_fixtures ../shared/fixtures
 
-writes `roads/` anew: what the tests of the network and of its labels read of the files. Weights are stored as whole
-numbers, value = offset + scale * number.
+writes `roads/` anew: what the tests of the network, of its labels and of its decisions read of the files. Weights are
+stored as whole numbers, value = offset + scale * number.
 """
 
 import functools
@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 FOLDER = Path(__file__).parent / "roads"
-ARRAYS = ("model_weights", "model_io", "encoder_512", "labels")
-SETTINGS = ("model", "labels")
+ARRAYS = ("model_weights", "model_io", "encoder_512", "labels", "inference")
+SETTINGS = ("model", "labels", "inference")
 
 
 @functools.cache

@@ -24,15 +24,15 @@ def brute_force(points, scores, radius):
 def brute_force_nodes(keypoint, road, chosen):
     stages = []
     for scores, threshold, radius in (
-        (keypoint, chosen.keypoint_threshold, chosen.keypoint_radius),
-        (road, chosen.road_threshold, chosen.road_radius),
+        (keypoint, chosen.keypoint_threshold, chosen.keypoint_spacing),
+        (road, chosen.road_threshold, chosen.road_spacing),
     ):
         points = np.argwhere(scores > 255 * threshold)[:, ::-1]
         kept = brute_force(points.tolist(), [int(scores[y, x]) for x, y in points], radius)
         stages.append([(int(x), int(y)) for x, y in points[kept]])
     points = stages[0] + stages[1]
     values = [1000 + int(keypoint[y, x]) for x, y in stages[0]] + [int(road[y, x]) for x, y in stages[1]]
-    return {points[index] for index in brute_force(points, values, chosen.road_radius)}
+    return {points[index] for index in brute_force(points, values, chosen.road_spacing)}
 
 
 def as_set(points):
@@ -108,8 +108,8 @@ def test_the_release_suppresses_only_once():
 def test_refused():
     with pytest.raises(ValueError, match=r"road_threshold must be in 0\.\.1, got 1\.5"):
         NodeSettings(road_threshold=1.5)
-    with pytest.raises(ValueError, match="keypoint_radius"):
-        NodeSettings(keypoint_radius=-1)
+    with pytest.raises(ValueError, match="keypoint_spacing"):
+        NodeSettings(keypoint_spacing=-1)
     with pytest.raises(ValueError, match=r"road scores must be uint8 \(rows, 4\).*float64"):
         NodeFinder(4).add(np.zeros((2, 4), dtype=np.uint8), np.zeros((2, 4)))
     with pytest.raises(ValueError, match="keypoint scores"):

@@ -75,7 +75,7 @@ class RoadTracer:
         self._spool, self._journal, self._on_windows = spool, journal, on_windows
         self._grid = road_grid(scene.height, scene.width, settings)
         self._finder = NodeFinder(scene.width, settings.nodes)
-        self._votes = PairVotes(settings.connection_threshold)
+        self._votes = PairVotes(settings.topology_threshold)
         self._valid = ValidRows(scene.width)
         self._points = np.zeros((0, 2), dtype=np.int64)
         self._scores, self._is_keypoint = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)
@@ -206,7 +206,7 @@ class RoadTracer:
         # In the order of rows, so that it does not matter when each node was found.
         inside = inside[np.lexsort(self._points[inside].T)]
         points = self._points[inside] - [window.left, window.top]
-        neighbours, valid = neighbour_pairs(points, settings.neighbours, settings.neighbour_radius)
+        neighbours, valid = neighbour_pairs(points, settings.max_neighbors, settings.neighbor_radius)
         if seen.valid is not None:
             valid &= ~_crosses_no_data(seen.valid, points, neighbours)
         if not valid.any():

@@ -146,8 +146,7 @@ def trace_roads(
     if not overwrite:
         require_absent(files.values())
     network = load_road_network(model, device, precision)
-    if not isinstance(settings, RoadSettings):
-        settings = RoadSettings.chosen(getattr(network, "road_settings", {}), **(settings or {}))
+    settings = _settings_for(network, settings)
     with open_scene(source, len(network.image_mean), reading.as_trained(network)) as scene:
         for note in scene.notes:
             report(note)
@@ -159,6 +158,20 @@ def trace_roads(
             traced = _write(found, scene, files, products, report)
         journal.remove()
     return traced
+
+
+def _settings_for(network: SceneRoadNetwork, settings: RoadSettings | Mapping[str, Any] | None) -> RoadSettings:
+    """The settings, those of the model where the user chose none.
+
+    Raises:
+        ValueError: the network takes windows of another size only.
+    """
+    if not isinstance(settings, RoadSettings):
+        settings = RoadSettings.chosen(getattr(network, "road_settings", {}), **(settings or {}))
+    fixed = getattr(network, "fixed_size", None)
+    if fixed is not None and (settings.window != fixed or not settings.extend_small_scenes):
+        raise ValueError(f"this model takes windows of {fixed} pixels only, got {settings.window}")
+    return settings
 
 
 def _trace(

@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw
 
 from s5_hf.scenes.roads.road_settings import RoadSettings
 
-SETTINGS = RoadSettings(window=64, overlap=0.5, batch_size=3, road_radius=8, keypoint_radius=4, neighbour_radius=24)
+SETTINGS = RoadSettings(window=64, overlap=0.5, batch_size=3, road_spacing=8, keypoint_spacing=4, neighbor_radius=28)
 
 
 def painted_scene(height=160, width=200, shift=(0, 0)):
@@ -17,7 +17,7 @@ def painted_scene(height=160, width=200, shift=(0, 0)):
     for start, end in roads:
         draw.line([(start[0] + x, start[1] + y), (end[0] + x, end[1] + y)], fill=(230, 0, 0), width=3)
     pixels = np.asarray(picture).copy()
-    for column, row in ((60, 40), (60, 113), (150, 40)):
+    for column, row in ((60, 40), (60, 113), (154, 40)):
         if 0 <= row + y < height and 0 <= column + x < width:
             pixels[row + y, column + x, 1] = 250
     noise = np.random.default_rng(0).integers(0, 20, (300, 300))[y : y + height, x : x + width]
