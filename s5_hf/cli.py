@@ -22,6 +22,7 @@ from .commands import (
     predict,
     prepare_scenes,
     project,
+    roads,
     train,
     view,
 )
@@ -82,6 +83,7 @@ hyperspectral.register(app)
 mosaic.register(app)
 view.register(app)
 detect.register(app)
+roads.register(app)
 
 
 def main() -> None:

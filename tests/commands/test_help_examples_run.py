@@ -19,6 +19,8 @@ from s5_hf.modeling import (
     S5SegmentationConfig,
     S5ViTConfig,
     S5ViTModel,
+    SamRoadConfig,
+    SamRoadForRoadGraph,
 )
 from s5_hf.synthetic import BOX_LABELS, synthetic_cube, synthetic_scene, write_synthetic_dataset
 from tests.commands.test_help_examples import COMMANDS, examples_of
@@ -40,6 +42,7 @@ RUN = {
     "change": (1, "", "changes/2024_road_change.tif"),
     "evaluate-change": (0, "", "change-evaluation/results.json"),
     "detect": (0, "", "detections/a.json"),
+    "roads": (1, "", "roads.geojson"),
     "inspect": (1, "--workers 1", None),
     "prepare-scenes": (1, "--tile-size 16 --workers 1", "data/houses/dataset.json"),
 }
@@ -67,6 +70,7 @@ NOT_RUN = {
     "train detection": "tests/training runs every training",
     "train change": "tests/training runs every training",
     "train joint_change": "tests/training runs every training",
+    "train roads": "tests/training runs every training",
     "mosaic": "tests/scenes/segmentation/test_mosaic.py runs it on maps with coordinates",
     "init": "tests/project runs it",
     "run": "takes minutes; tests/project runs one in small",
@@ -88,6 +92,9 @@ def workplace(tmp_path_factory):
         S5ImageProcessor().save_pretrained(folder / name)
     S5ForOrientedObjectDetection(detector).save_pretrained(folder / "my-detector")
     S5ImageProcessor().save_pretrained(folder / "my-detector")
+    roads = SamRoadConfig(S5ViTConfig(**VIT), feature_channels=16, topology_channels=16, topology_heads=2)
+    SamRoadForRoadGraph(roads).save_pretrained(folder / "my-road-model")
+    S5ImageProcessor().save_pretrained(folder / "my-road-model")
     write_tiny_model(folder / "my-open-model")
     S5ViTModel(S5ViTConfig(**VIT)).save_pretrained(folder / "my-encoder")
     S5ImageProcessor().save_pretrained(folder / "my-encoder")
