@@ -9,7 +9,7 @@ from ...dataset_builders.road_graph import RoadGraph
 from ...modeling import SamRoadForRoadGraph
 from ...modeling.modeling_samroad import KEYPOINT, ROAD
 from ...predictors.processor_kernels import processor_kernels
-from ...roads.pair_votes import PairVotes, neighbour_pairs, points_in_window
+from ...roads.pair_votes import PairVotes, neighbor_pairs, points_in_window
 from ...roads.road_nodes import NodeSettings, road_nodes
 
 
@@ -63,7 +63,7 @@ def trace_image(model: SamRoadForRoadGraph, pixel_values: torch.Tensor, window: 
     votes = PairVotes(config.topology_threshold)
     for (left, top), (features, probabilities) in zip(places, seen, strict=True):
         numbers = points_in_window(points, (left, top, left + window, top + window))
-        neighbours, valid = neighbour_pairs(points[numbers], config.max_neighbors, config.neighbor_radius)
+        neighbours, valid = neighbor_pairs(points[numbers], config.max_neighbors, config.neighbor_radius)
         if not valid.any():
             continue
         sources = np.broadcast_to(np.arange(len(numbers))[:, None], neighbours.shape)
