@@ -2,6 +2,7 @@
 
 python benchmarks/roads.py data ../shared/data/massroads work/roads
 s5-hf train roads roads_tiny_cpu --data-dir work/roads --output-dir work/graph
+python benchmarks/roads.py scene
 python benchmarks/roads.py compare work/roads work/graph/road_model --segmenter work/masks/segmenter
 """
 
@@ -9,6 +10,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import roads_scene
 from PIL import Image
 from tqdm import tqdm
 
@@ -35,8 +37,12 @@ def main() -> None:
     data = commands.add_parser("data", help="make lines of road masks")
     data.add_argument("source", type=Path)
     data.add_argument("output", type=Path)
+    roads_scene.add_options(commands.add_parser("scene", help="time and memory of whole scenes"))
     arguments = parser.parse_args()
-    make_data(arguments.source, arguments.output)
+    if arguments.command == "data":
+        make_data(arguments.source, arguments.output)
+    else:
+        roads_scene.report(arguments.width, arguments.heights, arguments.size)
 
 
 if __name__ == "__main__":

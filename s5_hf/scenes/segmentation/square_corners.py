@@ -23,7 +23,8 @@ __all__ = ["squared_outline"]
 
 _ALIGNED = math.radians(20)  # sides farther than this from both directions are left as they are
 _LEAST_ALIGNED = 0.65  # of the length of all sides; a circle has 0.44
-_SHORTEST = 2.5  # pixels; shorter sides are cut corners and steps
+_SHORTEST = 2.5  # pixels; shorter sides are steps
+_SHORTEST_SLANTED = 5.0  # pixels; shorter ones are cut corners
 _LEAST_ANGLE = math.sin(math.radians(25))  # between sides that are made to meet
 _ONE_HEADING = math.cos(math.radians(10))  # of slanted sides that are one
 _LARGEST_SHIFT = 0.75  # pixels by which an outline may move on average
@@ -152,8 +153,8 @@ def _turned_side(points: np.ndarray, axes: np.ndarray) -> _Side:
 def _joined_sides(sides: list[_Side], tolerance: float) -> list[_Side]:
     """The sides without short ones; neighbours of one heading that lie on nearly one line are one side."""
     while len(sides) > 2:
-        lengths = [float(np.linalg.norm(side.points[-1] - side.points[0])) + 1 for side in sides]
-        shortest = int(np.argmin(lengths))
+        sizes = [_length(side) / (_SHORTEST if side.is_turned else _SHORTEST_SLANTED) for side in sides]
+        smallest = int(np.argmin(sizes))
         place = next((place for place in range(len(sides)) if _is_one(sides, place, tolerance)), None)
         if place is not None:
             following = (place + 1) % len(sides)
@@ -161,11 +162,16 @@ def _joined_sides(sides: list[_Side], tolerance: float) -> list[_Side]:
             is_turned = sides[place].is_turned
             joined = _Side(points, sides[place].direction if is_turned else _heading(points), is_turned)
             sides = [joined if k == place else side for k, side in enumerate(sides) if k != following]
-        elif lengths[shortest] < _SHORTEST * tolerance:
-            sides = [side for k, side in enumerate(sides) if k != shortest]
+        elif sizes[smallest] < tolerance:
+            sides = [side for k, side in enumerate(sides) if k != smallest]
         else:
             break
     return sides
+
+
+def _length(side: _Side) -> float:
+    """Of what was seen, and of half a pixel at either end."""
+    return float(np.linalg.norm(side.points[-1] - side.points[0])) + 1
 
 
 def _is_one(sides: list[_Side], place: int, tolerance: float) -> bool:
