@@ -7,13 +7,7 @@ from dataclasses import dataclass, field
 from huggingface_hub import ModelCard, ModelCardData
 from transformers import PretrainedConfig
 
-from ..modeling import (
-    S5ChangeDetectionConfig,
-    S5DetectionConfig,
-    S5SegmentationConfig,
-    S5ViTConfig,
-    SamRoadConfig,
-)
+from ..modeling import S5ChangeDetectionConfig, S5DetectionConfig, S5SegmentationConfig, S5ViTConfig, SamRoadConfig
 from .names import count_parameters
 
 Metrics = dict[str, dict[str, float]]

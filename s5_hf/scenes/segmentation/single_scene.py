@@ -267,4 +267,5 @@ def _write_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: in
         classes=products.polygon_classes,
         simplify=products.simplify,
         maximum_pixels=maximum_pixels,
+        square_corners=products.square_corners,
     )
