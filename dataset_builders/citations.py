@@ -133,6 +133,25 @@ SPACENET_CITATION = """@article{vanetten2018spacenet,
   journal={arXiv preprint arXiv:1807.01232},
   year={2018}
 }"""
+GLOBAL_SCALE_CITATION = """@inproceedings{yin2025towards,
+  title={Towards Satellite Image Road Graph Extraction: A Global-Scale Dataset and A Novel Method},
+  author={Yin, Pan and Li, Kaiyu and Cao, Xiangyong and Yao, Jing and Liu, Lei and Bai, Xueru and Zhou, Feng and
+          Meng, Deyu},
+  booktitle={CVPR},
+  year={2025}
+}"""
+CITY_SCALE_CITATION = """@inproceedings{he2020sat2graph,
+  title={Sat2Graph: Road Graph Extraction through Graph-Tensor Encoding},
+  author={He, Songtao and Bastani, Favyen and Jagwani, Satvat and Alizadeh, Mohammad and Balakrishnan, Hari and
+          Chawla, Sanjay and Elshrif, Mohamed M. and Madden, Samuel and Sadeghi, Mohammad Amin},
+  booktitle={ECCV},
+  year={2020}
+}"""
+IRSAMAP_CITATION = """@article{irsamap2025,
+  title={IRSAMap: Towards Large-Scale, High-Resolution Land Cover Map Vectorization},
+  journal={arXiv preprint arXiv:2508.16272},
+  year={2025}
+}"""
 WBS_SI_CITATION = """@misc{wbssi,
   title={Water body segmentation in satellite images},
   howpublished={Kaggle, shirshmall/water-body-segmentation-in-satellite-images}

@@ -9,7 +9,7 @@ from typing import Literal
 
 from .class_names import NamedClasses
 
-Task = Literal["segmentation", "unlabelled", "detection", "change"]
+Task = Literal["segmentation", "unlabelled", "detection", "change", "road graph", "reasoning"]
 Color = tuple[int, int, int]
 
 
@@ -53,7 +53,8 @@ class DatasetEntry:
     Attributes:
         name: the name for `load_dataset`, such as `"s5-loveda"`.
         title: the dataset's own name.
-        task: `"segmentation"`, `"unlabelled"`, `"detection"` or `"change"` (of two dates).
+        task: `"segmentation"`, `"unlabelled"`, `"detection"`, `"change"` (of two dates), `"road graph"` or
+            `"reasoning"` (questions and masks).
         builder: dotted path of the builder class, imported lazily by `builder_class`.
         splits: names of the splits.
         labels: class names; the position is the class id in masks and in `objects["category"]`. Empty where the
@@ -67,6 +68,7 @@ class DatasetEntry:
         homepage: where the data comes from.
         configs: names of the configurations; the first is the default.
         config_labels: class names of configurations whose classes differ from `labels`.
+        config_tasks: tasks of configurations whose task differs from `task`.
         open_vocabulary: names of the classes for a model that takes any, by the version that published them.
     """
 
@@ -84,6 +86,7 @@ class DatasetEntry:
     homepage: str = ""
     configs: tuple[str, ...] = ("default",)
     config_labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    config_tasks: Mapping[str, Task] = field(default_factory=dict, hash=False)
     open_vocabulary: Mapping[str, NamedClasses] = field(default_factory=dict, hash=False)
 
     def labels_of(self, config: str | None = None) -> tuple[str, ...]:
@@ -92,10 +95,21 @@ class DatasetEntry:
         Raises:
             ValueError: if the dataset has no such configuration.
         """
+        return self.config_labels.get(self._known(config), self.labels)
+
+    def task_of(self, config: str | None = None) -> Task:
+        """The task of configuration `config` (`None`: the default one).
+
+        Raises:
+            ValueError: if the dataset has no such configuration.
+        """
+        return self.config_tasks.get(self._known(config), self.task)
+
+    def _known(self, config: str | None) -> str:
         config = self.configs[0] if config is None else config
         if config not in self.configs:
             raise ValueError(f"{self.name} has no configuration {config!r}; known: {', '.join(self.configs)}")
-        return self.config_labels.get(config, self.labels)
+        return config
 
     def builder_class(self) -> type:
         """Import and return the `datasets.DatasetBuilder` subclass."""

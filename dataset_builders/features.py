@@ -52,6 +52,13 @@ def segmentation_features(image: Image | None = None) -> ImageFeatures:
     return ImageFeatures({"image": image or Image(), "mask": Image(), "id": Value("string")})
 
 
+def question_features(image: Image | None = None) -> ImageFeatures:
+    """`image`, `mask` (0 and 1; None without labels), `question` (or words that refer to something), `answer` (empty
+    where there is none), `id`; as `segmentation_features`."""
+    words = {name: Value("string") for name in ("question", "answer", "id")}
+    return ImageFeatures({"image": image or Image(), "mask": Image(), **words})
+
+
 def unlabelled_features(image: Image | None = None) -> ImageFeatures:
     """`image`, `id`, `source` (the archive or sub-archive that the image comes from); as `segmentation_features`."""
     return ImageFeatures({"image": image or Image(), "id": Value("string"), "source": Value("string")})
@@ -95,6 +102,22 @@ def detection_features(labels: Sequence[str], image: Image | None = None) -> Fea
                 "category": List(ClassLabel(names=list(labels))),
                 "difficult": List(Value("bool")),
             },
+            "id": Value("string"),
+        }
+    )
+
+
+def road_graph_features(image: Image | None = None) -> Features:
+    """`image`, `id`, and the graph of its roads: `nodes`, (x, y) in pixels, and `edges`, pairs of indices of nodes.
+
+    Args:
+        image: the column of the images where they may be others than RGB.
+    """
+    return Features(
+        {
+            "image": image or Image(),
+            "nodes": List(List(Value("float64"), length=2)),
+            "edges": List(List(Value("int32"), length=2)),
             "id": Value("string"),
         }
     )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from datasets import Features
 
+from .csv_tables import listed_path, rows_of
 from .description import described_classes
-from .errors import LayoutError, SampleError
+from .errors import LayoutError
 from .features import segmentation_features
 from .layouts import COMMON_LAYOUTS, IMAGE, SPLIT_NAMES, Layout, always_train
 from .mask_options import MaskConfig
@@ -98,40 +96,12 @@ class ImageMask(SegmentationBuilder):
 
 
 def _csv_records(text: str, name: str, available: set[str]) -> list[tuple[str, Record]]:
-    """(split or empty, record) of each row of a CSV file with a header line; with the line endings of any system."""
-    reader = csv.DictReader(io.StringIO(text, newline=None))
+    """(split or empty, record) of each row of a CSV file with a header line."""
     records = []
-    try:
-        missing = {"image", "mask"} - set(reader.fieldnames or ())
-        if missing:
-            raise SampleError(f"{name}, line 1: expected a header with image and mask, got {reader.fieldnames}")
-        for row in reader:
-            place = f"{name}, line {reader.line_num}"
-            if not row["image"] or not row["mask"] or None in row:
-                raise SampleError(f"{place}: expected an image and a mask, got {row}")
-            image, mask = (_listed_path(row[column], available, place) for column in ("image", "mask"))
-            records.append((row.get("split") or "", (image, mask, sample_id(image))))
-    except csv.Error as error:
-        raise SampleError(f"{name}, line {reader.line_num}: not a CSV table ({error})") from error
-    if not records:
-        raise SampleError(f"{name} names no samples")
+    for place, row in rows_of(text, name, ("image", "mask")):
+        image, mask = (listed_path(row[column], available, place) for column in ("image", "mask"))
+        records.append((row.get("split") or "", (image, mask, sample_id(image))))
     return records
-
-
-def _listed_path(written: str, available: set[str], place: str) -> str:
-    """The file that a table means, by a path from the data directory; backslashes and `./` are understood.
-
-    Raises:
-        LayoutError: if there is no such file below the data directory.
-    """
-    if written in available:
-        return written
-    path = posixpath.normpath(written.replace("\\", "/"))
-    if path.startswith(("../", "/")):
-        raise LayoutError(f"{place}: {written} is not below the data directory, from which paths count")
-    if path not in available:
-        raise LayoutError(f"{place}: there is no file {written}")
-    return path
 
 
 def _split_of(csv_name: str) -> str:

@@ -76,6 +76,22 @@ _UAVID = {
 }
 UAVID_LABELS, UAVID_PALETTE = tuple(_UAVID), tuple(_UAVID.values())
 
+_IRSAMAP = {
+    "farmland": (255, 211, 127),
+    "tree": (38, 115, 0),
+    "grass": (152, 230, 0),
+    "river": (0, 112, 255),
+    "lake": (115, 178, 255),
+    "sea": (0, 38, 115),
+    "water": (0, 197, 255),
+    "building": (230, 0, 0),
+    "road": (156, 156, 156),
+    "sport_field": (255, 115, 223),
+}
+IRSAMAP_LABELS, IRSAMAP_PALETTE = tuple(_IRSAMAP), tuple(_IRSAMAP.values())
+IRSAMAP_CODES = (10, 11, 12, 21, 22, 23, 24, 31, 32, 34)
+"""What masks hold for each class in turn, as those who looked at them found; 0 is unlabelled."""
+
 _UDD5 = {
     "vegetation": (107, 142, 35),
     "building": (102, 102, 156),

@@ -35,6 +35,7 @@ class Obtaining:
         return f"at most {BYTES_PER_PIXEL * pixels / 1e9:,.1f} GB: the pixels without compression ({counted})"
 
 
+# Entries look alike because they are data.
 OBTAINING = {
     "rs4p-1m": Obtaining(
         "the Hub: hf://datasets/lianglyu/R4P-1M, the name that the authors announce",
@@ -103,7 +104,19 @@ OBTAINING = {
         "the homepage; https://github.com/xiaoyan07/GRNet_GRSet for the test set that numbers are published on",
         note="Folders sat and map, or img and gt.",
     ),
-    "s5-spacenet-roads": Obtaining("the homepage, which links the files", note="Its part SpaceNet_test_567."),
+    "s5-spacenet-roads": Obtaining(
+        "the homepage, which links the files",
+        note="Its part SpaceNet_test_567. For the configuration graphs: RGB_1.0_meter, which the repository of "
+        "SAM-Road links, with dataset.json inside.",
+    ),
+    "s5-global-scale": Obtaining("the homepage", (("images of 2048 px", 3468, 2048**2),)),
+    "s5-cityscale-roads": Obtaining(
+        "the homepage; the folder 20cities of data.zip", (("images of 2048 px", 180, 2048**2),)
+    ),
+    "s5-irsamap": Obtaining(
+        "the authors' repository, which the article links",
+        (("train images of 1024 px", 4617, 1024**2), ("test", 912, 1024**2)),
+    ),
     "s5-levir-cd": Obtaining(
         "the homepage, which links the files",
         (

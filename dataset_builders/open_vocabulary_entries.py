@@ -153,9 +153,11 @@ OPEN_VOCABULARY_ENTRIES = (
     replace(
         _ROADS,
         name="s5-spacenet-roads",
-        title="SpaceNet roads, test set of GlobalRoadSet",
+        title="SpaceNet roads",
         builder=f"{__package__}.spacenet_roads.SpaceNetRoads",
-        splits=("test",),
+        configs=("default", "graphs"),
+        config_labels={"graphs": ()},
+        config_tasks={"graphs": "road graph"},
         citation=SPACENET_CITATION,
         homepage="https://github.com/xiaoyan07/GRNet_GRSet",
     ),

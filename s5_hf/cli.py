@@ -16,11 +16,13 @@ from .commands import (
     detect,
     evaluate,
     export,
+    hyperspectral,
     models,
     mosaic,
     predict,
     prepare_scenes,
     project,
+    roads,
     train,
     view,
 )
@@ -77,9 +79,11 @@ demo.register(app)
 export.register(app)
 predict.register(app)
 change.register(app)
+hyperspectral.register(app)
 mosaic.register(app)
 view.register(app)
 detect.register(app)
+roads.register(app)
 
 
 def main() -> None:

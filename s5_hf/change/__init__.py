@@ -1,4 +1,4 @@
-"""What changed between two images of one place, by its name and without training (DynamicEarth)."""
+"""What changed between two images of one place: by its name and without training (DynamicEarth), or as learned."""
 
 from ..lazy_face import lazy_face
 
@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "features": ("ModelFeatures",),
         "interfaces": ("FeatureExtractor", "MaskProposer", "NamedObjects", "ObjectFinder", "Recognizer"),
         "loading": ("SearchSettings", "load_search"),
+        "map_changes": ("map_scene_changes",),
         "masks": ("Masks",),
         "sam": ("SamEverything",),
         "scene_changes": ("SceneChanges", "find_scene_changes"),

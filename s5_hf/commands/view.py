@@ -44,6 +44,10 @@ def view(
     reference: Annotated[
         Path | None, typer.Option(help="Class map that is right; the page shows where the result differs from it.")
     ] = None,
+    lines: Annotated[
+        Path | None,
+        typer.Option(help="Lines to draw on top, such as the roads of `s5-hf roads`: .gpkg, .geojson or .graphml."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a folder of tiles that an earlier page left.")
     ] = False,
@@ -58,6 +62,7 @@ def view(
     - `s5-hf view classes.png --image city.jpg --output city.html`
     - `s5-hf view city_classes.tif --with older_classes.tif --reference city_truth.tif`
     - `s5-hf view changes/2024_building_change.tif` shows both dates, 2019.tif and 2024.tif
+    - `s5-hf view city_classes.tif --lines roads.gpkg`
     """
     from ..scenes.viewer import write_viewer
 
@@ -74,6 +79,7 @@ def view(
         reference=reference,
         tiles_in_page=tiles_in_page,
         overwrite=overwrite,
+        lines=lines,
     )
     shown = "the scene is shown in full"
     if report.tiles:

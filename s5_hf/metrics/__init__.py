@@ -11,6 +11,8 @@ __getattr__, __dir__, __all__ = lazy_face(
         "confusion_matrix": ("ConfusionMatrix",),
         "oriented_average_precision": ("OrientedAveragePrecision",),
         "percent": ("in_percent",),
+        "reasoning_counts": ("ReasoningCounts",),
+        "reasoning_metrics": ("PixelReasoningMetrics",),
         "segmentation_counts": ("SegmentationCounts",),
         "segmentation_metrics": ("SegmentationMetrics",),
     },

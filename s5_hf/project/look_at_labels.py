@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..preparation.scenes.vector_layer import PolygonLayer, fields_of, points_in_crs, read_polygons
+from ..dataset_builders.coordinate_systems import points_in_crs
+from ..preparation.scenes.vector_layer import PolygonLayer, fields_of, read_polygons
 
 __all__ = ["FoundScenes", "look_at_labels"]
 

@@ -14,11 +14,13 @@ ROOT = Path(__file__).parents[2]
 NAMES = {
     "rs4p-1m",
     *(f"s5-{name}" for name in ["isaid", "vaihingen", "potsdam", "loveda", "openearthmap", "dior-r", "dota"]),
-    *(f"s5-{name}" for name in ["million-aid", "samrs", "star", "images", "image-mask", "oriented"]),
+    *(f"s5-{name}" for name in ["million-aid", "samrs", "star", "images", "image-mask", "image-graph", "oriented"]),
     "s5-deepglobe-landcover",
+    *("s5-global-scale", "s5-cityscale-roads", "s5-irsamap"),
     *(f"s5-{name}" for name in ["uavid", "udd5", "vdd", "whu-aerial", "whu-satellite-2", "inria", "xbd-pre"]),
     *(f"s5-{name}" for name in ["chn6-cug", "deepglobe-roads", "massachusetts-roads", "spacenet-roads", "wbs-si"]),
     *(f"s5-{name}" for name in ["image-pair-mask", "levir-cd", "whu-cd", "s2looking", "bandon", "second"]),
+    *(f"s5-{name}" for name in ["earthreason", "refsegrs", "rrsis-d", "image-question-mask"]),
 }
 
 
@@ -39,7 +41,8 @@ def test_entry_is_consistent(name):
     if entry.evaluation is not None:
         assert entry.evaluation.split in entry.splits
         assert set(entry.evaluation.excluded_classes) <= set(entry.labels)
-    if name not in ("s5-images", "s5-image-mask", "s5-oriented", "s5-image-pair-mask"):
+    own = ("images", "image-mask", "image-graph", "oriented", "image-pair-mask", "image-question-mask")
+    if name.removeprefix("s5-") not in own:
         assert entry.licence and entry.citation.startswith("@") and entry.homepage.startswith("https://")
 
 
@@ -58,6 +61,7 @@ def test_numbers_of_classes():
         "s5-openearthmap": 9,
         "s5-second": 7,
         "s5-dior-r": 20,
+        "s5-irsamap": 10,
         "s5-dota": 18,
     }
     assert [len(get_entry("s5-dota").labels_of(config)) for config in ("v1.0", "v1.5", "v2.0", None)] == [
@@ -66,6 +70,11 @@ def test_numbers_of_classes():
         18,
         18,
     ]
+    assert [get_entry("s5-spacenet-roads").task_of(config) for config in (None, "graphs")] == [
+        "segmentation",
+        "road graph",
+    ]
+    assert get_entry("s5-spacenet-roads").labels_of("graphs") == ()
     assert get_entry("s5-dota").labels_of("v1.5")[-1] == "container-crane"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ...dataset_builders.coordinate_systems import points_in_crs, same_crs
 from ...imaging.rasters import open_dataset
 from ...imaging.windows import Window
 from ..manifest import RawTile
@@ -20,7 +21,7 @@ from .scene_info import SceneInfo, read_values
 from .settings import IGNORE_INDEX, PARTS, SplitSettings, TileSettings
 from .split import assign_parts
 from .vector_labels import draw_polygons, near_window, window_transform
-from .vector_layer import PolygonLayer, points_in_crs, same_crs
+from .vector_layer import PolygonLayer
 
 __all__ = ["SceneBlock", "inside_areas", "on_common_ground", "plan_blocks"]
 
@@ -101,8 +102,8 @@ def plan_blocks(
     parts = assign_parts(np.stack([unit.counts for unit in units]), groups, decided, split.shares(), split.seed)
     blocks = [
         SceneBlock(
-            f"{unit.scene.name}_{unit.block.left}_{unit.block.top}", part, Path(unit.scene.path), None, unit.scene,
-            tuple(tile_windows(unit.block, tiles)),
+            f"{unit.scene.name}_{unit.block.left}_{unit.block.top}", part, Path(unit.scene.path), None,
+            scene=unit.scene, windows=tuple(tile_windows(unit.block, tiles)),
         )
         for unit, part in zip(units, parts, strict=True)
     ]  # fmt: skip

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from ...dataset_builders.coordinate_systems import crs_name, points_in_crs, same_crs
 from ...imaging.rasters import open_dataset
 from ...imaging.scene_files import find_scenes, scene_stem
 from ...imaging.windows import Window
 from .class_values import check_class_values
 from .scene_info import SceneInfo
 from .settings import IGNORE_INDEX, LabelsElsewhereError, LabelSettings, file_identity
-from .vector_layer import VECTOR_SUFFIXES, crs_name, points_in_crs, same_crs
+from .vector_layer import VECTOR_SUFFIXES
 
 __all__ = ["RasterLabels", "open_raster_labels"]
 

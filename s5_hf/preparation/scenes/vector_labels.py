@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ...dataset_builders.coordinate_systems import crs_name, points_in_crs, same_crs
 from ...imaging.windows import Window
 from .class_values import check_class_values
 from .scene_info import SceneInfo
 from .settings import LabelsElsewhereError, LabelSettings, as_json, file_identity
-from .vector_layer import PolygonLayer, crs_name, fields_of, points_in_crs, read_polygons, same_crs
+from .vector_layer import PolygonLayer, fields_of, read_polygons
 
 __all__ = ["VectorLabels", "check_areas", "draw_polygons", "near_window", "open_vector_labels", "window_transform"]
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...dataset_builders.coordinate_systems import points_in_crs, same_crs
+
 if TYPE_CHECKING:
     import shapely
 
-__all__ = ["PolygonLayer", "VECTOR_SUFFIXES", "is_vector_file", "points_in_crs", "read_polygons"]
+__all__ = ["PolygonLayer", "VECTOR_SUFFIXES", "is_vector_file", "read_polygons"]
 
 VECTOR_SUFFIXES = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".gml", ".kml", ".sqlite", ".parquet", ".zip")
 """What counts as a file of polygons; everything else is taken for a raster."""
@@ -108,48 +110,6 @@ def read_polygons(path: str, layer: str | None = None, attribute: str | None = N
 def is_vector_file(path: str | Path) -> bool:
     """Whether the name is that of a file of polygons, by its suffix."""
     return str(path).lower().endswith(VECTOR_SUFFIXES)
-
-
-def points_in_crs(places: np.ndarray, source: str, target: str) -> np.ndarray:
-    """Coordinates `(n, 2)`, x and y, in another CRS.
-
-    Raises:
-        ValueError: some do not exist there.
-    """
-    from rasterio._err import CPLE_BaseError  # GDAL's own words, which rasterio hands on as they are
-    from rasterio.crs import CRS
-    from rasterio.errors import CRSError
-    from rasterio.warp import transform
-
-    try:
-        x, y = transform(CRS.from_wkt(source), CRS.from_wkt(target), places[:, 0], places[:, 1])
-    except (CRSError, CPLE_BaseError) as error:
-        raise ValueError(
-            f"coordinates cannot be moved from {crs_name(source)} to {crs_name(target)}: {error}"
-        ) from error
-    moved = np.stack([x, y], axis=1)
-    if not np.isfinite(moved).all():
-        lost = places[~np.isfinite(moved).all(axis=1)][0].tolist()
-        raise ValueError(f"the place {lost} of {crs_name(source)} does not exist in {crs_name(target)}")
-    return moved
-
-
-def same_crs(one: str, two: str) -> bool:
-    """Whether two texts mean one CRS."""
-    from rasterio.crs import CRS
-
-    return one == two or CRS.from_wkt(one) == CRS.from_wkt(two)
-
-
-def crs_name(crs: str | None) -> str:
-    """A CRS in a word or two: its EPSG code, or its name."""
-    from rasterio.crs import CRS
-
-    if crs is None:
-        return "no CRS"
-    parsed = CRS.from_wkt(crs)
-    code = parsed.to_epsg()
-    return f"EPSG:{code}" if code else parsed.to_wkt().split('"')[1]
 
 
 def longest_side(crs: str) -> float:

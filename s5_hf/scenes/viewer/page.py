@@ -15,15 +15,15 @@ from ...imaging.palettes import Color
 from ...pages.parts import document, image_data
 from ..segmentation.areas import ClassArea
 from .layers import MapLayer
+from .line_layer import LineLayer
 from .script import SCRIPT
 from .style import STYLE
 from .tiles import TILE_SIZE, TilePyramid
 
 __all__ = ["PageTiles", "ViewerFacts", "viewer_page"]
 
-# Nothing may be fetched: pictures are data URIs, script and style are inline. Tiles in a folder are scripts.
+# Nothing may be fetched: pictures are data URIs, script and style are inline.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-_TILE_SCRIPTS = " 'self' file:"
 
 _BARE_LABEL = "unchanged"
 """A class that is hidden at first: it is nearly everywhere in a map of changes."""
@@ -79,6 +79,7 @@ def viewer_page(
     layers: Sequence[MapLayer],
     mistakes: MapLayer | None = None,
     tiles: PageTiles | None = None,
+    lines: LineLayer | None = None,
 ) -> str:
     """The page.
 
@@ -88,6 +89,7 @@ def viewer_page(
         layers: the class maps; the first one is that of the table.
         mistakes: where the first map differs from the last one: 1 equal, 2 different, 0 not compared.
         tiles: finer pictures of all these; None where the overview is the whole scene.
+        lines: drawn on top of everything.
     """
     dated = len(images) > 1
     body = (
@@ -97,7 +99,7 @@ def viewer_page(
         '<div class="layer" id="left-layer"><div class="world"><canvas id="left-classes"></canvas></div>'
         f"{_DETAIL}</div>"
         '<div class="layer" id="classes-layer"><div class="world" id="classes-world"><canvas id="classes"></canvas>'
-        f"</div>{_DETAIL}</div>"
+        f"</div>{_DETAIL}</div>{_drawn(lines)}"
         f"{_divider(dated)}{_ZOOM_BUTTONS}"
         '<p id="readout" aria-live="off"></p><div id="scale" hidden><span></span></div>'
         '<p id="missing" role="alert" hidden></p>'
@@ -107,7 +109,7 @@ def viewer_page(
         '<label class="opacity" for="opacity"><span>Opacity of the classes</span>'
         '<output id="opacity-value">75 %</output>'
         '<input type="range" id="opacity" min="0" max="100" value="75"></label>'
-        f"{_table(facts)}{_HELP}</aside>\n"
+        f"{_table(facts)}{_choice_of(lines)}{_HELP}</aside>\n"
         f'<script type="application/json" id="data">{_data(facts, layers, mistakes, tiles, dated)}</script>\n'
         f"{_embedded(tiles)}"
         f"<script>{SCRIPT}</script>"
@@ -115,6 +117,9 @@ def viewer_page(
     policy = _POLICY + (_TILE_SCRIPTS if tiles is not None and tiles.folder else "")
     return document(facts.title, body, STYLE, head=f'<meta http-equiv="Content-Security-Policy" content="{policy}">')
 
+
+# Tiles in a folder are scripts.
+_TILE_SCRIPTS = " 'self' file:"
 
 _DETAIL = '<canvas class="detail"></canvas>'
 _ZOOM_BUTTONS = (
@@ -168,6 +173,23 @@ def _sides(layers: Sequence[MapLayer], mistakes: MapLayer | None, dated: bool) -
     if dated and len(layers) == 1:
         left = right = 1
     return f'<div class="sides"{hidden}>{choice("left", left)}{choice("right", right)}</div>'
+
+
+def _drawn(lines: LineLayer | None) -> str:
+    """The lines in the pixels of the scene; the script moves them."""
+    if lines is None:
+        return ""
+    path = f'<path vector-effect="non-scaling-stroke" d="{lines.path}"/>'
+    return f'<div class="layer" id="lines-layer"><svg id="lines" aria-hidden="true">{path}</svg></div>'
+
+
+def _choice_of(lines: LineLayer | None) -> str:
+    if lines is None:
+        return ""
+    return (
+        '<label class="lines"><input type="checkbox" checked id="lines-shown"><i class="patch"></i>'
+        f"{escape(lines.name)}: {lines.count:,} lines</label>"
+    )
 
 
 def _stage_label(facts: ViewerFacts) -> str:

@@ -24,6 +24,7 @@ const left = side("left", "left-layer", "left-classes"), right = side("right", "
 const layers = data.errors ? [...data.maps, data.errors] : data.maps;  // -1 stands for the image alone
 const size = { width: Math.ceil(data.width / data.factor), height: Math.ceil(data.height / data.factor) };
 const view = { x: 0, y: 0, scale: 1 };  // stage pixel = x + scale * pixel of the overview
+const lines = stage.querySelector("#lines path");
 const LARGEST_SCALE = 32 * data.factor, DIVIDER_STEP = 0.02, PAN_STEP = 60, ZOOM_STEP = 1.4;
 let split = 0.5, fitted = true, pointed = null;
 const hidden = new Set();
@@ -37,6 +38,7 @@ function fitScale() {
 function show() {
   const transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
   for (const world of worlds) world.style.transform = transform;
+  if (lines) lines.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.scale / data.factor})`);
   stage.classList.toggle("near", view.scale >= 2);
   showScale();
   askForDetail();
@@ -212,6 +214,7 @@ for (const box of document.querySelectorAll("input[data-class]")) {
     paint(right);
   });
 }
+if (lines) $("lines-shown").addEventListener("change", event => { $("lines-layer").hidden = !event.target.checked; });
 for (const one of [left, right]) one.choice.addEventListener("change", () => paint(one));
 
 new ResizeObserver(() => fitted ? fit() : (keepInSight(), show())).observe(stage);

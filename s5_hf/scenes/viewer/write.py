@@ -22,6 +22,7 @@ from ..scene_pairs import open_pair
 from ..segmentation.areas import ClassArea, pixel_areas
 from ..source import SceneSource, open_scene
 from .layers import MAX_CLASSES, MapLayer, map_layer, mistakes_layer, number_table
+from .line_layer import LineLayer, line_layer
 from .page import PageTiles, ViewerFacts, viewer_page
 from .tiles import (
     TilePyramid,
@@ -78,6 +79,7 @@ def write_viewer(
     reference: str | Path | None = None,
     tiles_in_page: float = TILES_IN_PAGE,
     overwrite: bool = False,
+    lines: str | Path | None = None,
 ) -> ViewerReport:
     """Write a page that shows a scene and its class map on top of each other with a divider between them.
 
@@ -102,6 +104,7 @@ def write_viewer(
         reference: a class map that is right: the page can show it, and where `result` differs from it.
         tiles_in_page: megabytes of tiles up to which they are kept inside the page; 0 for always a folder.
         overwrite: replace a folder of tiles that belongs to a former page of that name.
+        lines: a file of lines on the scene, such as roads: GeoJSON, GeoPackage or GraphML, as `line_layer` reads it.
 
     Raises:
         FileExistsError: if there is a folder of the tiles' name, and `overwrite` is not set or it holds other things.
@@ -131,10 +134,11 @@ def write_viewer(
         for other in further:
             _require_size(other, f"the class map {other.path}", class_map)
         content = _content(class_map, scenes, further, None if reference is None else further[-1], max_size)
+        layer = None if lines is None else line_layer(lines, class_map)
         facts = _facts(class_map, content, title or result.name, [scene.name for scene in scenes])
         tiles = stack.enter_context(temporary_folder(tile_folder(output)))
         pyramid = write_tiles(tiles, scenes, content.all_layers, pyramid_factors(content.factor))
-        return _write(output, facts, content, tiles, pyramid, tiles_in_page)
+        return _write(output, facts, content, tiles, pyramid, tiles_in_page, layer)
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,13 @@ def _content(
 
 
 def _write(
-    output: Path, facts: ViewerFacts, content: _Content, tiles: Path, pyramid: TilePyramid, tiles_in_page: float
+    output: Path,
+    facts: ViewerFacts,
+    content: _Content,
+    tiles: Path,
+    pyramid: TilePyramid,
+    tiles_in_page: float,
+    lines: LineLayer | None,
 ) -> ViewerReport:
     """The page and, where the tiles are too large for it, their folder: both or none."""
     folder = tile_folder(output) if pyramid.size > tiles_in_page * 1e6 else None
@@ -183,7 +193,7 @@ def _write(
         described = PageTiles(pyramid, folder and folder.name, None if folder else embedded_tiles(tiles))
     pictures = [image_data(picture, quality=_JPEG_QUALITY, optimize=True) for picture in content.pictures]
     with atomic_file(output) as temporary:
-        page = viewer_page(facts, pictures, content.layers, content.mistakes, described)
+        page = viewer_page(facts, pictures, content.layers, content.mistakes, described, lines)
         temporary.write_text(page, encoding="utf-8", newline="\n")
         put_in_place(tiles if folder else None, tile_folder(output))
     return ViewerReport(output, output.stat().st_size, content.factor, pyramid.count, folder)
