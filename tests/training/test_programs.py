@@ -59,6 +59,9 @@ def data_of(recipe):
     kind = recipe.kind
     if kind in ("mae", "simfeatup"):
         return random_samples(4, 0)
+    if kind == "reasoning":
+        words = {"question": "where is it?", "answer": "There."}
+        return [{**sample, "mask": sample["mask"] == 1, **words} for sample in random_samples(4, 0)], None
     if kind == "alignearth":
         return [{**sample, "image": np.tile(sample["image"], 2)} for sample in random_samples(4, 0)]
     if kind == "s4p":
@@ -94,6 +97,8 @@ def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(recipe, 
     written = recipe.path.read_text(encoding="utf-8")
     if "encoder: required" in written:
         small += ["--encoder", "none"]
+    if recipe.kind == "reasoning":
+        small += ["--language-model", "none", "--mask-former", "none"]
     run_training(recipe.kind, [recipe.name, "--dry-run", *small], data_of(recipe))
     said = capsys.readouterr().out
     assert re.search(r"^first batch  .*: \(\d+, 3, (\d+), \1\), float32$", said, re.MULTILINE)
@@ -205,6 +210,6 @@ def test_the_module_needs_the_name_of_a_training(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["training", "nothing"])
     with pytest.raises(
         ValueError,
-        match="must name a training: s4p, mae, simfeatup, alignearth, segmentation, detection; got 'nothing'",
+        match="name a training: s4p, mae, simfeatup, alignearth, reasoning, segmentation, detection; got 'nothing'",
     ):
         start()

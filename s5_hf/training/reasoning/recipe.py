@@ -51,6 +51,9 @@ class ReasonerSettings(AdapterSettings):
 
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
+        for name in ("reasoner", "encoder", "language_model", "mask_former"):  # `none` takes back what a recipe says
+            if getattr(self, name) == "none":
+                setattr(self, name, None)
         self.check_adapters()
         sizes = ("language_width", "language_layers", "language_heads", "decoder_feedforward", "train_points")
         require_positive({name: getattr(self, name) for name in sizes})
