@@ -149,6 +149,9 @@ def change(
     dates: Annotated[
         str, typer.Option(metavar="BEFORE,AFTER", help="Dates of the scenes, written to the polygons.")
     ] = ",",
+    align: Annotated[
+        bool, typer.Option("--align", help="Move the second scene back if the whole of it is shifted by some pixels.")
+    ] = False,
     device: Annotated[
         str | None, typer.Option(help="Device, such as cuda:1 or cpu; by default the first GPU.")
     ] = None,
@@ -200,6 +203,7 @@ def change(
         overlap=overlap,
         polygons=polygons,
         dates=(day_before.strip(), day_after.strip()),
+        align=align,
         **common,
     )
     for label, path in result.maps.items():

@@ -21,11 +21,13 @@ from s5_hf.training.change.data import CHANGE_COLORS
 from s5_hf.training.detection.data import DetectionTaskData
 from s5_hf.training.pretraining.data import SegmentationData
 from s5_hf.training.programs import PROGRAMS
+from s5_hf.training.roads.kind import RoadData
 from s5_hf.training.segmentation.task_data import TaskData
 from tests.fresh_process import FreshProcess
 from tests.training.changing import pair_data, pair_samples
 from tests.training.detecting import painted_samples
 from tests.training.pretraining import MICRO, micro_data, random_samples
+from tests.training.road_samples import road_samples
 
 TRAININGS = [recipe for recipe in shipped_recipes() if recipe.kind in PROGRAMS]
 TINY = [
@@ -60,6 +62,11 @@ def data_of(recipe):
     kind = recipe.kind
     if kind in ("mae", "simfeatup"):
         return random_samples(4, 0)
+    if kind == "roads":
+        return RoadData(road_samples(2), road_samples(1))
+    if kind == "reasoning":
+        words = {"question": "where is it?", "answer": "There."}
+        return [{**sample, "mask": sample["mask"] == 1, **words} for sample in random_samples(4, 0)], None
     if kind == "alignearth":
         return [{**sample, "image": np.tile(sample["image"], 2)} for sample in random_samples(4, 0)]
     if kind == "s4p":
@@ -106,6 +113,8 @@ def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(recipe, 
         small += ["--encoder", "none"]
     if recipe.name == "s4p_by_names_tiny":
         small += ["--classes", "red", "green", "blue,azure"]
+    if recipe.kind == "reasoning":
+        small += ["--language-model", "none", "--mask-former", "none"]
     run_training(recipe.kind, [recipe.name, "--dry-run", *small], data_of(recipe))
     said = capsys.readouterr().out
     assert re.search(r"^first batch  .*: \(\d+, (?:2, )?3, (\d+), \1\), float32$", said, re.MULTILINE)
@@ -113,7 +122,7 @@ def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(recipe, 
     assert said.splitlines()[-1].startswith("All is well.")
     if "vit" in recipe.name and recipe.kind in ("segmentation", "detection"):
         assert "they would be downloaded from the official release, lianglyu/S5" in said
-    named = re.findall(r"[\w-]+/(?:dinov2|mit|clip)-[\w-]+", written)
+    named = re.findall(r"[\w-]+/(?:dinov2|mit|clip|sam)-[\w-]+", written)
     assert said.count("weights: not fetched; the run reads them from the Hub repository") == len(named)
     assert all(f"repository {name}, or its cache" in said for name in named)
     assert files_of(tmp_path) == set()
