@@ -2,9 +2,9 @@
 
     python benchmarks/pixel_reasoning.py --seeds 3
 
-For each seed it trains the recipe `reasoning_tiny_cpu` on scenes with questions, asks held-out questions about scenes
-that it has not seen, and prints gIoU, cIoU, P@0.5 and the seconds of the processor. The pictures of the validation stay
-in the folder of each run. Words behind `--` are keys of the recipe.
+For each seed it trains the recipe `reasoning_tiny_cpu` on scenes with questions, asks questions about scenes that it
+has not seen, and prints gIoU, cIoU, P@0.5 and the seconds of the processor. Pictures of the validation stay in the
+folder of each run. Words behind `--` are keys of the recipe.
 """
 
 from __future__ import annotations
