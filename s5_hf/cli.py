@@ -21,6 +21,7 @@ from .commands import (
     predict,
     prepare_scenes,
     project,
+    road_graphs,
     train,
     view,
 )
@@ -67,6 +68,7 @@ def root(
 models.register(app)
 app.add_typer(datasets.app)
 app.add_typer(boxes.app)
+app.add_typer(road_graphs.app)
 prepare_scenes.register(app)
 app.add_typer(curate.app)
 app.add_typer(train.app)
