@@ -1,6 +1,7 @@
 """Road graphs of a small network on real images, against thinned masks of the same network.
 
     python benchmarks/roads.py data ../shared/data/massroads work/roads
+    python benchmarks/roads.py scene
     s5-hf train roads roads_tiny_cpu --data-dir work/roads --output-dir work/graph
     python benchmarks/roads.py compare work/roads work/graph/road_model --panels work/panels
 
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import roads_scene
 import torch
 from datasets import load_dataset
 from PIL import Image
@@ -104,6 +106,7 @@ def main() -> None:
     data = commands.add_parser("data", help="make lines of road masks")
     data.add_argument("source", type=Path)
     data.add_argument("output", type=Path)
+    roads_scene.add_options(commands.add_parser("scene", help="time and memory of whole scenes"))
     compared = commands.add_parser("compare", help="score the graphs of a network and the skeletons of its masks")
     compared.add_argument("data", type=Path)
     compared.add_argument("model", type=Path)
@@ -113,6 +116,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.command == "data":
         make_data(arguments.source, arguments.output)
+    elif arguments.command == "scene":
+        roads_scene.report(arguments.width, arguments.heights, arguments.size)
     else:
         compare(arguments.data, arguments.model, arguments.window, arguments.training_images, arguments.panels)
 

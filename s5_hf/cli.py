@@ -16,6 +16,7 @@ from .commands import (
     detect,
     evaluate,
     export,
+    hyperspectral,
     models,
     mosaic,
     predict,
@@ -80,6 +81,7 @@ demo.register(app)
 export.register(app)
 predict.register(app)
 change.register(app)
+hyperspectral.register(app)
 mosaic.register(app)
 view.register(app)
 detect.register(app)

@@ -1,5 +1,6 @@
 """What all tests share: the fixtures of the official code, where the real imagery lies, and micro models."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,12 @@ SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 MICRO_VIT = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 64}
 MICRO_TASKS = {"fields": ["soil", "crop", "water"], "roads": ["ground", "road"]}
+
+
+def pytest_collection_finish() -> None:
+    """Keep what is imported out of later searches for garbage: every training ends with one, half a second without."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", params=["compact", "whole"])

@@ -19,6 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LIBRARIES = [
     *("torch", "torch.distributed", "transformers", "accelerate", "datasets", "tests.training.finetuning"),
     *("s5_hf.training.loop", "s5_hf.training.segmentation.kind", "s5_hf.training.pretraining.kind"),
+    "tests.frozen",  # last
 ]
 
 _ENVIRONMENT = dict(os.environ)  # as no test has changed it
@@ -69,6 +70,15 @@ class FreshProcess:
             return Path(self._output).read_text(encoding="utf-8", errors="replace")
         finally:
             Path(self._output).unlink()
+
+
+# Runs a script, the first of the arguments, with the others, as Python does.
+RUN_FILE = """
+import os, runpy, sys
+sys.argv = sys.argv[1:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def run_in_processes(

@@ -24,12 +24,14 @@ from .object_merging import ChangedObject
 if TYPE_CHECKING:
     from shapely.geometry import Polygon
 
-__all__ = ["CAME", "GONE", "UNCHANGED", "ChangeMaps", "ObjectLayer", "change_labels", "polygon_layer"]
+__all__ = ["CAME", "CHANGE_COLORS", "GONE", "UNCHANGED", "ChangeMaps", "ObjectLayer", "change_labels", "polygon_layer"]
 
 UNCHANGED, CAME, GONE = 0, 1, 2
 """Values of a map; 255 where either date holds no data."""
 
-_COLORS: tuple[Color, ...] = ((225, 225, 225), (214, 39, 40), (31, 119, 180))
+CHANGE_COLORS: tuple[Color, ...] = ((225, 225, 225), (214, 39, 40))
+"""Of what did not change, and of what did."""
+_COLORS: tuple[Color, ...] = (*CHANGE_COLORS, (31, 119, 180))
 _FIELDS = {
     "class_before": str,
     "class_after": str,

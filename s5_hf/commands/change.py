@@ -1,4 +1,4 @@
-"""`s5-hf change`."""
+"""`s5-hf change` and `s5-hf evaluate-change`: what changed between two dates, and how well that is found."""
 
 # Options look alike because typer reads them from the signatures; what is shared is in option_values.py.
 
@@ -11,50 +11,122 @@ from .option_values import Overwrite, Resume, scene_reading, takes
 from .word_lists import ClassListCommand
 
 if TYPE_CHECKING:
+    from ..change import SearchRecipe
     from ..scenes import SceneReading
 
+Classes = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME NAME ...",
+        help="What to look for: words up to the next option, each with synonyms after commas.",
+    ),
+]
 
-@takes(reading=scene_reading)
+
+def print_recipes(asked: bool) -> None:
+    """Answer `--list-recipes`."""
+    if asked:
+        from ..change import search_recipe_names
+
+        typer.echo("\n".join(search_recipe_names()))
+        raise typer.Exit
+
+
+def search_options(
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Published or own settings: a name of --list-recipes such as sam_dinov2/s5-whu-cd, or a YAML file. "
+            "The options below go before it."
+        ),
+    ] = None,
+    list_recipes: Annotated[
+        bool,
+        typer.Option("--list-recipes", help="List the recipes.", callback=print_recipes, is_eager=True),
+    ] = False,
+    classes: Classes = None,
+    pipeline: Annotated[
+        str | None,
+        typer.Option(
+            help="Order of the steps: mci (find masks, compare dates, identify; the default), or imc (identify "
+            "objects first)."
+        ),
+    ] = None,
+    proposals: Annotated[
+        str | None,
+        typer.Option(
+            help="What finds masks: a SAM of the Hub or a folder, by default facebook/sam-vit-huge, or superpixels "
+            "(no weights)."
+        ),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="What compares the dates: a vision model, by default facebook/dinov2-base, or an S5 encoder."
+        ),
+    ] = None,
+    recognition: Annotated[
+        str | None,
+        typer.Option(
+            help="What knows the classes: an open-vocabulary segmenter, by default segearth-ov, or an ordinary one; "
+            "for imc also a text detector."
+        ),
+    ] = None,
+    least_angle: Annotated[
+        str | None,
+        typer.Option(
+            help="Degrees by which the features must turn, by default 35, or otsu to choose for each window."
+        ),
+    ] = None,
+    land_cover: Annotated[
+        bool | None,
+        typer.Option(
+            "--land-cover/--objects", help="Count any change of class, or only objects on a background (the default)."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Lowest probability of a class, 0 to 1; 0 by default.")
+    ] = None,
+    points: Annotated[
+        int | None, typer.Option(help="Points per side of a window at which SAM looks; 32 by default.")
+    ] = None,
+    superpixel_area: Annotated[int | None, typer.Option(help="Pixels per superpixel; 256 by default.")] = None,
+) -> "SearchRecipe":
+    """The search that the options describe."""
+    from dataclasses import replace
+
+    from ..change import SearchRecipe, SearchSettings, read_search_recipe
+
+    if recipe is None and not classes:
+        raise typer.BadParameter("name what to look for with --classes, or a recipe with --recipe")
+    chosen = SearchRecipe((), SearchSettings()) if recipe is None else read_search_recipe(recipe)
+    given = {
+        "pipeline": pipeline,
+        "proposals": proposals,
+        "features": features,
+        "recognition": recognition,
+        "land_cover": land_cover,
+        "threshold": threshold,
+        "superpixel_area": superpixel_area,
+    }
+    settings = replace(chosen.settings, **{name: value for name, value in given.items() if value is not None})
+    if least_angle is not None:
+        settings = replace(settings, least_angle=_angle(least_angle))
+    if points is not None:
+        settings = replace(settings, everything=replace(settings.everything, points_per_side=points))
+    return replace(chosen, classes=tuple(classes or chosen.classes), settings=settings)
+
+
+@takes(search=search_options, reading=scene_reading)
 def change(
     before: Annotated[str, typer.Argument(help="Scene of the first date: a file or URL.")],
     after: Annotated[str, typer.Argument(help="Scene of the second date; another grid is resampled to the first.")],
     output: Annotated[Path, typer.Argument(help="Folder for the maps, one per class.")],
     *,
-    classes: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME NAME ...",
-            help="What to look for: words up to the next option, each with synonyms after commas.",
-        ),
-    ],
-    pipeline: Annotated[
-        str,
-        typer.Option(
-            help="Order of the steps: mci (find masks, compare dates, identify), or imc (identify objects first)."
-        ),
-    ] = "mci",
-    proposals: Annotated[
-        str, typer.Option(help="What finds masks: a SAM of the Hub or a folder, or superpixels (no weights).")
-    ] = "facebook/sam-vit-huge",
-    features: Annotated[
-        str, typer.Option(help="What compares the dates: a vision model such as DINOv2 or an S5 encoder.")
-    ] = "facebook/dinov2-base",
-    recognition: Annotated[
-        str,
-        typer.Option(
-            help="What knows the classes: an open-vocabulary or ordinary segmenter; for imc also a text detector."
-        ),
-    ] = "segearth-ov",
-    least_angle: Annotated[
-        str, typer.Option(help="Degrees by which the features must turn, or otsu to choose for each window.")
-    ] = "35",
-    land_cover: Annotated[
-        bool, typer.Option("--land-cover", help="Count any change of class, not only objects on a background.")
-    ] = False,
-    threshold: Annotated[float, typer.Option(help="Lowest probability of a class, 0 to 1.")] = 0.0,
-    points: Annotated[int, typer.Option(help="Points per side of a window at which SAM looks.")] = 32,
-    superpixel_area: Annotated[int, typer.Option(help="Pixels per superpixel.")] = 256,
-    window: Annotated[int, typer.Option(help="Side of a window in pixels.")] = 1024,
+    search: "SearchRecipe",
+    window: Annotated[
+        int | None, typer.Option(help="Side of a window in pixels; that of the recipe, or else 1024.")
+    ] = None,
     overlap: Annotated[float, typer.Option(help="Share of a window that the next one covers again, 0 to 0.9.")] = 0.25,
     reading: "SceneReading",
     polygons: Annotated[
@@ -76,34 +148,24 @@ def change(
     - `s5-hf change 2019.tif 2024.tif changes --classes building,roof,house --polygons .gpkg`
     - `s5-hf change 2019.tif 2024.tif changes --recognition my-segmenter --features my-encoder \
       --proposals superpixels --classes building road`
+    - `s5-hf change 2019.tif 2024.tif changes --recipe sam2_dinov2/s5-levir-cd`
     - `s5-hf change 2019.tif 2024.tif changes --pipeline imc --recognition IDEA-Research/grounding-dino-base \
       --classes building,house --threshold 0.1`
     """
-    from ..change import EverythingSettings, SearchSettings, find_scene_changes, load_search
+    from ..change import find_scene_changes, load_search
     from ..imaging import find_scenes
 
     find_scenes([before, after])  # a mistyped name is found before models are loaded
     day_before, comma, day_after = dates.partition(",")
     if not comma:
         raise typer.BadParameter(f"--dates takes two dates separated by a comma, got {dates!r}")
-    settings = SearchSettings(
-        pipeline=pipeline,
-        proposals=proposals,
-        features=features,
-        recognition=recognition,
-        least_angle=_angle(least_angle),
-        land_cover=land_cover,
-        threshold=threshold,
-        everything=EverythingSettings(points_per_side=points),
-        superpixel_area=superpixel_area,
-    )
     result = find_scene_changes(
-        load_search(classes, settings, device),
+        load_search(search.classes, search.settings, device),
         before,
         after,
         output,
-        name=repr(settings),
-        window=window,
+        name=repr(search.settings),
+        window=search.window if window is None else window,
         overlap=overlap,
         reading=reading,
         polygons=polygons,
@@ -127,6 +189,55 @@ def _angle(text: str) -> float | None:
         raise typer.BadParameter(f"--least-angle takes degrees or otsu, got {text!r}") from None
 
 
+@takes(search=search_options)
+def evaluate_change(
+    *,
+    data_dir: Annotated[str, typer.Option(help="Folder, hf:// path or http(s) URL with the files of the dataset.")],
+    search: "SearchRecipe",
+    dataset: Annotated[
+        str | None, typer.Option(help="Dataset of pairs; by default the one that the recipe was published for.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Split of the dataset; by default the one of the published numbers.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Class of SECOND that is scored; by default that of the recipe.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("change-evaluation"),
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the dataset as name=value (repeatable); the value is JSON or text."),
+    ] = None,
+) -> None:
+    """Score a search for changes without training on a labelled dataset: F1 and IoU of the pixels that changed.
+
+    Pairs are searched whole, as published. For many processes: `accelerate launch -m s5_hf.cli evaluate-change ...`.
+
+    - `s5-hf evaluate-change --dataset s5-image-pair-mask --data-dir my-pairs --recognition my-segmenter \
+      --features my-encoder --proposals superpixels --classes building`
+    - `s5-hf evaluate-change --recipe sam_dinov2/s5-levir-cd --data-dir data/levir-cd`
+    - `s5-hf evaluate-change --recipe sam2_dinov2/s5-second/water --data-dir data/SECOND --split test`
+    """
+    from ..change import ChangeTask, evaluate_changes, load_search
+    from ..files.processes import patient_accelerator
+    from .datasets import builder_options
+
+    dataset = dataset or search.dataset
+    if not dataset:
+        raise typer.BadParameter("name the dataset with --dataset, or a recipe that was published for one")
+    target = search.target if target is None else target
+    task = ChangeTask(dataset, data_dir, split, target, builder_options(option or []))
+    accelerator = patient_accelerator()
+    loaded = load_search(search.classes, search.settings, accelerator.device)
+    scores = evaluate_changes(loaded, task, accelerator, f"{', '.join(search.classes)}: {search.settings}")
+    if accelerator.is_main_process:
+        scores.write(output)
+        typer.echo(scores.as_markdown())
+        typer.echo(f"report: {output}")
+    accelerator.end_training()
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command to `s5-hf`."""
+    """Add the commands to `s5-hf`."""
     app.command(cls=ClassListCommand)(change)
+    app.command("evaluate-change", cls=ClassListCommand)(evaluate_change)

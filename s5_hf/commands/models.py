@@ -57,8 +57,12 @@ def convert(
         bool | None,
         typer.Option(help="Activation of a CLIP; by default QuickGELU for OpenAI's own layout and GELU for others."),
     ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="Language model whose tokenizer SegEarth-R1 gets; by default Phi-1.5 of the Hub."),
+    ] = None,
 ) -> None:
-    """Convert an S5, UniMatch V2, MAE, CLIP, SimFeatUp, SAM or SAM-Road++ checkpoint to a folder, and back.
+    """Convert an S5, UniMatch V2, MAE, CLIP, SimFeatUp, SAM, SAM-Road++ or SegEarth-R1 checkpoint, and back.
 
     What a checkpoint is is read off its tensors. CLIP (of OpenAI or open_clip, such as RemoteCLIP) and SimFeatUp
     become a SegEarth-OV model; of such a folder, a .ckpt file gets the up-sampler, and any other file the CLIP. SAM
@@ -85,6 +89,7 @@ def convert(
         "clip": clip,
         "upsampler": upsampler,
         "quick_gelu": quick_gelu,
+        "tokenizer": tokenizer,
         **told,
     }
     if store:
@@ -109,19 +114,23 @@ def models() -> None:
 
     - `s5-hf models`
     """
-    from ..hub import KNOWN_MODELS, count_parameters, store_folder
+    from ..hub import KNOWN_MODELS, count_parameters, store_folder, stored
+    from ..hub.open_models import OPEN_MODELS, open_config, sources_in_words
     from ..hub.store import folder_size
 
+    rows = [(name, contents(model.config), model.config, *location(name)) for name, model in KNOWN_MODELS.items()]
+    for name, model in OPEN_MODELS.items():
+        folder = stored(name)
+        rows.append((name, model.what, open_config(name), "store" if folder else sources_in_words(name), folder))
     table = Table()
     table.add_column("name", no_wrap=True)
     table.add_column("what")
     table.add_column("parameters", justify="right")
     table.add_column("on disk", justify="right")
     table.add_column("where", overflow="fold")
-    for name, model in KNOWN_MODELS.items():
-        where, folder = location(name)
+    for name, what, config, where, folder in rows:
         size = megabytes(folder_size(folder)) if folder else ""
-        table.add_row(name, contents(model.config), f"{count_parameters(model.config) / 1e6:.1f} M", size, where)
+        table.add_row(name, what, f"{count_parameters(config) / 1e6:.1f} M", size, where)
     console.print(table)
     console.print(f"the store: {store_folder()}")
 

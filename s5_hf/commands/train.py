@@ -126,6 +126,20 @@ def alignearth(words: Words = None, list_recipes: ListRecipes = False, dry_run: 
 
 
 @command
+def reasoning(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train a network that answers questions about images with masks (SegEarth-R1), or finds what words refer to.
+
+    Your own data: train.csv and val.csv with `image,mask,question,answer` in a line. The folder of the run holds
+    reasoner/, for `s5-hf ask`, and panels/ with pictures of the validation.
+
+    - `s5-hf train reasoning reasoning_tiny_cpu --data-dir my-questions`
+    - `s5-hf train reasoning segearth_r1_earthreason --data-dir EarthReason --mask-former my-mask2former \
+       --language-model microsoft/phi-1_5 --dry-run`
+    """
+    run("reasoning", words, list_recipes, dry_run)
+
+
+@command
 def segmentation(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
     """Fine-tune a segmenter for one dataset (`--mode sdf`) or many (`mdf`, or `moe` for a mixture of experts).
 

@@ -22,6 +22,8 @@ from ..modeling import (
     SamRoadProcessor,
     SegEarthOVConfig,
     SegEarthOVForSemanticSegmentation,
+    SegEarthR1Config,
+    SegEarthR1ForPixelReasoning,
 )
 from ..modeling.task_model import MODEL_CLASSES
 from .checkpoint_files import read_checkpoint
@@ -54,6 +56,8 @@ from .open_vocabulary import (
 )
 from .samroad_layout import MARKER as SAMROAD_MARKER
 from .samroad_layout import is_sam, model_from_sam, samroad_config, samroad_name
+from .segearth_r1 import model_from_segearth_r1, segearth_r1_content, segearth_r1_processor
+from .segearth_r1_layout import MARKER as SEGEARTH_R1
 from .unimatch_v2_layout import (
     MARKER,
     join_attention,
@@ -135,7 +139,8 @@ LAYOUTS: dict[str, OfficialLayout] = {
 
 KNOWN_LAYOUTS = (
     "official S5 encoder, segmenter or detector, UniMatch V2 on DINOv2, MAE (facebook/timm), "
-    "MAE (transformers' ViTMAE), CLIP with a vision transformer (OpenAI, open_clip), SimFeatUp, SAM, SAM-Road++"
+    "MAE (transformers' ViTMAE), CLIP with a vision transformer (OpenAI, open_clip), SimFeatUp, SAM, SAM-Road++, "
+    "SegEarth-R1"
 )
 
 
@@ -152,8 +157,9 @@ def convert_checkpoint(
     clip: str = OPENAI_CLIP,
     upsampler: str | Path | None = None,
     quick_gelu: bool | None = None,
+    tokenizer: str | Path | None = None,
 ) -> ConversionReport:
-    """Convert an S5, UniMatch V2, MAE, CLIP, SimFeatUp, SAM or SAM-Road++ checkpoint to a folder to be loaded.
+    """Convert an S5, UniMatch V2, MAE, CLIP, SimFeatUp, SAM, SAM-Road++ or SegEarth-R1 checkpoint to a folder.
 
     CLIP and SimFeatUp become a SegEarth-OV model, SAM a SAM-Road++ model whose decoder and topology network are new.
 
@@ -171,6 +177,7 @@ def convert_checkpoint(
         entry: which of several networks in the file: `model_ema` (the averaged one, which is taken by default) or
             `model` of UniMatch V2.
         clip, upsampler, quick_gelu: see `OpenVocabularyParts`.
+        tokenizer: folder or name of the language model of SegEarth-R1, for its tokenizer (default: Phi-1.5).
 
     Raises:
         OSError: if there is no such `clip`.
@@ -189,6 +196,9 @@ def convert_checkpoint(
         processor = open_vocabulary_processor(report.config, clip)
     elif is_sam(state):
         model, report = model_from_sam(state, image_size)
+    elif SEGEARTH_R1 in state:
+        model, report = model_from_segearth_r1(state, num_attention_heads)
+        processor = segearth_r1_processor(report.config, tokenizer)
     elif is_timm_mae(state) or is_transformers_mae(state):
         model, report = model_from_mae(state, told, image_size)
     elif kinds:
@@ -240,6 +250,9 @@ def export_official(
     if isinstance(config, SegEarthOVConfig):
         model = load_checked(SegEarthOVForSemanticSegmentation, folder)
         return write_file(open_vocabulary_content(model, output), output)
+    if isinstance(config, SegEarthR1Config):
+        model = load_checked(SegEarthR1ForPixelReasoning, folder)
+        return write_file(dict(segearth_r1_content(model, output)), output)
     vit = getattr(config, "backbone_config", config)
     layout, tasks = layout_for(config, folder), list(getattr(config, "tasks", ()))
     model = load_checked(MODEL_CLASSES[config.model_type], folder)

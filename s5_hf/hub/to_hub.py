@@ -12,7 +12,7 @@ from transformers import AutoConfig
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from ..files.json_files import read_json_object
-from ..modeling import S5ImageProcessor, SamRoadConfig, SamRoadProcessor
+from ..modeling import S5ChangeImageProcessor, S5ImageProcessor, SamRoadConfig, SamRoadProcessor
 from ..modeling.task_model import MODEL_CLASSES
 from .download import DOWNLOAD_ERRORS, LIBRARY, reason
 from .model_card import Metrics, check_metrics, model_card
@@ -33,9 +33,13 @@ AUTO_CLASSES = {
         "AutoConfig": "S5DetectionConfig",
         "AutoModelForObjectDetection": "S5ForOrientedObjectDetection",
     },
+    "s5_change_detection": {"AutoConfig": "S5ChangeDetectionConfig", "AutoModel": "S5ForChangeDetection"},
     SamRoadConfig.model_type: {"AutoConfig": "SamRoadConfig", "AutoModel": "SamRoadForRoadGraph"},
 }
-PROCESSORS: Mapping[str, type[S5ImageProcessor]] = {SamRoadConfig.model_type: SamRoadProcessor}
+PROCESSORS: Mapping[str, type] = {
+    "s5_change_detection": S5ChangeImageProcessor,
+    SamRoadConfig.model_type: SamRoadProcessor,
+}
 """Image processors by model type, where it is not `S5ImageProcessor`."""
 
 # All classes are reached through one file. transformers copies only what a file itself imports (5.0), and makes one

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_face(
     {
         "graphs": ("RoadGraph", "read_graph", "write_graph"),
         "networkx_graphs": ("from_networkx", "to_networkx"),
-        "pair_votes": ("PairVotes", "neighbour_pairs", "points_in_window"),
+        "pair_votes": ("PairVotes", "neighbor_pairs", "points_in_window"),
         "road_nodes": ("NodeFinder", "NodeSettings", "Nodes", "released_road_nodes"),
     },
 )

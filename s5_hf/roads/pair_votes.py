@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import KDTree
 
-__all__ = ["PairVotes", "neighbour_pairs", "points_in_window"]
+__all__ = ["PairVotes", "neighbor_pairs", "points_in_window"]
 
 
 def points_in_window(points: np.ndarray, window: tuple[float, float, float, float]) -> np.ndarray:
@@ -20,7 +20,7 @@ def points_in_window(points: np.ndarray, window: tuple[float, float, float, floa
     return np.flatnonzero((x >= left) & (x <= right) & (y >= top) & (y <= bottom))
 
 
-def neighbour_pairs(points: np.ndarray, count: int, radius: float) -> tuple[np.ndarray, np.ndarray]:
+def neighbor_pairs(points: np.ndarray, count: int, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """The nearest neighbours of every point.
 
     Args:

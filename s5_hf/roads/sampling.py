@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 
 from ..dataset_builders.road_graph import RoadGraph
 from .labels import Box, PiecedGraph, near_box
-from .pair_votes import neighbour_pairs, points_in_window
+from .pair_votes import neighbor_pairs, points_in_window
 
 __all__ = ["PairSettings", "RoadPairs", "label_pairs", "quarter_turns", "sample_pairs", "space_points"]
 
@@ -129,7 +129,7 @@ def label_pairs(
         `pairs` of positions in `kept`, int64 `(sources, neighbors, 2)`, `connected` and `valid`, bool
         `(sources, neighbors)`.
     """
-    neighbours, near = neighbour_pairs(pieced.points[kept], settings.max_neighbors, settings.neighbor_radius)
+    neighbours, near = neighbor_pairs(pieced.points[kept], settings.max_neighbors, settings.neighbor_radius)
     targets, valid = neighbours[sources], near[sources]
     pairs = np.stack([np.broadcast_to(sources[:, None], targets.shape), targets], axis=-1).astype(np.int64)
     around: dict[int, list[int]] = {}

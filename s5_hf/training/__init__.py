@@ -11,6 +11,8 @@ __getattr__, __dir__, __all__ = lazy_face(
     {
         "alignearth.kind": ["AlignEarth"],
         "alignearth.recipe": ["AlignEarthRecipe"],
+        "change.kind": ["ChangeDetection"],
+        "change.recipe": ["ChangeRecipe"],
         "detection.data": ["DetectionTaskData"],
         "detection.kind": ["JointDetection"],
         "detection.recipe": ["DetectionRecipe"],
@@ -31,6 +33,8 @@ __getattr__, __dir__, __all__ = lazy_face(
         "programs": ["run_training"],
         "roads.kind": ["RoadData", "RoadTraining"],
         "roads.recipe": ["RoadRecipe"],
+        "reasoning.kind": ["PixelReasoning"],
+        "reasoning.recipe": ["ReasoningRecipe"],
         "run_folder": ["read_log"],
         "running": ["carry_out"],
         "segmentation.kind": ["JointSegmentation"],

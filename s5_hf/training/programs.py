@@ -47,7 +47,9 @@ PROGRAMS = {
     "mae": TrainingProgram("MAERecipe", "MaskedAutoencoding"),
     "simfeatup": TrainingProgram("SimFeatUpRecipe", "SimFeatUpTraining"),
     "alignearth": TrainingProgram("AlignEarthRecipe", "AlignEarth"),
+    "reasoning": TrainingProgram("ReasoningRecipe", "PixelReasoning"),
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
+    "change": TrainingProgram("ChangeRecipe", "ChangeDetection"),
     "detection": TrainingProgram("DetectionRecipe", "JointDetection"),
     "roads": TrainingProgram("RoadRecipe", "RoadTraining"),
 }

@@ -17,12 +17,8 @@ def load(name, folder, split):
 
 
 @pytest.fixture
-def write_pair(write_image, tmp_path):
-    def write(image, mask, ids=BLACK_AND_WHITE):
-        write_image(tmp_path / image, size=(ids.shape[1], ids.shape[0]))
-        write_image(tmp_path / mask, ids)
-
-    return write
+def write_pair(write_image_and_mask):
+    return lambda image, mask, ids=BLACK_AND_WHITE: write_image_and_mask(image, mask, ids)
 
 
 @pytest.mark.parametrize(

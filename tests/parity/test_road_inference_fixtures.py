@@ -7,7 +7,7 @@ from transformers import SamVisionConfig
 
 from s5_hf.conversion.samroad_layout import samroad_name
 from s5_hf.modeling import SamRoadConfig, SamRoadForRoadGraph
-from s5_hf.roads.pair_votes import PairVotes, neighbour_pairs, points_in_window
+from s5_hf.roads.pair_votes import PairVotes, neighbor_pairs, points_in_window
 from s5_hf.roads.road_nodes import NodeFinder, NodeSettings, released_road_nodes, road_nodes
 from s5_hf.scenes.blended_rows import BlendedRows
 from s5_hf.scenes.window_batches import NewRows, WindowBatch
@@ -91,7 +91,7 @@ def test_pairs_of_the_windows_their_scores_and_the_graph(official, model, monkey
     for number, window in enumerate(official["window_xyxy"]):
         inside = points_in_window(nodes, tuple(window))
         points = nodes[inside] - window[:2]
-        neighbours, valid = neighbour_pairs(points, CONFIG["MAX_NEIGHBOR_QUERIES"], CONFIG["NEIGHBOR_RADIUS"])
+        neighbours, valid = neighbor_pairs(points, CONFIG["MAX_NEIGHBOR_QUERIES"], CONFIG["NEIGHBOR_RADIUS"])
         sources = np.broadcast_to(np.arange(len(points))[:, None], neighbours.shape)
         scores = model.predict_connections(
             torch.from_numpy(official["window_embeddings_int8"][number]).float()[None] / 8,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s5_hf.roads.pair_votes import PairVotes, neighbour_pairs, points_in_window
+from s5_hf.roads.pair_votes import PairVotes, neighbor_pairs, points_in_window
 
 
 def test_points_on_the_border_belong_to_a_window():
@@ -18,7 +18,7 @@ def test_points_on_the_border_belong_to_a_window():
 def test_neighbours_are_the_nearest(seed, number, count):
     places = np.random.default_rng(seed).choice(30 * 30, number, replace=False)
     points = np.stack([places // 30, places % 30], axis=1)
-    neighbours, valid = neighbour_pairs(points, count, 12.0)
+    neighbours, valid = neighbor_pairs(points, count, 12.0)
     assert neighbours.shape == valid.shape == (number, count)
     for source in range(number):
         distances = np.hypot(*(points - points[source]).T)

@@ -17,7 +17,7 @@ import torch
 from ...predictors.image_probabilities import finite_images, require_finite
 from ...predictors.interfaces import SceneRoadNetwork
 from ...predictors.normalization import normalize_pixels
-from ...roads.pair_votes import PairVotes, neighbour_pairs, points_in_window
+from ...roads.pair_votes import PairVotes, neighbor_pairs, points_in_window
 from ...roads.road_nodes import NodeFinder, Nodes
 from ..blended_rows import BlendedRows, FinishedRows, ValidRows
 from ..source import SceneSource
@@ -206,7 +206,7 @@ class RoadTracer:
         # In the order of rows, so that it does not matter when each node was found.
         inside = inside[np.lexsort(self._points[inside].T)]
         points = self._points[inside] - [window.left, window.top]
-        neighbours, valid = neighbour_pairs(points, settings.max_neighbors, settings.neighbor_radius)
+        neighbours, valid = neighbor_pairs(points, settings.max_neighbors, settings.neighbor_radius)
         if seen.valid is not None:
             valid &= ~_crosses_no_data(seen.valid, points, neighbours)
         if not valid.any():

@@ -22,9 +22,8 @@ from .tiles import TILE_SIZE, TilePyramid
 
 __all__ = ["PageTiles", "ViewerFacts", "viewer_page"]
 
-# Nothing may be fetched: pictures are data URIs, script and style are inline. Tiles in a folder are scripts.
+# Nothing may be fetched: pictures are data URIs, script and style are inline.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-_TILE_SCRIPTS = " 'self' file:"
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,9 @@ def viewer_page(
     policy = _POLICY + (_TILE_SCRIPTS if tiles is not None and tiles.folder else "")
     return document(facts.title, body, STYLE, head=f'<meta http-equiv="Content-Security-Policy" content="{policy}">')
 
+
+# Tiles in a folder are scripts.
+_TILE_SCRIPTS = " 'self' file:"
 
 _DETAIL = '<canvas class="detail"></canvas>'
 _DIVIDER = (

@@ -9,7 +9,7 @@ from ...dataset_builders.road_graph import RoadGraph
 from ...modeling import SamRoadForRoadGraph
 from ...modeling.modeling_samroad import KEYPOINT, ROAD
 from ...predictors.processor_kernels import processor_kernels
-from ...roads.pair_votes import PairVotes, neighbour_pairs, points_in_window
+from ...roads.pair_votes import PairVotes, neighbor_pairs, points_in_window
 from ...roads.road_nodes import NodeSettings, road_nodes
 
 
@@ -89,7 +89,7 @@ def draw(model: SamRoadForRoadGraph, sight: WindowSight) -> RoadGraph:
     votes = PairVotes(config.topology_threshold)
     for (left, top), features, probabilities in zip(sight.places, sight.features, sight.probabilities, strict=True):
         numbers = points_in_window(points, (left, top, left + sight.side, top + sight.side))
-        neighbours, valid = neighbour_pairs(points[numbers], config.max_neighbors, config.neighbor_radius)
+        neighbours, valid = neighbor_pairs(points[numbers], config.max_neighbors, config.neighbor_radius)
         if not valid.any():
             continue
         sources = np.broadcast_to(np.arange(len(numbers))[:, None], neighbours.shape)

@@ -53,11 +53,11 @@ class JointSegmentation(JointTraining):
 
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """Throughput with FLOPs where the device's peak is known."""
-        per_process, data = self.images_per_process(), self.recipe.data
+        per_process = self.images_per_process()
         peak = peak_flops(next(model.parameters()).device)
         if peak is None:
             return Throughput(per_process * processes)
-        flops = segmenter_flops(TaskView(model, self.tasks[0].name), data.crop_size, len(data.image_mean))
+        flops = segmenter_flops(TaskView(model, self.tasks[0].name), self.image_shape()[1:])
         return Throughput(per_process * processes, flops.of_step(per_process), peak)
 
     def sample_view(self, task: TaskData, settings: SegmentationDatasetSettings) -> SampleView:
