@@ -22,8 +22,8 @@ from .commands import (
     predict,
     prepare_scenes,
     project,
-    roads,
     road_graphs,
+    roads,
     train,
     view,
 )
