@@ -60,6 +60,8 @@ NOT_RUN = {
     "push": "the Hub",
     "demo": "takes minutes; tests/demo runs it in small",
     "convert-boxes": "tests/preparation/test_box_labels.py runs it",
+    "score-roads": "tests/roads/test_scoring.py runs it",
+    "convert-graph": "tests/roads/test_scoring.py runs it",
     "check-submission": "tests/scenes/detection/test_submission_check.py runs it",
     "export": "takes a minute; tests/export writes every format",
     "prepare": "the publishers' files; tests/preparation cuts small ones",

@@ -23,6 +23,7 @@ __all__ = ["squared_outline"]
 
 _ALIGNED = math.radians(20)  # sides farther than this from both directions are left as they are
 _LEAST_ALIGNED = 0.65  # of the length of all sides; a circle has 0.44
+_TELLING = 6.0  # pixels; the sides of round things of a few pixels are shorter, and follow the diagonal
 _SHORTEST = 2.5  # pixels; shorter sides are steps
 _SHORTEST_SLANTED = 5.0  # pixels; shorter ones are cut corners
 _LEAST_ANGLE = math.sin(math.radians(25))  # between sides that are made to meet
@@ -127,7 +128,7 @@ def _direction_of(rings: list[list[np.ndarray]]) -> float | None:
         found = np.angle((lengths**power * np.exp(4j * angles)).sum()) / 4
         found = 0.0 if abs(found) < 1e-9 else float(found)
         apart = np.abs((angles - found + math.pi / 4) % (math.pi / 2) - math.pi / 4)
-        aligned = float(lengths[apart <= _ALIGNED].sum())
+        aligned = float(lengths[(apart <= _ALIGNED) & (lengths >= _TELLING)].sum())
         if aligned > largest:
             best, largest = found, aligned
     return best
