@@ -231,7 +231,7 @@ def main() -> None:
         print_row(name, f"{rate:.3f}", f"{ratio:.2f}", *row)
     peak = peak_flops(bench.device)
     if peak:
-        flops = segmenter_flops(bench.model, arguments.image_size).of_step(
+        flops = segmenter_flops(bench.model, (3, arguments.image_size, arguments.image_size)).of_step(
             2 * arguments.batch_size, arguments.batch_size
         )
         print(f"\nMFU of s5_hf: {flops / seconds['s5_hf'] / peak:.3f} of {peak / 1e12:.0f} TFLOP/s")

@@ -21,9 +21,11 @@ class BinaryEncoding(MaskEncoding):
 
     Attributes:
         least: smallest value of class 1.
+        otherwise: what to do with masks that hold class ids, and 255 to be ignored; for a message.
     """
 
     least: int = 128
+    otherwise: str = "load the folder as s5-image-mask"
 
     def keeps(self, mode: str) -> bool:
         """Never: values have to be looked at."""
@@ -42,7 +44,7 @@ class BinaryEncoding(MaskEncoding):
         if self.least > 1 and set(np.unique(values).tolist()) - {0} == {1, 255}:
             raise SampleError(
                 f"{name}: a mask with the values 1 and 255, expected black and white; if 1 is the class and 255 is to "
-                "be ignored, load the folder as s5-image-mask"
+                f"be ignored, {self.otherwise}"
             )
         least = 1 if values.max(initial=0) == 1 else self.least
         return (values >= least).astype(np.uint8)

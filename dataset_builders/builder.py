@@ -241,6 +241,6 @@ class Builder(datasets.GeneratorBasedBuilder):
         return digest.hexdigest()[:16]
 
     def _check_images(self, sample: Sample) -> None:
-        for name in ("image", "mask", "pseudo_mask"):
-            if sample.get(name) is not None:
-                decode_column(self.info.features[name], sample[name], f"{name} of {sample['id']}")
+        for name, feature in self.info.features.items():
+            if isinstance(feature, datasets.Image) and sample.get(name) is not None:
+                decode_column(feature, sample[name], f"{name} of {sample['id']}")

@@ -156,3 +156,29 @@ WBS_SI_CITATION = """@misc{wbssi,
   title={Water body segmentation in satellite images},
   howpublished={Kaggle, shirshmall/water-body-segmentation-in-satellite-images}
 }"""
+LEVIR_CD_CITATION = """@article{chen2020spatial,
+  title={A Spatial-Temporal Attention-Based Method and a New Dataset for Remote Sensing Image Change Detection},
+  author={Chen, Hao and Shi, Zhenwei},
+  journal={Remote Sensing},
+  year={2020}
+}"""
+S2LOOKING_CITATION = """@article{shen2021s2looking,
+  title={S2Looking: A Satellite Side-Looking Dataset for Building Change Detection},
+  author={Shen, Li and Lu, Yao and Chen, Hao and Wei, Hao and Xie, Donghai and Yue, Jiabao and Chen, Rui and
+          Zhang, Yue and Zhang, Ao and Lv, Shouye and Jiang, Bitao},
+  journal={Remote Sensing},
+  year={2021}
+}"""
+BANDON_CITATION = """@article{pang2023detecting,
+  title={Detecting building changes with off-nadir aerial images},
+  author={Pang, Chao and Wu, Jiang and Ding, Jian and Song, Can and Xia, Gui-Song},
+  journal={Science China Information Sciences},
+  year={2023}
+}"""
+SECOND_CITATION = """@article{yang2022asymmetric,
+  title={Asymmetric Siamese Networks for Semantic Change Detection in Aerial Images},
+  author={Yang, Kunping and Xia, Gui-Song and Liu, Zicheng and Du, Bo and Yang, Wen and Pelillo, Marcello and
+          Zhang, Liangpei},
+  journal={IEEE Transactions on Geoscience and Remote Sensing},
+  year={2022}
+}"""

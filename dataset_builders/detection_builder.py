@@ -43,7 +43,7 @@ class DetectionReader(ImageReader):
     ignored: tuple[str, ...] = ()
 
     def read(self, record: Record) -> Sample:
-        image = self.image(record)
+        image = self.image(record[0])
         objects = self.objects(record[1]) if record[1] else []
         columns = as_columns(objects, self.labels, self.ignored, join(self.root, record[1] or record[0]))
         return {"image": image.value, "objects": columns, "id": record[2]}

@@ -9,7 +9,7 @@ from typing import Literal
 
 from .class_names import NamedClasses
 
-Task = Literal["segmentation", "unlabelled", "detection", "road graph"]
+Task = Literal["segmentation", "unlabelled", "detection", "change", "road graph", "reasoning"]
 Color = tuple[int, int, int]
 
 
@@ -18,7 +18,8 @@ class EvaluationProtocol:
     """How published numbers on a dataset are obtained.
 
     Attributes:
-        metric: `"mIoU"` (mean intersection over union), `"mF1"` (mean F1) or `"mAP"` (mean average precision).
+        metric: `"mIoU"` (mean intersection over union), `"mF1"` (mean F1), `"mAP"` (mean average precision) or `"F1"`
+            (of what changed).
         split: the split that is evaluated.
         excluded_classes: class names that the mean leaves out (they still compete for pixels).
         image_size: side of the evaluated images in pixels, `None` where images keep their varying size.
@@ -32,7 +33,7 @@ class EvaluationProtocol:
         note: what a reader of the numbers has to know.
     """
 
-    metric: Literal["mIoU", "mF1", "mAP"]
+    metric: Literal["mIoU", "mF1", "mAP", "F1"]
     split: str = "val"
     excluded_classes: tuple[str, ...] = ()
     image_size: int | None = None
@@ -52,7 +53,8 @@ class DatasetEntry:
     Attributes:
         name: the name for `load_dataset`, such as `"s5-loveda"`.
         title: the dataset's own name.
-        task: `"segmentation"`, `"unlabelled"`, `"detection"` or `"road graph"`.
+        task: `"segmentation"`, `"unlabelled"`, `"detection"`, `"change"` (of two dates), `"road graph"` or
+            `"reasoning"` (questions and masks).
         builder: dotted path of the builder class, imported lazily by `builder_class`.
         splits: names of the splits.
         labels: class names; the position is the class id in masks and in `objects["category"]`. Empty where the

@@ -52,6 +52,13 @@ def segmentation_features(image: Image | None = None) -> ImageFeatures:
     return ImageFeatures({"image": image or Image(), "mask": Image(), "id": Value("string")})
 
 
+def question_features(image: Image | None = None) -> ImageFeatures:
+    """`image`, `mask` (0 and 1; None without labels), `question` (or words that refer to something), `answer` (empty
+    where there is none), `id`; as `segmentation_features`."""
+    words = {name: Value("string") for name in ("question", "answer", "id")}
+    return ImageFeatures({"image": image or Image(), "mask": Image(), **words})
+
+
 def unlabelled_features(image: Image | None = None) -> ImageFeatures:
     """`image`, `id`, `source` (the archive or sub-archive that the image comes from); as `segmentation_features`."""
     return ImageFeatures({"image": image or Image(), "id": Value("string"), "source": Value("string")})
@@ -68,6 +75,12 @@ def curated_features(image: Image | None = None) -> ImageFeatures:
             "cluster": Value("int32"),
         }
     )
+
+
+def pair_features(image: Image | None = None, masks: Sequence[str] = ("mask",)) -> ImageFeatures:
+    """`image_before`, `image_after`, the columns of `masks` (as `mask` in `segmentation_features`) and `id`."""
+    columns = {"image_before": image or Image(), "image_after": image or Image()}
+    return ImageFeatures({**columns, **{mask: Image() for mask in masks}, "id": Value("string")})
 
 
 def detection_features(labels: Sequence[str], image: Image | None = None) -> Features:

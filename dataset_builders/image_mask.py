@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from datasets import Features
 
-from .builder import BandConfig
+from .csv_tables import listed_path, rows_of
 from .description import described_classes
-from .errors import LayoutError, SampleError
+from .errors import LayoutError
 from .features import segmentation_features
 from .layouts import COMMON_LAYOUTS, IMAGE, SPLIT_NAMES, Layout, always_train
+from .mask_options import MaskConfig
 from .masks import MaskEncoding
-from .options import require_colors, require_mapping, require_names, require_whole_number, require_whole_numbers
 from .samples import SegmentationReader, sample_id
 from .segmentation_builder import SegmentationBuilder
 from .shards import Record, Shard
@@ -31,37 +28,18 @@ UNSPLIT_LAYOUT = Layout(
 
 
 @dataclass
-class ImageMaskConfig(BandConfig):
-    """Options beyond those of every builder of images of any depth.
+class ImageMaskConfig(MaskConfig):
+    """Options beyond those of every builder of masks of any kind.
 
     Attributes:
-        classes: class names in the order of their ids; by default those that `dataset.json` in the folder names.
-        ignore_values: stored mask values without a class; they become `ignore_index`.
-        value_map: stored mask value -> class id, where the masks do not hold class ids.
-        colours: RGB colour of each class in the order of the ids, for colour masks.
-        ignore_index: value of pixels without a class.
         csv: a file below `data_dir` with the columns `image,mask` and, if wanted, `split`. By default `train.csv`,
             `val.csv` and so on are looked for.
     """
 
-    classes: Sequence[str] | None = None
-    ignore_values: Sequence[int] = ()
-    value_map: Mapping[int, int] | None = None
-    colours: Sequence[Sequence[int]] | None = None
-    ignore_index: int = 255
     csv: str | None = None
 
     def check(self) -> None:
         super().check()
-        require_whole_number("ignore_index", self.ignore_index, 0, 255)
-        require_whole_numbers("ignore_values", self.ignore_values)
-        for option, require in (
-            ("classes", require_names),
-            ("value_map", require_mapping),
-            ("colours", require_colors),
-        ):
-            if getattr(self, option) is not None:
-                require(option, getattr(self, option))
         if self.csv is not None and not isinstance(self.csv, str):
             raise ValueError(f"csv must be the name of a file, got {self.csv!r}")
 
@@ -87,13 +65,7 @@ class ImageMask(SegmentationBuilder):
         Raises:
             ValueError: if options contradict each other.
         """
-        config = self.config
-        if config.classes is not None and config.ignore_index < len(config.classes):
-            raise ValueError(
-                f"ignore_index {config.ignore_index} is the id of class {config.classes[config.ignore_index]!r}"
-            )
-        colors = {tuple(color): index for index, color in enumerate(config.colours or ())}
-        return MaskEncoding(_value_map(config), colors)
+        return self.config.encoding()
 
     def reader(self, root: str, files: Sequence[str], masks: Sequence[str]) -> SegmentationReader:
         reader = super().reader(root, files, masks)
@@ -123,51 +95,13 @@ class ImageMask(SegmentationBuilder):
         return self._shards(root, files, records)
 
 
-def _value_map(config: ImageMaskConfig) -> dict[int, int] | None:
-    ignored = {int(value): config.ignore_index for value in config.ignore_values}
-    if config.value_map is not None:
-        return {**{int(value): int(index) for value, index in config.value_map.items()}, **ignored}
-    if all(value == index for value, index in ignored.items()):
-        return None
-    ids = range(len(config.classes) if config.classes is not None else 256)
-    return {**{value: value for value in ids}, config.ignore_index: config.ignore_index, **ignored}
-
-
 def _csv_records(text: str, name: str, available: set[str]) -> list[tuple[str, Record]]:
-    """(split or empty, record) of each row of a CSV file with a header line; with the line endings of any system."""
-    reader = csv.DictReader(io.StringIO(text, newline=None))
+    """(split or empty, record) of each row of a CSV file with a header line."""
     records = []
-    try:
-        missing = {"image", "mask"} - set(reader.fieldnames or ())
-        if missing:
-            raise SampleError(f"{name}, line 1: expected a header with image and mask, got {reader.fieldnames}")
-        for row in reader:
-            place = f"{name}, line {reader.line_num}"
-            if not row["image"] or not row["mask"] or None in row:
-                raise SampleError(f"{place}: expected an image and a mask, got {row}")
-            image, mask = (_listed_path(row[column], available, place) for column in ("image", "mask"))
-            records.append((row.get("split") or "", (image, mask, sample_id(image))))
-    except csv.Error as error:
-        raise SampleError(f"{name}, line {reader.line_num}: not a CSV table ({error})") from error
-    if not records:
-        raise SampleError(f"{name} names no samples")
+    for place, row in rows_of(text, name, ("image", "mask")):
+        image, mask = (listed_path(row[column], available, place) for column in ("image", "mask"))
+        records.append((row.get("split") or "", (image, mask, sample_id(image))))
     return records
-
-
-def _listed_path(written: str, available: set[str], place: str) -> str:
-    """The file that a table means, by a path from the data directory; backslashes and `./` are understood.
-
-    Raises:
-        LayoutError: if there is no such file below the data directory.
-    """
-    if written in available:
-        return written
-    path = posixpath.normpath(written.replace("\\", "/"))
-    if path.startswith(("../", "/")):
-        raise LayoutError(f"{place}: {written} is not below the data directory, from which paths count")
-    if path not in available:
-        raise LayoutError(f"{place}: there is no file {written}")
-    return path
 
 
 def _split_of(csv_name: str) -> str:

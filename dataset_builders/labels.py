@@ -101,6 +101,17 @@ _UDD5 = {
 }
 UDD5_LABELS, UDD5_PALETTE = tuple(_UDD5), tuple(_UDD5.values())
 
+_SECOND = {
+    "unchanged": (255, 255, 255),
+    "water": (0, 0, 255),
+    "non-vegetated ground surface": (128, 128, 128),
+    "low vegetation": (0, 128, 0),
+    "tree": (0, 255, 0),
+    "building": (128, 0, 0),
+    "playground": (255, 0, 0),
+}
+SECOND_LABELS, SECOND_PALETTE = tuple(_SECOND), tuple(_SECOND.values())
+
 VDD_LABELS = ("other", "wall", "road", "vegetation", "vehicle", "roof", "water")
 
 DIOR_R_LABELS = (

@@ -38,6 +38,7 @@ def always_train(groups: Mapping[str, str]) -> str:
     return "train"
 
 
+# Builders look alike where they state their layouts: these are data, which each of them alone knows.
 @dataclass(frozen=True)
 class Layout:
     """One arrangement of files.
@@ -49,6 +50,7 @@ class Layout:
         split_of: the split of an image from the named groups, `None` for images that belong to no split.
         without_labels: splits whose labels are not published.
         identity: the id of a sample from the named groups.
+        partner: what the files of `labels` are called in messages.
     """
 
     description: str
@@ -57,6 +59,7 @@ class Layout:
     split_of: Callable[[Mapping[str, str]], str | None] = field(default=split_by_folder)
     without_labels: tuple[str, ...] = ()
     identity: Callable[[Mapping[str, str]], str] = joined_groups
+    partner: str = "label file"
 
     def find(self, files: Iterable[str]) -> dict[str, list[Record]]:
         """Records (image, label, id) by split; the label is empty where a split has none. Nothing without any labels.
@@ -81,7 +84,7 @@ class Layout:
             return {}
         if unlabelled:
             raise LayoutError(
-                f"{len(unlabelled)} images have no label file, the first is {unlabelled[0]}; "
+                f"{len(unlabelled)} images have no {self.partner}, the first is {unlabelled[0]}; "
                 f"looked for the layout {self.description}"
             )
         return found

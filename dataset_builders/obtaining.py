@@ -35,6 +35,7 @@ class Obtaining:
         return f"at most {BYTES_PER_PIXEL * pixels / 1e9:,.1f} GB: the pixels without compression ({counted})"
 
 
+# Entries look alike because they are data.
 OBTAINING = {
     "rs4p-1m": Obtaining(
         "the Hub: hf://datasets/lianglyu/R4P-1M, the name that the authors announce",
@@ -115,6 +116,42 @@ OBTAINING = {
     "s5-irsamap": Obtaining(
         "the authors' repository, which the article links",
         (("train images of 1024 px", 4617, 1024**2), ("test", 912, 1024**2)),
+    ),
+    "s5-levir-cd": Obtaining(
+        "the homepage, which links the files",
+        (
+            ("train pairs of two images of 1024 px", 445, 2 * 1024**2),
+            ("val", 64, 2 * 1024**2),
+            ("test", 128, 2 * 1024**2),
+        ),
+        "s5-hf prepare s5-levir-cd downloads/LEVIR-CD data/levir-cd",
+        "Read as published, too; most papers train on the crops of 256 px that the command makes.",
+    ),
+    "s5-whu-cd": Obtaining(
+        "the homepage, which links the files",
+        (("pair of images of 32,507 x 15,354 px", 1, 2 * 32507 * 15354),),
+        "s5-hf prepare s5-whu-cd downloads/WHU data/whu-cd",
+        "Ready crops in {train,val,test}/{A,B,label}, or with lists, are read as they are.",
+    ),
+    "s5-s2looking": Obtaining(
+        "the homepage, which links the files",
+        (
+            ("train pairs of two images of 1024 px", 3500, 2 * 1024**2),
+            ("val", 500, 2 * 1024**2),
+            ("test", 1000, 2 * 1024**2),
+        ),
+        "s5-hf prepare s5-s2looking downloads/S2Looking data/s2looking",
+        "Read as published, too; the command makes crops of 256 px.",
+    ),
+    "s5-bandon": Obtaining(
+        "the homepage, which links the files",
+        prepare="s5-hf prepare s5-bandon downloads/BANDON data/bandon",
+        note="2,283 pairs of up to three dates. Read as published, too; the command makes crops of 1024 px.",
+    ),
+    "s5-second": Obtaining(
+        "the homepage, which links the files",
+        (("train pairs of two images of 512 px", 2968, 2 * 512**2), ("test", 1694, 2 * 512**2)),
+        note="Read as published: folders im1, im2, label1 and label2, below train and test where there are both.",
     ),
     "s5-wbs-si": Obtaining("the homepage", note="Needs the published list wbs-si_val.txt for a validation split."),
 }

@@ -65,9 +65,10 @@ class ParquetRows(Sequence):
                 self._nested[name] = table.column(alias).combine_chunks()
             else:
                 self._values[name] = table.column(alias).to_pylist()
-        if "image" not in self._nested:
+        self._images = [name for name, _ in shard.columns if name.startswith("image")]
+        if missing := [name for name in self._images if name not in self._nested]:
             raise DamagedShardError(
-                f"{shard.location} has no image column of {{bytes, path}}, only "
+                f"{shard.location} has no {missing[0]} column of {{bytes, path}}, only "
                 f"{', '.join(f'{field.name} ({field.type})' for field in table.schema)}"
             )
 
@@ -81,7 +82,9 @@ class ParquetRows(Sequence):
             stem = PurePosixPath(without_credentials(self._shard.location)).stem
             sample["id"] = f"{stem}:{self._row_group}:{row}"
         name = f"{sample['id']} in {self._shard.location}"
-        check_encoded(sample["image"], (sample.get("mask"), sample.get("pseudo_mask")), name)
+        masks = [value for column, value in sample.items() if column.startswith(("mask", "pseudo_mask"))]
+        for column in self._images:
+            check_encoded(sample[column], masks, name)
         return sample
 
 

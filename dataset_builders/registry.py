@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import replace
 
+from .change_entries import CHANGE_ENTRIES
 from .citations import (
     DEEPGLOBE_CITATION,
     DIOR_R_CITATION,
@@ -39,6 +40,7 @@ from .labels import (
     OPENEARTHMAP_PALETTE,
 )
 from .open_vocabulary_entries import OPEN_VOCABULARY_ENTRIES
+from .reasoning_entries import REASONING_ENTRIES
 from .road_entries import ROAD_ENTRIES
 
 
@@ -265,5 +267,5 @@ _ENTRIES = (
 
 REGISTRY: dict[str, DatasetEntry] = {
     entry.name: replace(entry, open_vocabulary=named_classes(entry.name))
-    for entry in (*_ENTRIES, *OPEN_VOCABULARY_ENTRIES, *ROAD_ENTRIES)
+    for entry in (*_ENTRIES, *OPEN_VOCABULARY_ENTRIES, *CHANGE_ENTRIES, *ROAD_ENTRIES, *REASONING_ENTRIES)
 }

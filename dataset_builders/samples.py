@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -47,6 +47,11 @@ def _content(image: dict | None, name: str) -> bytes:
     if image is None or image.get("bytes") is None:
         raise CorruptImageError(f"{name}: the shard holds no bytes for it")
     return image["bytes"]
+
+
+def mask_path(record: Record) -> str:
+    """The path of the mask of an (image, mask) record; empty where it names none."""
+    return record[1] if len(record) > 1 else ""
 
 
 def sample_id(path: str) -> str:
@@ -115,13 +120,13 @@ class ImageReader:
     bands: BandReading | None = field(default=None, kw_only=True)
     first: tuple[str, str] | None = field(default=None, kw_only=True)
 
-    def image(self, record: Record) -> ImageFile:
-        """The image of a record.
+    def image(self, path: str) -> ImageFile:
+        """The image at a path below the data directory.
 
         Raises:
             SampleError: if its bands differ from those of the first image.
         """
-        image = read_image_file(self.storage, join(self.root, record[0]), self.bands)
+        image = read_image_file(self.storage, join(self.root, path), self.bands)
         if self.first is not None and self.first[1] != image.header.mode:
             name, kind = self.first
             if " of " in kind or " of " in image.header.mode:
@@ -139,38 +144,54 @@ class ImageReader:
             return self
         return replace(self, first=(image.location, image.header.mode))
 
-    def mask(self, record: Record, image: ImageFile) -> ImageFile | None:
-        """The mask of a record, as large as its image; `None` where the record names none."""
-        if len(record) < 2 or not record[1]:
+    def mask(self, path: str, image: ImageFile) -> ImageFile | None:
+        """The mask at a path below the data directory, as large as its image; `None` for an empty path."""
+        if not path:
             return None
-        mask = read_image_file(self.storage, join(self.root, record[1]))
+        mask = read_image_file(self.storage, join(self.root, path))
         check_sizes(image.header, mask.header, image.location)
         return mask
 
 
 @dataclass(frozen=True)
-class SegmentationReader(ImageReader):
-    """Reads (image, mask, id) records; the mask may be empty for splits without labels, the id may be left out."""
+class MaskReader(ImageReader):
+    """Base of the readers of masks that hold class ids.
+
+    Attributes:
+        encoding: how masks encode class ids.
+        ignore_index: what masks hold where an image holds no data.
+    """
 
     encoding: MaskEncoding
     ignore_index: int = field(default=255, kw_only=True)
 
+    def mask_value(self, mask: ImageFile, *images: ImageFile) -> dict:
+        """What the Image feature takes for a mask: `ignore_index` where one of its images holds no data."""
+        return self.encoded(mask, self.encoding, images)
+
+    def encoded(self, mask: ImageFile, encoding: MaskEncoding, images: Sequence[ImageFile]) -> dict:
+        """As `mask_value`, with an encoding that is not that of all masks."""
+        valid = [] if self.bands is None else [self.bands.valid(image.content, image.location) for image in images]
+        valid = [where for where in valid if where is not None]
+        if not valid:
+            return read_mask_value(mask, encoding)
+        class_ids = encoding.class_ids(decode(mask.content, mask.location), mask.location)
+        kept = np.where(np.logical_and.reduce(valid), class_ids, np.uint8(self.ignore_index))
+        return {"bytes": encode_mask(kept), "path": None}
+
+
+@dataclass(frozen=True)
+class SegmentationReader(MaskReader):
+    """Reads (image, mask, id) records; the mask may be empty for splits without labels, the id may be left out."""
+
     def read(self, record: Record) -> Sample:
-        image = self.image(record)
-        mask = self.mask(record, image)
+        image = self.image(record[0])
+        mask = self.mask(mask_path(record), image)
         return {
             "image": image.value,
             "mask": None if mask is None else self.mask_value(mask, image),
             "id": record[2] if len(record) > 2 else sample_id(record[0]),
         }
-
-    def mask_value(self, mask: ImageFile, image: ImageFile) -> dict:
-        """What the Image feature takes for a mask: `ignore_index` where the image holds no data."""
-        valid = None if self.bands is None else self.bands.valid(image.content, image.location)
-        if valid is None:
-            return read_mask_value(mask, self.encoding)
-        class_ids = self.encoding.class_ids(decode(mask.content, mask.location), mask.location)
-        return {"bytes": encode_mask(np.where(valid, class_ids, np.uint8(self.ignore_index))), "path": None}
 
 
 @dataclass(frozen=True)
@@ -181,7 +202,7 @@ class UnlabelledReader(ImageReader):
 
     def read(self, record: Record) -> Sample:
         source = self.source_of(record[0])
-        return {"image": self.image(record).value, "id": sample_id(record[0]), "source": source}
+        return {"image": self.image(record[0]).value, "id": sample_id(record[0]), "source": source}
 
     def source_of(self, path: str) -> str:
         folders = [part for part in PurePosixPath(path).parts[:-1] if part not in ("images", "image", "train", ".")]
@@ -195,8 +216,8 @@ class CuratedReader(ImageReader):
     default_source: str
 
     def read(self, record: Record) -> Sample:
-        image = self.image(record)
-        mask = self.mask(record, image)
+        image = self.image(record[0])
+        mask = self.mask(mask_path(record), image)
         return {
             "image": image.value,
             "id": sample_id(record[0]),

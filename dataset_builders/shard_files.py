@@ -48,6 +48,8 @@ def find_shard_files(
 
 def _shard(location: str, facts: dict, storage: Storage, columns: Features, source: str) -> Shard:
     if location.endswith(TAR):
+        if "image" not in columns:
+            raise ShardReadError(f"{location} is a tar file, which holds one image per sample; write pairs as Parquet")
         return TarShard(location, source, storage, tuple(TarSpan(*span) for span in facts.get("spans", ())))
     if location.endswith(PARQUET):
         aliases = tuple((column, COLUMN_NAMES.get(column, (column,))) for column in columns)

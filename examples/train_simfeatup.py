@@ -16,6 +16,7 @@ from s5_hf.scripts import run_script
 from s5_hf.training import run_training
 
 
+# Short and whole, as the other scripts are: each is a start for one of your own, to be copied alone.
 def main(arguments: Sequence[str] | None = None, samples: Any | None = None) -> None:
     """Run a recipe from the command line, or with samples of your own.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch.nn import functional
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor
 Size = int | Sequence[int] | Mapping[str, int]
@@ -137,6 +138,14 @@ def resize_image(array: np.ndarray, size: Mapping[str, int], resample: int) -> n
         return np.asarray(Image.fromarray(array).resize((width, height), resample))
     channels = [Image.fromarray(channel.astype(np.float32)) for channel in array.transpose(2, 0, 1)]
     return np.stack([np.asarray(channel.resize((width, height), resample)) for channel in channels], axis=2)
+
+
+def resize_plainly(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize `(height, width, channels)` bilinearly without antialiasing; whole numbers are rounded."""
+    image = torch.from_numpy(np.array(array.transpose(2, 0, 1), dtype=np.float32))
+    resized = functional.interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
+    values = resized.permute(1, 2, 0).numpy()
+    return np.rint(values).astype(array.dtype) if array.dtype.kind in "iu" else values
 
 
 def to_label_map(label_map: ImageLike) -> np.ndarray:

@@ -75,11 +75,15 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
     def __init__(self, config: S5SegmentationConfig) -> None:
         super().__init__(config)
         self.backbone = build_backbone(config.backbone_config)
-        self.decoders = nn.ModuleList(self._new_decoder() for _ in config.tasks)
-        self.classifiers = nn.ModuleList(self._new_classifier(len(labels)) for labels in config.tasks.values())
+        self._make_heads(config)
         self.dropout = nn.Dropout2d(config.classifier_dropout)
         self.fusion = TeacherFusion(self.backbone.channels[-1], config.teachers) if config.teachers else None
         self.post_init()
+
+    def _make_heads(self, config: S5SegmentationConfig) -> None:
+        """Make a decoder and a classifier for every task."""
+        self.decoders = nn.ModuleList(self._new_decoder() for _ in config.tasks)
+        self.classifiers = nn.ModuleList(self._new_classifier(len(labels)) for labels in config.tasks.values())
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -138,21 +142,21 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
         Raises:
             ValueError: for a wrong shape, an empty batch, an unknown or missing task, or labels that do not fit.
         """
-        check_pixel_values(pixel_values, getattr(self.backbone.config, "num_channels", pixel_values.shape[1]))
+        self._check_images(pixel_values)
         groups = group_rows(self._task_index(task), pixel_values.shape[0], len(self.config.tasks))
         if labels is not None:
             check_labels(labels, pixel_values)
             self._require_tasks(class_weights, "class_weights")
             labels = groups.sort(labels)
-        pixel_values = groups.sort(pixel_values)
+        images = self._single_images(groups.sort(pixel_values))
 
         patch_size = getattr(self.backbone.config, "patch_size", 1)
         fit = {"pad": pad_to_patches, "resize": resize_to_patches}[self.config.image_fit]
-        padded = fit(pixel_values, patch_size if isinstance(patch_size, int) else 1)
+        padded = fit(images, patch_size if isinstance(patch_size, int) else 1)
         arguments = self._backbone_arguments(groups, output_hidden_states, output_attentions)
         outputs = self.backbone(padded, **arguments)
         feature_maps = self._fused(outputs.feature_maps, padded, arguments)
-        logits = self._decode(feature_maps, groups, padded.shape[2:], pixel_values.shape[2:])
+        logits = self._decode(feature_maps, groups, padded.shape[2:], images.shape[2:])
 
         names = list(self.config.tasks)
         task_losses = None
@@ -161,8 +165,8 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
         output = S5SegmenterOutput(
             loss=None if task_losses is None else self._weighted_sum(task_losses, task_weights),
             logits=logits[0],
-            hidden_states=groups.restore_all(outputs.hidden_states),
-            attentions=groups.restore_all(outputs.attentions),
+            hidden_states=groups.restore_all(self._by_row(outputs.hidden_states)),
+            attentions=groups.restore_all(self._by_row(outputs.attentions)),
             task_losses=task_losses,
         )
         if not (task is None or isinstance(task, str)):
@@ -193,6 +197,28 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
         self.fusion = TeacherFusion(self.backbone.channels[-1], teachers).to(device=self.device, dtype=self.dtype)
         self.config.teachers = teachers
 
+    # What a model of several images per row does in its own way, see `S5ForChangeDetection`.
+
+    def _check_images(self, pixel_values: torch.Tensor) -> None:
+        """Raise a ValueError unless the network takes such rows."""
+        check_pixel_values(pixel_values, getattr(self.backbone.config, "num_channels", pixel_values.shape[1]))
+
+    def _single_images(self, rows: torch.Tensor) -> torch.Tensor:
+        """The images of sorted rows, `(images, channels, height, width)`, as the backbone takes them."""
+        return rows
+
+    def _by_row(self, tensors: Sequence[torch.Tensor] | None) -> Sequence[torch.Tensor] | None:
+        """Tensors of images as tensors of rows."""
+        return tensors
+
+    def _group_logits(self, index: int, feature_maps: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Coarse logits `(rows, ..., ...)` of task number `index` from the maps of its images."""
+        return self.classifiers[index](self.dropout(self.decoders[index](feature_maps)))
+
+    def _task_logits(self, index: int, logits: torch.Tensor) -> torch.Tensor:
+        """Logits of the labels of task number `index` from `_group_logits` at the size of the images."""
+        return logits
+
     def _fused(
         self, feature_maps: Sequence[torch.Tensor], images: torch.Tensor, arguments: Mapping[str, Any]
     ) -> Sequence[torch.Tensor]:
@@ -210,10 +236,14 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
 
     def _append_heads(self, source: int, num_labels: int) -> None:
         self.decoders.append(copy.deepcopy(self.decoders[source]))
+        self.classifiers.append(self._added_classifier(num_labels))
+
+    def _added_classifier(self, num_labels: int) -> nn.Module:
+        """A classifier for one more task, where and as this model is."""
         classifier = self._new_classifier(num_labels)
         if self.config.decoder == "upernet":
             classifier = self._start_classifier(classifier)
-        self.classifiers.append(classifier.to(device=self.device, dtype=self.dtype))
+        return classifier.to(device=self.device, dtype=self.dtype)
 
     def _new_decoder(self) -> UPerNetDecoder | DPTDecoder | SegformerDecoder:
         if self.config.decoder == "dpt":
@@ -253,15 +283,15 @@ class S5ForSemanticSegmentation(S5TaskPreTrainedModel):
         """Per group, logits `(rows, num_labels, height, width)` at the size of the images."""
         logits = []
         for group in groups:
-            features = self.decoders[group.index]([level[group.start : group.stop] for level in feature_maps])
+            own = slice(group.start * self.images_per_row, group.stop * self.images_per_row)
             # A plane per class, and no longer channels last: softmax, losses and maps read whole planes.
-            coarse = self.classifiers[group.index](self.dropout(features)).contiguous()
+            coarse = self._group_logits(group.index, [level[own] for level in feature_maps]).contiguous()
             # align_corners True here, and only here, as in the official head; SegFormer's has False.
             align = self.config.decoder != "segformer"
             fine = functional.interpolate(coarse, size=tuple(padded_size), mode="bilinear", align_corners=align)
             if self.config.image_fit == "resize" and tuple(padded_size) != tuple(image_size):
                 fine = functional.interpolate(fine, size=tuple(image_size), mode="bilinear", align_corners=True)
-            logits.append(fine[:, :, : image_size[0], : image_size[1]])
+            logits.append(self._task_logits(group.index, fine[:, :, : image_size[0], : image_size[1]]))
         return logits
 
     def _task_losses(

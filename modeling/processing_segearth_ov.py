@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 from transformers.image_processing_base import BatchFeature
 from transformers.utils import TensorType
 
-from .image_arrays import ImageLike, Size, as_list, check_byte_range, resize_labels, to_label_map
+from .image_arrays import ImageLike, Size, as_list, check_byte_range, resize_labels, resize_plainly, to_label_map
 from .image_processing_s5 import BYTE_FACTOR, S5ImageProcessor, resize_logits
 from .prompt_templates import TEMPLATES
 
@@ -174,10 +173,7 @@ def resize_longest_edge(array: np.ndarray, longest: int) -> np.ndarray:
     size = edge_size(array.shape, longest)
     if size == array.shape[:2]:
         return array
-    image = torch.from_numpy(np.array(array.transpose(2, 0, 1), dtype=np.float32))
-    resized = functional.interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
-    values = resized.permute(1, 2, 0).numpy()
-    return np.rint(values).astype(array.dtype) if array.dtype.kind in "iu" else values
+    return resize_plainly(array, size)
 
 
 __all__ = ["SegEarthOVImageProcessor", "SegEarthOVProcessor"]

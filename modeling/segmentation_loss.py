@@ -49,7 +49,7 @@ def labelled_pixels(
 
 def check_labels(labels: torch.Tensor, pixel_values: torch.Tensor) -> None:
     """Raise a ValueError unless `labels` are integers `(batch, height, width)` of the size of the images."""
-    expected = (pixel_values.shape[0], *pixel_values.shape[2:])
+    expected = (pixel_values.shape[0], *pixel_values.shape[-2:])
     if tuple(labels.shape) != expected:
         raise ValueError(
             f"labels have the shape {tuple(labels.shape)}, the images ask for {expected} (batch, height, width)"

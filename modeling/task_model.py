@@ -4,7 +4,7 @@ import copy
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import nn
@@ -21,8 +21,10 @@ from .tasks import TaskGroups, Tasks
 from .vit_embeddings import resize_position_embeddings
 
 EXPERT_KEY = re.compile(r"^(backbone\.encoder\.layers\.\d+\.feed_forward)\.experts\.(\d+)\.(weight|bias)$")
-TASK_KEY = re.compile(r"^(decoders|classifiers|necks|rpn_heads|roi_heads)\.(\d+)\.(.+)$")
-NEW_KEY = re.compile(r"^(classifiers|roi_heads\.\d+\.classifier)\.")
+TASK_KEY = re.compile(
+    r"^(decoders|classifiers|date_decoders|date_classifiers|necks|rpn_heads|roi_heads)\.(\d+)\.(.+)$"
+)
+NEW_KEY = re.compile(r"^(classifiers|date_classifiers|roi_heads\.\d+\.classifier)\.")
 
 Model = TypeVar("Model", bound="S5TaskPreTrainedModel")
 
@@ -32,14 +34,19 @@ OWN_BACKBONES: dict[str, type[PreTrainedModel]] = {
     S5SegformerConfig.model_type: S5SegformerBackbone,
 }
 MODEL_CLASSES: dict[str, type[PreTrainedModel]] = dict(OWN_BACKBONES)
-"""The class of every model type, as a backbone or with tasks. Models with tasks enter themselves."""
+"""The class of every model type: backbones, and models on one, which enter themselves."""
 
 
 class S5TaskPreTrainedModel(S5PreTrainedModel):
     """A model with `config.tasks`, a `backbone`, and one head of every kind per task.
 
     A subclass sets `config_class` and makes the heads of one more task in `_append_heads`.
+
+    Attributes:
+        images_per_row: images that a row of a batch consists of.
     """
+
+    images_per_row: ClassVar[int] = 1
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -190,7 +197,8 @@ class S5TaskPreTrainedModel(S5PreTrainedModel):
         silent = {name: (getattr(self.config, name) or None) for name, value in wanted.items() if value is None}
         arguments = {**wanted, **silent, "return_dict": True}
         if getattr(self.backbone.config, "num_experts", 0) and isinstance(self.backbone, S5ViTBackbone):
-            arguments["expert_index"] = [group.index for group in groups for _ in range(group.start, group.stop)]
+            rows = [group.index for group in groups for _ in range(group.start, group.stop)]
+            arguments["expert_index"] = [index for index in rows for _ in range(self.images_per_row)]
         return arguments
 
     def _task_index(self, task: str | Sequence[str] | None) -> int | list[int]:

@@ -22,8 +22,9 @@ _load_name, _, _names = lazy_face(
     {
         "hub": ("pull",),
         "modeling": (
-            *("S5DetectionConfig", "S5SegmentationConfig", "S5ViTConfig", "S5ViTModel"),
-            *("S5ForOrientedObjectDetection", "S5ForSemanticSegmentation", "S5ImageProcessor"),
+            *("S5ChangeDetectionConfig", "S5DetectionConfig", "S5SegmentationConfig", "S5ViTConfig", "S5ViTModel"),
+            *("S5ChangeImageProcessor", "S5ForChangeDetection", "S5ForOrientedObjectDetection"),
+            *("S5ForSemanticSegmentation", "S5ImageProcessor"),
         ),
         "scenes": ("segment_scene",),
         "scenes.detection": ("detect_scene",),

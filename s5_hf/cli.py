@@ -16,12 +16,14 @@ from .commands import (
     detect,
     evaluate,
     export,
+    hyperspectral,
     models,
     mosaic,
     predict,
     prepare_scenes,
     project,
     road_graphs,
+    roads,
     train,
     view,
 )
@@ -79,9 +81,11 @@ demo.register(app)
 export.register(app)
 predict.register(app)
 change.register(app)
+hyperspectral.register(app)
 mosaic.register(app)
 view.register(app)
 detect.register(app)
+roads.register(app)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LIBRARIES = [
     *("torch", "torch.distributed", "transformers", "accelerate", "datasets", "tests.training.finetuning"),
     *("s5_hf.training.loop", "s5_hf.training.segmentation.kind", "s5_hf.training.pretraining.kind"),
+    "tests.frozen",  # last
 ]
 
 _ENVIRONMENT = dict(os.environ)  # as no test has changed it
@@ -26,8 +27,10 @@ _CONTEXT = multiprocessing.get_context("spawn" if sys.platform == "win32" else "
 _CONTEXT.set_forkserver_preload(LIBRARIES)
 
 
-def _run(code: str, arguments: list[str], environment: dict[str, str], output: str) -> None:
+def _run(code: str, arguments: list[str], environment: dict[str, str], output: str, start_method: str) -> None:
     """What the process does: as `python -c code arguments`, with both streams in a file."""
+    # Its own processes, such as data workers, start as anywhere; else it would leave a second server of forks behind.
+    multiprocessing.set_start_method(start_method, force=True)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(REPOSITORY)
@@ -47,7 +50,8 @@ class FreshProcess:
         os.close(handle)
         # A sum over another number of threads rounds differently, and runs are compared bit for bit.
         variables = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), **environment}
-        self._process = _CONTEXT.Process(target=_run, args=(code, [*map(str, arguments)], variables, self._output))
+        words, method = [*map(str, arguments)], multiprocessing.get_start_method()
+        self._process = _CONTEXT.Process(target=_run, args=(code, words, variables, self._output, method))
         with mock.patch.dict(os.environ, _ENVIRONMENT, clear=True):  # the first one starts the process that is forked
             self._process.start()
 
@@ -69,6 +73,15 @@ class FreshProcess:
             return Path(self._output).read_text(encoding="utf-8", errors="replace")
         finally:
             Path(self._output).unlink()
+
+
+# Runs a script, the first of the arguments, with the others, as Python does.
+RUN_FILE = """
+import os, runpy, sys
+sys.argv = sys.argv[1:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def run_in_processes(

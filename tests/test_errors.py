@@ -239,7 +239,7 @@ def test_ctrl_c_ends_with_130_and_one_line(here: Path, run: Run, monkeypatch: py
     def interrupt(*arguments: object, **settings: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("s5_hf.data.inspection.open_folder", interrupt)
+    monkeypatch.setattr("s5_hf.data.dataset_folder.open_folder", interrupt)
     assert run("inspect", "s5-image-mask", "--data-dir", "data") == (130, ["s5-hf: stopped by Ctrl-C"])
     monkeypatch.setattr(sys, "argv", ["script.py"])
     with pytest.raises(SystemExit) as ended:
@@ -251,7 +251,7 @@ def test_a_bug_keeps_its_traceback(here: Path, monkeypatch: pytest.MonkeyPatch):
     def stumble(*arguments: object, **settings: object) -> None:
         raise AttributeError("'int' object has no attribute 'width'")
 
-    monkeypatch.setattr("s5_hf.data.inspection.open_folder", stumble)
+    monkeypatch.setattr("s5_hf.data.dataset_folder.open_folder", stumble)
     monkeypatch.setattr(sys, "argv", ["s5-hf", "inspect", "s5-image-mask", "--data-dir", "data"])
     with pytest.raises(AttributeError, match="width"):
         cli.main()

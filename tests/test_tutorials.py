@@ -3,13 +3,13 @@
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from s5_hf.project.commands import quiet_libraries, run_command
+from tests.fresh_process import RUN_FILE, FreshProcess
 
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
@@ -71,8 +71,10 @@ def run(words: list[str]) -> None:
     assert words[0] in ("s5-hf", "python"), f"the test cannot run {words}"
     if words[:2] == ["python", "benchmarks/s4p_effect.py"]:
         # It starts the example as a process of its own, with what follows `--`.
-        command = [sys.executable, str(ROOT / words[1]), *words[2:], *tiny_options("s4p")]
-        subprocess.run(command, check=True)
+        code = f"import os, sys\nos.chdir(sys.argv.pop(1))\n{RUN_FILE}"
+        process = FreshProcess(code, Path.cwd(), ROOT / words[1], *words[2:], *tiny_options("s4p"))
+        output = process.communicate(timeout=240)
+        assert process.returncode == 0, output
     else:
         options = [option for word in words[1:3] for option in tiny_options(Path(word).name)]
         run_command([*words, *options], ROOT / "examples")

@@ -26,7 +26,7 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 def run(check: Check) -> None:
     """All measurements of the part."""
     check.measure("machine", lambda: machine(check.device))
-    segmenter = make_segmenter("ti" if check.smoke else "s", 64 if check.smoke else 256, classes=5).eval()
+    segmenter = make_segmenter(check, "ti" if check.smoke else "s", 64 if check.smoke else 256, classes=5).eval()
     exact = exact_outcome(segmenter)
     for precision in PRECISIONS:
         check.measure(f"segmenter {precision}", lambda name=precision: segmenter_parity(check, segmenter, name, exact))
@@ -134,7 +134,7 @@ def box_parity(check: Check) -> dict[str, Any]:
 def detector_parity(check: Check) -> dict[str, Any]:
     """The four losses of a detector on the device against the CPU, with the same samples."""
     side = 64 if check.smoke else 512
-    model = make_detector("ti", side).train()
+    model = make_detector(check, "ti", side).train()
     losses = []
     for device in (torch.device("cpu"), check.device):
         moved = copy.deepcopy(model).to(device).eval()
@@ -151,7 +151,7 @@ def detector_parity(check: Check) -> dict[str, Any]:
 def deterministic_step(check: Check) -> dict[str, Any]:
     """Whether two equal steps in deterministic mode give equal gradients."""
     side = 64 if check.smoke else 256
-    model = make_segmenter("ti", side, classes=5).to(check.device).eval()
+    model = make_segmenter(check, "ti", side, classes=5).to(check.device).eval()
     images = torch.randn(2, 3, side + 32, side, generator=torch.Generator().manual_seed(0)).to(check.device)
     labels = torch.zeros(2, side + 32, side, dtype=torch.int64, device=check.device)
     torch.use_deterministic_algorithms(True)

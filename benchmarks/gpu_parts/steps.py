@@ -28,22 +28,24 @@ from s5_hf.training.views.strong import StrongAugmentation, box_masks, draw_stro
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def make_segmenter(size: str, side: int, classes: int = 16, tasks: int = 1) -> S5ForSemanticSegmentation:
+def make_segmenter(check: Check, size: str, side: int, classes: int = 16, tasks: int = 1) -> S5ForSemanticSegmentation:
     """ViT + UPerNet with new weights; with several tasks a mixture of experts."""
     torch.manual_seed(0)
     vit = S5ViTConfig.from_size(size, image_size=side)
     vit.num_experts, vit.expert_channels = (tasks if tasks > 1 else 0), vit.hidden_size // 4
     names = {f"task{task}": [f"class{label}" for label in range(classes)] for task in range(tasks)}
-    return S5ForSemanticSegmentation(S5SegmentationConfig(backbone_config=vit, tasks=names))
+    widths = check.widths("decoder_channels")
+    return S5ForSemanticSegmentation(S5SegmentationConfig(backbone_config=vit, tasks=names, **widths))
 
 
-def make_detector(size: str, side: int) -> S5ForOrientedObjectDetection:
+def make_detector(check: Check, size: str, side: int) -> S5ForOrientedObjectDetection:
     """A detector of two tasks with experts."""
     torch.manual_seed(0)
     vit = S5ViTConfig.from_size(size, image_size=side)
     vit.num_experts, vit.expert_channels = 2, vit.hidden_size // 4
     tasks = {name: [f"class{label}" for label in range(10)] for name in ("first", "second")}
-    return S5ForOrientedObjectDetection(S5DetectionConfig(backbone_config=vit, tasks=tasks))
+    widths = check.widths("fpn_channels", "roi_channels")
+    return S5ForOrientedObjectDetection(S5DetectionConfig(backbone_config=vit, tasks=tasks, **widths))
 
 
 def detection_labels(images: int, side: int, objects: int, device: torch.device) -> list[dict[str, torch.Tensor]]:
@@ -72,10 +74,10 @@ def run_s4p(check: Check) -> None:
 
 def s4p_row(check: Check, size: str, side: int, batch: int, compiled: bool, recomputed: bool) -> dict[str, Any]:
     """One size and setting; a pair is a labelled and an unlabelled image."""
-    model = make_segmenter(size, side).to(check.device).train()
+    model = make_segmenter(check, size, side).to(check.device).train()
     if recomputed:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    flops = segmenter_flops(model, side).of_step(2 * batch, batch)
+    flops = segmenter_flops(model, (3, side, side)).of_step(2 * batch, batch)
     method = make_method("fixmatch", confidence_threshold=0.0)
     labelled, unlabelled = s4p_batch(check, side, batch)
     if compiled:
@@ -134,8 +136,8 @@ def run_joint(check: Check) -> None:
 
 def moe_row(check: Check, size: str, side: int, batch: int) -> dict[str, Any]:
     """One mixed forward of four tasks."""
-    model = make_segmenter(size, side, classes=7, tasks=4).to(check.device).train()
-    flops = segmenter_flops(_OneTask(model), side).of_step(4 * batch)
+    model = make_segmenter(check, size, side, classes=7, tasks=4).to(check.device).train()
+    flops = segmenter_flops(_OneTask(model), (3, side, side)).of_step(4 * batch)
     images = torch.randn(4 * batch, 3, side, side, device=check.device)
     labels = torch.randint(0, 7, (4 * batch, side, side), device=check.device)
     tasks = [task for task in model.config.tasks for _ in range(batch)]
@@ -157,7 +159,7 @@ class _OneTask(nn.Module):
 
 def detection_row(check: Check, size: str, side: int, objects: int) -> dict[str, Any]:
     """Two images of each of two tasks."""
-    model = make_detector(size, side).to(check.device).train()
+    model = make_detector(check, size, side).to(check.device).train()
     flops = detector_flops(model, "first", side, 3).of_step(4)
     images = torch.randn(4, 3, side, side, device=check.device)
     labels, sizes = detection_labels(4, side, objects, check.device), [[side, side]] * 4

@@ -54,6 +54,7 @@ class SearchSettings:
         side: of the square that the recognition sees, in pixels; None for the size of the window.
         everything: of a SAM.
         superpixel_area: pixels per superpixel.
+        compare_lone_date: of `"imc"`: whether objects are compared too where the other date has none of the class.
 
     Raises:
         ValueError: the pipeline is unknown.
@@ -69,6 +70,7 @@ class SearchSettings:
     side: int | None = OFFICIAL_SIDE
     everything: EverythingSettings = field(default_factory=EverythingSettings)
     superpixel_area: int = 256
+    compare_lone_date: bool = True
 
     def __post_init__(self) -> None:
         if self.pipeline not in PIPELINES:
@@ -96,7 +98,8 @@ def load_search(
     read = read_input_settings(settings.features)
     extractor = ModelFeatures(features, read.image_mean, read.image_std)
     if settings.pipeline == "imc":
-        return IdentifyMaskCompare(_finder(classes, settings, device), extractor, settings.least_angle)
+        finder = _finder(classes, settings, device)
+        return IdentifyMaskCompare(finder, extractor, settings.least_angle, settings.compare_lone_date)
     return MaskCompareIdentify(
         _proposer(settings, device),
         extractor,

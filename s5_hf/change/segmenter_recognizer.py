@@ -11,10 +11,9 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
-from transformers import PreTrainedModel
 
-from ..modeling import SegEarthOVForSemanticSegmentation
 from ..predictors.interfaces import SceneSegmenter
+from ..predictors.log_probabilities import gives_log_probabilities
 from ..predictors.normalization import normalize_pixels
 from .interfaces import NamedObjects, Recognizer
 from .masks import Masks
@@ -92,12 +91,6 @@ def mean_of(values: Tensor, masks: Masks, index: int) -> float:
     """The mean of values `(height, width)` under a mask."""
     left, top, right, bottom = masks.boxes[index]
     return float(values[top : bottom + 1, left : right + 1].cpu()[torch.from_numpy(masks.crops[index])].mean())
-
-
-def gives_log_probabilities(segmenter: SceneSegmenter) -> bool:
-    """Whether the logits of a segmenter are logarithms of class probabilities."""
-    model: PreTrainedModel | None = getattr(segmenter, "model", None)
-    return isinstance(model, SegEarthOVForSemanticSegmentation)
 
 
 def _whole_multiples(shape: Sequence[int]) -> tuple[int, int]:

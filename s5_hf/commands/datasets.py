@@ -33,7 +33,9 @@ def prepare_command(
     drop_empty: Annotated[
         list[str] | None, typer.Option(help="DOTA: a split that drops patches without boxes (repeatable).")
     ] = None,
-    patch_size: Annotated[int | None, typer.Option(min=1, help="DOTA, unlabelled archives: side of a patch.")] = None,
+    patch_size: Annotated[
+        int | None, typer.Option(min=1, help="DOTA, changes, unlabelled archives: side of a patch.")
+    ] = None,
     color_tolerance: Annotated[
         int | None, typer.Option(min=0, help="Grey levels by which label colours may be off; 0 if not given.")
     ] = None,
@@ -47,6 +49,8 @@ def prepare_command(
         s5-hf prepare s5-potsdam downloads/Potsdam data/potsdam
 
         s5-hf prepare s5-dota downloads/DOTA data/dota --config v1.5 --workers 8
+
+        s5-hf prepare s5-levir-cd downloads/LEVIR-CD data/levir-cd
     """
     from s5_hf.preparation import prepare
 
@@ -225,7 +229,7 @@ def _print_statistics(folder) -> None:
     from rich.table import Table
 
     from s5_hf.data import measure_bands
-    from s5_hf.data.inspection import decoded_images
+    from s5_hf.data.dataset_folder import decoded_images
 
     split = next(iter(folder.shards))
     found = measure_bands([decoded_images(folder, split)])

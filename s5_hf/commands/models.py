@@ -41,7 +41,10 @@ def convert(
         typer.Option(help="Blocks that feed the feature pyramid, from 1, if not the published ones: 3,6,9,12."),
     ] = None,
     image_size: Annotated[
-        int, typer.Option(help="Side in pixels for which a MAE encoder gets its position embeddings.", min=16)
+        int,
+        typer.Option(
+            help="Side in pixels for which the encoder of a MAE or a SAM gets its position embeddings.", min=16
+        ),
     ] = 512,
     entry: Annotated[
         str | None, typer.Option(help="Network to take from a file with several: model_ema (default) or model.")
@@ -54,18 +57,24 @@ def convert(
         bool | None,
         typer.Option(help="Activation of a CLIP; by default QuickGELU for OpenAI's own layout and GELU for others."),
     ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="Language model whose tokenizer SegEarth-R1 gets; by default Phi-1.5 of the Hub."),
+    ] = None,
 ) -> None:
-    """Convert an official S5, a UniMatch V2, a MAE, a CLIP or a SimFeatUp checkpoint to a folder, and back.
+    """Convert an S5, UniMatch V2, MAE, CLIP, SimFeatUp, SAM, SAM-Road++ or SegEarth-R1 checkpoint, and back.
 
     What a checkpoint is is read off its tensors. CLIP (of OpenAI or open_clip, such as RemoteCLIP) and SimFeatUp
-    become a SegEarth-OV model; of such a folder, a .ckpt file gets the up-sampler, and any other file the CLIP. With
-    `--store` the name follows from that, too, so that `from_pretrained("s5-vit-b")` finds it from everywhere.
+    become a SegEarth-OV model; of such a folder, a .ckpt file gets the up-sampler, and any other file the CLIP. SAM
+    becomes a SAM-Road++ model for crops of `--image-size`, whose parts behind the encoder are new. With `--store` the
+    name follows from that, too, so that `from_pretrained("s5-vit-b")` finds it from everywhere.
 
     - `s5-hf convert vit_b_s4p.pth s5-vit-b`
     - `s5-hf convert vit_b_s4p.pth --store`
     - `s5-hf convert my-model my-model.pth`
     - `s5-hf convert xclip_jbu_one_million_aid.ckpt segearth-ov --store`
     - `s5-hf convert RemoteCLIP-ViT-B-32.pt my-open-model --upsampler my-simfeatup.safetensors`
+    - `s5-hf convert sam_vit_b_01ec64.pth my-road-model --image-size 512`
     """
     from ..conversion import convert_checkpoint, export_official
     from ..hub import convert_to_store
@@ -80,6 +89,7 @@ def convert(
         "clip": clip,
         "upsampler": upsampler,
         "quick_gelu": quick_gelu,
+        "tokenizer": tokenizer,
         **told,
     }
     if store:
@@ -104,19 +114,23 @@ def models() -> None:
 
     - `s5-hf models`
     """
-    from ..hub import KNOWN_MODELS, count_parameters, store_folder
+    from ..hub import KNOWN_MODELS, count_parameters, store_folder, stored
+    from ..hub.open_models import OPEN_MODELS, open_config, sources_in_words
     from ..hub.store import folder_size
 
+    rows = [(name, contents(model.config), model.config, *location(name)) for name, model in KNOWN_MODELS.items()]
+    for name, model in OPEN_MODELS.items():
+        folder = stored(name)
+        rows.append((name, model.what, open_config(name), "store" if folder else sources_in_words(name), folder))
     table = Table()
     table.add_column("name", no_wrap=True)
     table.add_column("what")
     table.add_column("parameters", justify="right")
     table.add_column("on disk", justify="right")
     table.add_column("where", overflow="fold")
-    for name, model in KNOWN_MODELS.items():
-        where, folder = location(name)
+    for name, what, config, where, folder in rows:
         size = megabytes(folder_size(folder)) if folder else ""
-        table.add_row(name, contents(model.config), f"{count_parameters(model.config) / 1e6:.1f} M", size, where)
+        table.add_row(name, what, f"{count_parameters(config) / 1e6:.1f} M", size, where)
     console.print(table)
     console.print(f"the store: {store_folder()}")
 
@@ -178,7 +192,7 @@ def is_package_folder(source: Path) -> bool:
     if not config.is_file():
         return False
     require_model_folder(source)
-    return str(read_json_object(config).get("model_type")).startswith(("s5_", "segearth_"))
+    return str(read_json_object(config).get("model_type")).startswith(("s5_", "segearth_", "sam_road"))
 
 
 def contents(config: "PretrainedConfig") -> str:
@@ -220,7 +234,7 @@ def print_report(report: "ConversionReport", folder: Path, load_as: str) -> None
     for task, labels in getattr(report.config, "tasks", {}).items():
         console.print(f"task {task}: {len(labels)} classes ({', '.join(labels)})")
     if report.left_out:
-        console.print(f"left out, they have no place in the S5 ViT: {shortened(report.left_out)}")
+        console.print(f"left out, they have no place in the model: {shortened(report.left_out)}")
     if report.new:
         console.print(f"new, the checkpoint does not have them: {shortened(report.new)}")
     console.print(f"wrote {folder} ({megabytes(folder_size(folder))}); from_pretrained({load_as!r}) loads it")

@@ -29,7 +29,7 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Train: MAE, S4 pre-training, up-samplers, fine-tuning for segmentation or for detection, from a recipe.
+    """Train: MAE, S4 pre-training, up-samplers, segmentation, detection, changes or road graphs, from a recipe.
 
     To use many processes, `accelerate launch -m s5_hf.training` takes the same words.
 
@@ -64,7 +64,8 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Read the data and check everything, without weights and steps; write nothing."),
 ]
-command = app.command(cls=TrainingCommand, context_settings={"ignore_unknown_options": True})
+HOW = {"cls": TrainingCommand, "context_settings": {"ignore_unknown_options": True}}
+command = app.command(**HOW)
 
 
 def run(name: str, words: list[str] | None, list_only: bool, dry_run: bool) -> None:
@@ -126,6 +127,47 @@ def alignearth(words: Words = None, list_recipes: ListRecipes = False, dry_run: 
 
 
 @command
+def change(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train a change detector on pairs of two dates, labelled ones alone or with unlabelled ones.
+
+    The methods are FixMatch and UniMatch V2, see `--method`.
+
+    Your own pairs lie in train/before, train/after and train/mask, and in val alike; masks are black and white. The
+    folder of the run holds change_detector/, which `s5-hf change --model` and `s5-hf evaluate` take.
+
+    - `s5-hf train change change_few_labels_cpu --labelled-dir my-pairs`
+    - `s5-hf train change unimatch_v2_change_dinov2_s --labelled-dir LEVIR-CD256`
+    - `s5-hf train change change_few_labels_cpu --labelled-dir SECOND --labelled-dataset s5-second --from-to`
+    """
+    run("change", words, list_recipes, dry_run)
+
+
+@app.command("joint_change", **HOW)
+def joint_change(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train one change detector on several datasets of pairs, with a head for each and, with `--mode moe`, experts.
+
+    The folder of the run holds change_detector/, best/mean, and best/TASK, a dense model each.
+
+    - `s5-hf train joint_change moe_change_tiny_cpu --buildings.data-dir my-buildings --roads.data-dir my-roads`
+    """
+    run("joint_change", words, list_recipes, dry_run)
+
+
+@command
+def reasoning(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train a network that answers questions about images with masks (SegEarth-R1), or finds what words refer to.
+
+    Your own data: train.csv and val.csv with `image,mask,question,answer` in a line. The folder of the run holds
+    reasoner/, for `s5-hf ask`, and panels/ with pictures of the validation.
+
+    - `s5-hf train reasoning reasoning_tiny_cpu --data-dir my-questions`
+    - `s5-hf train reasoning segearth_r1_earthreason --data-dir EarthReason --mask-former my-mask2former \
+       --language-model microsoft/phi-1_5 --dry-run`
+    """
+    run("reasoning", words, list_recipes, dry_run)
+
+
+@command
 def segmentation(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
     """Fine-tune a segmenter for one dataset (`--mode sdf`) or many (`mdf`, or `moe` for a mixture of experts).
 
@@ -138,6 +180,20 @@ def segmentation(words: Words = None, list_recipes: ListRecipes = False, dry_run
        --city.classes other building road --roads.data-dir my-roads --roads.classes no yes`
     """
     run("segmentation", words, list_recipes, dry_run)
+
+
+@command
+def roads(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train a network that draws road graphs (SAM-Road++), on images with graphs.
+
+    Your own images lie in train/images and val/images, their roads as lines in train/lines and val/lines
+    (NAME.geojson for NAME.png, in pixels or in the CRS of the image). The folder of the run holds recipe.yaml,
+    log.jsonl, panels/, checkpoints/ and, at the end, road_model/, which `s5-hf roads` takes.
+
+    - `s5-hf train roads roads_tiny_cpu --data-dir my-roads`
+    - `s5-hf train roads samroad_cityscale --data-dir data/City-Scale --encoder facebook/sam-vit-base --dry-run`
+    """
+    run("roads", words, list_recipes, dry_run)
 
 
 @command

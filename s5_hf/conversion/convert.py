@@ -18,8 +18,12 @@ from ..modeling import (
     S5SegmentationConfig,
     S5ViTBackbone,
     S5ViTConfig,
+    SamRoadConfig,
+    SamRoadProcessor,
     SegEarthOVConfig,
     SegEarthOVForSemanticSegmentation,
+    SegEarthR1Config,
+    SegEarthR1ForPixelReasoning,
 )
 from ..modeling.task_model import MODEL_CLASSES
 from .checkpoint_files import read_checkpoint
@@ -50,6 +54,10 @@ from .open_vocabulary import (
     open_vocabulary_content,
     open_vocabulary_processor,
 )
+from .samroad_layout import MARKER as SAMROAD_MARKER
+from .samroad_layout import is_sam, model_from_sam, samroad_config, samroad_name
+from .segearth_r1 import model_from_segearth_r1, segearth_r1_content, segearth_r1_processor
+from .segearth_r1_layout import MARKER as SEGEARTH_R1
 from .unimatch_v2_layout import (
     MARKER,
     join_attention,
@@ -119,11 +127,20 @@ LAYOUTS: dict[str, OfficialLayout] = {
         split=split_attention,
         join=join_attention,
     ),
+    SamRoadConfig.model_type: OfficialLayout(
+        "SAM-Road++",
+        SamRoadConfig.model_type,
+        SAMROAD_MARKER,
+        samroad_config,
+        lambda name, tasks: samroad_name(name),
+        lambda state: {"state_dict": state},
+    ),
 }
 
 KNOWN_LAYOUTS = (
     "official S5 encoder, segmenter or detector, UniMatch V2 on DINOv2, MAE (facebook/timm), "
-    "MAE (transformers' ViTMAE), CLIP with a vision transformer (OpenAI, open_clip), SimFeatUp"
+    "MAE (transformers' ViTMAE), CLIP with a vision transformer (OpenAI, open_clip), SimFeatUp, SAM, SAM-Road++, "
+    "SegEarth-R1"
 )
 
 
@@ -140,10 +157,11 @@ def convert_checkpoint(
     clip: str = OPENAI_CLIP,
     upsampler: str | Path | None = None,
     quick_gelu: bool | None = None,
+    tokenizer: str | Path | None = None,
 ) -> ConversionReport:
-    """Convert an official S5, a UniMatch V2, a MAE, a CLIP or a SimFeatUp checkpoint to a folder to be loaded.
+    """Convert an S5, UniMatch V2, MAE, CLIP, SimFeatUp, SAM, SAM-Road++ or SegEarth-R1 checkpoint to a folder.
 
-    CLIP and SimFeatUp become a SegEarth-OV model.
+    CLIP and SimFeatUp become a SegEarth-OV model, SAM a SAM-Road++ model whose decoder and topology network are new.
 
     Args:
         source: checkpoint file, or a folder of transformers for ViTMAE.
@@ -154,10 +172,12 @@ def convert_checkpoint(
         num_attention_heads: needed only where the width is not a known size, because no tensor shows it.
         taps: blocks whose outputs make the feature pyramid, four numbers counted from 1 (0 is the stem); needed only
             where they are not the published ones of this depth (or its quarters), because no tensor shows them.
-        image_size: side in pixels for which a MAE encoder gets its position embeddings.
+        image_size: side in pixels for which the encoder of a MAE or a SAM gets its position embeddings; a model from a
+            SAM takes crops of this size.
         entry: which of several networks in the file: `model_ema` (the averaged one, which is taken by default) or
             `model` of UniMatch V2.
         clip, upsampler, quick_gelu: see `OpenVocabularyParts`.
+        tokenizer: folder or name of the language model of SegEarth-R1, for its tokenizer (default: Phi-1.5).
 
     Raises:
         OSError: if there is no such `clip`.
@@ -174,6 +194,11 @@ def convert_checkpoint(
         parts = OpenVocabularyParts(clip, upsampler, quick_gelu, num_attention_heads)
         model, report = model_from_open_vocabulary(state, parts)
         processor = open_vocabulary_processor(report.config, clip)
+    elif is_sam(state):
+        model, report = model_from_sam(state, image_size)
+    elif SEGEARTH_R1 in state:
+        model, report = model_from_segearth_r1(state, num_attention_heads)
+        processor = segearth_r1_processor(report.config, tokenizer)
     elif is_timm_mae(state) or is_transformers_mae(state):
         model, report = model_from_mae(state, told, image_size)
     elif kinds:
@@ -182,6 +207,8 @@ def convert_checkpoint(
         raise ValueError(
             f"{source} has an unknown layout ({KNOWN_LAYOUTS}); its first tensors: {', '.join(list(state)[:5])}"
         )
+    if isinstance(report.config, SamRoadConfig):
+        processor = SamRoadProcessor()
     require_finite_weights(model, source)
     needed = tensor_bytes(model.state_dict())
     with full_disk_in_words(Path(output), needed), atomic_folder(output) as folder:
@@ -223,6 +250,9 @@ def export_official(
     if isinstance(config, SegEarthOVConfig):
         model = load_checked(SegEarthOVForSemanticSegmentation, folder)
         return write_file(open_vocabulary_content(model, output), output)
+    if isinstance(config, SegEarthR1Config):
+        model = load_checked(SegEarthR1ForPixelReasoning, folder)
+        return write_file(dict(segearth_r1_content(model, output)), output)
     vit = getattr(config, "backbone_config", config)
     layout, tasks = layout_for(config, folder), list(getattr(config, "tasks", ()))
     model = load_checked(MODEL_CLASSES[config.model_type], folder)
@@ -250,6 +280,8 @@ def layout_for(config: PretrainedConfig, folder: str | Path) -> OfficialLayout:
     vit = getattr(config, "backbone_config", config)
     if isinstance(vit, S5Dinov2Config) and getattr(config, "decoder", None) == "dpt":
         return LAYOUTS["unimatch_v2"]
+    if isinstance(config, SamRoadConfig) and config.fixed_size:
+        return LAYOUTS[config.model_type]
     if config.model_type not in LAYOUTS or not isinstance(vit, S5ViTConfig):
         raise ValueError(f"{folder} holds a {config.model_type!r} model, which the official layout cannot express")
     return LAYOUTS[config.model_type]

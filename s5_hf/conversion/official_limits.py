@@ -25,6 +25,14 @@ TRAINING_SETTINGS = frozenset(
             "rpn_regression_weight",
             "roi_regression_weight",
         ),
+        *("topology_dropout", "resampling_radius"),
+    )
+)
+# SAM-Road++ keeps these in a file of settings beside its checkpoint: they choose among outputs.
+READERS_CHOICE = frozenset(
+    (
+        *("keypoint_threshold", "road_threshold", "topology_threshold", "keypoint_spacing", "road_spacing"),
+        *("neighbor_radius", "max_neighbors"),
     )
 )
 # Names of tasks and labels are the reader's to give; `out_features` are `out_indices` in words.
@@ -84,7 +92,9 @@ def lost_settings(config: PretrainedConfig, read_back: PretrainedConfig) -> dict
 
 def settings_of(config: PretrainedConfig) -> Mapping[str, Any]:
     """The settings of one configuration that change outputs."""
-    names = set(inspect.signature(type(config).__init__).parameters) - TRAINING_SETTINGS - OTHERWISE_KNOWN
+    names = (
+        set(inspect.signature(type(config).__init__).parameters) - TRAINING_SETTINGS - READERS_CHOICE - OTHERWISE_KNOWN
+    )
     if not getattr(config, "num_experts", 1):
         names.discard("expert_channels")
     return {name: getattr(config, name) for name in sorted(names)}

@@ -103,6 +103,9 @@ def unimatch_v2_name(name: str) -> str:
     return rename(name, NAMES)
 
 
+# The way there and the way back begin alike: both leave everything but the attention as it is.
+
+
 def split_attention(state: State) -> State:
     """Tensors with `attn.qkv` as its thirds `attn.q`, `attn.k` and `attn.v`."""
     split: State = {}

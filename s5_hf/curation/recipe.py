@@ -15,13 +15,11 @@ export: {encoding: png}
 
 from __future__ import annotations
 
-import difflib
-import types
-import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..files.typed_settings import settings_from
 from ..files.yaml_files import read_yaml
 from .curated_dataset import DatasetSettings
 from .prototypes import ClusterSettings
@@ -29,7 +27,7 @@ from .score_part import ScoreSettings
 from .selection import SelectionSettings
 from .sources import ImageSource
 
-__all__ = ["CurationRecipe", "read_curation_recipe", "settings_from"]
+__all__ = ["CurationRecipe", "read_curation_recipe"]
 
 
 @dataclass(frozen=True)
@@ -93,34 +91,6 @@ def read_curation_recipe(path: str | Path) -> CurationRecipe:
         raise ValueError(f"{path}: {error}") from error
 
 
-def settings_from(kind: type, values: object, place: str) -> object:
-    """A settings dataclass from a mapping, with checked keys and types.
-
-    Raises:
-        ValueError: naming the key, the value seen and what was expected.
-    """
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{place} must be a mapping of names to values, got {values!r}")
-    known = {entry.name: entry for entry in fields(kind)}
-    for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-            raise ValueError(f"{place} has an unknown key {key!r}{hint}")
-    missing = [
-        name
-        for name, entry in known.items()
-        if entry.default is MISSING and entry.default_factory is MISSING and name not in values
-    ]
-    if missing:
-        raise ValueError(f"{place} lacks {', '.join(missing)}")
-    hints = typing.get_type_hints(kind)
-    for key, value in values.items():
-        if not _fits(value, hints[key]):
-            raise ValueError(f"{place}.{key} must be {_type_name(hints[key])}, got {value!r}")
-    return kind(**values)
-
-
 def _recipe(content: object) -> CurationRecipe:
     if not isinstance(content, Mapping):
         raise ValueError(f"a recipe is a mapping of names to values, got {type(content).__name__}")
@@ -139,22 +109,3 @@ def _recipe(content: object) -> CurationRecipe:
                 settings_from(ImageSource, entry, f"{name}[{index}]") for index, entry in enumerate(entries)
             )
     return settings_from(CurationRecipe, values, "the recipe")
-
-
-def _fits(value: object, hint: object) -> bool:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        return any(_fits(value, argument) for argument in arguments)
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
-    if origin is not None and issubclass(origin, Mapping):
-        return isinstance(value, Mapping)
-    if origin is not None:  # a sequence
-        return isinstance(value, list | tuple) and all(_fits(item, arguments[0]) for item in value)
-    if hint in (int, float):
-        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
-    return value is None if hint is type(None) else isinstance(value, hint)
-
-
-def _type_name(hint: object) -> str:
-    return hint.__name__ if isinstance(hint, type) else str(hint).replace("collections.abc.", "")

@@ -7,10 +7,8 @@ __getattr__, __dir__, __all__ = lazy_face(
     {
         "band_statistics": ("BandStatistics", "measure_bands"),
         "contact_sheet": ("draw_sheet",),
-        "inspection": (
-            *("DatasetFolder", "InspectionReport", "Problem", "SplitReport"),
-            *("inspect_folder", "open_folder"),
-        ),
+        "dataset_folder": ("DatasetFolder", "open_folder"),
+        "inspection": ("InspectionReport", "Problem", "SplitReport", "inspect_folder"),
         "sharding": ("write_index", "write_parquet_shards"),
     },
 )

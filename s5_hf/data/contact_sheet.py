@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from datasets import Image as ImageColumn
 from PIL import Image, ImageOps
 
 from ..dataset_builders.band_images import decode_column
@@ -15,20 +14,22 @@ from ..imaging.drawing import draw_oriented_boxes, overlay_mask
 from ..imaging.natural_colors import natural_palette
 from ..imaging.palettes import Palette, default_palette
 from ..imaging.sheets import add_legend, contact_sheet
-from .inspection import DatasetFolder
+from .dataset_folder import DatasetFolder
 
 __all__ = ["draw_sheet"]
 
 _COLUMNS = 4
+_PAIR_COLUMNS = ("image_before", "image_after", "mask")
 _TILE_SIZE = 320
 # Colour over what is everywhere would hide the image and say little.
-_BARE_LABELS = frozenset({"background"})
+_BARE_LABELS = frozenset({"background", "unchanged"})
 
 
 def draw_sheet(folder: DatasetFolder, samples: int = 8) -> Image.Image:
     """Draw up to `samples` samples of each split, beside a legend of the classes.
 
     Segmentation shows each image and, to its right, the image under its mask; background and ignored pixels are bare.
+    Changes show both dates, and the later one under the mask, or both under their masks.
     Detection shows the boxes as the model gets them. Samples that cannot be read are left out.
 
     Raises:
@@ -38,13 +39,17 @@ def draw_sheet(folder: DatasetFolder, samples: int = 8) -> Image.Image:
     tiles: list[Image.Image] = []
     captions: list[str] = []
     for split, shards in folder.shards.items():
-        for sample in _spread(shards, samples, folder.images):
+        for sample in _spread(shards, samples, folder):
             pictures = _draw(sample, folder, palette)
             tiles.extend(pictures)
-            captions.extend(f"{split} {sample['id']}" if not part else "labels" for part in range(len(pictures)))
+            named = len(folder.image_columns)
+            dates = [f"{split} {sample['id']}", "later"][:named]
+            captions.extend([*dates, *["labels"] * (len(pictures) - named)])
     if not tiles:
         raise ValueError(f"No sample of {folder.entry.name} can be drawn.")
-    sheet = contact_sheet(tiles, captions, columns=_COLUMNS, tile_size=_TILE_SIZE)
+    # A row for each pair of dates and its mask.
+    columns = _COLUMNS - 1 if folder.image_columns + folder.mask_columns == _PAIR_COLUMNS else _COLUMNS
+    sheet = contact_sheet(tiles, captions, columns=columns, tile_size=_TILE_SIZE)
     drawn = [index for index, label in enumerate(folder.labels) if label not in _BARE_LABELS]
     if not drawn:
         return sheet
@@ -66,7 +71,7 @@ def _tells_apart(palette: Palette) -> bool:
     return bool((differences[np.triu_indices(len(colors), 1)] >= 64).all())
 
 
-def _spread(shards: Sequence[Shard], wanted: int, images: ImageColumn) -> Iterator[Sample]:
+def _spread(shards: Sequence[Shard], wanted: int, folder: DatasetFolder) -> Iterator[Sample]:
     """Readable samples that lie evenly over a split. Shards that do not tell their length count as equally long."""
     lengths = [getattr(shard, "num_rows", 1) for shard in shards]
     ends = np.cumsum(lengths)
@@ -77,10 +82,10 @@ def _spread(shards: Sequence[Shard], wanted: int, images: ImageColumn) -> Iterat
         shard = int(np.searchsorted(ends, position, side="right"))
         places.setdefault(shard, []).append((position - (ends[shard] - lengths[shard])) / lengths[shard])
     for shard, shares in places.items():
-        yield from _readable(shards[shard], shares, images)
+        yield from _readable(shards[shard], shares, folder)
 
 
-def _readable(shard: Shard, shares: Sequence[float], images: ImageColumn) -> Iterator[Sample]:
+def _readable(shard: Shard, shares: Sequence[float], folder: DatasetFolder) -> Iterator[Sample]:
     """Samples at shares in 0..1 of the first block of a shard, or the next ones where one cannot be read."""
     try:
         rows = next(iter(shard.stream()), ())
@@ -92,8 +97,9 @@ def _readable(shard: Shard, shares: Sequence[float], images: ImageColumn) -> Ite
             next_row = row + 1
             try:
                 sample = rows[row]
-                decode_column(images, sample["image"], sample["id"])
-                for column in ("mask", "pseudo_mask"):
+                for column in folder.image_columns:
+                    decode_column(folder.images, sample[column], sample["id"])
+                for column in folder.mask_columns:
                     if sample.get(column) is not None:
                         decode(sample[column], sample["id"])
             except SampleError:
@@ -103,16 +109,19 @@ def _readable(shard: Shard, shares: Sequence[float], images: ImageColumn) -> Ite
 
 
 def _draw(sample: Sample, folder: DatasetFolder, palette: Palette) -> list[Image.Image]:
-    image = display_picture(decode_column(folder.images, sample["image"], sample["id"]))
+    images = [
+        display_picture(decode_column(folder.images, sample[column], sample["id"])) for column in folder.image_columns
+    ]
     if "objects" in sample:
-        return [_draw_boxes(image, sample["objects"], palette)]
-    tiles = [image]
-    for column in ("mask", "pseudo_mask"):
+        return [_draw_boxes(images[0], sample["objects"], palette)]
+    tiles = list(images)
+    for column in folder.mask_columns:
         if sample.get(column) is not None:
             mask = np.asarray(decode(sample[column], sample["id"]))
             bare = [index for index, label in enumerate(folder.labels) if label in _BARE_LABELS]
             known = np.where((mask < len(palette)) & ~np.isin(mask, bare), mask, folder.ignore_index)
-            tiles.append(overlay_mask(image, known, palette, ignore_index=folder.ignore_index))
+            below = images[0] if column == "mask_before" else images[-1]
+            tiles.append(overlay_mask(below, known, palette, ignore_index=folder.ignore_index))
     return tiles
 
 

@@ -2,8 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -15,14 +15,15 @@ from ..dataset_builders.band_images import decode_column
 from ..dataset_builders.errors import CorruptImageError, SampleError
 from ..dataset_builders.images import decode
 from ..dataset_builders.masks import ONE_CHANNEL_MODES
-from ..dataset_builders.registry import DatasetEntry, get_entry
-from ..dataset_builders.shards import Block, Sample, Shard
+from ..dataset_builders.registry import DatasetEntry
+from ..dataset_builders.shards import Sample, Shard
 from ..files.processes import worker_pool
 from ..imaging.decoded_pixels import has_8_bits, image_kind
 from ..imaging.polygon_clipping import inside_shares
 from ..imaging.windows import Window
+from .dataset_folder import DatasetFolder
 
-__all__ = ["DatasetFolder", "InspectionReport", "Problem", "SplitReport", "inspect_folder", "open_folder"]
+__all__ = ["InspectionReport", "Problem", "SplitReport", "inspect_folder"]
 
 BOX_INSIDE_SHARE = 0.7
 """A box of which less lies on its image counts as outside. Patches of DOTA keep boxes down to this share."""
@@ -102,61 +103,6 @@ class InspectionReport:
         ]
 
 
-@dataclass(frozen=True)
-class DatasetFolder:
-    """A dataset below a folder or URL, opened through its builder.
-
-    Attributes:
-        entry: what the registry knows.
-        labels: class names of the configuration.
-        ignore_index: mask value without a class.
-        shards: the shards of each split.
-        images: the column of the images.
-    """
-
-    entry: DatasetEntry
-    labels: tuple[str, ...]
-    ignore_index: int | None
-    shards: Mapping[str, Sequence[Shard]]
-    images: Image = field(default_factory=Image)
-
-
-def open_folder(
-    dataset: str,
-    data_dir: str | os.PathLike[str],
-    config: str | None = None,
-    split: str | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> DatasetFolder:
-    """Find the shards of a dataset with its builder.
-
-    Args:
-        dataset: name in the registry.
-        data_dir: local folder, `hf://` path or http(s) URL prefix.
-        config: configuration of the dataset, its default if not given.
-        split: a single split.
-        options: further options of the builder, as `load_dataset` takes them.
-
-    Raises:
-        KeyError: the registry has no such dataset.
-        LayoutError: `data_dir` does not exist or holds no layout that the builder knows.
-        ValueError: an unknown split, configuration or option (lists the known).
-    """
-    entry = get_entry(dataset)
-    entry.labels_of(config)
-    known = {field.name for field in fields(entry.builder_class().BUILDER_CONFIG_CLASS)} - {"name", "data_dir"}
-    if unknown := sorted(set(options or ()) - known):
-        raise ValueError(f"{dataset} takes no option {unknown[0]!r}; it takes {', '.join(sorted(known))}.")
-    builder = entry.builder_class()(config_name=config, data_dir=str(data_dir), **(options or {}))
-    shards = builder.ordered_shards()
-    if split is not None:
-        if split not in shards:
-            raise ValueError(f"{dataset} at {data_dir} has no split {split!r}; it has {', '.join(shards)}.")
-        shards = {split: shards[split]}
-    ignore_index = getattr(builder.config, "ignore_index", entry.ignore_index)
-    return DatasetFolder(entry, tuple(builder.labels), ignore_index, shards, builder.info.features["image"])
-
-
 def inspect_folder(folder: DatasetFolder, limit: int | None = None, workers: int | None = None) -> InspectionReport:
     """Read and check every sample: nothing stops at the first problem.
 
@@ -172,7 +118,9 @@ def inspect_folder(folder: DatasetFolder, limit: int | None = None, workers: int
     for name, value in (("limit", limit), ("workers", workers)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
-    check = _ShardCheck(len(folder.labels), folder.ignore_index, folder.images)
+    check = _ShardCheck(
+        len(folder.labels), folder.ignore_index, folder.images, folder.image_columns, folder.mask_columns
+    )
     splits, problems = [], []
     for split, shards in folder.shards.items():
         total, ids = SplitReport(split), set()
@@ -185,36 +133,6 @@ def inspect_folder(folder: DatasetFolder, limit: int | None = None, workers: int
                 ids.add(name)
         splits.append(total)
     return InspectionReport(folder.entry, folder.labels, tuple(splits), tuple(problems))
-
-
-def decoded_images(folder: DatasetFolder, split: str) -> "DecodedImages":
-    """The images of a split, decoded when they are asked for; damaged ones raise."""
-    blocks = [block for shard in folder.shards[split] for block in shard.blocks()]
-    return DecodedImages(tuple(blocks), folder.images)
-
-
-@dataclass(frozen=True)
-class DecodedImages:
-    """Samples with `id` and decoded `image`, as [`measure_bands`] takes them.
-
-    Attributes:
-        blocks: of shards, read one sample at a time.
-        images: the column of the images.
-    """
-
-    blocks: tuple[Block, ...]
-    images: Image
-
-    def __len__(self) -> int:
-        return sum(block.num_rows for block in self.blocks)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        for block in self.blocks:
-            if index < block.num_rows:
-                sample = block.load()[index]
-                return {"id": sample["id"], "image": decode_column(self.images, sample["image"], sample["id"])}
-            index -= block.num_rows
-        raise IndexError(f"there are only {len(self)} images")
 
 
 _Checked = tuple[SplitReport, list[Problem], list[str]]
@@ -251,6 +169,8 @@ class _ShardCheck:
     classes: int
     ignore_index: int | None
     images: Image
+    image_columns: tuple[str, ...]
+    mask_columns: tuple[str, ...]
 
     def __call__(self, shard: Shard, split: str, limit: int | None = None) -> _Checked:
         report, problems, ids = SplitReport(split), [], []
@@ -261,26 +181,34 @@ class _ShardCheck:
         return report, problems, ids
 
     def _check(self, sample: Sample, report: SplitReport) -> Iterator[Problem]:
-        try:
-            image = decode_column(self.images, sample["image"], sample["id"])
-        except CorruptImageError as error:
-            reason = error.__cause__ or error
-            yield Problem("unreadable", report.split, sample["id"], f"its image cannot be decoded: {reason}")
+        sizes = []
+        for column in self.image_columns:
+            try:
+                image = decode_column(self.images, sample[column], sample["id"])
+            except CorruptImageError as error:
+                reason, what = error.__cause__ or error, column.replace("_", " ")
+                yield Problem("unreadable", report.split, sample["id"], f"its {what} cannot be decoded: {reason}")
+                return
+            sizes.append((image.shape[1], image.shape[0]) if isinstance(image, np.ndarray) else image.size)
+            yield from self._check_values(image, sample["id"], report)
+        size = sizes[0]
+        if len(set(sizes)) > 1:
+            yield Problem("sample", report.split, sample["id"], f"images of {sizes[0]} and {sizes[1]} px")
             return
-        is_array = isinstance(image, np.ndarray)
-        size = (image.shape[1], image.shape[0]) if is_array else image.size
         report.samples += 1
         report.sizes[size] += 1
-        channels, kind = image_kind(image)
-        report.kinds[f"{channels} x {kind}"] += 1
-        if not is_array and not has_8_bits(image):
-            expected = "expected 8 bits per channel; training and evaluation refuse it, so scale it to 0..255"
-            yield Problem("image values", report.split, sample["id"], f"image of mode {image.mode!r}, {expected}")
-        for column in ("mask", "pseudo_mask"):
+        for column in self.mask_columns:
             if sample.get(column) is not None:
                 yield from self._check_mask(sample, column, size, report)
         if "objects" in sample:
             yield from self._check_objects(sample, size, report)
+
+    def _check_values(self, image: Any, name: str, report: SplitReport) -> Iterator[Problem]:
+        channels, kind = image_kind(image)
+        report.kinds[f"{channels} x {kind}"] += 1
+        if not isinstance(image, np.ndarray) and not has_8_bits(image):
+            expected = "expected 8 bits per channel; training and evaluation refuse it, so scale it to 0..255"
+            yield Problem("image values", report.split, name, f"image of mode {image.mode!r}, {expected}")
 
     def _check_mask(
         self, sample: Sample, column: str, size: tuple[int, int], report: SplitReport

@@ -13,7 +13,7 @@ import torch
 
 from .graph import ExportGraph
 from .metadata import ExportMetadata
-from .program_file import trace
+from .program_file import trace, without_cache
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -33,7 +33,7 @@ def write_onnx(graph: ExportGraph, metadata: ExportMetadata, path: Path) -> None
     import onnx_ir
 
     program = trace(graph)
-    with _quiet_exporter():
+    with _quiet_exporter(), without_cache():
         exported = torch.onnx.export(program, dynamo=True, verbose=False)
     model = exported.model
     sizes = {"pixel_values": ("batch", None, "height", "width"), "image_sizes": ("batch", None), **graph.outputs}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,19 @@ METADATA_FILE = "s5_hf.json"
 def trace(graph: ExportGraph) -> ExportedProgram:
     """The graph with free batch, height and width."""
     example, free = graph.example()
-    with torch.no_grad():
+    with torch.no_grad(), without_cache():
         return torch.export.export(graph, tuple(example.values()), dynamic_shapes=free, strict=False)
+
+
+def without_cache() -> AbstractContextManager[None]:
+    """Tracing without PyTorch's cache of the shapes that operations give.
+
+    Every size of our graphs is free, so that hardly a call is like an earlier one, and to look for one costs more than
+    to work the shapes out: up to a third of the time of an export.
+    """
+    from torch._dynamo import config  # takes a second, which only those who export should spend
+
+    return config.patch(fake_tensor_cache_enabled=False)
 
 
 def write_program(graph: ExportGraph, metadata: ExportMetadata, path: Path) -> None:
@@ -38,4 +50,4 @@ def open_program(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     return run
 
 
-__all__ = ["METADATA_FILE", "open_program", "trace", "write_program"]
+__all__ = ["METADATA_FILE", "open_program", "trace", "without_cache", "write_program"]

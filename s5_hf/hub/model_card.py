@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from huggingface_hub import ModelCard, ModelCardData
 from transformers import PretrainedConfig
 
-from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+from ..modeling import S5ChangeDetectionConfig, S5DetectionConfig, S5SegmentationConfig, S5ViTConfig, SamRoadConfig
 from .names import count_parameters
 
 Metrics = dict[str, dict[str, float]]
 
 PAPER = "https://arxiv.org/abs/2508.12409"
+ROAD_PAPER = "https://arxiv.org/abs/2411.16733"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Purpose:
         description: a person's words for it.
         auto_class: what loads it.
         result: lines of the snippet that turn `outputs` into what people want.
+        images: variables and file names of the images that the snippet opens.
     """
 
     pipeline_tag: str
@@ -31,6 +33,7 @@ class Purpose:
     description: str
     auto_class: str
     result: str
+    images: Mapping[str, str] = field(default_factory=lambda: {"image": "image.png"})
 
 
 PURPOSES = {
@@ -55,6 +58,22 @@ PURPOSES = {
         "AutoModelForObjectDetection",
         "objects = processor.post_process_oriented_object_detection(outputs, threshold=0.5)[0]\n"
         '# objects["boxes"]: (n, 5), cx, cy, w, h in pixels, theta in radians (clockwise); also "labels" and "scores"',
+    ),
+    S5ChangeDetectionConfig.model_type: Purpose(
+        "image-segmentation",
+        "change-detection",
+        "Change detection between two remote-sensing images of one place",
+        "AutoModel",
+        "change_map = processor.post_process_semantic_segmentation(outputs)[0]  # (height, width), class ids",
+        {"before": "before.png", "after": "after.png"},
+    ),
+    SamRoadConfig.model_type: Purpose(
+        "image-segmentation",
+        "road-graph",
+        "Road graphs from remote-sensing images",
+        "AutoModel",
+        "keypoints, roads = outputs.probabilities[0]  # (height, width) each\n"
+        "# s5-hf roads MODEL scene.tif roads.gpkg draws the graph of a whole scene",
     ),
 }
 
@@ -112,7 +131,8 @@ def description(config: PretrainedConfig) -> str:
     millions = count_parameters(config) / 1e6
     experts = f", {vit.num_experts} task experts" if getattr(vit, "num_experts", 0) else ""
     what = PURPOSES[config.model_type].description
-    return f"{what}, after [S5]({PAPER}): {vit.model_type}{experts}, {millions:.1f} M parameters.\n"
+    source = f"[SAM-Road++]({ROAD_PAPER})" if isinstance(config, SamRoadConfig) else f"[S5]({PAPER})"
+    return f"{what}, after {source}: {vit.model_type}{experts}, {millions:.1f} M parameters.\n"
 
 
 def classes_section(config: S5SegmentationConfig | S5DetectionConfig) -> str:
@@ -142,6 +162,7 @@ def usage(config: PretrainedConfig, repository: str) -> str:
     purpose, repository = PURPOSES[config.model_type], literal(repository)
     tasks = list(getattr(config, "tasks", ()))
     task = f", task={literal(tasks[-1])}" if len(tasks) > 1 else ""
+    opened = "\n".join(f'{name} = Image.open("{file}")' for name, file in purpose.images.items())
     return f"""```python
 from PIL import Image
 from transformers import {", ".join(sorted(("AutoImageProcessor", purpose.auto_class)))}
@@ -149,8 +170,8 @@ from transformers import {", ".join(sorted(("AutoImageProcessor", purpose.auto_c
 processor = AutoImageProcessor.from_pretrained({repository}, trust_remote_code=True)
 model = {purpose.auto_class}.from_pretrained({repository}, trust_remote_code=True).eval()
 
-image = Image.open("image.png")
-outputs = model(**processor(image, return_tensors="pt"){task})
+{opened}
+outputs = model(**processor({", ".join(purpose.images)}, return_tensors="pt"){task})
 {purpose.result}
 ```
 """

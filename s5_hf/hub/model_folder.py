@@ -5,13 +5,16 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from ..files.json_files import read_json_object
-from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+from ..modeling import S5ChangeDetectionConfig, S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from .name_form import is_of_this_family
 from .store import stored
 
 __all__ = ["require_configuration", "require_model_folder"]
 
-OWN_CONFIGS = {config.model_type: config for config in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig)}
+OWN_CONFIGS = {
+    config.model_type: config
+    for config in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig, S5ChangeDetectionConfig)
+}
 
 
 def require_model_folder(name: str | Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transformers import CLIPModel
+from transformers import CLIPConfig, CLIPModel
 
 from ..conversion.checkpoint_files import read_checkpoint
 from ..conversion.open_clip_layout import to_open_clip
@@ -20,9 +20,11 @@ from ..conversion.open_vocabulary import (
     model_from_open_vocabulary,
     open_vocabulary_processor,
 )
+from ..modeling import SegEarthOVConfig
+from ..modeling.published_shapes import published_shape
 from .download import DOWNLOAD_ERRORS, download, reason
 
-__all__ = ["OPEN_MODELS", "OpenModel", "make_open_model", "upsampler_file"]
+__all__ = ["OPEN_MODELS", "OpenModel", "make_open_model", "open_config", "sources_in_words", "upsampler_file"]
 
 UPSAMPLER_VARIABLE = "S5_HF_SIMFEATUP"
 UPSAMPLER_FILE = "xclip_jbu_one_million_aid.ckpt"
@@ -33,19 +35,22 @@ class OpenModel:
     """What a name stands for.
 
     Attributes:
+        what: in words, what it consists of.
         clip: folder or name of a CLIP of transformers.
         encoder_repository: repository of the Hub with the checkpoint of another encoder, in the layout of open_clip.
         settings: of the configuration.
     """
 
+    what: str
     clip: str = OPENAI_CLIP
     encoder_repository: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
 
 OPEN_MODELS = {
-    "segearth-ov": OpenModel(),
+    "segearth-ov": OpenModel("classes by name: CLIP ViT-B/16 and SimFeatUp"),
     "segearth-ov-sar": OpenModel(
+        "classes by name, radar images: the encoder of AlignEarth and SimFeatUp",
         encoder_repository="likyoo/AlignEarth-SAR-ViT-B-16",
         settings={"attention": "sclip", "last_n_layers": 2, "window_size": 0},
     ),
@@ -65,6 +70,28 @@ def upsampler_file() -> Path | None:
     if chosen and not path.is_file():
         raise FileNotFoundError(f"{UPSAMPLER_VARIABLE} is {chosen}, which is no file; expected {UPSAMPLER_FILE}")
     return path if path.is_file() else None
+
+
+def open_config(name: str) -> SegEarthOVConfig:
+    """The configuration that a name gets on this machine; the Hub is not asked for the shape of OpenAI's CLIP."""
+    from .store import stored
+
+    folder = stored(name)
+    if folder is not None:
+        return SegEarthOVConfig.from_pretrained(folder)
+    known = OPEN_MODELS[name]
+    shape = published_shape(known.clip)
+    clip = CLIPConfig.from_pretrained(known.clip) if shape is None else shape.make_config()
+    kind = "bilinear" if upsampler_file() is None else "jbu_one"
+    return SegEarthOVConfig(clip_config=clip, upsampler=kind, **known.settings)
+
+
+def sources_in_words(name: str) -> str:
+    """What a name that is not in the store would be made of, and where that is."""
+    known, upsampler = OPEN_MODELS[name], upsampler_file()
+    clip = known.clip if known.encoder_repository is None else f"{known.encoder_repository}, tokenizer: {known.clip}"
+    found = f"{UPSAMPLER_FILE} is not here, so bilinear" if upsampler is None else str(upsampler)
+    return f"Hub: {clip}; SimFeatUp: {found}"
 
 
 def make_open_model(name: str, folder: Path, token: str | None = None) -> None:

@@ -12,7 +12,7 @@ from transformers import AutoConfig
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from ..files.json_files import read_json_object
-from ..modeling import S5ImageProcessor
+from ..modeling import S5ChangeImageProcessor, S5ImageProcessor, SamRoadConfig, SamRoadProcessor
 from ..modeling.task_model import MODEL_CLASSES
 from .download import DOWNLOAD_ERRORS, LIBRARY, reason
 from .model_card import Metrics, check_metrics, model_card
@@ -33,8 +33,14 @@ AUTO_CLASSES = {
         "AutoConfig": "S5DetectionConfig",
         "AutoModelForObjectDetection": "S5ForOrientedObjectDetection",
     },
+    "s5_change_detection": {"AutoConfig": "S5ChangeDetectionConfig", "AutoModel": "S5ForChangeDetection"},
+    SamRoadConfig.model_type: {"AutoConfig": "SamRoadConfig", "AutoModel": "SamRoadForRoadGraph"},
 }
-PROCESSOR_CLASSES = {"AutoImageProcessor": "S5ImageProcessor"}
+PROCESSORS: Mapping[str, type[S5ImageProcessor]] = {
+    "s5_change_detection": S5ChangeImageProcessor,
+    SamRoadConfig.model_type: SamRoadProcessor,
+}
+"""Image processors of model types that have another one than S5ImageProcessor."""
 
 # All classes are reached through one file. transformers copies only what a file itself imports (5.0), and makes one
 # copy of the code per file it is sent to (5.20 and later), so that classes of two files would not fit together.
@@ -106,9 +112,11 @@ def stage_for_hub(
     auto_map = entries(AUTO_CLASSES[config.model_type])
     write_json(stage / "config.json", {**read_json_object(folder / "config.json"), "auto_map": auto_map})
     processor = folder / "preprocessor_config.json"
-    settings = read_json_object(processor) if processor.is_file() else S5ImageProcessor().to_dict()
-    write_json(stage / processor.name, {**settings, "auto_map": entries(PROCESSOR_CLASSES)})
-    classes = (type(config), MODEL_CLASSES[config.model_type], S5ImageProcessor)
+    processor_class = PROCESSORS.get(config.model_type, S5ImageProcessor)
+    settings = read_json_object(processor) if processor.is_file() else processor_class().to_dict()
+    processor_map = entries({"AutoImageProcessor": processor_class.__name__})
+    write_json(stage / processor.name, {**settings, "auto_map": processor_map})
+    classes = (type(config), MODEL_CLASSES[config.model_type], processor_class)
     copy_code([own_class.__module__ for own_class in classes], stage)
     model_card(config, repository, license_name, checked).save(stage / "README.md")
 

@@ -12,8 +12,12 @@ from types import ModuleType
 from typing import Any
 
 BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer")
-CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig")
+CHANGE = "S5ChangeDetectionConfig"
+CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig", CHANGE)
 OPEN_VOCABULARY = "SegEarthOVConfig"
+HYPERSPECTRAL = "MambaHSIConfig"
+ROADS = "SamRoadConfig"
+REASONING = "SegEarthR1Config"
 
 ORIENTED_DETECTION = "oriented-object-detection"
 """A kind of pipeline that transformers does not have."""
@@ -25,7 +29,7 @@ def await_configurations(module: ModuleType) -> None:
     def register() -> None:
         from .. import modeling
 
-        for name in (*CONFIGURATIONS, OPEN_VOCABULARY):
+        for name in (*CONFIGURATIONS, OPEN_VOCABULARY, HYPERSPECTRAL, ROADS, REASONING):
             config_class = getattr(modeling, name)
             module.AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
 
@@ -35,13 +39,22 @@ def await_configurations(module: ModuleType) -> None:
 def await_models(module: ModuleType) -> None:
     """Let `AutoModel`, `AutoBackbone` and the Auto classes of the tasks find the models."""
     for auto_class, names in (
-        (module.AutoModel, {"S5ViTConfig": "S5ViTModel"}),
+        (
+            module.AutoModel,
+            {
+                "S5ViTConfig": "S5ViTModel",
+                CHANGE: "S5ForChangeDetection",
+                ROADS: "SamRoadForRoadGraph",
+                REASONING: "SegEarthR1ForPixelReasoning",
+            },
+        ),
         (module.AutoBackbone, {f"{name}Config": f"{name}Backbone" for name in BACKBONES}),
         (
             module.AutoModelForSemanticSegmentation,
             {
                 "S5SegmentationConfig": "S5ForSemanticSegmentation",
                 OPEN_VOCABULARY: "SegEarthOVForSemanticSegmentation",
+                HYPERSPECTRAL: "MambaHSIForSemanticSegmentation",
             },
         ),
         (module.AutoModelForObjectDetection, {"S5DetectionConfig": "S5ForOrientedObjectDetection"}),
@@ -64,7 +77,10 @@ def await_image_processors(module: ModuleType) -> None:
         from .. import modeling
 
         processors = dict.fromkeys(CONFIGURATIONS, modeling.S5ImageProcessor)
+        processors[CHANGE] = modeling.S5ChangeImageProcessor
         processors[OPEN_VOCABULARY] = modeling.SegEarthOVImageProcessor
+        processors[ROADS] = modeling.SamRoadProcessor
+        processors[REASONING] = modeling.SegEarthR1ImageProcessor
         for name, processor in processors.items():
             module.AutoImageProcessor.register(
                 getattr(modeling, name), slow_image_processor_class=processor, exist_ok=True
@@ -74,13 +90,16 @@ def await_image_processors(module: ModuleType) -> None:
 
 
 def await_processors(module: ModuleType) -> None:
-    """Let `AutoProcessor` find the processor with a tokenizer."""
+    """Let `AutoProcessor` find the processors with a tokenizer."""
 
     def register() -> None:
         from .. import modeling
 
-        config_class = getattr(modeling, OPEN_VOCABULARY)
-        module.AutoProcessor.register(config_class, modeling.SegEarthOVProcessor, exist_ok=True)
+        for name, processor in (
+            (OPEN_VOCABULARY, modeling.SegEarthOVProcessor),
+            (REASONING, modeling.SegEarthR1Processor),
+        ):
+            module.AutoProcessor.register(getattr(modeling, name), processor, exist_ok=True)
 
     fill_when_asked(module.PROCESSOR_MAPPING, register)
 

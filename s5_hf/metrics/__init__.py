@@ -15,6 +15,8 @@ __getattr__, __dir__, __all__ = lazy_face(
         "percent": ("in_percent",),
         "road_counts": ("FoundCounts", "junction_counts", "road_mask", "road_pixel_counts"),
         "road_graph_metrics": ("RoadGraphMetrics",),
+        "reasoning_counts": ("ReasoningCounts",),
+        "reasoning_metrics": ("PixelReasoningMetrics",),
         "segmentation_counts": ("SegmentationCounts",),
         "segmentation_metrics": ("SegmentationMetrics",),
         "topo": ("TopoCounts", "compare_walks"),

@@ -10,11 +10,10 @@ metrics = evaluate.load("s5_hf/metrics/segmentation_metrics.py", labels=["land",
 from typing import Any
 
 import evaluate
-import numpy as np
-import torch
 from datasets import Features, Sequence, Value
 
 from s5_hf.dataset_builders.registry import get_entry
+from s5_hf.metrics.counting_metric import CountingMetric
 from s5_hf.metrics.segmentation_counts import SegmentationCounts
 
 DESCRIPTION = """\
@@ -42,11 +41,8 @@ CITATION = """\
 """
 
 
-class SegmentationMetrics(evaluate.Metric):
+class SegmentationMetrics(CountingMetric):
     """`evaluate` module over [`SegmentationCounts`].
-
-    Unlike other modules it writes no files: `add` and `add_batch` count at once. On several processes each adds its
-    own images, every image in one process only, and all call `compute(accelerator=accelerator)`.
 
     Args:
         labels: class names in the order of their ids.
@@ -67,10 +63,7 @@ class SegmentationMetrics(evaluate.Metric):
         boundary: bool = False,
         **options: Any,
     ) -> None:
-        if options.get("num_process", 1) != 1:
-            raise ValueError("give compute(accelerator=...) to sum over processes; num_process is not used")
-        self.counts = SegmentationCounts(labels, ignore_index, left_out, boundary)
-        super().__init__(**options)
+        super().__init__(SegmentationCounts(labels, ignore_index, left_out, boundary), **options)
 
     @classmethod
     def for_dataset(cls, name: str, boundary: bool = False, **options: Any) -> "SegmentationMetrics":
@@ -92,38 +85,3 @@ class SegmentationMetrics(evaluate.Metric):
             inputs_description=INPUTS,
             features=Features({name: Sequence(Sequence(Value("int32"))) for name in ("predictions", "references")}),
         )
-
-    def add(self, *, prediction: Any = None, reference: Any = None, **kwargs: Any) -> None:
-        """Count one image."""
-        _require_both({"prediction": prediction, "reference": reference, **kwargs})
-        self.counts.update(_class_map(prediction), _class_map(reference))
-
-    def add_batch(self, *, predictions: Any = None, references: Any = None, **kwargs: Any) -> None:
-        """Count several images."""
-        _require_both({"predictions": predictions, "references": references, **kwargs})
-        if len(predictions) != len(references):
-            raise ValueError(f"{len(predictions)} predictions for {len(references)} references")
-        for prediction, reference in zip(predictions, references, strict=True):
-            self.add(prediction=prediction, reference=reference)
-
-    def compute(
-        self, *, predictions: Any = None, references: Any = None, accelerator: Any = None, **kwargs: Any
-    ) -> dict[str, Any]:
-        """The scores of all images added since the last call, and of those given here."""
-        if predictions is not None or references is not None or kwargs:
-            self.add_batch(predictions=predictions, references=references, **kwargs)
-        counts = self.counts if accelerator is None else self.counts.reduce(accelerator)
-        scores = counts.scores()
-        self.counts.reset()
-        return scores
-
-
-def _require_both(inputs: dict[str, Any]) -> None:
-    given = [name for name, value in inputs.items() if value is not None]
-    expected = list(inputs)[:2]
-    if given != expected:
-        raise ValueError(f"expected {' and '.join(expected)}, got {', '.join(given) or 'nothing'}")
-
-
-def _class_map(values: Any) -> torch.Tensor | np.ndarray:
-    return values if isinstance(values, torch.Tensor) else np.asarray(values)

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-__all__ = ["Detections", "NormalizedInput", "SceneDetector", "SceneSegmenter"]
+__all__ = ["Detections", "NormalizedInput", "SceneDetector", "SceneRoadNetwork", "SceneSegmenter"]
 
 Detections = dict[str, Tensor]
 """`boxes` `(n, 5)` (cx, cy, w, h in pixels, theta in radians, clockwise on the screen), `scores` `(n,)` in 0..1 and
@@ -84,5 +84,36 @@ class SceneDetector(NormalizedInput, Protocol):
 
         Raises:
             NonFiniteOutputError: the network gives NaN or infinity; has the index of the image in the batch.
+        """
+        ...
+
+
+@runtime_checkable
+class SceneRoadNetwork(NormalizedInput, Protocol):
+    """A network that finds nodes of roads and says which of them are connected."""
+
+    def look(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network sees in normalised images.
+
+        Args:
+            pixel_values: float32 `(batch, channels, height, width)` on `device`.
+
+        Returns:
+            scores: of keypoints and of roads, float32 `(batch, 2, height, width)` in 0..1, on `device`.
+            features: float32, `(batch, ...)`, what `connect` wants to have back, on `device`.
+        """
+        ...
+
+    def connect(self, scores: Tensor, features: Tensor, points: Tensor, neighbours: Tensor, valid: Tensor) -> Tensor:
+        """How surely points of one image are connected with their neighbours.
+
+        Args:
+            scores, features: of the image, as `look` gave them, without the batch dimension.
+            points: float32 `(n, 2)`, x and y in pixels of the image.
+            neighbours: int64 `(n, count)`, numbers of points.
+            valid: bool `(n, count)`: which of them are asked about.
+
+        Returns:
+            float32 `(n, count)` in 0..1 on `device`; what is not valid means nothing.
         """
         ...

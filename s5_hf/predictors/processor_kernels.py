@@ -22,6 +22,8 @@ __all__ = ["ProcessorKernels", "onednn_is_faster", "processor_kernels"]
 
 # Multiplications of a product from which on it repays to bring the operands into oneDNN's form: 1 ms of MKL.
 _WORTHWHILE = 2**26
+# Dimensions of the largest tensors that oneDNN takes from torch.
+_MOST_DIMENSIONS = 5
 # Weights of a head of attention from which on a call for each head repays.
 _LARGE_HEAD = 2**16
 
@@ -86,7 +88,7 @@ def _linear(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     plain = own and input.layout == torch.strided and _is_float32(input) and _is_float32(weight)
     if not plain or torch.is_autocast_enabled("cpu") or not onednn_is_faster():
         return None
-    if input.ndim < 2 or input.numel() * weight.shape[0] < _WORTHWHILE:
+    if not 2 <= input.ndim <= _MOST_DIMENSIONS or input.numel() * weight.shape[0] < _WORTHWHILE:
         return None
     return functional.linear(input.to_mkldnn(), weight, bias).to_dense()
 

@@ -15,12 +15,21 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class RawTile:
-    """One image as its publisher gives it. `label` is None where the split or the dataset has none."""
+    """One image as its publisher gives it.
+
+    Attributes:
+        name: of the tile, once per split.
+        split: its split.
+        image: its file.
+        label: None where the split or the dataset has none.
+        later: the image of the same place at a later date, in a dataset of changes.
+    """
 
     name: str
     split: str
     image: Path
     label: Path | None = None
+    later: Path | None = None
 
     @property
     def key(self) -> str:
@@ -28,7 +37,7 @@ class RawTile:
 
     def sources(self) -> list[list[Any]]:
         """Name, size in bytes and time of change in nanoseconds of each file: what tells that a tile was replaced."""
-        paths = [path for path in (self.image, self.label) if path is not None]
+        paths = [path for path in (self.image, self.label, self.later) if path is not None]
         return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths]
 
 

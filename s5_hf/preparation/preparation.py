@@ -11,6 +11,7 @@ from ..dataset_builders.registry import DatasetEntry, get_entry
 from .dota import DotaCutter
 from .isaid import IsaidCutter
 from .isprs import potsdam_cutter, vaihingen_cutter
+from .pairs import PairCutter
 from .runner import TileCutter, cut_tiles, failures_message
 from .unlabelled import UnlabelledCutter
 
@@ -24,6 +25,10 @@ _CUTTERS: Mapping[str, Callable[[DatasetEntry], TileCutter]] = {
     "s5-million-aid": lambda entry: UnlabelledCutter(entry.name),
     "s5-samrs": lambda entry: UnlabelledCutter(entry.name),
     "s5-star": lambda entry: UnlabelledCutter(entry.name),
+    "s5-levir-cd": lambda entry: PairCutter(entry.name),
+    "s5-whu-cd": lambda entry: PairCutter(entry.name),
+    "s5-s2looking": lambda entry: PairCutter(entry.name),
+    "s5-bandon": lambda entry: PairCutter(entry.name, patch_size=1024),
 }
 PREPARED_DATASETS = tuple(_CUTTERS)
 """Datasets whose raw files must be cut. The others are read as their publishers give them."""

@@ -22,7 +22,6 @@ __all__ = ["Cutter", "FoundTiles", "TileCutter", "TileFailure", "cut_tiles", "fa
 
 # Tiles handed to the pool ahead of time, per worker: keeps workers busy and a million tiles out of memory.
 _TILES_AHEAD = 2
-_SHOWN_FAILURES = 20
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,9 @@ class TileFailure:
 
     tile: RawTile
     message: str
+
+
+_SHOWN_FAILURES = 20
 
 
 def failures_message(failures: list[TileFailure], total: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..curation.recipe import settings_from
+from ..files.typed_settings import settings_from
 from ..files.yaml_files import read_yaml
 from ..imaging import is_remote
 from ..recipes import find_recipe

@@ -14,7 +14,7 @@ class ShippedRecipe:
     """A recipe of the package.
 
     Attributes:
-        kind: of the run: `s4p`, `mae`, `segmentation`, `detection` or `curation`.
+        kind: of the run: `s4p`, `mae`, `segmentation`, `detection` and so on, `curation` or `change_search`.
         path: of the file.
     """
 

@@ -1,4 +1,4 @@
-"""Road graphs: nodes and edges in memory, and their files."""
+"""Road graphs: nodes and edges in memory, their files, and what decides them from the scores of a network."""
 
 from ..lazy_face import lazy_face
 
@@ -7,5 +7,7 @@ __getattr__, __dir__, __all__ = lazy_face(
     {
         "graphs": ("RoadGraph", "read_graph", "write_graph"),
         "networkx_graphs": ("from_networkx", "to_networkx"),
+        "pair_votes": ("PairVotes", "neighbor_pairs", "points_in_window"),
+        "road_nodes": ("NodeFinder", "NodeSettings", "Nodes", "released_road_nodes"),
     },
 )

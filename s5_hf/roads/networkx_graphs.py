@@ -13,7 +13,7 @@ from ..dataset_builders.road_graph import RoadGraph
 if TYPE_CHECKING:
     import networkx
 
-__all__ = ["from_networkx", "read_graphml", "to_networkx", "write_graphml"]
+__all__ = ["from_networkx", "read_graphml", "require_networkx", "to_networkx", "write_graphml"]
 
 
 def to_networkx(graph: RoadGraph, fields: Mapping[str, np.ndarray] | None = None) -> networkx.Graph:
@@ -72,6 +72,11 @@ def read_graphml(path: Path) -> RoadGraph:
         return from_networkx(networkx.read_graphml(path), str(path))
     except (ParseError, networkx.NetworkXError) as error:
         raise ValueError(f"{path} is not a GraphML file: {error}") from error
+
+
+def require_networkx() -> None:
+    """Raise an ImportError that says what to install where networkx is missing."""
+    _networkx()
 
 
 def _networkx() -> Any:

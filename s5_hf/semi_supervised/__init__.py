@@ -1,4 +1,4 @@
-"""Semi-supervised segmentation methods: FixMatch (the default), UniMatch V2 and the supervised baseline.
+"""Semi-supervised segmentation methods: FixMatch (the default), others by name, and the supervised baseline.
 
 A new method is a dataclass that derives from [`Method`] and is decorated with [`register_method`].
 """
@@ -7,6 +7,7 @@ from .batches import LabelledBatch, UnlabelledBatch
 from .dwl import DWL
 from .fixmatch import FixMatch
 from .method import METHODS, Method, MethodOutput, make_method, method_names, register_method
+from .open_vocabulary import OpenVocabulary
 from .rs_mtdf import RSMTDF
 from .supervised import Supervised
 from .teacher import TaughtMethod
@@ -21,6 +22,7 @@ __all__ = [
     "LabelledBatch",
     "Method",
     "MethodOutput",
+    "OpenVocabulary",
     "Supervised",
     "TaughtMethod",
     "UniMatchV2",

@@ -9,7 +9,7 @@ from ..modeling.segmentation_loss import labelled_pixels
 from .batches import LabelledBatch, UnlabelledBatch
 from .losses import IGNORED, mean_over_processes
 
-Batches = tuple[LabelledBatch, UnlabelledBatch | None]
+Batches = tuple[LabelledBatch | None, UnlabelledBatch | None]
 
 
 def counted_together(batches: Sequence[Batches], pastes: bool) -> list[Batches]:
@@ -20,18 +20,18 @@ def counted_together(batches: Sequence[Batches], pastes: bool) -> list[Batches]:
     (`ohem_threshold`) are counted batch by batch.
 
     Args:
-        batches: one after the other; all with unlabelled images, or none.
+        batches: one after the other; all with unlabelled images or none, and all with labelled images or none.
         pastes: whether the method pastes partners into the strong views.
     """
     if len(batches) == 1:
         return list(batches)
-    labelled = [labelled_pixels(batch.labels, IGNORED) for batch, _ in batches]
+    labelled = [[] if batch is None else [labelled_pixels(batch.labels, IGNORED)] for batch, _ in batches]
     unlabelled = [[] if batch is None else valid_pixels(batch, pastes) for _, batch in batches]
-    rows = [torch.stack([first, *rest]) for first, rest in zip(labelled, unlabelled, strict=True)]
+    rows = [torch.stack([*first, *rest]) for first, rest in zip(labelled, unlabelled, strict=True)]
     means = mean_over_processes(torch.stack(rows).float().mean(dim=0))
-    counts = tuple(means[1:])
+    counts = tuple(means[len(labelled[0]) :])
     return [
-        (replace(first, count=means[0]), None if second is None else replace(second, counts=counts))
+        (first and replace(first, count=means[0]), second and replace(second, counts=counts))
         for first, second in batches
     ]
 

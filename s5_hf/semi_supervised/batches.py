@@ -13,7 +13,7 @@ class LabelledBatch:
     """Weak views with labels.
 
     Attributes:
-        pixel_values: normalised `(batch, channels, height, width)`.
+        pixel_values: normalised `(batch, channels, height, width)`; of pairs `(batch, 2, channels, height, width)`.
         labels: int64 `(batch, height, width)`, 255 where a pixel is ignored.
         count: pixels by which their loss is divided, a scalar; `None` for those of this batch over all processes.
     """
@@ -28,7 +28,7 @@ class UnlabelledBatch:
     """One weak view and the strong views made from it.
 
     Attributes:
-        weak: normalised `(batch, channels, height, width)`.
+        weak: normalised, of the shape of `LabelledBatch.pixel_values`.
         strong: the strong views, before CutMix, each of the shape of `weak`.
         ignored: bool `(batch, height, width)`, true where padding was.
         boxes: per strong view, bool `(batch, height, width)`, true where the partner is pasted.
@@ -82,5 +82,5 @@ def swap_neighbours(values: torch.Tensor) -> torch.Tensor:
 
 
 def paste(values: torch.Tensor, pasted: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-    """`pasted` inside the boxes, `values` outside; `(batch, height, width)` or with channels after the batch."""
-    return torch.where(boxes if values.ndim == 3 else boxes[:, None], pasted, values)
+    """`pasted` inside the boxes, `values` outside; `(batch, height, width)` or with more axes after the batch."""
+    return torch.where(boxes.reshape(len(boxes), *[1] * (values.ndim - 3), *boxes.shape[1:]), pasted, values)

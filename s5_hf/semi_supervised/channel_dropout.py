@@ -24,12 +24,14 @@ def complementary_masks(count: int, channels: int, device: torch.device) -> tupl
 def scaled_channels(backbone: nn.Module, masks: torch.Tensor) -> Iterator[None]:
     """Inside the block the backbone's feature maps are multiplied by `masks` `(batch, channels)`.
 
-    A map with fewer channels than the mask takes the first of them, so pyramids of growing width work too.
+    A map with fewer channels than the mask takes the first of them, so pyramids of growing width work too. Where a row
+    consists of several images, such as both dates of a pair, they have one mask: their difference is scaled by it.
     """
 
     def scale(module: nn.Module, arguments: tuple, output: object) -> object:
+        own = masks.repeat_interleave(len(output.feature_maps[0]) // len(masks), dim=0)
         output.feature_maps = tuple(
-            feature_map * masks[:, : feature_map.shape[1], None, None].to(feature_map)
+            feature_map * own[:, : feature_map.shape[1], None, None].to(feature_map)
             for feature_map in output.feature_maps
         )
         return output

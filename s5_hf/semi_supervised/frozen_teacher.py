@@ -14,6 +14,9 @@ from ..modeling.published_shapes import published_shape, weights_are_left_out
 # Tokens in front of the patches: a class token and registers. More than these are patches of another size.
 MOST_PREFIX_TOKENS = 32
 
+MeanAndStd = tuple[Sequence[float], Sequence[float]]
+"""Of the channels, for images in 0..1."""
+
 
 @dataclass
 class FrozenTeacher:
@@ -46,8 +49,7 @@ class FrozenTeacher:
         Raises:
             ValueError: if the teacher does not take images of this size.
         """
-        images = pixel_values.float() * column(std, pixel_values) + column(mean, pixel_values)
-        images = (images - column(self.mean, pixel_values)) / column(self.std, pixel_values)
+        images = renormalised(pixel_values, (mean, std), (self.mean, self.std))
         if self.image_size is not None:
             size = (self.image_size, self.image_size)
             images = functional.interpolate(images, size=size, mode="bilinear", align_corners=True)
@@ -70,6 +72,12 @@ class FrozenTeacher:
         return tokens[:, prefix:]
 
 
+def renormalised(images: torch.Tensor, used: MeanAndStd, wanted: MeanAndStd) -> torch.Tensor:
+    """Images `(batch, channels, height, width)`, normalised with a mean and a deviation, with others instead."""
+    images = images.float() * column(used[1], images) + column(used[0], images)
+    return (images - column(wanted[0], images)) / column(wanted[1], images)
+
+
 def column(values: Sequence[float], like: torch.Tensor) -> torch.Tensor:
     """One value per channel, in a shape that goes with images."""
     return torch.tensor(values, dtype=torch.float32, device=like.device).view(-1, 1, 1)
@@ -87,9 +95,7 @@ def load_frozen_teacher(word: str) -> FrozenTeacher:
         ValueError: if its folder holds no model, it is no vision transformer, the side is no multiple of its patches,
             or nothing says how its images are normalised.
     """
-    name, at, side = word.rpartition("@") if "@" in word else (word, "", "")
-    if at and not (side.isdecimal() and int(side)):
-        raise ValueError(f"teacher {word!r}: expected name@side with the side in pixels, such as {name}@224")
+    name, side = name_and_side(word)
     try:
         network, settings = read_teacher(name)
     except (OSError, ValueError) as error:
@@ -100,9 +106,21 @@ def load_frozen_teacher(word: str) -> FrozenTeacher:
     sizes = {key: getattr(network.config, key, None) for key in ("patch_size", "hidden_size")}
     if not all(isinstance(size, int) for size in sizes.values()):
         raise ValueError(f"the teacher {name} is no vision transformer: its patch and hidden sizes are {sizes}")
-    if at and int(side) % sizes["patch_size"]:
+    if side is not None and side % sizes["patch_size"]:
         raise ValueError(f"teacher {word!r}: the side is no multiple of its patches of {sizes['patch_size']} px")
-    return FrozenTeacher(name, network, int(side) if at else None, **sizes, **normalisation(name, settings))
+    return FrozenTeacher(name, network, side, **sizes, **normalisation(name, settings))
+
+
+def name_and_side(word: str) -> tuple[str, int | None]:
+    """The parts of `NAME@SIDE`; `None` for a name alone.
+
+    Raises:
+        ValueError: if the side is no number of pixels.
+    """
+    name, at, side = word.rpartition("@") if "@" in word else (word, "", "")
+    if at and not (side.isdecimal() and int(side)):
+        raise ValueError(f"teacher {word!r}: expected name@side with the side in pixels, such as {name}@224")
+    return name, int(side) if at else None
 
 
 def read_teacher(name: str) -> tuple[nn.Module, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What a semi-supervised method is, and the methods by name."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
@@ -35,18 +35,22 @@ class Method(ABC):
     Attributes:
         strong_views: number of strong views that the method takes of every unlabelled image; 0 for a method that
             takes no unlabelled images.
+        takes_labels: whether the method learns from labelled images; else it gets none.
         pastes: whether strong views take part in CutMix, which needs a partner for every image.
         changes_weights: whether the method changes weights of the network itself, besides the optimizer.
         has_teacher: whether there is a teacher, whose weights the method changes in [`after_step`].
         teacher_model: a network with averaged weights that the method keeps, `None` where it has none.
+        frozen_teachers: folders and names of networks that only teach, with the sides of their images.
     """
 
     name: ClassVar[str]
     strong_views: ClassVar[int] = 1
+    takes_labels: ClassVar[bool] = True
     pastes: ClassVar[bool] = True
     changes_weights: ClassVar[bool] = False
     has_teacher: ClassVar[bool] = False
     teacher_model: ClassVar[nn.Module | None] = None
+    frozen_teachers: ClassVar[Sequence[str]] = ()
 
     @abstractmethod
     def __call__(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -190,6 +190,30 @@ def taught_output(
         method: whose step it is.
         step: counted from 0.
         loss_supervised: Ls.
+        logits, own, views, ignored: as for `unsupervised_output`.
+    """
+    taught = unsupervised_output(method, step, logits, own, views, ignored)
+    return replace(
+        taught,
+        loss=(loss_supervised + taught.loss) / 2,
+        scalars={"loss_supervised": loss_supervised.detach(), **taught.scalars},
+    )
+
+
+# Has the arguments of `taught_output` except the supervised loss: a method calls the one or the other.
+def unsupervised_output(
+    method: TaughtMethod,
+    step: int,
+    logits: Sequence[torch.Tensor],
+    own: PseudoLabels,
+    views: Sequence[CutMixed],
+    ignored: torch.Tensor,
+) -> MethodOutput:
+    """L = weight * Lu, and what is worth watching.
+
+    Args:
+        method: whose step it is.
+        step: counted from 0.
         logits: of each strong view, `(batch, classes, height, width)`.
         own: pseudo-labels of the weak views.
         views: the strong views with theirs.
@@ -199,9 +223,8 @@ def taught_output(
     found = list(zip(logits, views, weights, strict=True))
     loss_unsupervised = sum(method.confidence.loss(*of_view) for of_view in found) / len(views)
     return MethodOutput(
-        loss=(loss_supervised + method.weight_at(step) * loss_unsupervised) / 2,
+        loss=method.weight_at(step) * loss_unsupervised,
         scalars={
-            "loss_supervised": loss_supervised.detach(),
             "loss_unsupervised": loss_unsupervised.detach(),
             "mask_ratio": sum(share_of(weight, view.valid, view.count) for _, view, weight in found) / len(views),
             "agreement": sum(view.agreement(of_view.detach()) for of_view, view, _ in found) / len(views),

@@ -60,9 +60,9 @@ def write_synthetic_dataset(
         if image.exists() and mask.exists() and label.exists():
             continue
         scene = synthetic_scene(size, scene_seed)
-        _write(image, _png(scene.image))
-        _write(mask, _png(scene.mask))
-        _write(label, dota_text(scene).encode("utf-8"))
+        write_file(image, png(scene.image))
+        write_file(mask, png(scene.mask))
+        write_file(label, dota_text(scene).encode("utf-8"))
     return folder
 
 
@@ -94,15 +94,15 @@ def _claim_folder(folder: Path, description: dict[str, object]) -> None:
         raise FileExistsError(f"{folder} is not empty and holds no {DESCRIPTION_FILE}; choose another folder")
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(file, (json.dumps(description, indent=2) + "\n").encode("utf-8"))
+        write_file(file, (json.dumps(description, indent=2) + "\n").encode("utf-8"))
 
 
-def _png(array: np.ndarray) -> bytes:
+def png(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     with atomic_file(path) as temporary:
         temporary.write_bytes(content)

@@ -19,7 +19,7 @@ from .recipe_sections import ImageSettings, ViewSettings
 from .schedules import learning_rate_factor
 from .throughput import Throughput
 
-STARTS = ("segmenter", "detector", "encoder")
+STARTS = ("segmenter", "detector", "road_model", "encoder")
 """Keys of recipes that name a network to start from."""
 
 StateDict = dict[str, torch.Tensor]
@@ -200,14 +200,18 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
     @property
     def processor(self) -> S5ImageProcessor:
         """The image processor that goes with the networks of the run."""
+        return S5ImageProcessor(**self.input_settings())
+
+    def input_settings(self) -> dict[str, Any]:
+        """How the images become the input of the network, as an image processor takes it."""
         data = self.recipe.data
         scaling = data.value_scaling
-        return S5ImageProcessor(
-            image_mean=data.image_mean,
-            image_std=data.image_std,
-            value_scaling=None if scaling is None else scaling.to_dict(),
-            bands=data.band_list,
-        )
+        return {
+            "image_mean": data.image_mean,
+            "image_std": data.image_std,
+            "value_scaling": None if scaling is None else scaling.to_dict(),
+            "bands": data.band_list,
+        }
 
     @property
     def followers(self) -> dict[str, PreTrainedModel]:

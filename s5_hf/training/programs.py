@@ -47,8 +47,12 @@ PROGRAMS = {
     "mae": TrainingProgram("MAERecipe", "MaskedAutoencoding"),
     "simfeatup": TrainingProgram("SimFeatUpRecipe", "SimFeatUpTraining"),
     "alignearth": TrainingProgram("AlignEarthRecipe", "AlignEarth"),
+    "reasoning": TrainingProgram("ReasoningRecipe", "PixelReasoning"),
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
+    "change": TrainingProgram("ChangeRecipe", "ChangeDetection"),
+    "joint_change": TrainingProgram("JointChangeRecipe", "JointChangeDetection"),
     "detection": TrainingProgram("DetectionRecipe", "JointDetection"),
+    "roads": TrainingProgram("RoadRecipe", "RoadTraining"),
 }
 """By name."""
 

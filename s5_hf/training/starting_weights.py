@@ -64,10 +64,14 @@ def weights_in_words(name: str) -> str:
 def known_weights_in_words(name: str) -> str:
     """The same for a known name, such as `s5-vit-b`."""
     from ..hub import OFFICIAL_REPOSITORY, known_model, repository_of, stored
+    from ..hub.open_models import OPEN_MODELS, sources_in_words
 
-    model, folder = known_model(name), stored(name)
+    folder = stored(name)
     if folder is not None:
         return f"the store: {folder}"
+    if name in OPEN_MODELS:
+        return f"not here yet: they would be made of what others have published ({sources_in_words(name)})"
+    model = known_model(name)
     if repository_of(name) is not None:
         return f"not here yet: they would be downloaded from the Hub repository {repository_of(name)}"
     if model.official_file is None:

@@ -1,7 +1,7 @@
 """Images per second, and on a GPU the share of its peak that is used (MFU)."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -84,9 +84,9 @@ def count_flops(model: nn.Module, run: Callable[[], torch.Tensor]) -> PassFlops:
         return PassFlops(float(forward), float(counter.get_total_flops() - forward))
 
 
-def segmenter_flops(model: nn.Module, image_size: int, channels: int = 3) -> PassFlops:
-    """FLOPs of one image of a segmenter of one task."""
-    images = torch.zeros(1, channels, image_size, image_size, device=next(model.parameters()).device)
+def segmenter_flops(model: nn.Module, shape: Sequence[int]) -> PassFlops:
+    """FLOPs of one row of a segmenter of one task: an image `(channels, height, width)`, or a pair of them."""
+    images = torch.zeros(1, *shape, device=next(model.parameters()).device)
     return count_flops(model, lambda: model(images).logits)
 
 

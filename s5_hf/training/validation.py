@@ -1,7 +1,7 @@
 """Validation of a segmenter: mIoU, and what its pseudo-labels would be worth."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,16 @@ from accelerate import Accelerator
 from PIL import Image
 from tqdm import tqdm
 
-from ..imaging.decoded_pixels import image_pixels
 from ..imaging.drawing import colorize_mask
 from ..imaging.sheets import add_legend, contact_sheet
-from ..imaging.value_scaling import ValueScaling
 from ..metrics import ConfusionMatrix
 from ..metrics.segmentation_scores import intersection_over_union
+from ..modeling.value_scaling import ValueScaling
 from ..predictors.processor_kernels import processor_kernels
 from ..semi_supervised.pseudo_labels import predict, reaches
 from .panels import write_panel
+from .views.sample_reader import IGNORED, ONE_IMAGE, SampleReader
 from .views.strong import normalize, to_unit_range
-from .views.weak import IGNORED, checked_mask
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,8 @@ class ValidationSettings:
         panel_images: images in the picture.
         scaling: of the values of images that are not of 8 bits.
         colors: positions of red, green and blue among the channels; without them the first is shown in grey.
+        reader: of the columns of a sample.
+        more_scores: further values from the counts, labels in rows and predictions in columns.
     """
 
     labels: Sequence[str]
@@ -51,6 +52,8 @@ class ValidationSettings:
     panel_images: int = 4
     scaling: ValueScaling | None = None
     colors: tuple[int, int, int] | None = (0, 1, 2)
+    reader: SampleReader = ONE_IMAGE
+    more_scores: Callable[[torch.Tensor], dict[str, float]] | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.mean_excludes) - set(self.labels))
@@ -90,32 +93,33 @@ def validate(
     count, rank, world = len(settings.labels), accelerator.process_index, accelerator.num_processes
     everything, confident = (ConfusionMatrix(count, IGNORED, accelerator.device) for _ in range(2))
     predicted = torch.zeros(2, count, dtype=torch.int64, device=accelerator.device)  # all pixels, confident ones
+    captions = [*settings.reader.captions, "prediction", "confidence", "pseudo-label"]
     tiles: list[Image.Image] = []
     rounds = math.ceil(len(samples) / world)
     for turn in tqdm(range(rounds), "validation", disable=not accelerator.is_main_process, leave=False):
         index = turn * world + rank
         # Every process makes the same number of forward passes, because sharded weights are gathered in each.
         sample = samples[min(index, len(samples) - 1)]
-        pixels = image_pixels(sample["image"], settings.scaling)
-        images = to_unit_range(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].to(accelerator.device))
+        pixels = settings.reader.pixels(sample, settings.scaling)
+        row = settings.reader.arranged(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
+        images = to_unit_range(row[None].to(accelerator.device))
         with accelerator.autocast(), processor_kernels(accelerator.device):
             found = predict(model, normalize(images, settings.mean, settings.std))
         if index >= len(samples):
             continue
         name = str(sample.get("id", index))
-        mask = checked_mask(np.asarray(sample["mask"]), count, settings.ignore_index, name)
+        mask = settings.reader.mask(sample, count, settings.ignore_index, name)
         labels = torch.from_numpy(mask.astype(np.int64)).to(accelerator.device)
         sure = reaches(found.labels[0], found.confidence[0], settings.threshold)
         for place, (matrix, chosen) in enumerate(((everything, torch.ones_like(sure)), (confident, sure))):
             matrix.update(found.labels[0][chosen], labels[chosen])
             predicted[place] += torch.bincount(found.labels[0][chosen], minlength=count)
-        if accelerator.is_main_process and len(tiles) < 4 * settings.panel_images:
+        if accelerator.is_main_process and len(tiles) < len(captions) * settings.panel_images:
             tiles += panel_tiles(pixels, found.labels[0], found.confidence[0], sure, settings)
     everything, confident = everything.reduce(accelerator), confident.reduce(accelerator)
     predicted = accelerator.reduce(predicted, "sum").cpu()
     if tiles and panel_path is not None:
-        captions = ["image", "prediction", "confidence", "pseudo-label"] * (len(tiles) // 4)
-        sheet = contact_sheet(tiles, captions)
+        sheet = contact_sheet(tiles, captions * (len(tiles) // len(captions)))
         write_panel(panel_path, add_legend(sheet, settings.labels, list(settings.palette)[:count]))
     return summarise(everything, confident, predicted, settings)
 
@@ -140,7 +144,7 @@ def summarise(
         values[f"confident_share/{label}"] = shares[index].item()
         values[f"confident_recall/{label}"] = recall[index].item()
         values[f"confident_precision/{label}"] = precision[index].item()
-    return values
+    return values if settings.more_scores is None else values | settings.more_scores(everything.counts)
 
 
 def histogram_distance(first: torch.Tensor, second: torch.Tensor) -> float:
@@ -156,14 +160,14 @@ def panel_tiles(
     confident: torch.Tensor,
     settings: ValidationSettings,
 ) -> list[Image.Image]:
-    """Image, prediction, confidence (black 0, white 1) and pseudo-label (grey below the threshold)."""
+    """The images, prediction, confidence (black 0, white 1) and pseudo-label (grey below the threshold)."""
     classes = predicted.cpu().numpy().astype(np.uint8)
     sure = confidence.float().cpu().numpy()
     pseudo_label = np.where(confident.cpu().numpy(), classes, IGNORED).astype(np.uint8)
-    shown = np.ascontiguousarray(pixels[:, :, list(settings.colors or (0, 0, 0))])
+    images = np.split(pixels, len(settings.reader.columns), axis=2)
     palette = list(settings.palette)[: len(settings.labels)]
     return [
-        Image.fromarray(shown),
+        *(Image.fromarray(np.ascontiguousarray(image[:, :, list(settings.colors or (0, 0, 0))])) for image in images),
         colorize_mask(classes, palette),
         Image.fromarray((sure * 255).astype(np.uint8)).convert("RGB"),
         colorize_mask(pseudo_label, palette, ignore_index=IGNORED),

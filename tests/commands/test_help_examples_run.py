@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
@@ -18,8 +19,10 @@ from s5_hf.modeling import (
     S5SegmentationConfig,
     S5ViTConfig,
     S5ViTModel,
+    SamRoadConfig,
+    SamRoadForRoadGraph,
 )
-from s5_hf.synthetic import BOX_LABELS, synthetic_scene, write_synthetic_dataset
+from s5_hf.synthetic import BOX_LABELS, synthetic_cube, synthetic_scene, write_synthetic_dataset
 from tests.commands.test_help_examples import COMMANDS, examples_of
 from tests.open_models import write_tiny_model
 
@@ -35,8 +38,11 @@ RUN = {
     "accuracy": (0, "", "accuracy/errors.tif"),
     "predict": (0, "", "maps/city.tif"),
     "view": (1, "", "city.html"),
+    "hyperspectral": (1, "--epochs 1", "map.png"),
     "change": (1, "", "changes/2024_road_change.tif"),
+    "evaluate-change": (0, "", "change-evaluation/results.json"),
     "detect": (0, "", "detections/a.json"),
+    "roads": (1, "", "roads.geojson"),
     "inspect": (1, "--workers 1", None),
     "prepare-scenes": (1, "--tile-size 16 --workers 1", "data/houses/dataset.json"),
 }
@@ -64,6 +70,9 @@ NOT_RUN = {
     "train alignearth": "tests/training runs every training",
     "train segmentation": "tests/training runs every training",
     "train detection": "tests/training runs every training",
+    "train change": "tests/training runs every training",
+    "train joint_change": "tests/training runs every training",
+    "train roads": "tests/training runs every training",
     "mosaic": "tests/scenes/segmentation/test_mosaic.py runs it on maps with coordinates",
     "init": "tests/project runs it",
     "run": "takes minutes; tests/project runs one in small",
@@ -85,6 +94,9 @@ def workplace(tmp_path_factory):
         S5ImageProcessor().save_pretrained(folder / name)
     S5ForOrientedObjectDetection(detector).save_pretrained(folder / "my-detector")
     S5ImageProcessor().save_pretrained(folder / "my-detector")
+    roads = SamRoadConfig(S5ViTConfig(**VIT), feature_channels=16, topology_channels=16, topology_heads=2)
+    SamRoadForRoadGraph(roads).save_pretrained(folder / "my-road-model")
+    S5ImageProcessor().save_pretrained(folder / "my-road-model")
     write_tiny_model(folder / "my-open-model")
     S5ViTModel(S5ViTConfig(**VIT)).save_pretrained(folder / "my-encoder")
     S5ImageProcessor().save_pretrained(folder / "my-encoder")
@@ -95,6 +107,11 @@ def workplace(tmp_path_factory):
     write_synthetic_dataset(folder / "my-archive", count=4, size=64, seed=500)
     (folder / "my-archive/images").rename(folder / "archive")
     write_images(folder)
+    write_cube(folder)
+    for number, part in enumerate(("before", "after", "mask")):
+        (folder / "my-pairs/val" / part).mkdir(parents=True)
+        pixels = np.asarray(Image.open(folder / "city.jpg")) if number < 2 else np.zeros((96, 96), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "my-pairs/val" / part / "a.png")
     write_survey(folder)
     return folder
 
@@ -128,6 +145,13 @@ def write_map(folder, ids):
     write_polygons(folder / "reference.gpkg", polygons, [f"class {class_id}" for class_id in range(3)], place["crs"])
     with rasterio.open(folder / "city-map.tif", "w", count=1, width=96, height=96, dtype="uint8", **place) as file:
         file.write(ids, 1)
+
+
+def write_cube(folder):
+    """A hyperspectral cube with its uncertain first labels."""
+    cube = synthetic_cube(seed=0, side=16, bands=8, num_labels=3)
+    savemat(folder / "cube.mat", {"cube": cube.values})
+    Image.fromarray(cube.first_labels).save(folder / "first.png")
 
 
 def write_images(folder):

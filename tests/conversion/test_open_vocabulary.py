@@ -10,6 +10,7 @@ from s5_hf.conversion import convert_checkpoint, export_official, read_upsampler
 from s5_hf.conversion.open_clip_layout import clip_config, to_open_clip
 from s5_hf.hub import open_models, pull, stored
 from s5_hf.modeling import SegEarthOVForSemanticSegmentation, SegEarthOVProcessor, SimFeatUpUpsampler
+from s5_hf.training.starting_weights import weights_in_words
 from tests.open_models import tiny_model, tiny_tokenizer
 
 WIDTH = 8
@@ -136,7 +137,7 @@ class TestNames:
     @pytest.fixture(autouse=True)
     def made_of_tiny_parts(self, tmp_path, clip, monkeypatch):
         monkeypatch.setenv("S5_HF_HOME", str(tmp_path / "store"))
-        monkeypatch.setitem(open_models.OPEN_MODELS, "segearth-ov", open_models.OpenModel(str(clip)))
+        monkeypatch.setitem(open_models.OPEN_MODELS, "segearth-ov", open_models.OpenModel("of a test", str(clip)))
 
     @pytest.fixture(autouse=True)
     def heads_of_the_tiny_clip(self, monkeypatch):
@@ -171,3 +172,26 @@ class TestNames:
             CliRunner().invoke(
                 app, ["convert", str(simfeatup), "--store", "--clip", str(clip)], catch_exceptions=False
             )
+
+
+def rows_of_models():
+    lines = CliRunner().invoke(app, ["models"], catch_exceptions=False).output.splitlines()
+    return {line.split()[1]: line for line in lines if "segearth-ov" in line}
+
+
+def test_the_list_of_names_says_what_they_are_made_of(tmp_path, monkeypatch, clip, simfeatup):
+    monkeypatch.setenv("S5_HF_HOME", str(tmp_path / "store"))
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.delenv("S5_HF_SIMFEATUP", raising=False)
+    bare = rows_of_models()
+    assert "classes by name: CLIP ViT-B/16 and SimFeatUp" in bare["segearth-ov"]
+    assert "149.6 M" in bare["segearth-ov"] and "Hub: openai/clip-vit-base-patch16; " in bare["segearth-ov"]
+    assert "xclip_jbu_one_million_aid.ckpt is not here, so bilinear" in bare["segearth-ov"]
+    assert "Hub: likyoo/AlignEarth-SAR-ViT-B-16, tokenizer: openai/" in bare["segearth-ov-sar"]
+    assert weights_in_words("segearth-ov").startswith("not here yet: they would be made of what others have")
+    monkeypatch.setenv("S5_HF_SIMFEATUP", str(simfeatup))
+    named = rows_of_models()["segearth-ov"]
+    assert f"SimFeatUp: {simfeatup}" in named and "149.9 M" in named
+    CliRunner().invoke(app, ["convert", str(simfeatup), "segearth-ov", "--store", "--clip", str(clip)])
+    assert "store" in rows_of_models()["segearth-ov"].split("MB")[1]
+    assert weights_in_words("segearth-ov") == f"the store: {tmp_path / 'store' / 'segearth-ov'}"

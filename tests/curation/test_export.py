@@ -3,10 +3,7 @@
 import base64
 import io
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -27,6 +24,7 @@ from s5_hf.curation.selection import SelectionSettings
 from s5_hf.curation.selection_folder import make_selection
 from s5_hf.curation.sources import ImageSource, open_images
 from s5_hf.recipes import find_recipe
+from tests.fresh_process import RUN_FILE, FreshProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = SelectionSettings(
@@ -132,17 +130,13 @@ def test_what_does_not_belong_together(selection, scores, segmenter, archive, im
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
 def test_killed_and_run_again_equals_uninterrupted(selection, scores, images, archive, tmp_path):
-    script = tmp_path / "export.py"
-    script.write_text(SCRIPT, encoding="utf-8")
     output = tmp_path / "killed"
-    command = [sys.executable, str(script), str(selection.path), str(scores.path), str(archive), str(output)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while process.poll() is None and not (output / "data" / "train-00001.parquet").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.0005)
-        process.send_signal(signal.SIGKILL)
+    process = FreshProcess(SCRIPT, selection.path, scores.path, archive, output, OMP_NUM_THREADS="1")
+    deadline = time.monotonic() + 120
+    while process.returncode is None and not (output / "data" / "train-00001.parquet").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
+    process.kill()
     write_curated_dataset(selection, scores, images, output, DatasetSettings(shard_bytes=15_000))
     whole = write_curated_dataset(
         selection, scores, images, tmp_path / "whole", DatasetSettings(shard_bytes=15_000, title="killed")
@@ -239,10 +233,11 @@ def test_steps_from_the_command_line(model_folder, labelled_tiles, archive, tmp_
 
 
 def test_example_runs_its_recipe(recipe):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    command = [sys.executable, str(ROOT / "examples" / "curate_rs4p.py"), str(recipe)]
-    result = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=240)
-    assert "curating 5 patches on 1 processes" in result.stdout
+    environment = {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    process = FreshProcess(RUN_FILE, ROOT / "examples" / "curate_rs4p.py", recipe, **environment)
+    output = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert "curating 5 patches on 1 processes" in output
     assert json.loads((recipe.parent / "curated" / "selection" / "summary.json").read_text())["counts"]["chosen"] == 5
 
 

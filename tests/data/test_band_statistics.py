@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from s5_hf.cli import app
 from s5_hf.data import measure_bands, open_folder
-from s5_hf.data.inspection import decoded_images
+from s5_hf.data.dataset_folder import decoded_images
 from tests.band_files import write_dataset
 
 

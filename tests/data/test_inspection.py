@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from s5_hf.cli import app
 from s5_hf.commands.datasets import inspect_command
 from s5_hf.data.contact_sheet import draw_sheet
-from s5_hf.data.inspection import inspect_folder, open_folder
+from s5_hf.data.dataset_folder import decoded_images, open_folder
+from s5_hf.data.inspection import inspect_folder
 from s5_hf.dataset_builders.registry import get_entry
 from s5_hf.preparation import prepare
 
@@ -85,8 +86,9 @@ def test_several_processes_count_the_same(tmp_path):
         write_pair(tmp_path, f"{number:02}", np.full((2, 3), number % 3))
     folder = open_folder("s5-image-mask", tmp_path, options=CLASSES)
     assert len(folder.shards["train"]) == 2
-    assert inspect_folder(folder, workers=2) == inspect_folder(folder, workers=1)
-    assert inspect_folder(folder, workers=2).splits[0].classes == {0: 24 * 6, 1: 23 * 6, 2: 23 * 6}
+    report = inspect_folder(folder, workers=2)
+    assert report == inspect_folder(folder, workers=1)
+    assert report.splits[0].classes == {0: 24 * 6, 1: 23 * 6, 2: 23 * 6}
 
 
 def test_a_limit_looks_at_the_first_samples_of_each_split(tmp_path):
@@ -331,3 +333,32 @@ def test_real_folders_are_sound(dataset, folder, options, samples):
     report = inspected(dataset, SHARED / folder, **options)
     assert report.problems == ()
     assert [split.samples for split in report.splits] == samples
+
+
+def test_both_dates_of_pairs_are_checked_counted_and_drawn(tmp_path):
+    for name in "ab":
+        for date, value in (("before", 40), ("after", 200)):
+            write_png(tmp_path / f"train/{date}/{name}.png", np.full((2, 3, 3), value, dtype=np.uint8))
+        write_png(tmp_path / f"train/mask/{name}.png", np.array([[0, 255, 0], [0, 0, 0]], dtype=np.uint8))
+    damaged = tmp_path / "train/after/b.png"
+    sound = damaged.read_bytes()
+    damaged.write_bytes(sound[:50] + b"\0" * 8 + sound[58:])
+    folder = open_folder("s5-image-pair-mask", tmp_path)
+    report = inspect_folder(folder)
+    assert [(problem.kind, problem.place) for problem in report.problems] == [("unreadable", "b")]
+    assert report.problems[0].message.startswith("its image after cannot be decoded")
+    assert report.splits[0].classes == {0: 5, 1: 1} and report.splits[0].samples == 1
+    damaged.write_bytes(sound)
+    sheet = np.asarray(draw_sheet(open_folder("s5-image-pair-mask", tmp_path)))
+    assert (sheet == 40).all(axis=2).sum() > 10_000 and (sheet == 200).all(axis=2).sum() > 10_000
+    images = decoded_images(folder, "train")
+    assert [np.asarray(images[index]["image"]).max() for index in range(len(images))] == [40, 200, 40, 200]
+
+
+def test_classes_of_both_dates_are_counted_once_each(tmp_path):
+    for date in "12":
+        write_png(tmp_path / f"im{date}/a.png", np.zeros((1, 3, 3), dtype=np.uint8))
+    write_png(tmp_path / "label1/a.png", np.array([[0, 1, 0]], dtype=np.uint8))
+    write_png(tmp_path / "label2/a.png", np.array([[0, 5, 5]], dtype=np.uint8))
+    report = inspected("s5-second", tmp_path)
+    assert report.problems == () and report.splits[0].classes == {0: 3, 1: 1, 5: 2}

@@ -40,6 +40,17 @@ def write_image():
 
 
 @pytest.fixture
+def write_image_and_mask(write_image, tmp_path):
+    """Write a mask of given values, and a random image of its size."""
+
+    def write(image, mask, ids):
+        write_image(tmp_path / image, size=(ids.shape[1], ids.shape[0]))
+        write_image(tmp_path / mask, ids)
+
+    return write
+
+
+@pytest.fixture
 def numbered_images(tmp_path, write_image):
     """A folder of images 000.png to ...; the first pixel's red value is the number."""
 

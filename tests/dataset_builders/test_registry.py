@@ -19,6 +19,8 @@ NAMES = {
     *("s5-global-scale", "s5-cityscale-roads", "s5-irsamap"),
     *(f"s5-{name}" for name in ["uavid", "udd5", "vdd", "whu-aerial", "whu-satellite-2", "inria", "xbd-pre"]),
     *(f"s5-{name}" for name in ["chn6-cug", "deepglobe-roads", "massachusetts-roads", "spacenet-roads", "wbs-si"]),
+    *(f"s5-{name}" for name in ["image-pair-mask", "levir-cd", "whu-cd", "s2looking", "bandon", "second"]),
+    *(f"s5-{name}" for name in ["earthreason", "refsegrs", "rrsis-d", "image-question-mask"]),
 }
 
 
@@ -39,7 +41,8 @@ def test_entry_is_consistent(name):
     if entry.evaluation is not None:
         assert entry.evaluation.split in entry.splits
         assert set(entry.evaluation.excluded_classes) <= set(entry.labels)
-    if name not in ("s5-images", "s5-image-mask", "s5-image-graph", "s5-oriented"):
+    own = ("images", "image-mask", "image-graph", "oriented", "image-pair-mask", "image-question-mask")
+    if name.removeprefix("s5-") not in own:
         assert entry.licence and entry.citation.startswith("@") and entry.homepage.startswith("https://")
 
 
@@ -56,6 +59,7 @@ def test_numbers_of_classes():
         "s5-loveda": 7,
         "s5-deepglobe-landcover": 6,
         "s5-openearthmap": 9,
+        "s5-second": 7,
         "s5-dior-r": 20,
         "s5-irsamap": 10,
         "s5-dota": 18,
@@ -75,7 +79,9 @@ def test_numbers_of_classes():
 
 
 def test_unknown_names_list_the_known_and_the_closest():
-    with pytest.raises(KeyError, match=r"'s5-lovda'. Did you mean 's5-loveda'\? Known: rs4p-1m, s5-chn6-cug"):
+    with pytest.raises(
+        KeyError, match=r"'s5-lovda'. Did you mean 's5-loveda'\? Known: rs4p-1m, s5-bandon, s5-chn6-cug"
+    ):
         get_entry("s5-lovda")
     with pytest.raises(KeyError, match="Did you mean 's5-dota'"):
         get_entry("dota")

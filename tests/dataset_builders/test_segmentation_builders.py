@@ -22,12 +22,8 @@ def mask_of(sample):
 
 
 @pytest.fixture
-def write_pair(write_image, tmp_path):
-    def write(image, mask, ids=IDS):
-        write_image(tmp_path / image, size=(ids.shape[1], ids.shape[0]))
-        write_image(tmp_path / mask, ids)
-
-    return write
+def write_pair(write_image_and_mask):
+    return lambda image, mask, ids=IDS: write_image_and_mask(image, mask, ids)
 
 
 @pytest.mark.parametrize("name", ["s5-isaid", "s5-vaihingen", "s5-potsdam", "s5-openearthmap", "s5-image-mask"])

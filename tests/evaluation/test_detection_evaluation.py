@@ -30,7 +30,7 @@ from s5_hf.scenes.detection import read_task1_results
 from s5_hf.scenes.detection.patch_merging import merge_patches
 from tests.conftest import randomise
 from tests.evaluation.detection_data import ANSWERS, CLASSES, OBJECTS, RememberingDetector, oriented_data, write_images
-from tests.fresh_process import run_in_processes
+from tests.fresh_process import RUN_FILE, run_in_processes
 from tests.modeling.detection_models import micro_detection_config
 from tests.scenes.detectors import OracleDetector, position_image
 
@@ -305,6 +305,7 @@ def test_the_picture_of_precision_and_recall():
         assert found.any() and not found[:, : left + side + 2].any()  # in the legend alone
 
 
+# What is refused looks alike in the two tests of evaluation because it is a table of one wrong setting a row.
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -353,13 +354,12 @@ def test_two_real_processes_give_the_files_of_one(detector_folder, boats, accele
         str(detector_folder), "s5-oriented", str(boats), "val", output=tmp_path / "one", loop=loop
     )
     run_evaluation(one, accelerator)
-    code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     arguments = [
         *("examples/evaluate_model.py", "--model", str(detector_folder), "--dataset", "s5-oriented"),
         *("--data_dir", str(boats), "--split", "val", "--batch_size", "2"),
         *("--output", str(tmp_path / "two"), "--detections", str(tmp_path / "files-two")),
     ]
-    run_in_processes(2, code, *arguments, environment={"OMP_NUM_THREADS": "1"})
+    run_in_processes(2, RUN_FILE, *arguments, environment={"OMP_NUM_THREADS": "1"})
     reports = [json.loads((tmp_path / name / "results.json").read_text(encoding="utf-8")) for name in ("one", "two")]
     assert [report.pop("detections") for report in reports] == [
         str(tmp_path / f"files-{name}") for name in ("one", "two")

@@ -111,6 +111,7 @@ def test_other_classes_are_shown_side_by_side(model_folder, fields, accelerator)
     assert "--by-position" not in str(caught.value)
 
 
+# What is refused looks alike in the two tests of evaluation because it is a table of one wrong setting a row.
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [

@@ -2,12 +2,8 @@
 
 import json
 import math
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,8 +21,7 @@ from s5_hf.metrics import SegmentationCounts
 from s5_hf.predictors.feature_segmenter import Segmenter
 from s5_hf.predictors.image_probabilities import NonFiniteOutputError
 from tests.evaluation.conftest import LABELS
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.fresh_process import RUN_FILE, run_in_processes
 
 
 @pytest.fixture(scope="module")
@@ -90,14 +85,12 @@ def test_three_real_processes_give_the_files_of_one(model_folder, fields, accele
     loop = LoopSettings(batch_size=2, class_maps=maps["one"])
     one = EvaluationSettings(str(model_folder), "s5-image-mask", str(fields), output=tmp_path / "one", loop=loop)
     run_evaluation(one, accelerator)
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=3"),
+    arguments = [
         *("examples/evaluate_model.py", "--model", str(model_folder), "--dataset", "s5-image-mask"),
         *("--data_dir", str(fields), "--batch_size", "2"),
         *("--output", str(tmp_path / "three"), "--class_maps", str(maps["three"])),
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1"}
-    subprocess.run(command, check=True, cwd=ROOT, env=environment, timeout=240, capture_output=True)
+    run_in_processes(3, RUN_FILE, *arguments, environment={"OMP_NUM_THREADS": "1"})
     reports = [json.loads((tmp_path / name / "results.json").read_text(encoding="utf-8")) for name in maps]
     assert [report.pop("class_maps") for report in reports] == [str(folder) for folder in maps.values()]
     assert reports[0] == reports[1]

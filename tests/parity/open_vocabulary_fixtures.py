@@ -54,31 +54,31 @@ def settings(name: str) -> dict[str, Any]:
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
+def tower(width: int, layers: int, heads: int, **others: int) -> dict[str, Any]:
+    """One of CLIP's two transformers, as its configuration describes it."""
+    sizes = {"hidden_size": width, "intermediate_size": 4 * width}
+    return {**sizes, "num_hidden_layers": layers, "num_attention_heads": heads, "hidden_act": "quick_gelu", **others}
+
+
+def image_tower(sizes: dict[str, Any], image_size: int, **others: int) -> dict[str, Any]:
+    """The transformer for images of a fixture."""
+    shape = {"patch_size": sizes["patch"], "image_size": image_size}
+    return tower(sizes["width"], sizes["layers"], sizes["heads"], **shape, **others)
+
+
 def clip_of(name: str) -> CLIPModel:
     """The CLIP of a fixture."""
     sizes = settings(name)["config"]
-    common = {"hidden_act": "quick_gelu", "projection_dim": sizes["embed"]}
-    vision = {
-        "hidden_size": sizes["width"],
-        "intermediate_size": 4 * sizes["width"],
-        "num_hidden_layers": sizes["layers"],
-        "num_attention_heads": sizes["heads"],
-        "patch_size": sizes["patch"],
-        "image_size": sizes["image"],
-        **common,
-    }
-    text = {
-        "hidden_size": sizes["tw"],
-        "intermediate_size": 4 * sizes["tw"],
-        "num_hidden_layers": sizes["tl"],
-        "num_attention_heads": sizes["th"],
+    common = {"projection_dim": sizes["embed"]}
+    vision = image_tower(sizes, sizes["image"], **common)
+    words = {
         "vocab_size": sizes["vocab"],
         "max_position_embeddings": sizes["ctx"],
         "bos_token_id": sizes["vocab"] - 2,
         "eos_token_id": sizes["vocab"] - 1,
         "pad_token_id": 0,
-        **common,
     }
+    text = tower(sizes["tw"], sizes["tl"], sizes["th"], **words, **common)
     clip = CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=sizes["embed"])).eval()
     clip.load_state_dict(under(name, "transformers/"))
     return clip

@@ -14,22 +14,14 @@ from s5_hf.training.simfeatup.kind import SimFeatUpTraining
 from s5_hf.training.simfeatup.network import Draws, SimFeatUpNetwork
 from s5_hf.training.simfeatup.recipe import SimFeatUpRecipe, SimFeatUpSettings
 from tests.parity.fixtures import Sample, sample
-from tests.parity.open_vocabulary_fixtures import TOLERANCE, arrays, clip_of, settings, under
+from tests.parity.open_vocabulary_fixtures import TOLERANCE, arrays, clip_of, image_tower, settings, under
 
 NAME = "ov_simfeatup_train"
 
 
 def official_featurizer():
     sizes = settings(NAME)["config"]
-    vision = {
-        "hidden_size": sizes["width"],
-        "intermediate_size": 4 * sizes["width"],
-        "num_hidden_layers": sizes["layers"],
-        "num_attention_heads": sizes["heads"],
-        "patch_size": sizes["patch"],
-        "image_size": sizes["size"],
-        "hidden_act": "quick_gelu",
-    }
+    vision = image_tower(sizes, sizes["size"])
     text = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
     clip = CLIPModel(CLIPConfig(vision_config=vision, text_config=text, projection_dim=sizes["C"]))
     missing, unexpected = clip.load_state_dict(from_open_clip(under(NAME, "featurizer/")), strict=False)

@@ -31,20 +31,20 @@ def silent(line):
     pass
 
 
-@pytest.fixture(scope="module")
-def whole_segmenter(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("segmenter")
-    randomise(S5ForSemanticSegmentation(micro_segmentation_config())).save_pretrained(folder)
+def saved(model, folder):
+    randomise(model).save_pretrained(folder)
     S5ImageProcessor().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def whole_segmenter(tmp_path_factory):
+    return saved(S5ForSemanticSegmentation(micro_segmentation_config()), tmp_path_factory.mktemp("segmenter"))
 
 
 @pytest.fixture(scope="module")
 def whole_detector(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("detector")
-    randomise(S5ForOrientedObjectDetection(micro_detection_config())).save_pretrained(folder)
-    S5ImageProcessor().save_pretrained(folder)
-    return folder
+    return saved(S5ForOrientedObjectDetection(micro_detection_config()), tmp_path_factory.mktemp("detector"))
 
 
 @pytest.fixture

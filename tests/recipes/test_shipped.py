@@ -2,6 +2,7 @@
 
 import pytest
 
+from s5_hf.change import read_search_recipe
 from s5_hf.curation.recipe import read_curation_recipe
 from s5_hf.recipes import find_recipe, shipped_recipes
 from s5_hf.training.masked_autoencoding.recipe import MAERecipe
@@ -11,7 +12,7 @@ from s5_hf.training.programs import PROGRAMS
 
 def test_every_training_and_curation_has_recipes_with_a_name_and_a_title_of_their_own():
     recipes = shipped_recipes()
-    assert {recipe.kind for recipe in recipes} == {*PROGRAMS, "curation"}
+    assert {recipe.kind for recipe in recipes} == {*PROGRAMS, "curation", "change_search"}
     assert len({recipe.name for recipe in recipes}) == len(recipes)
     assert all(20 < len(recipe.title) < 120 and not recipe.title.startswith("#") for recipe in recipes)
 
@@ -19,7 +20,9 @@ def test_every_training_and_curation_has_recipes_with_a_name_and_a_title_of_thei
 @pytest.mark.parametrize("recipe", shipped_recipes(), ids=lambda recipe: recipe.name)
 def test_every_recipe_is_valid_and_its_comment_names_it(recipe):
     assert recipe.name in recipe.path.read_text(encoding="utf-8").split("\n\n")[0]
-    if recipe.kind == "curation":
+    if recipe.kind == "change_search":
+        assert read_search_recipe(recipe.name).classes
+    elif recipe.kind == "curation":
         assert read_curation_recipe(recipe.path).output
     else:
         start = ("--encoder", "none") if "encoder: required" in recipe.path.read_text(encoding="utf-8") else ()

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from s5_hf.training.detection.data import DetectionTaskData
 from s5_hf.training.detection.recipe import DetectionRecipe
-from tests.training.pretraining import example
+from tests.training.pretraining import run_example
 
 MICRO = [
     *("--mode", "moe", "--expert_channels", "8", "--hidden_size", "32", "--num_hidden_layers", "4"),
@@ -61,9 +60,7 @@ def micro_recipe(*arguments: str) -> DetectionRecipe:
 
 def train_detector(output_dir: Path, *arguments: str, data: list[DetectionTaskData] | None = None) -> None:
     """Run the example with the micro recipe."""
-    AcceleratorState._reset_state(reset_partial_state=True)  # several runs with other settings in one process
-    settings = [*MICRO, "--output_dir", str(output_dir), *arguments]
-    example("finetune_detection").main(settings, micro_tasks() if data is None else data)
+    run_example("finetune_detection", output_dir, [*MICRO, *arguments], micro_tasks() if data is None else data)
 
 
 def weights_of(folder: Path, network: str = "detector") -> dict[str, torch.Tensor]:

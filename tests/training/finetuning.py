@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from accelerate.state import AcceleratorState
 
 from s5_hf.training.segmentation.recipe import SegmentationRecipe
 from s5_hf.training.segmentation.task_data import TaskData
-from tests.training.pretraining import example, random_samples
+from tests.training.pretraining import random_samples, run_example
 
 MICRO = [
     *("--mode", "moe", "--expert_channels", "8", "--hidden_size", "32", "--num_hidden_layers", "4"),
@@ -50,12 +49,10 @@ def micro_recipe(*arguments: str) -> SegmentationRecipe:
 
 def finetune(output_dir: Path, *arguments: str, data: list[TaskData] | None = None) -> None:
     """Run the example with the micro recipe."""
-    AcceleratorState._reset_state(reset_partial_state=True)  # several runs with other settings in one process
-    settings = [*MICRO, "--output_dir", str(output_dir), *arguments]
-    example("finetune_segmentation").main(settings, micro_tasks() if data is None else data)
+    run_example("finetune_segmentation", output_dir, [*MICRO, *arguments], micro_tasks() if data is None else data)
 
 
-def interrupt_step(monkeypatch: pytest.MonkeyPatch, step: type, number: int, action: Callable[[], None]) -> None:
+def interrupt_step(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None], step: type, number: int) -> None:
     """Run `action` when a step of a joint training is called for the `number`-th time, counted from 0."""
     original, calls = step.__call__, []
 

@@ -1,11 +1,14 @@
 """A micro pre-training run for tests: the example itself on a few random images."""
 
 import importlib.util
+import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pytest
 import torch
 from accelerate.state import AcceleratorState
 from PIL import Image
@@ -31,6 +34,12 @@ def example(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def run_example(name: str, output_dir: Path, arguments: Sequence[str], data: object = None) -> None:
+    """Run an example script; later arguments go before earlier ones."""
+    AcceleratorState._reset_state(reset_partial_state=True)  # several runs with other settings in one process
+    example(name).main(["--output_dir", str(output_dir), *arguments], data)
 
 
 def random_samples(count: int, seed: int, size: int = 72) -> list[dict[str, object]]:
@@ -72,22 +81,43 @@ def micro_data(**changes: object) -> SegmentationData:
 
 def pretrain(output_dir: Path, *arguments: str, data: SegmentationData | None = None) -> None:
     """Run the example with the micro recipe; later arguments go before earlier ones."""
-    _run(output_dir, arguments, data or micro_data())
+    run_example("pretrain_s4p", output_dir, [*MICRO, *arguments], data or micro_data())
 
 
 def pretrain_files(output_dir: Path, *arguments: str) -> None:
     """The same with the datasets that the arguments name."""
-    _run(output_dir, arguments, None)
-
-
-def _run(output_dir: Path, arguments: Sequence[str], data: SegmentationData | None) -> None:
-    AcceleratorState._reset_state(reset_partial_state=True)  # several runs with other settings in one process
-    example("pretrain_s4p").main([*MICRO, "--output_dir", str(output_dir), *arguments], data)
+    run_example("pretrain_s4p", output_dir, [*MICRO, *arguments])
 
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
     """The weights of the segmenter that a run or a checkpoint holds."""
     return load_file(folder / "segmenter" / "model.safetensors")
+
+
+def stop_by_sigterm(
+    interrupt: Callable[[pytest.MonkeyPatch, Callable[[], None]], None],
+    run: Callable[[], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Begin a run, send it SIGTERM where `interrupt` acts, and see how it ends: by that signal and with advice."""
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt(patch, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(SystemExit) as stop:
+            run()
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert "Resume it with --resume auto" in capsys.readouterr().out
+
+
+def recorded_batches(monkeypatch: pytest.MonkeyPatch, method: type) -> list[tuple[object, object]]:
+    """The labelled and the unlabelled batch of every step that a method makes from now on."""
+    batches, original = [], method.__call__
+
+    def call(self: object, model: object, labelled: object, unlabelled: object, step: int) -> object:
+        batches.append((labelled, unlabelled))
+        return original(self, model, labelled, unlabelled, step)
+
+    monkeypatch.setattr(method, "__call__", call)
+    return batches
 
 
 HALVES = ("--labelled_batch_size", "1", "--unlabelled_batch_size", "2")

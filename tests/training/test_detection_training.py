@@ -3,8 +3,7 @@
 import dataclasses
 import json
 import math
-import os
-import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from s5_hf.training.run_folder import read_log
 from tests.modeling.detection_models import micro_detection_config
 from tests.training.detecting import micro_recipe, micro_tasks, painted_samples, train_detector, weights_of
 from tests.training.finetuning import interrupt_step
+from tests.training.pretraining import stop_by_sigterm
 
 # Everything random at once.
 VARIED = (
@@ -54,6 +54,7 @@ def own(root, **settings):
     return DetectionDatasetSettings(**{"name": "port", "data_dir": root, "classes": ["ship", "buoy"], **settings})
 
 
+# As the class of that name in test_finetuning_data.py: a recipe's published values, then what it refuses.
 class TestRecipe:
     @pytest.mark.parametrize("size", ["b", "l", "h"])
     def test_published_values(self, size):
@@ -290,6 +291,7 @@ def scores(folder):
     return [entry for entry in read_log(folder) if "validation/mean/map50" in entry]
 
 
+# Each kind of training has such a run of its own, which its tests compare with others.
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     """An uninterrupted run of 6 steps."""
@@ -322,14 +324,10 @@ def test_what_a_run_leaves(whole_run):
     assert list(dense.config.tasks) == ["roofs"] and dense.config.backbone_config.num_experts == 0
 
 
-def test_stopped_by_sigterm_the_resumed_run_equals_the_whole_one(whole_run, tmp_path, monkeypatch, capsys):
-    with monkeypatch.context() as patch:
-        interrupt_step(patch, DetectionStep, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
-        with pytest.raises(SystemExit) as stop:
-            train_detector(tmp_path, *VARIED)
-    assert stop.value.code == 128 + signal.SIGTERM
+def test_stopped_by_sigterm_the_resumed_run_equals_the_whole_one(whole_run, tmp_path, capsys):
+    at_step_3 = partial(interrupt_step, step=DetectionStep, number=2)
+    stop_by_sigterm(at_step_3, lambda: train_detector(tmp_path, *VARIED), capsys)
     assert newest(tmp_path / "checkpoints").name == "step-00000003"  # whose validation is made up for
-    assert "Resume it with --resume auto" in capsys.readouterr().out
     with pytest.raises(CheckpointError, match=r"Keys that differ: anchor_scale: 4\.0 then, 8\.0 now"):
         train_detector(tmp_path, *VARIED, "--resume", "auto", "--anchor_scale", "8")
     torch.manual_seed(77)  # what the generator holds must come from the checkpoint

@@ -1,8 +1,8 @@
 """Whole runs of examples/finetune_segmentation.py: what they leave, exact resume, weights and starts of the losses."""
 
 import json
-import os
 import signal
+from functools import partial
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from s5_hf.training.run_folder import read_log
 from s5_hf.training.segmentation.step import SegmentationStep
 from tests.fresh_process import FreshProcess
 from tests.training.finetuning import finetune, interrupt_step, micro_tasks
-from tests.training.pretraining import run_in_two_processes, weights_of
+from tests.training.pretraining import run_in_two_processes, stop_by_sigterm, weights_of
 
 # Everything random at once; images of the datasets by size.
 VARIED = ("--drop_path_rate", "0.1", "--sampling", "temperature", "--batch_size", "3", "--blocks.class_weights")
@@ -41,6 +41,7 @@ def assert_equal_runs(first, second):
         assert texts[0] == texts[1]
 
 
+# Each kind of training has such a run of its own, which its tests compare with others.
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     """An uninterrupted run of 10 steps."""
@@ -84,14 +85,10 @@ def test_it_learns_both_tasks(tmp_path):
     assert entry["validation/blocks/miou"] > 60 and entry["validation/halves/miou"] > 60  # by chance below 35
 
 
-def test_stopped_by_sigterm_and_killed_the_resumed_run_equals_the_whole_one(whole_run, tmp_path, monkeypatch, capsys):
-    with monkeypatch.context() as patch:
-        interrupt_step(patch, SegmentationStep, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
-        with pytest.raises(SystemExit) as stop:
-            finetune(tmp_path, *VARIED)
-    assert stop.value.code == 128 + signal.SIGTERM
+def test_stopped_by_sigterm_and_killed_the_resumed_run_equals_the_whole_one(whole_run, tmp_path, capsys):
+    at_step_5 = partial(interrupt_step, step=SegmentationStep, number=4)
+    stop_by_sigterm(at_step_5, lambda: finetune(tmp_path, *VARIED), capsys)
     assert newest(tmp_path / "checkpoints").name == "step-00000005"
-    assert "Resume it with --resume auto" in capsys.readouterr().out
 
     code = (
         "import os, signal, sys\n"
@@ -99,7 +96,7 @@ def test_stopped_by_sigterm_and_killed_the_resumed_run_equals_the_whole_one(whol
         "import pytest\n"
         "from s5_hf.training.segmentation.step import SegmentationStep\n"
         "from tests.training.finetuning import finetune, interrupt_step\n"
-        "interrupt_step(pytest.MonkeyPatch(), SegmentationStep, 4, lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
+        "interrupt_step(pytest.MonkeyPatch(), lambda: os.kill(os.getpid(), signal.SIGKILL), SegmentationStep, 4)\n"
         "finetune(Path(sys.argv[1]), *sys.argv[2:])\n"
     )
     process = FreshProcess(code, tmp_path, *VARIED, "--resume", "auto", "--num_workers", "1")
@@ -197,7 +194,7 @@ def test_a_run_goes_on_from_a_segmenter_with_its_tasks(whole_run, tmp_path):
         assert torch.equal(tensor, weights_of(tmp_path)[name]), name
 
 
-def test_lora_trains_little_and_saves_whole_models(whole_run, tmp_path):
+def test_lora_trains_little_and_saves_whole_models(whole_run, tmp_path, capsys):
     peft = pytest.importorskip("peft", reason="low-rank adapters need the extra 'lora'")
     start = ("--segmenter", str(whole_run / "segmenter"), "--lora_rank", "2", "--validation_steps", "2")
     finetune(tmp_path / "whole", *start, "--total_steps", "4", "--checkpoint_steps", "2")
@@ -214,11 +211,10 @@ def test_lora_trains_little_and_saves_whole_models(whole_run, tmp_path):
     assert not any(isinstance(module, peft.tuners.lora.LoraLayer) for module in best.modules())
 
     parts = tmp_path / "parts"
-    with pytest.MonkeyPatch.context() as patch:
-        interrupt_step(patch, SegmentationStep, 1, lambda: os.kill(os.getpid(), signal.SIGTERM))
-        with pytest.raises(SystemExit):
-            finetune(parts, *start, "--total_steps", "4", "--checkpoint_steps", "2")
-    finetune(parts, *start, "--total_steps", "4", "--checkpoint_steps", "2", "--resume", "auto")
+    options = (*start, "--total_steps", "4", "--checkpoint_steps", "2")
+    at_step_2 = partial(interrupt_step, step=SegmentationStep, number=1)
+    stop_by_sigterm(at_step_2, lambda: finetune(parts, *options), capsys)
+    finetune(parts, *options, "--resume", "auto")
     for name, tensor in after.items():
         assert torch.equal(tensor, weights_of(parts)[name]), name
 

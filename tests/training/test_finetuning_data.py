@@ -45,6 +45,7 @@ def own(root, **settings):
     return SegmentationDatasetSettings(**{"name": "city", "data_dir": root, "classes": ["a", "b", "c"], **settings})
 
 
+# As the class of that name in test_detection_training.py: a recipe's published values, then what it refuses.
 class TestRecipe:
     @pytest.mark.parametrize("size", ["b", "l", "h"])
     def test_published_values(self, size):

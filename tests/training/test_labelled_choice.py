@@ -56,6 +56,7 @@ def data_settings(folders, **changes):
     return DataSettings(**{**values, **changes})
 
 
+# The arguments of `given` look alike because they are tables of what the two kinds of choice take.
 @given(
     shown=st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=12),
     count=st.integers(1, 12),

@@ -11,7 +11,9 @@ from transformers import AutoModelForSemanticSegmentation, CLIPVisionConfig, CLI
 
 from s5_hf.semi_supervised.frozen_teacher import load_frozen_teacher
 from tests.fresh_process import run_in_processes
+from tests.open_models import write_tiny_model
 from tests.training.pretraining import pretrain, weights_of
+from tests.training.test_by_names import options as by_names
 from tests.training.test_pretraining import forget_after_first_checkpoint, losses
 
 TINY = {"num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 16}
@@ -88,17 +90,19 @@ print("ended")
 def test_two_processes_with_half_the_batch_equal_one(teachers, tmp_path):
     """All methods in one pair of processes, which take longer to start than to train."""
     runs = {method: [*options_of(method, teachers), "--checkpoint_steps", "4"] for method in METHODS}
+    named = write_tiny_model(tmp_path / "named")
+    runs["open_vocabulary"] = [*by_names(str(named)), "--freeze_batch_norm", "--checkpoint_steps", "4"]
     for method, options in runs.items():
         pretrain(tmp_path / "one" / method, *options)
     halves = ["--labelled_batch_size", "1", "--unlabelled_batch_size", "2"]
     words = json.dumps({method: [*options, *halves] for method, options in runs.items()})
     with contextlib.ExitStack() as probes:
-        sockets = [probes.enter_context(socket.socket()) for _ in METHODS]
+        sockets = [probes.enter_context(socket.socket()) for _ in runs]
         for probe in sockets:
             probe.bind(("127.0.0.1", 0))
         ports = [probe.getsockname()[1] for probe in sockets]
     run_in_processes(2, ALL_RUNS, tmp_path / "two", words, *ports)
-    for method in METHODS:
+    for method in runs:
         one, two = losses(tmp_path / "one" / method), losses(tmp_path / "two" / method)
         assert sorted(one) == sorted(two) == list(range(1, 5))
         for step in one:

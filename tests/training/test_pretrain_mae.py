@@ -6,14 +6,13 @@ import signal
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from transformers import AutoModel, ViTMAEForPreTraining
 
 from s5_hf.training.checkpointing.checkpoints import checkpoint_folders
 from s5_hf.training.errors import CheckpointError
 from s5_hf.training.run_folder import read_log
-from tests.training.pretraining import example, pretrain, random_samples, weights_of
+from tests.training.pretraining import pretrain, random_samples, run_example, weights_of
 
 SMALL = [
     *("--hidden_size", "32", "--num_hidden_layers", "4", "--num_attention_heads", "4", "--crop_size", "64"),
@@ -24,9 +23,7 @@ SMALL = [
 
 
 def run(folder, *arguments, samples=None):
-    AcceleratorState._reset_state(reset_partial_state=True)
-    words = [*SMALL, "--output_dir", str(folder), *arguments]
-    example("pretrain_mae").main(words, random_samples(12, 1) if samples is None else samples)
+    run_example("pretrain_mae", folder, [*SMALL, *arguments], random_samples(12, 1) if samples is None else samples)
 
 
 def test_mae_starts_s4p(tmp_path):

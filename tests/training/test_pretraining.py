@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,7 +18,15 @@ from s5_hf.training.kind import TrainingKind
 from s5_hf.training.run_folder import read_log
 from tests.fresh_process import FreshProcess
 from tests.shifted_weights import shifted_parameters
-from tests.training.pretraining import HALVES, micro_data, pretrain, random_samples, run_in_two_processes
+from tests.training.pretraining import (
+    HALVES,
+    micro_data,
+    pretrain,
+    random_samples,
+    recorded_batches,
+    run_in_two_processes,
+    stop_by_sigterm,
+)
 from tests.training.pretraining import weights_of as weights
 
 # Everything random at once, and an average of the weights.
@@ -27,7 +36,7 @@ VARIED = ("--weight_average_decay", "0.9", "--classifier_dropout", "0.1", "--dro
 def losses(folder):
     """Loss parts of every step."""
     names = ("loss", "loss_supervised", "loss_unsupervised", "mask_ratio", "learning_rate")
-    return {e["step"]: tuple(e[n] for n in names) for e in read_log(folder) if "loss" in e}
+    return {e["step"]: tuple(e[n] for n in names if n in e) for e in read_log(folder) if "loss" in e}
 
 
 def assert_equal_runs(first, second):
@@ -53,7 +62,7 @@ def whole_run(tmp_path_factory):
     return folder
 
 
-def interrupt_at(monkeypatch, step, action):
+def interrupt_at(monkeypatch, action, step):
     """Run `action` when FixMatch reaches a step."""
     original = FixMatch.__call__
 
@@ -103,14 +112,9 @@ def test_two_runs_are_equal(whole_run, tmp_path):
     assert_equal_runs(whole_run, tmp_path)
 
 
-def test_stopped_at_7_killed_at_13_and_resumed_equals_the_whole_run(whole_run, tmp_path, monkeypatch, capsys):
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
-        with pytest.raises(SystemExit) as stop:
-            pretrain(tmp_path, *VARIED)
-    assert stop.value.code == 128 + signal.SIGTERM
+def test_stopped_at_7_killed_at_13_and_resumed_equals_the_whole_run(whole_run, tmp_path, capsys):
+    stop_by_sigterm(partial(interrupt_at, step=6), lambda: pretrain(tmp_path, *VARIED), capsys)
     assert newest(tmp_path / "checkpoints").name == "step-00000007"
-    assert "Resume it with --resume auto" in capsys.readouterr().out
 
     code = (
         "import os, signal, sys\n"
@@ -118,7 +122,7 @@ def test_stopped_at_7_killed_at_13_and_resumed_equals_the_whole_run(whole_run, t
         "import pytest\n"
         "from tests.training.pretraining import pretrain\n"
         "from tests.training.test_pretraining import interrupt_at\n"
-        "interrupt_at(pytest.MonkeyPatch(), 12, lambda: os.kill(os.getpid(), signal.SIGKILL))\n"
+        "interrupt_at(pytest.MonkeyPatch(), lambda: os.kill(os.getpid(), signal.SIGKILL), 12)\n"
         "pretrain(Path(sys.argv[1]), *sys.argv[2:])\n"
     )
     process = FreshProcess(code, tmp_path, *VARIED, "--resume", "auto")
@@ -212,16 +216,9 @@ def test_clipping_layer_decay_and_accumulation_reach_the_optimizer(tmp_path, opt
 
 
 def test_the_second_batch_is_the_partner_of_cutmix(tmp_path, monkeypatch):
-    batches = []
-    original = FixMatch.__call__
-
-    def call(self, model, labelled, unlabelled, step):
-        batches.append(unlabelled)
-        return original(self, model, labelled, unlabelled, step)
-
-    monkeypatch.setattr(FixMatch, "__call__", call)
+    batches = recorded_batches(monkeypatch, FixMatch)
     pretrain(tmp_path, "--total_steps", "2", "--cutmix_partner", "second_batch")
-    for batch in batches:
+    for _, batch in batches:
         assert batch.partner.weak.shape == batch.weak.shape
         assert not torch.equal(batch.partner.weak, batch.weak)
     assert len(batches) == 2

@@ -13,7 +13,14 @@ from s5_hf.training.checkpointing.checkpoints import checkpoint_folders
 from s5_hf.training.pretraining.kind import S4Pretraining
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.run_folder import read_log
-from tests.training.pretraining import HALVES, micro_data, pretrain, run_in_two_processes, weights_of
+from tests.training.pretraining import (
+    HALVES,
+    micro_data,
+    pretrain,
+    recorded_batches,
+    run_in_two_processes,
+    weights_of,
+)
 
 # Everything that carries something from step to step.
 VARIED = (
@@ -168,18 +175,11 @@ def test_a_frozen_encoder_stays_as_it_was(tmp_path):
 
 
 def test_strong_views_of_labelled_images_change_colours_but_not_labels(tmp_path, monkeypatch):
-    batches = []
-    original = Supervised.__call__
-
-    def call(self, model, labelled, unlabelled, step):
-        batches.append(labelled)
-        return original(self, model, labelled, unlabelled, step)
-
-    monkeypatch.setattr(Supervised, "__call__", call)
+    batches = recorded_batches(monkeypatch, Supervised)
     options = ("--method", "supervised", "--total_steps", "1", "--labelled_batch_size", "8")
     pretrain(tmp_path / "weak", *options)
     pretrain(tmp_path / "strong", *options, "--strong_labelled_views")
-    weak, strong = batches
+    (weak, _), (strong, _) = batches
     assert torch.equal(weak.labels, strong.labels)
     changed = [not torch.equal(a, b) for a, b in zip(weak.pixel_values, strong.pixel_values, strict=True)]
     assert sum(changed) >= 4

@@ -1,9 +1,7 @@
 """Trainings from the command line of an installed package: recipes by name, dry runs, `python -m s5_hf.training`."""
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -16,15 +14,20 @@ from s5_hf.cli import app
 from s5_hf.dataset_builders.registry import get_entry
 from s5_hf.recipes import shipped_recipes
 from s5_hf.synthetic import BOX_LABELS, SCENE_LABELS, write_synthetic_dataset
+from s5_hf.training import PairTaskData, run_training
 from s5_hf.training import dry_run as checks
-from s5_hf.training import run_training
 from s5_hf.training.__main__ import main as start
+from s5_hf.training.change.data import CHANGE_COLORS
 from s5_hf.training.detection.data import DetectionTaskData
 from s5_hf.training.pretraining.data import SegmentationData
 from s5_hf.training.programs import PROGRAMS
+from s5_hf.training.roads.kind import RoadData
 from s5_hf.training.segmentation.task_data import TaskData
+from tests.fresh_process import FreshProcess
+from tests.training.changing import pair_data, pair_samples
 from tests.training.detecting import painted_samples
 from tests.training.pretraining import MICRO, micro_data, random_samples
+from tests.training.road_samples import road_samples
 
 TRAININGS = [recipe for recipe in shipped_recipes() if recipe.kind in PROGRAMS]
 TINY = [
@@ -59,20 +62,31 @@ def data_of(recipe):
     kind = recipe.kind
     if kind in ("mae", "simfeatup"):
         return random_samples(4, 0)
+    if kind == "roads":
+        return RoadData(road_samples(2), road_samples(1))
     if kind == "alignearth":
         return [{**sample, "image": np.tile(sample["image"], 2)} for sample in random_samples(4, 0)]
     if kind == "s4p":
-        labels = get_entry("s5-isaid").labels_of()
         samples = micro_data()
+        if recipe.name == "s4p_by_names_tiny":
+            return samples
+        labels = get_entry("s5-isaid").labels_of()
         return SegmentationData(
             "isaid", labels, [(0, 0, 0)] * len(labels), 255, samples.labelled, samples.unlabelled, samples.validation
         )
+    if kind == "change":
+        return pair_data(labelled=pair_samples(8, 1), unlabelled=pair_samples(16, 2))
     read = PROGRAMS[kind].recipe.read([str(recipe.path)])
     known = {settings.name: get_entry(settings.dataset).labels_of(getattr(settings, "config", None) or None)
              for settings in read.datasets}  # fmt: skip
     labels = {settings.name: tuple(settings.classes) or known[settings.name] for settings in read.datasets}
     if kind == "detection":
         return [DetectionTaskData(name, own, painted_samples(4, 1, 2), None) for name, own in labels.items()]
+    if kind == "joint_change":
+        return [
+            PairTaskData(name, own, CHANGE_COLORS, 255, pair_samples(4, 1), pair_samples(2, 2))
+            for name, own in labels.items()
+        ]
     return [
         TaskData(name, own, [(0, 0, 0)] * len(own), 255, two_classes(4), two_classes(2))
         for name, own in labels.items()
@@ -88,20 +102,22 @@ def two_classes(count):
 def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(recipe, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(checks, "free_bytes", lambda path: 10**12)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    small = ["--batch-size", "2"] if recipe.kind != "s4p" else []
+    small = ["--batch-size", "2"] if recipe.kind not in ("s4p", "change") else []
     if "vit_h" in recipe.name or "vit_l" in recipe.name:
         small += ["--crop-size", "128"] if recipe.kind != "detection" else ["--image-size", "256"]
     written = recipe.path.read_text(encoding="utf-8")
     if "encoder: required" in written:
         small += ["--encoder", "none"]
+    if recipe.name == "s4p_by_names_tiny":
+        small += ["--classes", "red", "green", "blue,azure"]
     run_training(recipe.kind, [recipe.name, "--dry-run", *small], data_of(recipe))
     said = capsys.readouterr().out
-    assert re.search(r"^first batch  .*: \(\d+, 3, (\d+), \1\), float32$", said, re.MULTILINE)
+    assert re.search(r"^first batch  .*: \(\d+, (?:2, )?3, (\d+), \1\), float32$", said, re.MULTILINE)
     assert re.search(r"^network      [\d.]+ M parameters, from ", said, re.MULTILINE)
     assert said.splitlines()[-1].startswith("All is well.")
     if "vit" in recipe.name and recipe.kind in ("segmentation", "detection"):
         assert "they would be downloaded from the official release, lianglyu/S5" in said
-    named = re.findall(r"[\w-]+/(?:dinov2|mit|clip)-[\w-]+", written)
+    named = re.findall(r"[\w-]+/(?:dinov2|mit|clip|sam)-[\w-]+", written)
     assert said.count("weights: not fetched; the run reads them from the Hub repository") == len(named)
     assert all(f"repository {name}, or its cache" in said for name in named)
     assert files_of(tmp_path) == set()
@@ -194,17 +210,22 @@ def test_the_help_of_a_training_names_every_key():
 
 def test_the_module_is_what_a_launcher_starts(scenes, tmp_path):
     words = ["s4p", "s4p_tiny_cpu", "--labelled-dir", str(scenes), "--labelled-count", "4", "--classes", *SCENE_LABELS]
-    command = [sys.executable, "-m", "s5_hf.training", *words, *TINY, "--dry-run"]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("All is well.")
+    code = (
+        "import os, runpy, sys\n"
+        "os.chdir(sys.argv.pop(1))\n"
+        "runpy.run_module('s5_hf.training', run_name='__main__', alter_sys=True)\n"
+    )
+    process = FreshProcess(code, tmp_path, *words, *TINY, "--dry-run", ACCELERATE_USE_CPU="true")
+    output = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert any(line.startswith("All is well.") for line in output.splitlines()[-2:])
 
 
 def test_the_module_needs_the_name_of_a_training(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["training", "nothing"])
     with pytest.raises(
         ValueError,
-        match="must name a training: s4p, mae, simfeatup, alignearth, segmentation, detection; got 'nothing'",
+        match="must name a training: s4p, mae, simfeatup, alignearth, reasoning, segmentation, change, joint_change, "
+        "detection, roads; got 'nothing'",
     ):
         start()

@@ -12,7 +12,7 @@ from s5_hf.training.run_folder import read_log
 from s5_hf.training.running import refuse_nondeterminism
 from s5_hf.training.setup import make_accelerator
 from s5_hf.training.sharing import refuse_sharding
-from tests.training.pretraining import MICRO, example, write_folders
+from tests.training.pretraining import pretrain_files, write_folders
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +21,12 @@ def folders(tmp_path_factory):
 
 
 def run(folders, output_dir, *arguments):
-    AcceleratorState._reset_state(reset_partial_state=True)
     settings = (
         *("--labelled_dataset", "s5-image-mask", "--labelled_dir", str(folders), "--classes", "red", "green", "blue"),
-        *("--unlabelled_dataset", "s5-image-mask", "--unlabelled_dir", str(folders), "--output_dir", str(output_dir)),
+        *("--unlabelled_dataset", "s5-image-mask", "--unlabelled_dir", str(folders)),
         *("--total_steps", "8", "--checkpoint_steps", "5"),
     )
-    example("pretrain_s4p").main([*MICRO, *settings, *arguments])
+    pretrain_files(output_dir, *settings, *arguments)
 
 
 def losses(folder):

@@ -30,7 +30,7 @@ def wait():
     print("\\nworkers", *(child.pid for child in multiprocessing.active_children()), flush=True)
     sys.stdin.readline()
 
-interrupt_at(pytest.MonkeyPatch(), int(sys.argv[2]), wait)
+interrupt_at(pytest.MonkeyPatch(), wait, int(sys.argv[2]))
 pretrain(Path(sys.argv[1]), "--num_workers", "1", *sys.argv[3:])
 """
 
@@ -145,7 +145,7 @@ def test_every_stop_signal_is_noted(received, number):
 def test_sigusr1_saves_and_stops_a_run(tmp_path, monkeypatch, capsys):
     from tests.training.test_pretraining import interrupt_at
 
-    interrupt_at(monkeypatch, 1, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    interrupt_at(monkeypatch, lambda: os.kill(os.getpid(), signal.SIGUSR1), 1)
     with pytest.raises(SystemExit) as stop:
         pretrain(tmp_path, *OPTIONS)
     assert stop.value.code == 128 + signal.SIGUSR1

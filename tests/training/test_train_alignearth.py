@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from PIL import Image
 from transformers import CLIPModel
 
@@ -11,7 +10,7 @@ from s5_hf.training import read_log
 from s5_hf.training.alignearth.kind import alignment_losses
 from s5_hf.training.alignearth.pairs import find_pairs
 from tests.open_models import tiny_model
-from tests.training.pretraining import example, random_samples
+from tests.training.pretraining import random_samples, run_example
 
 SMALL = [
     *("--crop_size", "16", "--batch_size", "4", "--num_workers", "0", "--warmup_steps", "0"),
@@ -34,9 +33,8 @@ def parts(tmp_path_factory):
 
 
 def run(folder, parts, *arguments):
-    AcceleratorState._reset_state(reset_partial_state=True)
-    words = ["--clip", str(parts / "start"), "--data_dir", str(parts / "pairs"), "--output_dir", str(folder)]
-    example("train_alignearth").main([*SMALL, *words, *arguments])
+    words = ["--clip", str(parts / "start"), "--data_dir", str(parts / "pairs")]
+    run_example("train_alignearth", folder, [*SMALL, *words, *arguments])
     return CLIPModel.from_pretrained(folder / "clip").state_dict()
 
 

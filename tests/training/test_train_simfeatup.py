@@ -1,18 +1,22 @@
 """Training of SimFeatUp: resumed exactly, shared by processes, for CLIP and other networks, and what is refused."""
 
+import contextlib
+
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
+from torch.nn import functional
 
 from s5_hf.modeling import S5ImageProcessor, S5ViTConfig, S5ViTModel
+from s5_hf.predictors import processor_kernels
 from s5_hf.training import read_log
 from s5_hf.training.simfeatup.featurizer import load_featurizer
 from s5_hf.training.simfeatup.jitter import random_jitter
-from s5_hf.training.simfeatup.network import LEFT_OUT, AttentionDownsampler, blur
+from s5_hf.training.simfeatup.network import LEFT_OUT, AttentionDownsampler, SimFeatUpNetwork, blur
+from s5_hf.training.simfeatup.recipe import SimFeatUpSettings
 from tests.fresh_process import run_in_processes
 from tests.open_models import write_tiny_model
-from tests.training.pretraining import example, random_samples
+from tests.training.pretraining import random_samples, run_example
 
 SMALL = [
     *("--upsampler", "jbu_stack", "--jitters", "2", "--jitter_padding", "4", "--projections", "3"),
@@ -33,9 +37,8 @@ def run(folder, featurizer, *arguments):
 
 
 def train(folder, featurizer, *arguments):
-    AcceleratorState._reset_state(reset_partial_state=True)
-    words = [*SMALL, "--featurizer", str(featurizer), "--output_dir", str(folder), *arguments]
-    example("train_simfeatup").main(words, random_samples(6, 1, size=48))
+    words = [*SMALL, "--featurizer", str(featurizer), *arguments]
+    run_example("train_simfeatup", folder, words, random_samples(6, 1, size=48))
 
 
 def test_a_run_changes_every_weight_and_resumes_exactly(tmp_path, featurizer):
@@ -75,7 +78,7 @@ def test_two_processes_make_the_step_of_one(tmp_path, featurizer):
 
 def test_bad_settings(tmp_path, featurizer):
     with pytest.raises(ValueError, match="featurizer is missing"):
-        example("train_simfeatup").main([*SMALL, "--output_dir", str(tmp_path)], [])
+        run_example("train_simfeatup", tmp_path, SMALL, [])
     with pytest.raises(ValueError, match="crop_size is 36, expected a multiple of the featurizer's patches of 8 px"):
         run(tmp_path, featurizer, "--crop_size", "36")
     with pytest.raises(ValueError, match=r"crop_size is 16, expected .* 24 or more"):
@@ -114,6 +117,23 @@ def test_copies_differ_and_keep_their_size():
     assert max(jitter.top for jitter in jitters if jitter.zoom == 1) == 12
     image = torch.rand(1, 2, 24, 24, generator=generator)
     assert all(jitter(image).shape == image.shape for jitter in jitters)
+
+
+def test_a_copy_is_computed_again_with_the_kernels_of_its_forward_pass(monkeypatch):
+    monkeypatch.setattr(processor_kernels, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(processor_kernels, "_WORTHWHILE", 0)
+    torch.manual_seed(0)
+    network = SimFeatUpNetwork(4, 8, SimFeatUpSettings(upsampler="jbu_stack", jitters=2, jitter_padding=4))
+    gradients = []
+    for kernels in (contextlib.nullcontext(), processor_kernels.ProcessorKernels()):
+        network.zero_grad()
+        with kernels:
+            images = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+            losses = network(images, torch.tensor([5]), lambda seen: functional.avg_pool2d(seen, 8)[:, [0, 1, 2, 0]])
+        sum(losses.values()).backward()  # outside, where the training calls it
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in network.parameters()]))
+    assert gradients[0].abs().max() > 0
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
 
 
 def test_a_patch_that_is_left_out_is_averaged_blindly():

@@ -71,6 +71,12 @@ class AccuracyResult:
         return self.estimates.f1
 
     @property
+    def average(self) -> float:
+        """Average accuracy: the mean of the producer's accuracies of the classes that the reference has."""
+        producers = self.producers
+        return float(np.nanmean(producers)) if np.isfinite(producers).any() else math.nan
+
+    @property
     def kappa(self) -> float:
         """Cohen's kappa, for comparison with older work."""
         return cohens_kappa(self.counts) if self.estimates is None else self.estimates.kappa
@@ -85,6 +91,7 @@ class AccuracyResult:
             "compared": int(self.counts.sum()),
             "unit": "percent",
             "overall_accuracy": _percent(self.overall),
+            "average_accuracy": _percent(self.average),
             **({} if self.estimates is None else {"overall_margin": _margin(self.estimates.overall_error)}),
             "per_class": {name: self._class_as_json(index) for index, name in enumerate(self.classes)},
             "confusion_matrix": {
@@ -147,6 +154,7 @@ class AccuracyResult:
                 ],
             ),
             "",
+            f"Average accuracy (mean of the producer's accuracies): {_shown(content['average_accuracy'])} %. "
             f"Cohen's kappa: {self.kappa:.3f}. It is here for comparison with older work; it says nothing that the "
             "numbers above do not say better.",
         ]

@@ -5,18 +5,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-import numpy as np
 import torch
 
 from ...predictors.image_probabilities import image_probabilities, require_finite
 from ...predictors.interfaces import SceneSegmenter
 from ...predictors.test_time_augmentation import SIZE_STEP
+from ..blended_rows import BlendedRows, FinishedRows
 from ..source import SceneSource
 from ..window_batches import NewRows, WindowBatch, prefetch, window_batches
 from ..window_grid import BLENDINGS, WindowGrid
-from .rolling_accumulator import RollingAccumulator
 
-__all__ = ["FinishedRows", "SceneProbabilities", "WindowSettings", "scene_grid"]
+__all__ = ["SceneProbabilities", "WindowSettings", "scene_grid"]
 
 
 @dataclass(frozen=True)
@@ -53,21 +52,6 @@ class WindowSettings:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
 
 
-@dataclass(frozen=True)
-class FinishedRows:
-    """Rows that no window changes any more.
-
-    Attributes:
-        top: the first of them.
-        probabilities: float32 `(classes, rows, width of the scene)`, a view that is good until the next piece.
-        valid: bool `(rows, width of the scene)`: which pixels hold data; None for all of them.
-    """
-
-    top: int
-    probabilities: torch.Tensor
-    valid: np.ndarray | None
-
-
 def scene_grid(height: int, width: int, settings: WindowSettings) -> WindowGrid:
     """The windows over a scene of that size."""
 
@@ -83,7 +67,7 @@ class SceneProbabilities:
     """The blended class probabilities of a scene, from top to bottom: iterate over it, once.
 
     A scene's height does not matter to memory: the image under one row of windows and the sums of
-    [`RollingAccumulator`] are kept. Windows without any data are skipped. Outputs that are not finite raise a
+    [`BlendedRows`] are kept. Windows without any data are skipped. Outputs that are not finite raise a
     `NonFiniteOutputError` that names the window.
 
     Args:
@@ -107,43 +91,26 @@ class SceneProbabilities:
     ) -> None:
         self.grid = scene_grid(scene.height, scene.width, settings)
         self._scene, self._segmenters, self._settings = scene, segmenters, settings
-        self._first_row, self._start_window = first_row, start_window
-        self._on_new_rows = on_new_rows
-        self._sums = RollingAccumulator(self.grid, segmenters[0].num_labels, settings.blending, segmenters[0].device)
-        self._valid = _ValidRows(scene.width)
-        self._row = start_window // len(self.grid.lefts)  # of windows; those before are complete
-        self._batch_starts: dict[int, int] = {}  # row of windows -> first window of the batch with its first window
-        self._last_window = start_window - 1
+        self._start_window, self._on_new_rows = start_window, on_new_rows
+        network = segmenters[0]
+        size = scene.height, scene.width
+        self._rows = BlendedRows(
+            self.grid, size, network.num_labels, settings.blending, network.device, first_row, start_window
+        )
 
     def __iter__(self) -> Iterator[FinishedRows]:
-        columns = len(self.grid.lefts)
         for batch, probabilities in self._predictions():
-            for index in batch.indices:
-                self._batch_starts.setdefault(index // columns, batch.indices[0])
-            self._last_window = batch.last
-            for index, window_probabilities in zip(batch.indices, probabilities, strict=True):
-                yield from self._finish_windows_above(index // columns)
-                self._sums.add(index, window_probabilities)
-            yield from self._finish_windows_above((batch.last + 1) // columns)
+            yield from self._rows.add(batch, probabilities)
 
     def restart_window(self, row: int) -> int:
-        """The window from which to start for the rows from `row` on, which must be finished.
-
-        It is the first one of a batch, so that the batches after a restart are those of a run without it, and the
-        results are equal bit by bit.
-        """
-        needed = next(
-            (index for index, top in enumerate(self.grid.tops) if top + self.grid.window_height > row),
-            len(self.grid.tops),
-        )
-        known = [start for window_row, start in self._batch_starts.items() if window_row >= needed]
-        return min(known, default=self._last_window + 1)
+        """The window from which to start for the rows from `row` on; see `BlendedRows`."""
+        return self._rows.restart_window(row)
 
     def _predictions(self) -> Iterator[tuple[WindowBatch, torch.Tensor]]:
         """Batches with their probabilities; while one is waited for, the other devices work on the next."""
 
         def note_rows(rows: NewRows) -> None:
-            self._valid.append(rows)
+            self._rows.note_rows(rows)
             self._on_new_rows(rows)
 
         segmenter = self._segmenters[0]
@@ -178,44 +145,3 @@ class SceneProbabilities:
         # Only now, as asking waits for the device.
         require_finite(finite, lambda index: self.grid.describe(batch.indices[index], self._scene.name))
         return batch, probabilities
-
-    def _finish_windows_above(self, window_row: int) -> Iterator[FinishedRows]:
-        """The pieces that are finished when all rows of windows above `window_row` have been added."""
-        tops, height = self.grid.tops, self._scene.height
-        while self._row < window_row:
-            top = tops[self._row]
-            bottom = tops[self._row + 1] if self._row + 1 < len(tops) else height
-            for piece in self._sums.take(top, bottom):
-                stop = top + piece.shape[1]
-                valid = self._valid.take(top, stop)
-                skipped = min(max(self._first_row - top, 0), piece.shape[1])
-                if skipped < piece.shape[1]:
-                    kept = None if valid is None else valid[skipped:]
-                    yield FinishedRows(top + skipped, piece[:, skipped:, : self._scene.width], kept)
-                top = stop
-            self._row += 1
-
-
-class _ValidRows:
-    """Which pixels hold data, for the rows between reading and finishing."""
-
-    def __init__(self, width: int) -> None:
-        self._width = width
-        self._parts: deque[tuple[int, int, np.ndarray | None]] = deque()  # top, bottom, valid
-
-    def append(self, rows: NewRows) -> None:
-        self._parts.append((rows.top, rows.top + rows.pixels.shape[1], rows.valid))
-
-    def take(self, top: int, bottom: int) -> np.ndarray | None:
-        """Bool `(bottom - top, width)`, or None where all are valid; what lies above is forgotten."""
-        while self._parts[0][1] <= top:
-            self._parts.popleft()
-        valid = None
-        for first, last, part in list(self._parts):
-            if part is None or last <= top or first >= bottom:
-                continue
-            if valid is None:
-                valid = np.ones((bottom - top, self._width), dtype=bool)
-            start, stop = max(first, top), min(last, bottom)
-            valid[start - top : stop - top] = part[start - first : stop - first]
-        return valid

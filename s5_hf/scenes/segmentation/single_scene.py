@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from .scene_probabilities import SceneProbabilities, WindowSettings
 from .scene_result import MapProducts, SceneFiles, SceneResult, read_sidecar_areas, write_sidecar
 from .scene_writer import SceneWriter
 
-__all__ = ["segment_scene"]
+__all__ = ["map_scene", "segment_scene"]
 
 
 # `detect_scene` has the same arguments on purpose, so that a user learns them once.
@@ -89,27 +90,74 @@ def segment_scene(
         OSError: a file cannot be read or written. Rows that are finished are kept for `resume`.
         ValueError: an option is out of range, the model lacks the task, or the bands do not fit.
     """
-    settings, products, reading = settings or WindowSettings(), products or MapProducts(), reading or SceneReading()
+    products, reading = products or MapProducts(), reading or SceneReading()
+    return map_scene(
+        [source],
+        SceneFiles.of_scene(source, output, products),
+        load=lambda: load_segmenters(model, task, devices, precision, compile_model, classes),
+        opened=lambda known: open_scene(source, len(known.image_mean), reading.as_trained(known)),
+        task=task,
+        settings=settings,
+        products=products,
+        maximum_pixels=reading.maximum_pixels,
+        resume=resume,
+        overwrite=overwrite,
+        progress=progress,
+        report=report,
+        model=model,
+    )
+
+
+def map_scene(
+    sources: Sequence[str | Path],
+    files: SceneFiles,
+    *,
+    load: Callable[[], Sequence[SceneSegmenter]],
+    opened: Callable[[SceneSegmenter], AbstractContextManager[SceneSource]],
+    model: object,
+    task: str | None = None,
+    settings: WindowSettings | None = None,
+    products: MapProducts | None = None,
+    colors: Callable[[Sequence[str]], Palette] | None = None,
+    maximum_pixels: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    report: Callable[[str], None] = tqdm.write,
+) -> SceneResult:
+    """Make the map of a scene, whatever it consists of; see `segment_scene`, whose errors these are.
+
+    Args:
+        sources: the files that the scene is read from, none of which is replaced.
+        files: that are made.
+        load: gives the segmenters, one per device; called where there is something to do.
+        opened: opens the scene for a segmenter.
+        model: what the segmenters were loaded from, for the description.
+        colors: gives a colour per class where `products` name no file; `natural_palette` if left out.
+        maximum_pixels: of a map that is read again to be cut into polygons.
+        task, settings, products, resume, overwrite, progress, report: as `segment_scene`.
+    """
+    settings, products = settings or WindowSettings(), products or MapProducts()
     check_augmentations(settings.flips, settings.scales)
-    files = SceneFiles.of_scene(source, output, products)
-    require_distinct({source: files.paths()})
+    made = {source: [] for source in sources[1:]}
+    require_distinct({**made, sources[0]: files.paths()})
     if resume and files.is_finished():
         report(f"{files.classes} exists already")
         if files.polygons is not None and not files.polygons.exists():
-            _write_polygons(files, products, reading.maximum_pixels)
+            _write_polygons(files, products, maximum_pixels)
         return SceneResult(files, read_sidecar_areas(files.sidecar))
     if not overwrite:
         files.require_new(resume)
-    segmenters = load_segmenters(model, task, devices, precision, compile_model, classes)
+    segmenters = load()
     if segmenters[0].num_labels > NO_DATA:
         raise ValueError(f"a map holds at most {NO_DATA} classes, the model has {segmenters[0].num_labels}")
     _require_classes(products.polygon_classes, segmenters[0])
     labels = [segmenters[0].id2label[index] for index in range(segmenters[0].num_labels)]
-    palette = products.colors(labels)
-    require_distinct({source: files.paths(labels)})
+    palette = (products.colors if colors is None or products.palette is not None else colors)(labels)
+    require_distinct({**made, sources[0]: files.paths(labels)})
     if not overwrite:
         files.require_new(resume, labels)
-    with open_scene(source, len(segmenters[0].image_mean), reading.as_trained(segmenters[0])) as scene:
+    with opened(segmenters[0]) as scene:
         if scene.crs is not None and not is_geotiff(files.classes):
             scene.notes.append(f"{files.classes} carries no coordinates; a .tif would")
         for note in scene.notes:
@@ -219,4 +267,5 @@ def _write_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: in
         classes=products.polygon_classes,
         simplify=products.simplify,
         maximum_pixels=maximum_pixels,
+        square_corners=products.square_corners,
     )

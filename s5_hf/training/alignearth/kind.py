@@ -57,7 +57,8 @@ class AlignEarth(TrainingKind[AlignEarthRecipe]):
         pairs: as `ImagePairs`, in place of what the recipe names.
     """
 
-    # Every kind says these of itself; what kinds without labels share is in unlabelled_images.py.
+    # Every kind says these of itself; what kinds without labels share is in unlabelled_images.py. This one begins as
+    # they do, but its pairs are no such images: nothing of them is measured, streamed or read by a dataset builder.
     project = "alignearth"
     model_folder = "clip"
     encoder_prefix = "clip.vision_model."

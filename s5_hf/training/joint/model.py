@@ -27,7 +27,7 @@ def known_tasks(
         return None
     require_model_folder(name)
     config = AutoConfig.from_pretrained(name)
-    if not isinstance(config, config_type):
+    if config.model_type != config_type.model_type:
         raise ValueError(f"{start} {name} is a {config.model_type!r}; {advice}")
     return config.tasks
 

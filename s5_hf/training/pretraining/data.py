@@ -12,6 +12,7 @@ from ...imaging.natural_colors import natural_palette
 from ..batches import IndexedBatches, StreamedBatches
 from ..image_input import band_options
 from ..joint.splits import hold_out, reported_splits
+from ..views.sample_reader import ONE_IMAGE, SampleReader
 from ..views.weak import SampleView, WeakView
 from .labelled_choice import (
     balanced_choice,
@@ -39,6 +40,7 @@ class SegmentationData:
         unlabelled: samples with `image`; `None` for a method that takes none.
         validation: samples with `image` and `mask`, `None` for no validation.
         validation_source: where these come from, in words.
+        date_classes: of each date of a pair, where its labels are those of changes from one to another.
     """
 
     task: str
@@ -49,6 +51,7 @@ class SegmentationData:
     unlabelled: Any | None
     validation: Sequence[Any] | None
     validation_source: str = "given"
+    date_classes: tuple[str, ...] = ()
 
 
 def load_data(
@@ -71,8 +74,29 @@ def load_data(
     labels = tuple(settings.classes) or entry.labels_of()
     if not labels:
         raise ValueError(f"{entry.name} does not know its classes: name them with classes: [...] in their order")
+    options = {"classes": list(labels)} if not entry.labels else {}
+    return load_datasets(settings, entry, labels, options, seed, with_unlabelled, chooses_weights)
+
+
+def load_datasets(
+    settings: DataSettings,
+    entry: DatasetEntry,
+    labels: tuple[str, ...],
+    options: dict[str, Any],
+    seed: int,
+    with_unlabelled: bool,
+    chooses_weights: bool,
+) -> SegmentationData:
+    """The datasets of a recipe whose labelled one is `entry` with the classes `labels`; see `load_data`.
+
+    Args:
+        settings, seed, with_unlabelled, chooses_weights: as for `load_data`.
+        entry: of the labelled dataset.
+        labels: class names.
+        options: of its builder.
+    """
     ignore_index = settings.ignore_index if entry.ignore_index is None else entry.ignore_index
-    options = ({"classes": list(labels)} if not entry.labels else {}) | band_options(settings, entry)
+    options = options | band_options(settings, entry)
     labelled = load_split(
         settings.labelled_dataset, settings.labelled_dir, settings.labelled_split, settings.streaming, options
     )
@@ -172,7 +196,13 @@ def require_indexed(dataset: Any, key: str) -> None:
         raise ValueError(f"{key} needs an indexed dataset: set streaming: false")
 
 
-def labelled_batches(recipe: PretrainingRecipe, data: SegmentationData, rank: int, world_size: int) -> IndexedBatches:
+def labelled_batches(
+    recipe: PretrainingRecipe,
+    data: SegmentationData,
+    rank: int,
+    world_size: int,
+    reader: SampleReader = ONE_IMAGE,
+) -> IndexedBatches:
     """Endless labelled batches of a process."""
     view = SampleView(
         weak_view(recipe),
@@ -182,12 +212,18 @@ def labelled_batches(recipe: PretrainingRecipe, data: SegmentationData, rank: in
         data.ignore_index,
         channels=len(recipe.data.image_mean),
         scaling=recipe.data.value_scaling,
+        reader=reader,
     )
     return make_batches(data.labelled, view, recipe, recipe.optimizer.labelled_batch_size, 0, rank, world_size)
 
 
 def unlabelled_batches(
-    recipe: PretrainingRecipe, data: SegmentationData, rank: int, world_size: int, stream: str = "unlabelled"
+    recipe: PretrainingRecipe,
+    data: SegmentationData,
+    rank: int,
+    world_size: int,
+    stream: str = "unlabelled",
+    reader: SampleReader = ONE_IMAGE,
 ) -> IndexedBatches:
     """Endless unlabelled batches of a process; another `stream` has another order."""
     view = SampleView(
@@ -196,6 +232,7 @@ def unlabelled_batches(
         stream,
         channels=len(recipe.data.image_mean),
         scaling=recipe.data.value_scaling,
+        reader=reader,
     )
     offset = 1 if stream == "unlabelled" else 2
     return make_batches(

@@ -57,7 +57,9 @@ VALIDATION_NOTE = (
 def facts(recipe: PretrainingRecipe, data: SegmentationData, method: Method, log: Log) -> str:
     """What was run on what."""
     settings = recipe.method
-    teacher = "average of its weights (ema)" if method.has_teacher else "itself" if method.strong_views else "none"
+    itself = "itself" if method.strong_views else "none"
+    frozen = itself if method.takes_labels else ", ".join(method.frozen_teachers)
+    teacher = "average of its weights (ema)" if method.has_teacher else frozen
     by_threshold = method.threshold_now is not None
     rule = f"{settings.threshold}, {settings.confidence_threshold:g}" if by_threshold else "none"
     steps = max((entry["step"] for entry in log), default=0)
@@ -65,7 +67,7 @@ def facts(recipe: PretrainingRecipe, data: SegmentationData, method: Method, log
         ("method", settings.method),
         ("teacher", teacher),
         ("threshold", rule),
-        ("labelled images", counted(data.labelled)),
+        ("labelled images", counted(data.labelled if method.takes_labels else None)),
         ("unlabelled images", counted(data.unlabelled)),
         ("supervised phase", f"{settings.unlabelled_from_step} steps"),
         ("steps", f"{steps} of {recipe.optimizer.total_steps}"),
@@ -104,9 +106,8 @@ def write_warnings(folder: Path, warned: Mapping[str, tuple[int, str]]) -> None:
 
 def training_charts(log: Log) -> list[str]:
     """Losses and learning rate."""
-    losses = {"labelled images": curve(log, "loss_supervised")}
-    unlabelled = curve(log, "loss_unsupervised")
-    losses |= {"unlabelled images": unlabelled} if unlabelled else {}
+    losses = {"labelled images": curve(log, "loss_supervised"), "unlabelled images": curve(log, "loss_unsupervised")}
+    losses = {name: points for name, points in losses.items() if points}
     return [chart(losses, "loss"), chart({"learning rate": curve(log, "learning_rate")}, "highest learning rate")]
 
 

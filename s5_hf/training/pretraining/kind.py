@@ -1,6 +1,7 @@
 """S4 pre-training (S4P): labelled and unlabelled images, and a semi-supervised method."""
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -14,11 +15,9 @@ from ...files.atomic import write_text
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ...semi_supervised import (
     METHODS,
-    LabelledBatch,
     Method,
     MethodOutput,
     Supervised,
-    UnlabelledBatch,
     WeightAverage,
     make_method,
 )
@@ -31,13 +30,15 @@ from ..peaks import peak_flops
 from ..schedules import learning_rate_factor
 from ..throughput import Throughput, segmenter_flops
 from ..validation import ValidationSettings, validate
+from ..views.sample_reader import ONE_IMAGE, SampleReader
 from ..views.strong import StrongAugmentation, color_positions
 from .data import SegmentationData, labelled_batches, load_data, sample_ids, unlabelled_batches
 from .health_report import WARNINGS, read_warnings, write_health_report, write_warnings
+from .named_data import load_named_data
 from .pseudo_label_health import PseudoLabelHealth
 from .recipe import PretrainingRecipe
 from .starting_model import starting_model
-from .view_maker import ViewMaker
+from .view_maker import ViewMaker, joined
 
 IN_WORDS = "the best weights are chosen on the validation images"
 
@@ -52,10 +53,12 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     Attributes:
         method: attached to the bare network.
         average: of the weights, `None` where the recipe has none.
+        score: name of the value that makes weights the best, and `score_in_words`.
     """
 
     project = "s4p"
     model_folder = "segmenter"
+    score, score_in_words = "miou", "mIoU"
     average: WeightAverage | None = None
 
     def __init__(self, recipe: PretrainingRecipe, data: SegmentationData | None = None) -> None:
@@ -68,9 +71,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         """Load the datasets."""
         data = self.recipe.data
         if self.data is None:
-            self.data = load_data(
-                data, self.recipe.run.seed, self.method.strong_views > 0, self.recipe.run.selection == "validation"
-            )
+            self.data = self.read_data()
         self.validates = self.data.validation is not None
         return {
             "labelled": self.data.labelled,
@@ -78,9 +79,32 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             f"validation {data.validation_split} {data.validation_count}": self.data.validation,
         }
 
+    def read_data(self) -> SegmentationData:
+        """The datasets that the recipe names."""
+        recipe = self.recipe
+        chooses = recipe.run.selection == "validation"
+        if self.method.takes_labels:
+            return load_data(recipe.data, recipe.run.seed, self.method.strong_views > 0, chooses)
+        return load_named_data(recipe.data, chooses)
+
+    @property
+    def reader(self) -> SampleReader:
+        """What reads the columns of a sample."""
+        return ONE_IMAGE
+
+    @property
+    def augmentation(self) -> StrongAugmentation:
+        """Of the strong views."""
+        return StrongAugmentation(cutmix_probability=self.recipe.method.cutmix_probability)
+
+    def new_model(self) -> S5ForSemanticSegmentation:
+        """The network that the recipe starts from."""
+        data, own = self.recipe.data, self.data
+        return starting_model(self.recipe.model, own.task, own.labels, data.crop_size, len(data.image_mean))
+
     def learned_from(self) -> Sequence[Any]:
         """The labelled and the unlabelled images."""
-        return self.data.labelled, self.data.unlabelled
+        return self.data.labelled if self.method.takes_labels else None, self.data.unlabelled
 
     def class_names(self) -> Mapping[str, Sequence[str]]:
         """The classes of the labelled images."""
@@ -88,9 +112,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
 
     def make_model(self) -> S5ForSemanticSegmentation:
         """The segmenter at step 0."""
-        data, channels = self.recipe.data, len(self.recipe.data.image_mean)
         self.method = make_recipe_method(self.recipe)  # again: mean and deviation may have been measured since
-        model = starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
+        model = self.new_model()
         self.method.extend(model)
         add_adapters(model, self.recipe.model)
         if self.recipe.optimizer.encoder_rate == 0:  # as a fixed function: no dropout, batch norm as it is
@@ -112,7 +135,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         if self.recipe.run.resume is None:
             (folder / WARNINGS).unlink(missing_ok=True)  # of another run, which left no checkpoint
         self.health.warned = read_warnings(folder)
-        if not hasattr(self.data.labelled, "__len__"):
+        if not self.method.takes_labels or not hasattr(self.data.labelled, "__len__"):
             return
         ids = sample_ids(self.data.labelled)
         record = {
@@ -128,14 +151,14 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """Throughput with FLOPs where the device's peak is known."""
         settings = self.recipe.optimizer
-        labelled = settings.labelled_batch_size
+        labelled = settings.labelled_batch_size if self.method.takes_labels else 0
         unlabelled = settings.unlabelled_batch_size if self.method.strong_views else 0
         images = settings.gradient_accumulation * (labelled + unlabelled) * processes
         peak = peak_flops(next(model.parameters()).device)
         if peak is None:
             return Throughput(images)
         weak = unlabelled * (2 if self.recipe.method.cutmix_partner == "second_batch" else 1)
-        flops = segmenter_flops(model, self.recipe.data.crop_size, len(self.recipe.data.image_mean))
+        flops = segmenter_flops(model, self.image_shape()[1:])
         of_step = flops.of_step(labelled + self.method.strong_views * unlabelled, weak)
         return Throughput(images, of_step * settings.gradient_accumulation, peak)
 
@@ -147,7 +170,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     @property
     def teachers(self) -> Sequence[str]:
         """The frozen teachers of the method, with the sides of their images."""
-        return tuple(getattr(self.method, "frozen_teachers", ()))
+        return tuple(self.method.frozen_teachers)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -172,25 +195,29 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         begun = late // settings.schedule_period * settings.schedule_period
         return phase_rate * learning_rate_factor(schedule, begun, total_steps, settings.warmup_steps)
 
-    def batches(self, training: Training, taken: int) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
+    def batches(self, training: Training, taken: int) -> Iterator[Batches]:
         """Labelled and unlabelled batches on the device from number `taken` on, for ever.
 
-        In the supervised phase there are no unlabelled ones, and their order begins after it.
+        In the supervised phase there are no unlabelled ones, and their order begins after it. A method may take no
+        labelled ones.
         """
         recipe, data, method = self.recipe, self.data, self.method
         accelerator = training.accelerator
-        place = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
+        rank, world = accelerator.process_index, accelerator.num_processes
+        place = {"rank": rank, "world_size": world, "reader": self.reader}
         views = ViewMaker(
             accelerator.device,
             recipe.data.image_mean,
             recipe.data.image_std,
             method.strong_views,
-            StrongAugmentation(cutmix_probability=recipe.method.cutmix_probability),
+            self.augmentation,
             recipe.data.strong_labelled_views,
             reverse=recipe.method.cutmix_partner == "reversed_batch",
             colors=color_positions(recipe.data.bands, len(recipe.data.image_mean)),
         )
-        labelled = labelled_batches(recipe, data, **place).start(taken)
+        labelled: Iterator[Row | None] = itertools.repeat(None)
+        if method.takes_labels:
+            labelled = labelled_batches(recipe, data, **place).start(taken)
         unlabelled = partners = None
         supervised = self.supervised_steps * recipe.optimizer.gradient_accumulation
         first = max(0, taken - supervised)
@@ -206,9 +233,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         """The batches of the micro-steps of one step, whose losses are divided by the pixels of all."""
         return counted_together(batches, self.method.pastes)
 
-    def step(
-        self, model: torch.nn.Module, batch: tuple[LabelledBatch, UnlabelledBatch | None], step: int
-    ) -> MethodOutput:
+    def step(self, model: torch.nn.Module, batch: Batches, step: int) -> MethodOutput:
         """The loss of the method, or in the supervised phase that of the labelled images."""
         return (self.supervised if step < self.supervised_steps else self.method)(model, *batch, step)
 
@@ -251,19 +276,25 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             recipe.run.panel_images,
             recipe.data.value_scaling,
             color_positions(recipe.data.bands, len(recipe.data.image_mean)),
+            self.reader,
+            self.more_scores,
         )
         panel = Path(recipe.run.output_dir) / "panels" / f"step-{step:08d}.png"
         scores = validate(self.validated(training), data.validation, settings, training.accelerator, panel)
         if training.accelerator.is_main_process:
-            tqdm.write(f"step {step}: validation mIoU {scores['miou']:.2f} %")
+            tqdm.write(f"step {step}: validation {self.score_in_words} {scores[self.score]:.2f} %")
             if self.health.see_validation(step, scores):
                 write_warnings(Path(recipe.run.output_dir), self.health.warned)
         if isinstance(threshold, torch.Tensor):
             named = zip(data.labels, threshold.tolist(), strict=True)
             scores |= {f"threshold/{label}": value for label, value in named}
         if recipe.run.selection == "validation":
-            self.keep_best(training, step, scores["miou"])
+            self.keep_best(training, step, scores[self.score])
         return scores
+
+    def more_scores(self, counts: torch.Tensor) -> dict[str, float]:
+        """Values of a validation besides those of every segmenter, from its counts."""
+        return {}
 
     def counted_from(self, threshold: float | torch.Tensor | None) -> float | torch.Tensor:
         """The confidence from which on a validation pixel is called confident.
@@ -279,7 +310,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         """Write the page about the health of the run."""
         write_health_report(self.recipe, self.data, self.method)
 
-    def keep_best(self, training: Training, step: int, miou: float) -> None:
+    def keep_best(self, training: Training, step: int, score: float) -> None:
         """Save the validated weights under best/mean if none were better before."""
         accelerator, validated = training.accelerator, self.validated(training)
         is_trained = validated is accelerator.unwrap_model(training.model)  # its weights may be shared by processes
@@ -288,7 +319,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         if accelerator.is_main_process:
             selection = {"selection": "validation", "in_words": IN_WORDS, "validation": self.data.validation_source}
             best = BestModels(Path(self.recipe.run.output_dir) / "best", self.processor, selection)
-            best.keep(step, {MEAN: miou}, validated, state_dict)
+            best.keep(step, {MEAN: score}, validated, state_dict)
         accelerator.wait_for_everyone()
 
     def validated(self, training: Training) -> torch.nn.Module:
@@ -313,21 +344,6 @@ def make_recipe_method(recipe: PretrainingRecipe) -> Method:
     """The method of a recipe, with those of its options that it has."""
     settings = {name: value for name, value in dataclasses.asdict(recipe.method).items() if value is not None}
     settings |= {"image_mean": tuple(recipe.data.image_mean), "image_std": tuple(recipe.data.image_std)}
-    settings |= {"total_steps": recipe.optimizer.total_steps}
+    settings |= {"total_steps": recipe.optimizer.total_steps, "classes": recipe.data.classes}
     options = {field.name for field in dataclasses.fields(METHODS[recipe.method.method]) if field.init}
     return make_method(recipe.method.method, **{name: settings[name] for name in options & set(settings)})
-
-
-def joined(
-    views: ViewMaker,
-    labelled: Iterator[Row],
-    unlabelled: Iterator[Row] | None,
-    partners: Iterator[Row] | None,
-    without: int,
-) -> Iterator[tuple[LabelledBatch, UnlabelledBatch | None]]:
-    """Rows of the streams, together and on the device; the first `without` batches have no unlabelled images."""
-    for number, rows in enumerate(labelled):
-        unlabelled_batch = None
-        if unlabelled is not None and number >= without:
-            unlabelled_batch = views.unlabelled(next(unlabelled), None if partners is None else next(partners))
-        yield views.labelled(rows), unlabelled_batch

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from ..views.weak import checked_mask
+from ..views.sample_reader import checked_mask
 
 SELECTION_FILE = "selection.parquet"  # in the folder `selection` that `s5-hf curate` writes
 DRAWS = 10_000

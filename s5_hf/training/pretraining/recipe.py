@@ -45,7 +45,9 @@ class DataSettings(ViewSettings):
     labelled_dataset: str = option("s5-isaid", "name of the labelled dataset for load_dataset")
     labelled_dir: str | None = option(None, "its data_dir")
     labelled_split: str = option("train", "its split")
-    labelled_count: int | None = option(None, "use only this many labelled images")
+    labelled_count: int | None = option(
+        None, "use only this many labelled images; 0 for method open_vocabulary, which needs none"
+    )
     labelled_choice: Literal["random", "covering", "balanced", "curated"] = option(
         "random",
         "which: chosen by the seed, so that they show every class, so that every class has least_share of their "
@@ -66,7 +68,11 @@ class DataSettings(ViewSettings):
     )
     held_out_share: float = option(0.1, "share of the training images that held_out sets aside")
     validation_count: int | None = option(None, "validate on the first images only")
-    classes: list[str] = option([], "class names in the order of their ids, where the dataset does not know them")
+    classes: list[str] = option(
+        [],
+        "class names in the order of their ids, where the dataset does not know them; for open_vocabulary with "
+        "synonyms, such as building,roof",
+    )
     mean_excludes: list[str] = option([], "classes left out of mIoU, such as iSAID's background")
     ignore_index: int = option(255, "mask value without a class")
     rotation_probability: float = option(0.0, "probability of a rotation of an image by 90 degrees")
@@ -78,7 +84,9 @@ class DataSettings(ViewSettings):
 class MethodSettings:
     """The semi-supervised method."""
 
-    method: str = option("fixmatch", "supervised, fixmatch, unimatch_v2, rs_mtdf, dwl or another registered method")
+    method: str = option(
+        "fixmatch", "supervised, fixmatch, unimatch_v2, rs_mtdf, dwl, open_vocabulary or another registered method"
+    )
     confidence_threshold: float = option(0.95, "probability from which on a pseudo-label counts")
     unlabelled_from_step: int = option(0, "steps of a supervised phase, in which unlabelled images are not read")
     teacher: Literal["student", "ema"] | None = option(
@@ -97,7 +105,9 @@ class MethodSettings:
     )
     ohem_min_kept: int = option(200_000, "labelled pixels that count at least, with ohem_threshold")
     frozen_teachers: list[str] = option(
-        [], "vision transformers that RS-MTDF learns from: names or folders, with @side for a side of their own"
+        [],
+        "names or folders, with @side for a side of their own: the vision transformers that RS-MTDF learns from, or "
+        "the one model that labels by names, such as segearth-ov",
     )
     translator_channels: int = option(1024, "width inside the translators of RS-MTDF")
     threshold: Literal["fixed", "adaptive", "rank"] = option(
@@ -183,7 +193,7 @@ class PretrainingRecipe(SectionedRecipe):
                 "unlabelled_batch_size": optimizer.unlabelled_batch_size,
                 "gradient_accumulation": optimizer.gradient_accumulation,
                 "schedule_period": optimizer.schedule_period,
-                "labelled_count": data.labelled_count,
+                "labelled_count": data.labelled_count or None,  # 0 is a matter of the method
                 "validation_count": data.validation_count,
             }
         )
@@ -208,8 +218,20 @@ class PretrainingRecipe(SectionedRecipe):
             )
 
     def check_labelled(self) -> None:
-        """Raise a ValueError for choices of labelled images that contradict one another."""
-        data = self.data
+        """Raise a ValueError for choices of labelled images that contradict one another, or the method."""
+        data, method = self.data, self.method.method
+        if data.labelled_count == 0 and METHODS[method].takes_labels:
+            raise ValueError(
+                f"labelled_count: 0 leaves {method} nothing to learn from; without labels use method: "
+                "open_vocabulary, with a model that takes names of classes in frozen_teachers, such as segearth-ov"
+            )
+        if data.labelled_count != 0 and not METHODS[method].takes_labels:
+            raise ValueError(f"{method} learns from no labels: set labelled_count: 0, got {data.labelled_count}")
+        if data.labelled_count == 0 and data.validation_split == "held_out":
+            raise ValueError(
+                "validation_split: held_out sets labelled images of the training aside, and labelled_count: 0 trains "
+                "on none: name a split of labelled_dataset, such as train, or none"
+            )
         if data.unlabelled_dataset == "rest" and data.labelled_count is None and data.labelled_list is None:
             raise ValueError(
                 "unlabelled_dataset: rest needs labelled_count or labelled_list, which says what it is the rest of"

@@ -8,12 +8,12 @@ from torch import nn
 from transformers import AutoBackbone, PretrainedConfig, PreTrainedModel
 
 from ...hub.model_folder import require_model_folder
-from ...modeling.configuration_s5 import S5SegmentationConfig
 from ...modeling.configuration_s5_dinov2 import S5Dinov2Config
 from ...modeling.configuration_s5_segformer import S5SegformerConfig
 from ...modeling.configuration_s5_vit import default_dpt_taps, default_taps
 from ...modeling.input_channels import adapt_input_channels
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
+from ...modeling.task_model import MODEL_CLASSES
 from ..recipe_sections import EncoderSettings
 from ..selective_checkpointing import checkpointing_arguments
 from ..starting_weights import load_network, read_config
@@ -21,11 +21,18 @@ from .backbone_config import new_backbone_config, with_four_taps
 from .recipe import PretrainingModelSettings
 
 AnyModel = TypeVar("AnyModel", bound=PreTrainedModel)
+AnySegmenter = TypeVar("AnySegmenter", bound=S5ForSemanticSegmentation)
 
 
 def starting_model(
-    settings: PretrainingModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int = 3
-) -> S5ForSemanticSegmentation:
+    settings: PretrainingModelSettings,
+    task: str,
+    labels: Sequence[str],
+    crop_size: int,
+    channels: int = 3,
+    model_class: type[AnySegmenter] = S5ForSemanticSegmentation,
+    **heads: Any,
+) -> AnySegmenter:
     """The segmenter at step 0, in train mode.
 
     Args:
@@ -34,6 +41,8 @@ def starting_model(
         labels: class names.
         crop_size: side of the crops; position embeddings of a new network have its grid.
         channels: of the images.
+        model_class: of the network.
+        **heads: further arguments of its configuration.
 
     Raises:
         ValueError: if the crop is not a multiple of the patch size, or a given network has another number of
@@ -41,7 +50,8 @@ def starting_model(
     """
     if settings.segmenter:
         require_model_folder(settings.segmenter)
-        model = load_network(S5ForSemanticSegmentation, settings.segmenter)
+        require_kind(settings.segmenter, model_class)
+        model = load_network(model_class, settings.segmenter)
         found = sum(len(known) for known in model.config.tasks.values())
         if len(model.config.tasks) != 1 or found != len(labels):
             raise ValueError(
@@ -50,26 +60,30 @@ def starting_model(
             )
     elif settings.encoder:
         require_model_folder(settings.encoder)
-        model = S5ForSemanticSegmentation.from_backbone(
+        model = model_class.from_backbone(
             load_network(AutoBackbone, settings.encoder, config=encoder_config(settings)),
             tasks={task: labels},
             **decoder_settings(settings),
+            **heads,
         )
     else:
-        model = S5ForSemanticSegmentation(new_config(settings, task, labels, crop_size, channels))
+        model = model_class(
+            model_class.config_class(
+                backbone_config=new_backbone_config(settings, crop_size, channels),
+                tasks={task: list(labels)},
+                **decoder_settings(settings),
+                **heads,
+            )
+        )
         require_feature_maps(model, crop_size, channels)
     return ready_to_train(model, settings, crop_size, channels)
 
 
-def new_config(
-    settings: PretrainingModelSettings, task: str, labels: Sequence[str], crop_size: int, channels: int
-) -> S5SegmentationConfig:
-    """The configuration of a network with new weights."""
-    return S5SegmentationConfig(
-        backbone_config=new_backbone_config(settings, crop_size, channels),
-        tasks={task: list(labels)},
-        **decoder_settings(settings),
-    )
+def require_kind(folder: str, model_class: type[S5ForSemanticSegmentation]) -> None:
+    """Raise a ValueError if a folder holds another kind of model; what is no model of this package may be tried."""
+    found, expected = read_config(folder).model_type, model_class.config_class.model_type
+    if found in MODEL_CLASSES and found != expected:
+        raise ValueError(f"{folder} holds a {found!r} model, expected one of the type {expected!r}")
 
 
 def decoder_settings(settings: PretrainingModelSettings) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """From a batch of weak views on the host to what a method takes, on the device."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from ...semi_supervised import LabelledBatch, UnlabelledBatch
+from ...semi_supervised.accumulation import Batches
 from ..batches import Row
-from ..views.strong import StrongAugmentation, box_masks, draw_strong_parameters, normalize, strong_view, to_unit_range
-from ..views.weak import IGNORED
+from ..views.row_views import strong_rows
+from ..views.sample_reader import IGNORED
+from ..views.strong import StrongAugmentation, box_masks, normalize, to_unit_range
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,7 @@ class ViewMaker:
         """Rows of weak views with labels, normalised."""
         images = to_unit_range(self._move(batch["image"]))
         if self.strong_labelled:
-            size, channels = images.shape[-1], images.shape[1]
-            drawn = draw_strong_parameters(batch["seed"].tolist(), size, self.augmentation, channels=channels)
-            images = strong_view(images, drawn, self.colors)
+            images, _ = strong_rows(images, batch["seed"].tolist(), self.augmentation, self.colors)
         return LabelledBatch(normalize(images, self.mean, self.std), self._move(batch["labels"]).long())
 
     def unlabelled(self, batch: Row, partner: Row | None = None) -> UnlabelledBatch:
@@ -51,12 +51,11 @@ class ViewMaker:
             partner: the batch that CutMix pastes from; `None` for the same batch.
         """
         images = to_unit_range(self._move(batch["image"]))
-        size = images.shape[-1]
         strong, boxes = [], []
         for view in range(self.strong_views):
-            parameters = draw_strong_parameters(batch["seed"].tolist(), size, self.augmentation, view, images.shape[1])
-            strong.append(normalize(strong_view(images, parameters, self.colors), self.mean, self.std))
-            boxes.append(box_masks(parameters.box, size, self.device))
+            changed, box = strong_rows(images, batch["seed"].tolist(), self.augmentation, self.colors, view)
+            strong.append(normalize(changed, self.mean, self.std))
+            boxes.append(box_masks(box, images.shape[-1], self.device))
         return UnlabelledBatch(
             weak=normalize(images, self.mean, self.std),
             strong=tuple(strong),
@@ -68,3 +67,18 @@ class ViewMaker:
 
     def _move(self, values: torch.Tensor) -> torch.Tensor:
         return values.to(self.device, non_blocking=True)
+
+
+def joined(
+    views: ViewMaker,
+    labelled: Iterator[Row | None],
+    unlabelled: Iterator[Row] | None,
+    partners: Iterator[Row] | None,
+    without: int,
+) -> Iterator[Batches]:
+    """Rows of the streams, together and on the device; the first `without` batches have no unlabelled images."""
+    for number, rows in enumerate(labelled):
+        unlabelled_batch = None
+        if unlabelled is not None and number >= without:
+            unlabelled_batch = views.unlabelled(next(unlabelled), None if partners is None else next(partners))
+        yield None if rows is None else views.labelled(rows), unlabelled_batch

@@ -12,7 +12,8 @@ from ...semi_supervised.accumulation import mean_counts
 from ...semi_supervised.losses import IGNORED, mean_over_processes
 from ..batches import Row
 from ..joint.step import JointBatch, JointStep, JointViews, TaskLoss
-from ..views.strong import StrongAugmentation, draw_strong_parameters, strong_view
+from ..views.row_views import strong_rows
+from ..views.strong import StrongAugmentation
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,7 @@ class SegmentationViews(JointViews):
         """The batch of some rows; labels are int64 `(batch, height, width)`, 255 where a pixel is ignored."""
         images = self.images(rows)
         if self.augmentation is not None:
-            channels, size = images.shape[1], images.shape[-1]
-            parameters = draw_strong_parameters(rows["seed"].tolist(), size, self.augmentation, channels=channels)
-            images = strong_view(images, parameters, self.colors)
+            images, _ = strong_rows(images, rows["seed"].tolist(), self.augmentation, self.colors)
         labels = rows["labels"].to(self.device, non_blocking=True).long()
         return JointBatch(self.normalized(images), labels, self.tasks(rows))
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from ...modeling import SimFeatUpUpsampler
+from ..selective_checkpointing import checkpointing_arguments
 from .jitter import Jitter, random_jitter
 from .recipe import SimFeatUpSettings
 
@@ -144,7 +145,8 @@ class SimFeatUpNetwork(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         losses = [
             checkpoint(
-                self.copy_losses, high, image, featurize, self.draw(features, image, generator), use_reentrant=False
+                *(self.copy_losses, high, image, featurize, self.draw(features, image, generator)),
+                **checkpointing_arguments("true"),
             )
             for _ in range(self.settings.jitters)
         ]

@@ -12,11 +12,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...imaging.decoded_pixels import image_kind, image_pixels, missing_pixels
-from ...imaging.value_scaling import ValueScaling
-
-IGNORED = 255
-"""Value of the label map, and of the map of ignored pixels, where nothing is learned."""
+from ...imaging.decoded_pixels import image_pixels
+from ...modeling.value_scaling import ValueScaling
+from .sample_reader import IGNORED, ONE_IMAGE, SampleReader
 
 
 @dataclass(frozen=True)
@@ -102,6 +100,7 @@ class SampleView:
         ignore_index: mask value without a class.
         channels: number of channels that images must have.
         scaling: of the values of images that are not of 8 bits.
+        reader: of the columns.
     """
 
     view: WeakView
@@ -111,6 +110,7 @@ class SampleView:
     ignore_index: int = IGNORED
     channels: int = 3
     scaling: ValueScaling | None = None
+    reader: SampleReader = ONE_IMAGE
 
     def __call__(self, sample: Mapping[str, Any], epoch: int) -> dict[str, torch.Tensor]:
         """The row of a sample in an epoch: `image` and `labels` (uint8), and `seed` (int64) for the strong view.
@@ -119,43 +119,20 @@ class SampleView:
             ValueError: if the sample has no image or mask, another number of channels, or labels out of range.
         """
         name = sample.get("id", "a sample")
-        if sample.get("image") is None:
-            raise ValueError(f"the {self.stream} sample {name!r} has no image; its columns: {', '.join(sample)}")
+        self.reader.require(sample, name, self.stream, self.channels)
         seed = sample_seed(self.seed, self.stream, epoch, name)
-        found, _ = image_kind(sample["image"])
-        if found != self.channels:
-            raise ValueError(f"the {self.stream} image {name!r} has {found} channels, the model takes {self.channels}")
-        pixels = image_pixels(sample["image"], self.scaling)
-        mask, missing = self._mask(sample, name), missing_pixels(sample["image"])
+        pixels = self.reader.pixels(sample, self.scaling)
+        mask, missing = self._mask(sample, name), self.reader.missing(sample)
         if missing is not None:
             mask = np.where(missing, IGNORED, np.uint8(0) if mask is None else mask)
         generator = torch.Generator().manual_seed(seed)
         image, labels = self.view(pixels, mask, generator)
-        return {"image": image, "labels": labels, "seed": torch.tensor(seed)}
+        return {"image": self.reader.arranged(image), "labels": labels, "seed": torch.tensor(seed)}
 
     def _mask(self, sample: Mapping[str, Any], name: str) -> np.ndarray | None:
         if self.num_labels is None:
             return None
-        if sample.get("mask") is None:
-            raise ValueError(f"the {self.stream} sample {name!r} has no mask, but this stream needs labels")
-        return checked_mask(np.asarray(sample["mask"]), self.num_labels, self.ignore_index, name)
-
-
-def checked_mask(mask: np.ndarray, num_labels: int, ignore_index: int, name: str) -> np.ndarray:
-    """Class ids with `ignore_index` replaced by 255.
-
-    Raises:
-        ValueError: if an id is neither a class nor `ignore_index`.
-    """
-    mask = np.where(mask == ignore_index, IGNORED, mask)
-    wrong = (mask != IGNORED) & ((mask < 0) | (mask >= num_labels))
-    if wrong.any():
-        values = np.unique(mask[wrong])[:10].tolist()
-        raise ValueError(
-            f"the mask of {name!r} holds the values {values}, but the model has {num_labels} classes: "
-            f"expected 0..{num_labels - 1} or the ignore index {ignore_index}"
-        )
-    return mask
+        return self.reader.mask(sample, self.num_labels, self.ignore_index, name, self.stream)
 
 
 def sample_seed(seed: int, stream: str, epoch: int, name: str) -> int:

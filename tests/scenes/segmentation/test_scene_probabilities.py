@@ -106,7 +106,7 @@ def test_memory_is_that_of_one_row_of_windows(scene):
     for height in (200, 800):
         with open_scene(scene(smooth_image(height, 100))) as opened:
             stream = SceneProbabilities(opened, [PixelSegmenter(num_labels=5)], settings)
-            assert stream._sums._sums.shape == (5, 64, 100)
+            assert stream._rows._sums._sums.shape == (5, 64, 100)
 
 
 def test_a_restart_gives_the_same_bits(scene):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 
-from ..window_grid import WindowGrid, normalized_axis_weights
+from .window_grid import WindowGrid, normalized_axis_weights
 
 __all__ = ["RollingAccumulator"]
 

@@ -14,15 +14,14 @@ import numpy as np
 from ..imaging.rasters import open_dataset
 from ..imaging.scene_files import is_remote
 from ..imaging.windows import Window
-from ..scenes.reading import SceneReading
-from ..scenes.source import SceneSource, open_scene
+from .reading import SceneReading
+from .source import SceneSource, open_scene
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 __all__ = ["PairRows", "ScenePair", "open_pair"]
 
-_CHANNELS = 3
 _ALIGNED = 1e-3
 """Pixels by which the second scene may lie off the grid of the first one without being resampled."""
 
@@ -32,7 +31,7 @@ class PairRows:
     """Rows of both scenes.
 
     Attributes:
-        before, after: uint8 `(rows, width, 3)`.
+        before, after: uint8 `(rows, width, channels)`.
         valid: bool `(rows, width)`: both dates hold data.
     """
 
@@ -82,6 +81,7 @@ def open_pair(
     after: str | Path,
     reading: SceneReading | None = None,
     report: Callable[[str], None] = lambda line: None,
+    num_channels: int = 3,
 ) -> Iterator[ScenePair]:
     """Open two scenes of one place.
 
@@ -91,6 +91,7 @@ def open_pair(
             data.
         reading: how both are read.
         report: takes what the user should know, a line at a time.
+        num_channels: of each scene.
 
     Raises:
         FileNotFoundError, ImportError, OSError: as `open_scene`.
@@ -100,8 +101,8 @@ def open_pair(
     if not is_remote(before) and not is_remote(after):
         _require_two(Path(before), Path(after))
     with ExitStack() as stack:
-        first = stack.enter_context(open_scene(before, _CHANNELS, reading))
-        second = stack.enter_context(open_scene(after, _CHANNELS, reading))
+        first = stack.enter_context(open_scene(before, num_channels, reading))
+        second = stack.enter_context(open_scene(after, num_channels, reading))
         if (first.crs is None) != (second.crs is None):
             named = first.name if first.crs is None else second.name
             report(f"{named} has no CRS: the scenes are taken to lie on each other pixel by pixel")
@@ -112,7 +113,7 @@ def open_pair(
                     f"{second.height}: scenes without CRS must have one size"
                 )
         elif not _on_one_grid(first, second):
-            second = stack.enter_context(_resampled(second, first, reading, report))
+            second = stack.enter_context(_resampled(second, first, reading, report, num_channels))
         yield ScenePair(first, second)
 
 
@@ -133,7 +134,11 @@ def _on_one_grid(first: SceneSource, second: SceneSource) -> bool:
 
 @contextmanager
 def _resampled(
-    scene: SceneSource, grid: SceneSource, reading: SceneReading | None, report: Callable[[str], None]
+    scene: SceneSource,
+    grid: SceneSource,
+    reading: SceneReading | None,
+    report: Callable[[str], None],
+    num_channels: int,
 ) -> Iterator[SceneSource]:
     """A scene on the grid of another, through a small file that tells GDAL how."""
     import rasterio.shutil
@@ -154,7 +159,7 @@ def _resampled(
         path = Path(folder) / f"{Path(scene.name).stem}.vrt"
         with WarpedVRT(dataset, **options, **covered) as warped:
             rasterio.shutil.copy(warped, path, driver="VRT")
-        with open_scene(path, _CHANNELS, reading) as resampled:
+        with open_scene(path, num_channels, reading) as resampled:
             resampled.name, resampled.fingerprint = scene.name, f"{scene.fingerprint} {grid.transform!r}"
             yield resampled
 

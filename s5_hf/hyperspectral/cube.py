@@ -1,0 +1,196 @@
+"""Hyperspectral cubes to read from, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from ..imaging.windows import Window
+
+if TYPE_CHECKING:
+    from affine import Affine
+    from rasterio.crs import CRS
+
+__all__ = ["ArrayCube", "HyperspectralCube", "cube_windows", "open_cube"]
+
+MATLAB, HDF = ".mat", (".h5", ".he5", ".hdf5", ".nc", ".nc4")
+LEAST_BANDS = 4
+
+
+class HyperspectralCube(Protocol):
+    """An open cube.
+
+    Attributes:
+        name: path, or what the user calls it.
+        width, height: in pixels.
+        bands: numbers of the bands in the file that are read, counted from 1.
+        wavelengths: centres of these bands in nanometres, or None.
+        crs, transform: of rasterio; None where the cube has none.
+        notes: what the user should know, a sentence each.
+        fingerprint: changes when the cube or the way it is read does.
+    """
+
+    name: str
+    width: int
+    height: int
+    bands: list[int]
+    wavelengths: np.ndarray | None
+    crs: CRS | None
+    transform: Affine | None
+    notes: list[str]
+    fingerprint: str
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """A window that lies on the cube.
+
+        Returns:
+            values: float32 `(bands, height, width)`, 0 where there is no data.
+            valid: bool `(height, width)`.
+
+        Raises:
+            OSError: the file cannot be read; the message names it.
+        """
+        ...
+
+
+@contextmanager
+def open_cube(
+    path: str | Path,
+    bands: Sequence[int] | None = None,
+    wavelengths: Sequence[float] | None = None,
+    variable: str | None = None,
+    nodata: float | None = None,
+) -> Iterator[HyperspectralCube]:
+    """Open a cube.
+
+    Args:
+        path: ENVI (`.hdr` beside it), a GeoTIFF or whatever rasterio opens; MATLAB (`.mat`); HDF5 or NetCDF 4
+            (`.h5`, `.nc`).
+        bands: numbers from 1 of the bands to read; all if left out.
+        wavelengths: centres in nanometres, one for each band of the file; by default those in the file.
+        variable: of a MATLAB, HDF5 or NetCDF file with several cubes.
+        nodata: value of pixels without data; by default the one stored in the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ImportError: the file needs rasterio (the extra `geo`) or h5py (the extra `hyperspectral`).
+        OSError: it cannot be read.
+        ValueError: there is no cube in it or more than one, a band is not there, or there are not as many wavelengths
+            as bands.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file; expected a hyperspectral cube (ENVI, GeoTIFF, MATLAB, HDF5)")
+    if path.suffix.lower() in (MATLAB, *HDF):
+        from .array_files import read_array_file
+
+        with read_array_file(path, variable) as (values, band_axis, in_file):
+            centres = in_file if wavelengths is None else np.asarray(wavelengths, dtype=float)
+            yield ArrayCube(values, str(path), band_axis, bands, centres, nodata, fingerprint=file_identity(path))
+        return
+    from .raster_cube import open_raster_cube
+
+    with open_raster_cube(path, bands, wavelengths, nodata) as cube:
+        yield cube
+
+
+class ArrayCube:
+    """A cube in an array, or in what is read like one; see `HyperspectralCube`.
+
+    Args:
+        values: real numbers with three axes.
+        name: for messages.
+        band_axis: the axis of the bands; the other two are height and width, in this order.
+        bands, wavelengths, nodata: as `open_cube` takes them.
+        fingerprint: of the values; a checksum of them by default.
+
+    Raises:
+        ValueError: as `open_cube`.
+    """
+
+    def __init__(
+        self,
+        values: np.ndarray,
+        name: str = "cube",
+        band_axis: int = 2,
+        bands: Sequence[int] | None = None,
+        wavelengths: Sequence[float] | None = None,
+        nodata: float | None = None,
+        fingerprint: str = "",
+    ) -> None:
+        if len(values.shape) != 3 or not np.issubdtype(values.dtype, np.number) or values.dtype.kind == "c":
+            raise ValueError(f"{name}: expected real numbers with three axes, got {values.dtype} {values.shape}")
+        if not -3 <= band_axis < 3:
+            raise ValueError(f"{name}: band_axis must be 0, 1 or 2, got {band_axis}")
+        self._values, self._axis, self._nodata = values, band_axis % 3, nodata
+        self.name = name
+        self.height, self.width = (size for axis, size in enumerate(values.shape) if axis != self._axis)
+        self.bands, self.wavelengths = chosen_bands(values.shape[self._axis], bands, wavelengths, name)
+        self.crs = self.transform = None
+        self.notes: list[str] = []
+        self.fingerprint = f"{fingerprint or _checksum(values)} {self.bands} {nodata}"
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """A window; see `HyperspectralCube`."""
+        first, last = self.bands[0] - 1, self.bands[-1]
+        places: list[slice] = [slice(window.top, window.bottom), slice(window.left, window.right)]
+        places.insert(self._axis, slice(first, last))
+        block = np.moveaxis(np.asarray(self._values[tuple(places)]), self._axis, 0)
+        return valid_values(block[[band - 1 - first for band in self.bands]], self._nodata)
+
+
+def chosen_bands(
+    count: int, bands: Sequence[int] | None, wavelengths: Sequence[float] | None, name: str
+) -> tuple[list[int], np.ndarray | None]:
+    """The numbers of the bands to read, rising, and their wavelengths.
+
+    Raises:
+        ValueError: as `open_cube`, or fewer than four bands are left.
+    """
+    numbers = sorted(set(range(1, count + 1) if bands is None else bands))
+    outside = [number for number in numbers if not 1 <= number <= count]
+    if outside:
+        raise ValueError(f"{name} has {count} bands, there is no band {outside[0]}")
+    if len(numbers) < LEAST_BANDS:
+        raise ValueError(f"expected {LEAST_BANDS} bands or more, {name} gives {len(numbers)}")
+    if wavelengths is None:
+        return numbers, None
+    centres = np.asarray(wavelengths, dtype=float)
+    if centres.shape != (count,) or not np.isfinite(centres).all() or (centres <= 0).any():
+        raise ValueError(f"{name} has {count} bands; expected as many positive wavelengths, got {centres.size}")
+    return numbers, centres[[number - 1 for number in numbers]]
+
+
+def valid_values(block: np.ndarray, nodata: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Values `(bands, height, width)` as float32, 0 where there is no data, and where there is."""
+    values = np.ascontiguousarray(block, dtype=np.float32)
+    valid = np.isfinite(values).all(axis=0)
+    if nodata is not None:
+        valid &= (block != nodata).any(axis=0)
+    values[:, ~valid] = 0
+    return values, valid
+
+
+def cube_windows(height: int, width: int, side: int) -> list[Window]:
+    """Windows that share out a cube: as few as possible of at most that side, all of about one size."""
+    rows, columns = (
+        np.linspace(0, size, -(-size // side) + 1).round().astype(int).tolist() for size in (height, width)
+    )
+    return [Window(left, top, right, bottom) for top, bottom in pairwise(rows) for left, right in pairwise(columns)]
+
+
+def file_identity(path: Path) -> str:
+    """Changes when a file does, as far as that can be seen from outside."""
+    stat = path.stat()
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def _checksum(values: np.ndarray) -> str:
+    import zlib
+
+    return f"{values.shape} {zlib.crc32(np.ascontiguousarray(values).tobytes()):08x}"

@@ -1,0 +1,109 @@
+"""Cubes that rasterio opens: ENVI, GeoTIFF and others (the extra `geo`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..dataset_builders.band_files import require_real
+from ..imaging.rasters import damage_named, open_dataset, require_geo
+from ..imaging.windows import Window
+from .cube import chosen_bands, file_identity, valid_values
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+
+__all__ = ["RasterCube", "open_raster_cube"]
+
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_IN_NANOMETRES = {"nanometers": 1.0, "nanometres": 1.0, "nm": 1.0, "micrometers": 1000.0, "micrometres": 1000.0}
+_IN_NANOMETRES |= {"um": 1000.0, "µm": 1000.0, "μm": 1000.0, "microns": 1000.0}
+_LARGEST_MICROMETRES = 100.0
+
+
+@contextmanager
+def open_raster_cube(
+    path: Path, bands: Sequence[int] | None, wavelengths: Sequence[float] | None, nodata: float | None
+) -> Iterator[RasterCube]:
+    """Open a cube; arguments and errors as `open_cube`. Of an ENVI cube the header (`.hdr`) may be named too."""
+    require_geo(f"reading {path}", "rasterio")
+    with open_dataset(data_file(path)) as dataset:
+        yield RasterCube(dataset, path, bands, wavelengths, nodata)
+
+
+class RasterCube:
+    """A cube that rasterio has opened; see `HyperspectralCube`."""
+
+    def __init__(
+        self,
+        dataset: DatasetReader,
+        path: Path,
+        bands: Sequence[int] | None,
+        wavelengths: Sequence[float] | None,
+        nodata: float | None,
+    ) -> None:
+        self._dataset = dataset
+        self.name = str(path)
+        self.width, self.height = dataset.width, dataset.height
+        self.crs = dataset.crs
+        self.transform = None if dataset.crs is None and dataset.transform.is_identity else dataset.transform
+        centres = own_wavelengths(dataset) if wavelengths is None else wavelengths
+        self.bands, self.wavelengths = chosen_bands(dataset.count, bands, centres, self.name)
+        require_real(dataset, self.bands, self.name)
+        self._nodata = dataset.nodata if nodata is None else nodata
+        self.notes: list[str] = []
+        if dataset.crs is None:
+            self.notes.append(f"{path} has no CRS: the map has none either, and areas are given in pixels only")
+        self.fingerprint = f"{file_identity(path)} {self.bands} {self._nodata}"
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """A window; see `HyperspectralCube`."""
+        from rasterio.windows import Window as Place
+
+        with damage_named(self.name):
+            block = self._dataset.read(self.bands, window=Place(window.left, window.top, window.width, window.height))
+        return valid_values(block, self._nodata)
+
+
+def data_file(path: Path) -> Path:
+    """The file with the values that goes with an ENVI header, or the file itself.
+
+    Raises:
+        FileNotFoundError: there is no file beside the header.
+    """
+    if path.suffix.lower() != ".hdr":
+        return path
+    for suffix in ("", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip"):
+        candidate = path.with_suffix(suffix)
+        if candidate.is_file():
+            return candidate
+    raise FileNotFoundError(f"there is no file with the values of {path}, such as {path.with_suffix('.img').name}")
+
+
+def own_wavelengths(dataset: DatasetReader) -> list[float] | None:
+    """The centres of the bands in nanometres, as an ENVI header or the bands themselves give them; None without."""
+    of_file = dataset.tags(ns="ENVI")
+    listed = _NUMBER.findall(of_file.get("wavelength", ""))
+    unit = of_file.get("wavelength_units", "")
+    if len(listed) != dataset.count:
+        tags = [dataset.tags(band) for band in dataset.indexes]
+        listed = [tag.get("wavelength", "") for tag in tags]
+        unit = tags[0].get("wavelength_units", "")
+    try:
+        centres = [float(text) for text in listed]
+    except ValueError:
+        return None
+    return in_nanometres(centres, unit)
+
+
+def in_nanometres(centres: Sequence[float], unit: str) -> list[float]:
+    """Wavelengths in nanometres; without a known unit, numbers up to 100 are taken for micrometres."""
+    factor = _IN_NANOMETRES.get(unit.strip().lower())
+    if factor is None:
+        factor = 1000.0 if max(centres) <= _LARGEST_MICROMETRES else 1.0
+    return [centre * factor for centre in centres]

@@ -1,0 +1,1 @@
+"""Change detection, with or without unlabelled pairs."""

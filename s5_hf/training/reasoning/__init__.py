@@ -1,0 +1,1 @@
+"""SegEarth-R1: masks that answer questions."""
