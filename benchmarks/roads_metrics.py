@@ -28,9 +28,9 @@ ANYWHERE = AplsSettings(tile=None, margin=0.0)
 
 
 def town(edges: int, seed: int = 0) -> tuple[RoadGraph, RoadGraph]:
-    """A reference of about so many edges, and its prediction."""
+    """A reference of at least so many edges, and its prediction."""
     random = np.random.default_rng(seed)
-    side = max(2, round(np.sqrt(edges / PARTS / 2)))
+    side = next(side for side in itertools.count(2) if 2 * side * (side - 1) * PARTS >= edges)
     crossings = [(BLOCK * column, BLOCK * row) for row in range(side) for column in range(side)]
     nodes, pairs = list(crossings), []
     for index in range(side * side):
