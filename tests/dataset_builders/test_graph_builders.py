@@ -179,6 +179,6 @@ def test_inspection_counts_roads_and_names_nodes_beyond_the_image(tmp_path, writ
     report = inspect_folder(folder)
     assert (report.splits[0].edges, report.splits[0].without_roads) == (2, 1)
     assert [(problem.kind, problem.place) for problem in report.problems] == [("node outside", "region_1")]
-    assert "1 of 2 nodes beyond 8 x 8 px, first at [2.0, 30.0]" in report.problems[0].message
+    assert "1 of 2 nodes outside 8 x 8 px, the first at [2.0, 30.0]" in report.problems[0].message
     colors = np.asarray(draw_sheet(folder).convert("RGB")).reshape(-1, 3)
     assert (colors == (255, 140, 0)).all(axis=1).sum() > 100
