@@ -16,7 +16,7 @@ from ..dataset_builders.graph_lines import LONGITUDE_LATITUDE, GeoLines, ImageGr
 from ..dataset_builders.pickled_graphs import GRAPH_FILES
 from ..dataset_builders.road_graph import RoadGraph
 from ..imaging.rasters import open_dataset, require_geo
-from .graphs import PICKLE_SUFFIXES, READ_SUFFIXES, read_graph, read_lines
+from .graphs import PICKLE_SUFFIXES, READ_SUFFIXES, read_graph, read_lines, require_graph_file
 
 if TYPE_CHECKING:
     from ..metrics.road_graph_metrics import RoadGraphMetrics
@@ -169,12 +169,13 @@ def _map_lines(path: Path) -> GeoLines | None:
     A GeoJSON file that says nothing of its coordinates is in longitude and latitude, as the standard has it, unless
     some lie beyond the globe.
     """
-    if path.suffix.lower() == ".graphml" or path.suffix.lower() in PICKLE_SUFFIXES:
+    suffix = require_graph_file(path, READ_SUFFIXES)
+    if suffix == ".graphml" or suffix in PICKLE_SUFFIXES:
         return None
     lines = read_lines(path)
     if lines.crs is not None:
         return lines
-    if lines.in_pixels or path.suffix.lower() == ".gpkg" or not lines.lines:
+    if lines.in_pixels or suffix == ".gpkg" or not lines.lines:
         return None
     if (np.abs(np.concatenate(lines.lines)) > (180.0, 90.0)).any():
         return None
