@@ -17,7 +17,7 @@ from .band_files import open_bands
 from .coordinate_systems import crs_text, points_in_crs
 from .errors import SampleError
 from .images import is_tiff
-from .road_graph import RoadGraph
+from .road_graph import RoadGraph, numbered_rows
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -179,16 +179,12 @@ def joined_lines(lines: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     if not lines:
         return np.zeros((0, 2)), np.zeros((0, 2), dtype=np.int64)
     vertices = np.concatenate(lines) + 0.0  # no -0.0
-    _, first, number = np.unique(vertices, axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    number = rank[number.ravel()]
+    first, number = numbered_rows(vertices)
     starts = np.cumsum([0, *(len(line) for line in lines)])
     within_line = np.ones(len(vertices), dtype=bool)
     within_line[starts[1:] - 1] = False
     begin = np.flatnonzero(within_line)
-    return vertices[first[order]], np.stack([number[begin], number[begin + 1]], axis=1)
+    return vertices[first], np.stack([number[begin], number[begin + 1]], axis=1)
 
 
 def to_pixels(nodes: np.ndarray, crs: str, grid: ImageGrid) -> np.ndarray:

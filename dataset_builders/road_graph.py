@@ -13,7 +13,20 @@ import numpy as np
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["RoadGraph"]
+__all__ = ["RoadGraph", "numbered_rows"]
+
+
+def numbered_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number the different rows of an array `(n, columns)` in the order of their first appearance.
+
+    Returns:
+        Where each different row appears first, and the number of every row `(n,)`.
+    """
+    _, first, number = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[number.ravel()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +91,8 @@ class RoadGraph:
     def from_adjacency(cls, adjacency: Mapping | Sequence, name: str = "the graph") -> RoadGraph:
         """The graph of published files, `{(row, column): [(row, column), ...]}`, repaired as `repaired` does.
 
-        Nodes keep the order in which they are first named, keys before neighbours that are no key themselves. An edge
-        that only one of its ends names counts.
+        Nodes keep the order in which they are first named, keys before neighbours that are no key themselves; edges
+        keep theirs. An edge that only one of its ends names counts.
 
         Args:
             adjacency: the dictionary, or its items.
@@ -92,7 +105,7 @@ class RoadGraph:
         index: dict[tuple[float, float], int] = {}
         for node, _ in items:
             index.setdefault(_position(node, name), len(index))
-        seen: dict[tuple[int, int], None] = {}
+        seen: dict[tuple[int, int], tuple[int, int]] = {}
         loops = 0
         for node, neighbours in items:
             first = index[_position(node, name)]
@@ -100,11 +113,11 @@ class RoadGraph:
                 second = index.setdefault(_position(neighbour, name), len(index))
                 loops += first == second
                 if first != second:
-                    seen.setdefault((min(first, second), max(first, second)))
+                    seen.setdefault((min(first, second), max(first, second)), (first, second))
         if loops:
             logger.warning("%s: %d self-loops were dropped", name, loops)
         nodes = np.array(list(index), dtype=np.float64).reshape(-1, 2)[:, ::-1]
-        return cls(np.ascontiguousarray(nodes), np.array(list(seen), dtype=np.int64).reshape(-1, 2))
+        return cls(np.ascontiguousarray(nodes), np.array(list(seen.values()), dtype=np.int64).reshape(-1, 2))
 
     def adjacency(self) -> dict[tuple[float, float], list[tuple[float, float]]]:
         """The form of published files: `{(row, column): [(row, column), ...]}`; nodes at one place become one."""

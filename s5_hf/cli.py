@@ -22,6 +22,7 @@ from .commands import (
     predict,
     prepare_scenes,
     project,
+    road_graphs,
     roads,
     train,
     view,
@@ -69,6 +70,7 @@ def root(
 models.register(app)
 app.add_typer(datasets.app)
 app.add_typer(boxes.app)
+app.add_typer(road_graphs.app)
 prepare_scenes.register(app)
 app.add_typer(curate.app)
 app.add_typer(train.app)

@@ -36,11 +36,11 @@ AUTO_CLASSES = {
     "s5_change_detection": {"AutoConfig": "S5ChangeDetectionConfig", "AutoModel": "S5ForChangeDetection"},
     SamRoadConfig.model_type: {"AutoConfig": "SamRoadConfig", "AutoModel": "SamRoadForRoadGraph"},
 }
-PROCESSORS: Mapping[str, type] = {
+PROCESSORS: Mapping[str, type[S5ImageProcessor]] = {
     "s5_change_detection": S5ChangeImageProcessor,
     SamRoadConfig.model_type: SamRoadProcessor,
 }
-"""Image processors by model type, where it is not `S5ImageProcessor`."""
+"""Image processors of model types that have another one than S5ImageProcessor."""
 
 # All classes are reached through one file. transformers copies only what a file itself imports (5.0), and makes one
 # copy of the code per file it is sent to (5.20 and later), so that classes of two files would not fit together.

@@ -12,6 +12,8 @@ __getattr__, __dir__, __all__ = lazy_face(
         "alignearth.kind": ["AlignEarth"],
         "alignearth.recipe": ["AlignEarthRecipe"],
         "change.kind": ["ChangeDetection"],
+        "change.joint": ["JointChangeDetection", "PairTaskData"],
+        "change.joint_recipe": ["JointChangeRecipe"],
         "change.recipe": ["ChangeRecipe"],
         "detection.data": ["DetectionTaskData"],
         "detection.kind": ["JointDetection"],

@@ -220,11 +220,14 @@ def write_sidecar(
     palette: Palette,
     task: str | None,
     model: str,
+    later: SceneSource | None = None,
 ) -> None:
-    """Write the description of a map of classes beside it, as JSON."""
+    """Write the description of a map of classes beside it, as JSON; `later` is the second date of a map of changes."""
+    folder = files.classes.parent
     content = {
         "format": SIDECAR_FORMAT,
-        "source": relative_source(scene.name, files.classes.parent),
+        "source": relative_source(scene.name, folder),
+        **({} if later is None else {"source_after": relative_source(later.name, folder)}),
         "source_bands": list(scene.bands),
         "task": task,
         "model": model,

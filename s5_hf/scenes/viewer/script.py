@@ -16,6 +16,7 @@ _VIEW = r"""
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 const stage = $("stage"), divider = $("divider"), image = $("image"), readout = $("readout");
+const before = $("before");  // the earlier date, if there are two
 const worlds = [...document.querySelectorAll(".world")];
 const side = (name, layer, canvas) => ({ layer: $(layer), canvas: $(canvas), choice: $(`${name}-map`),
   title: divider.querySelector(`.${name}`) });
@@ -84,6 +85,7 @@ function setSplit(value) {
   divider.style.left = percent;
   right.layer.style.clipPath = `inset(0 0 0 ${percent})`;
   left.layer.style.clipPath = `inset(0 ${(100 - 100 * split).toFixed(2)}% 0 0)`;
+  if (before) before.closest(".layer").style.clipPath = left.layer.style.clipPath;
   divider.setAttribute("aria-valuenow", Math.round(100 * split));
   divider.setAttribute("aria-valuetext", `${Math.round(100 * split)} % left`);
 }
@@ -199,10 +201,14 @@ $("zoom-out").addEventListener("click", () => zoom(1 / ZOOM_STEP));
 $("fit").addEventListener("click", fit);
 $("opacity").addEventListener("input", event => setOpacity(event.target.value));
 for (const box of document.querySelectorAll("input[data-class]")) {
-  box.addEventListener("change", () => {
+  const take = () => {
     const k = Number(box.dataset.class);
     box.checked ? hidden.delete(k) : hidden.add(k);
     box.closest("tr").classList.toggle("hidden", !box.checked);
+  };
+  take();
+  box.addEventListener("change", () => {
+    take();
     repaintTiles();
     paint(left);
     paint(right);
@@ -212,8 +218,10 @@ if (lines) $("lines-shown").addEventListener("change", event => { $("lines-layer
 for (const one of [left, right]) one.choice.addEventListener("change", () => paint(one));
 
 new ResizeObserver(() => fitted ? fit() : (keepInSight(), show())).observe(stage);
-image.style.width = `${size.width}px`;
-image.style.height = `${size.height}px`;
+for (const picture of before ? [image, before] : [image]) {
+  picture.style.width = `${size.width}px`;
+  picture.style.height = `${size.height}px`;
+}
 setSplit(split);
 setOpacity($("opacity").value);
 fit();
