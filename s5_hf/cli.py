@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from .commands import (
     accuracy,
+    ask,
     boxes,
     change,
     curate,
@@ -80,6 +81,7 @@ project.register(app)
 demo.register(app)
 export.register(app)
 predict.register(app)
+ask.register(app)
 change.register(app)
 hyperspectral.register(app)
 mosaic.register(app)

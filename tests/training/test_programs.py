@@ -64,6 +64,9 @@ def data_of(recipe):
         return random_samples(4, 0)
     if kind == "roads":
         return RoadData(road_samples(2), road_samples(1))
+    if kind == "reasoning":
+        words = {"question": "where is it?", "answer": "There."}
+        return [{**sample, "mask": sample["mask"] == 1, **words} for sample in random_samples(4, 0)], None
     if kind == "alignearth":
         return [{**sample, "image": np.tile(sample["image"], 2)} for sample in random_samples(4, 0)]
     if kind == "s4p":
@@ -110,6 +113,8 @@ def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(recipe, 
         small += ["--encoder", "none"]
     if recipe.name == "s4p_by_names_tiny":
         small += ["--classes", "red", "green", "blue,azure"]
+    if recipe.kind == "reasoning":
+        small += ["--language-model", "none", "--mask-former", "none"]
     run_training(recipe.kind, [recipe.name, "--dry-run", *small], data_of(recipe))
     said = capsys.readouterr().out
     assert re.search(r"^first batch  .*: \(\d+, (?:2, )?3, (\d+), \1\), float32$", said, re.MULTILINE)
