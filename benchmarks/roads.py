@@ -2,6 +2,7 @@
 
     python benchmarks/roads.py data ../shared/data/massroads work/roads
     python benchmarks/roads.py scene
+    python benchmarks/roads.py metrics
     s5-hf train roads roads_tiny_cpu --data-dir work/roads --output-dir work/graph
     python benchmarks/roads.py compare work/roads work/graph/road_model --panels work/panels
 
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import roads_metrics
 import roads_scene
 import torch
 from datasets import load_dataset
@@ -106,6 +108,7 @@ def main() -> None:
     data = commands.add_parser("data", help="make lines of road masks")
     data.add_argument("source", type=Path)
     data.add_argument("output", type=Path)
+    roads_metrics.add_options(commands.add_parser("metrics", help="time to score road graphs"))
     roads_scene.add_options(commands.add_parser("scene", help="time and memory of whole scenes"))
     compared = commands.add_parser("compare", help="score the graphs of a network and the skeletons of its masks")
     compared.add_argument("data", type=Path)
@@ -116,6 +119,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.command == "data":
         make_data(arguments.source, arguments.output)
+    elif arguments.command == "metrics":
+        roads_metrics.report(arguments.edges, arguments.small_edges)
     elif arguments.command == "scene":
         roads_scene.report(arguments.width, arguments.heights, arguments.size)
     else:

@@ -1,13 +1,14 @@
 """Time to score road graphs, against plain networkx on the same places.
 
-    python benchmarks/roads_metrics.py
-    python benchmarks/roads_metrics.py --edges 10000 --small-edges 600
+    python benchmarks/roads.py metrics
+    python benchmarks/roads.py metrics --edges 10000 --small-edges 600
 
 The reference is a town of crooked streets; the prediction has every node moved by up to 3 m and every twentieth edge
 missing. networkx walks from every place to all nodes of the graph of 2 m hops; both count the same
 penalties. One process on one thread; seconds are those of the processor.
 """
 
+import argparse
 import itertools
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 # What is shared among the benchmarks is in measuring.py; its names are listed in each.
-from measuring import argument_parser, print_head, print_row, processor_in_words
+from measuring import print_head, print_row, processor_in_words
 from s5_hf.dataset_builders.road_graph import RoadGraph
 from s5_hf.metrics.apls import AplsSettings, compare_paths, control_points, snapped
 from s5_hf.metrics.road_counts import junction_counts, road_pixel_counts
@@ -27,9 +28,9 @@ ANYWHERE = AplsSettings(tile=None, margin=0.0)
 
 
 def town(edges: int, seed: int = 0) -> tuple[RoadGraph, RoadGraph]:
-    """A reference of about so many edges, and its prediction."""
+    """A reference of at least so many edges, and its prediction."""
     random = np.random.default_rng(seed)
-    side = max(2, round(np.sqrt(edges / PARTS / 2)))
+    side = next(side for side in itertools.count(2) if 2 * side * (side - 1) * PARTS >= edges)
     crossings = [(BLOCK * column, BLOCK * row) for row in range(side) for column in range(side)]
     nodes, pairs = list(crossings), []
     for index in range(side * side):
@@ -78,14 +79,17 @@ def processor_seconds(work: Callable[[], object]) -> tuple[float, object]:
     return time.process_time() - start, found
 
 
-def main() -> None:
-    parser = argument_parser(__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `python benchmarks/roads.py metrics`."""
     parser.add_argument("--edges", type=int, default=10_000, help="edges of the large reference")
     parser.add_argument("--small-edges", type=int, default=600, help="edges of the one that networkx scores too")
-    arguments = parser.parse_args()
+
+
+def report(edges: int, small_edges: int) -> None:
+    """Print the table."""
     print(f"{processor_in_words()}; seconds of one core\n")
     print_head("score", "edges", "seconds", "against networkx")
-    small = town(arguments.small_edges)
+    small = town(small_edges)
     plain_seconds, plain = processor_seconds(lambda: networkx_apls(*small))
     seconds, counts = processor_seconds(lambda: compare_paths(*small, ANYWHERE))
     ours = (counts.forward_penalty, counts.forward_pairs, counts.backward_penalty, counts.backward_pairs)
@@ -93,7 +97,7 @@ def main() -> None:
         raise SystemExit(f"the scores differ: {ours} and {plain}")
     print_row("APLS, networkx", f"{len(small[0].edges):,}", f"{plain_seconds:.2f}", "1.0 x")
     print_row("APLS", f"{len(small[0].edges):,}", f"{seconds:.2f}", f"{plain_seconds / seconds:.1f} x as fast")
-    large = town(arguments.edges)
+    large = town(edges)
     size = tuple(int(side) + 100 for side in large[0].nodes.max(axis=0))
     for name, score in (
         ("APLS", lambda: compare_paths(*large, ANYWHERE)),
@@ -102,7 +106,3 @@ def main() -> None:
         ("road pixels", lambda: road_pixel_counts(*large, size)),
     ):
         print_row(name, f"{len(large[0].edges):,}", f"{processor_seconds(score)[0]:.2f}", "")
-
-
-if __name__ == "__main__":
-    main()

@@ -22,7 +22,7 @@ class GraphReader(ImageReader, ABC):
     """Reads (image, graph, id) records; subclasses know the form of the graphs."""
 
     def read(self, record: Record) -> Sample:
-        image = self.image(record)
+        image = self.image(record[0])
         graph = self.graph(join(self.root, record[1]), image)
         nodes, edges = graph.nodes.tolist(), graph.edges.tolist()
         return {"image": image.value, "nodes": nodes, "edges": edges, "id": record[2]}

@@ -21,8 +21,8 @@ class QuestionReader(ImageReader):
     """Reads (image, mask, id, question, answer) records; the mask may be empty for splits without one."""
 
     def read(self, record: Record) -> Sample:
-        image = self.image(record)
-        mask = self.mask(record, image)
+        image = self.image(record[0])
+        mask = self.mask(record[1], image)
         question, answer = self.words(record)
         return {
             "image": image.value,

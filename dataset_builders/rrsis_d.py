@@ -38,7 +38,7 @@ class RunReader(ImageReader):
     """Reads (image, annotation as JSON, id, words) records."""
 
     def read(self, record: Record) -> Sample:
-        image = self.image(record)
+        image = self.image(record[0])
         width, height = image.header.size
         mask = coco_mask(json.loads(record[1]), height, width, f"the annotation of {record[2]}")
         return {

@@ -36,6 +36,8 @@ def test_examples_of_a_page(page, tmp_path, monkeypatch):
             pytest.importorskip(needed, reason=f"the page shows what needs {needed}: pip install 's5_hf[geo,onnx]'")
     if page == "docs/own_data.md":
         pytest.importorskip("pyogrio", reason="the page shows what needs pyogrio: pip install 's5_hf[geo]'")
+    if page == "docs/roads.md":
+        pytest.importorskip("shapely", reason="the page shows what needs shapely: pip install 's5_hf[geo]'")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("S5_HF_HOME", str(tmp_path / "store"))
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)

@@ -276,6 +276,9 @@ def _print_report(report) -> None:
     console.print(counts)
     if any(split.classes or split.ignored for split in report.splits):
         console.print(_class_table(report))
+    for split in report.splits:
+        if split.edges or split.without_roads:
+            console.print(f"{split.split}: {split.edges:,} edges of roads, {split.without_roads:,} images without any")
     for warning in report.warnings:
         console.print(f"Warning: {warning}", soft_wrap=True, markup=False, highlight=False)
     if not report.problems:

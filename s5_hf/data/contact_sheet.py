@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from ..dataset_builders.band_images import decode_column
 from ..dataset_builders.errors import SampleError
@@ -21,6 +21,7 @@ __all__ = ["draw_sheet"]
 _COLUMNS = 4
 _PAIR_COLUMNS = ("image_before", "image_after", "mask")
 _TILE_SIZE = 320
+_ROAD_COLOR, _NODE_COLOR = (255, 140, 0), (255, 255, 0)
 # Colour over what is everywhere would hide the image and say little.
 _BARE_LABELS = frozenset({"background", "unchanged"})
 
@@ -30,7 +31,8 @@ def draw_sheet(folder: DatasetFolder, samples: int = 8) -> Image.Image:
 
     Segmentation shows each image and, to its right, the image under its mask; background and ignored pixels are bare.
     Changes show both dates, and the later one under the mask, or both under their masks.
-    Detection shows the boxes as the model gets them. Samples that cannot be read are left out.
+    Detection shows the boxes as the model gets them, and road graphs their edges, crossings and ends. Samples that
+    cannot be read are left out.
 
     Raises:
         ValueError: no sample can be drawn.
@@ -112,6 +114,8 @@ def _draw(sample: Sample, folder: DatasetFolder, palette: Palette) -> list[Image
     images = [
         display_picture(decode_column(folder.images, sample[column], sample["id"])) for column in folder.image_columns
     ]
+    if "edges" in sample:
+        return [images[0], _draw_roads(images[0], sample)]
     if "objects" in sample:
         return [_draw_boxes(images[0], sample["objects"], palette)]
     tiles = list(images)
@@ -123,6 +127,19 @@ def _draw(sample: Sample, folder: DatasetFolder, palette: Palette) -> list[Image
             below = images[0] if column == "mask_before" else images[-1]
             tiles.append(overlay_mask(below, known, palette, ignore_index=folder.ignore_index))
     return tiles
+
+
+def _draw_roads(image: Image.Image, sample: Sample) -> Image.Image:
+    """A road graph on an image that is first brought to the tile's size; crossings and ends are dots."""
+    small = ImageOps.contain(image, (_TILE_SIZE, _TILE_SIZE))
+    nodes = np.asarray(sample["nodes"], dtype=np.float64).reshape(-1, 2) * small.width / image.width
+    edges = np.asarray(sample["edges"], dtype=np.int64).reshape(-1, 2)
+    draw = ImageDraw.Draw(small)
+    for begin, end in nodes[edges]:
+        draw.line([*begin, *end], fill=_ROAD_COLOR, width=2)
+    for x, y in nodes[np.bincount(edges.ravel(), minlength=len(nodes)) != 2]:
+        draw.ellipse([x - 2, y - 2, x + 2, y + 2], fill=_NODE_COLOR)
+    return small
 
 
 def _draw_boxes(image: Image.Image, objects: dict, palette: Palette) -> Image.Image:

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Any
 
@@ -38,7 +38,8 @@ class Problem:
 
     Attributes:
         kind: `"unreadable"`, `"sample"` (what the builder refuses, such as a mask of another size), `"image values"`
-            (not 8 bits per channel), `"mask values"`, `"box outside"`, `"box without area"` or `"duplicate id"`.
+            (not 8 bits per channel), `"mask values"`, `"box outside"`, `"box without area"`, `"node outside"` (of a
+            road graph) or `"duplicate id"`.
         split: its split.
         place: the sample's id or file, or the shard's name.
         message: what was seen and what was expected.
@@ -61,6 +62,8 @@ class SplitReport:
         classes: per class id, the number of pixels, or of boxes in a detection dataset.
         ignored: pixels without a class, or boxes marked difficult.
         without_boxes: images without any box.
+        edges: of road graphs.
+        without_roads: images whose graph has no edge.
         lossy_masks: masks that are JPEG files, whose class ids near edges are not to be trusted.
     """
 
@@ -71,12 +74,15 @@ class SplitReport:
     classes: Counter[int] = field(default_factory=Counter)
     ignored: int = 0
     without_boxes: int = 0
+    edges: int = 0
+    without_roads: int = 0
     lossy_masks: int = 0
 
     def add(self, other: "SplitReport") -> None:
         """Take in the counts of another part of the same split."""
-        for name in ("samples", "sizes", "kinds", "classes", "ignored", "without_boxes", "lossy_masks"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for count in fields(self):
+            if count.name != "split":
+                setattr(self, count.name, getattr(self, count.name) + getattr(other, count.name))
 
     def share(self, class_id: int) -> float:
         """Share of a class among all pixels or boxes that have a class, in 0..1."""
@@ -202,6 +208,17 @@ class _ShardCheck:
                 yield from self._check_mask(sample, column, size, report)
         if "objects" in sample:
             yield from self._check_objects(sample, size, report)
+        if "edges" in sample:
+            report.edges += len(sample["edges"])
+            report.without_roads += not sample["edges"]
+            nodes = np.asarray(sample["nodes"], dtype=np.float64).reshape(-1, 2)
+            outside = ((nodes < 0) | (nodes > size)).any(axis=1)
+            if outside.any():
+                first = nodes[np.argmax(outside)].tolist()
+                message = (
+                    f"{outside.sum()} of {len(nodes)} nodes outside {size[0]} x {size[1]} px, the first at {first}"
+                )
+                yield Problem("node outside", report.split, sample["id"], message)
 
     def _check_values(self, image: Any, name: str, report: SplitReport) -> Iterator[Problem]:
         channels, kind = image_kind(image)

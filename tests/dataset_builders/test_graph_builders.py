@@ -166,3 +166,19 @@ def test_masks_of_irsamap_hold_codes(tmp_path, write_image):
     write_image(tmp_path / "train" / "SegLabel_rvwsb" / "1.png", codes)
     with pytest.raises(SampleError, match=r"1.png: mask values \[40\] stand for no class"):
         load("s5-irsamap", tmp_path)
+
+
+def test_inspection_counts_roads_and_names_nodes_beyond_the_image(tmp_path, write_image):
+    from s5_hf.data import draw_sheet, inspect_folder, open_folder
+
+    for number in range(3):
+        write_region(tmp_path, number, write_image)
+    write_pickle(tmp_path / "region_1_refine_gt_graph.p", {(1, 2): [(30, 2)]})
+    write_pickle(tmp_path / "region_2_refine_gt_graph.p", {})
+    folder = open_folder("s5-cityscale-roads", tmp_path)
+    report = inspect_folder(folder)
+    assert (report.splits[0].edges, report.splits[0].without_roads) == (2, 1)
+    assert [(problem.kind, problem.place) for problem in report.problems] == [("node outside", "region_1")]
+    assert "1 of 2 nodes beyond 8 x 8 px, first at [2.0, 30.0]" in report.problems[0].message
+    colors = np.asarray(draw_sheet(folder).convert("RGB")).reshape(-1, 3)
+    assert (colors == (255, 140, 0)).all(axis=1).sum() > 100
