@@ -75,7 +75,6 @@ NOT_RUN = {
     "train detection": "tests/training runs every training",
     "train change": "tests/training runs every training",
     "train joint_change": "tests/training runs every training",
-    "train reasoning": "tests/training runs every training",
     "train roads": "tests/training runs every training",
     "mosaic": "tests/scenes/segmentation/test_mosaic.py runs it on maps with coordinates",
     "init": "tests/project runs it",
