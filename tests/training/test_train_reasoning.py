@@ -82,6 +82,7 @@ def test_questions_about_an_image_share_its_features():
 
 
 def test_adapters_of_a_language_model_are_merged(tmp_path):
+    pytest.importorskip("peft", reason="low-rank adapters need the extra 'lora'")
     tokenizer = word_tokenizer(["where is it?"])
     language = PhiForCausalLM(type(tiny_reasoner().config.language_config)(**{**TINY_PHI, "vocab_size": 50}))
     language.save_pretrained(tmp_path / "language")
