@@ -32,11 +32,15 @@ def train(folder, *arguments):
     AcceleratorState._reset_state(reset_partial_state=True)
     data = RoadData(road_samples(3), road_samples(1))
     example("train_roads").main([*SMALL, "--output-dir", str(folder), *arguments], data)
+
+
+def run(folder, *arguments):
+    train(folder, *arguments)
     return load_file(folder / RESULT)
 
 
 def test_a_run_changes_the_weights_validates_and_resumes_exactly(tmp_path):
-    whole = train(tmp_path / "whole")
+    whole = run(tmp_path / "whole")
     log = read_log(tmp_path / "whole")
     assert log[0]["loss"] == pytest.approx(log[0]["mask_loss"] + log[0]["topology_loss"], rel=1e-5)
     scores = {name.removeprefix("validation/") for entry in log for name in entry if name.startswith("validation/")}
@@ -50,7 +54,7 @@ def test_a_run_changes_the_weights_validates_and_resumes_exactly(tmp_path):
     first = load_file(tmp_path / "parts" / "checkpoints" / "step-00000001" / RESULT)
     assert sum(not torch.equal(first[name], tensor) for name, tensor in whole.items()) > len(whole) / 2
     (tmp_path / "parts" / "checkpoints" / "step-00000002").rename(tmp_path / "lost")
-    parts = train(tmp_path / "parts", "--checkpoint-steps", "1", "--resume", "auto")
+    parts = run(tmp_path / "parts", "--checkpoint-steps", "1", "--resume", "auto")
     assert all(torch.equal(parts[name], tensor) for name, tensor in whole.items())
 
 
@@ -63,9 +67,9 @@ train(Path(sys.argv[1]), *sys.argv[2:])
 
 
 def test_two_processes_and_two_micro_steps_make_the_step_of_one(tmp_path):
-    one = train(tmp_path / "one")
+    one = run(tmp_path / "one")
     run_in_processes(2, TWO_PROCESSES, tmp_path / "two", "--batch-size", "1")
-    micro = train(tmp_path / "micro", "--batch-size", "1", "--gradient-accumulation", "2")
+    micro = run(tmp_path / "micro", "--batch-size", "1", "--gradient-accumulation", "2")
     two, logs = load_file(tmp_path / "two" / RESULT), {}
     for name in ("one", "two"):
         logs[name] = [entry["loss"] for entry in read_log(tmp_path / name) if "loss" in entry]
