@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,12 +14,16 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from ..files.atomic import write_text
+from ..files.json_files import read_json_object
 from ..imaging.palettes import Palette
 from ..imaging.scene_files import scene_stem
 from ..modeling.change_classes import CHANGE_LABELS
 from ..predictors.interfaces import SceneSegmenter
 from ..predictors.torch_change import TorchChangeDetector, load_change_detectors
 from ..scenes.reading import SceneReading
+from ..scenes.registration import aligned
+from ..scenes.scene_names import relative_source
 from ..scenes.scene_pairs import ScenePair, open_pair
 from ..scenes.segmentation.scene_probabilities import WindowSettings
 from ..scenes.segmentation.scene_result import MapProducts, SceneFiles, SceneResult
@@ -72,6 +77,7 @@ def map_scene_changes(
     reading: SceneReading | None = None,
     devices: Sequence[str | torch.device] | None = None,
     precision: str = "fp32",
+    align: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -87,6 +93,7 @@ def map_scene_changes(
         output: folder of the map, `<after>_change`, or its file. 255 stands for no data at either date.
         task, settings, products, devices, precision, resume, overwrite, progress, report: as `segment_scene`.
         reading: how both scenes are read, by default as the model was trained.
+        align: move the later scene back where the whole of it is shifted; without it a shift is reported.
 
     Raises:
         FileExistsError, ImportError, NonFiniteOutputError, OSError, ValueError: as `segment_scene` and `open_pair`.
@@ -105,11 +112,12 @@ def map_scene_changes(
     def opened(detector: SceneSegmenter) -> Iterator[PairedScene]:
         trained = (reading or SceneReading()).as_trained(detector)
         with open_pair(before, after, trained, report, detector.channels) as pair:
-            yield PairedScene(pair)
+            yield PairedScene(aligned(pair, align, report))
 
-    return map_scene(
+    files = SceneFiles.named(output, products)
+    result = map_scene(
         [before, after],
-        SceneFiles.named(output, products),
+        files,
         load=load,
         opened=opened,
         model=model,
@@ -123,3 +131,12 @@ def map_scene_changes(
         progress=progress,
         report=report,
     )
+    name_later_date(files, after)
+    return result
+
+
+def name_later_date(files: SceneFiles, after: str | Path) -> None:
+    """Enter the second scene into the description of a map, so that `write_viewer` shows both."""
+    description = read_json_object(files.sidecar)
+    description["source_after"] = relative_source(str(after), files.classes.parent)
+    write_text(files.sidecar, json.dumps(description, indent=2) + "\n")

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ..imaging.scene_files import scene_stem
 from ..scenes.reading import SceneReading
-from ..scenes.registration import ShiftedScene, find_shift
+from ..scenes.registration import aligned
 from ..scenes.scene_pairs import ScenePair, open_pair
 from ..scenes.scene_run import finished_work_kept, require_absent, require_distinct
 from ..scenes.segmentation.areas import ClassArea
@@ -110,7 +110,7 @@ def find_scene_changes(
     if overwrite and not resume:
         shutil.rmtree(work, ignore_errors=True)
     with open_pair(before, after, reading, note) as opened:
-        pair = _aligned(opened, align, note)
+        pair = aligned(opened, align, note)
         grid = _grid(pair, window, overlap)
         settings = [pair.fingerprint, name, list(search.labels), window, overlap]
         journal = WindowJournal(work, json.dumps(settings), resume)
@@ -132,18 +132,6 @@ def find_scene_changes(
         layer,
         notes,
     )
-
-
-def _aligned(pair: ScenePair, align: bool, note: Callable[[str], None]) -> ScenePair:
-    """The pair, its later scene moved back if that is wanted; the user is told of a shift either way."""
-    shift = find_shift(pair)
-    if shift is None or not shift.is_noticed:
-        return pair
-    if not align:
-        note(f"{pair.after.name} is shifted by {shift} against {pair.before.name}; align (--align) moves it back")
-        return pair
-    note(f"{pair.after.name}, which is shifted by {shift} against {pair.before.name}, is moved back")
-    return ScenePair(pair.before, ShiftedScene(pair.after, shift))
 
 
 def _class_files(

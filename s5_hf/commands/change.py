@@ -181,7 +181,7 @@ def change(
     day_before, comma, day_after = dates.partition(",")
     if not comma:
         raise typer.BadParameter(f"--dates takes two dates separated by a comma, got {dates!r}")
-    common = {"reading": reading, "resume": resume, "overwrite": overwrite}
+    common = {"reading": reading, "align": align, "resume": resume, "overwrite": overwrite}
     if search is None:
         if day_before or day_after:
             raise typer.BadParameter(
@@ -203,7 +203,6 @@ def change(
         overlap=overlap,
         polygons=polygons,
         dates=(day_before.strip(), day_after.strip()),
-        align=align,
         **common,
     )
     for label, path in result.maps.items():

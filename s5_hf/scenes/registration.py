@@ -6,7 +6,7 @@ Source of the phase correlation: Kuglin and Hines, The phase correlation image a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from .scene_pairs import ScenePair
 from .source import SceneSource
 
-__all__ = ["Shift", "ShiftedScene", "find_shift", "phase_shift"]
+__all__ = ["Shift", "ShiftedScene", "aligned", "find_shift", "phase_shift"]
 
 _SIDE = 512
 _PER_AXIS = 3
@@ -45,6 +45,24 @@ class Shift:
 
     def __str__(self) -> str:
         return f"{self.columns:+.1f} columns and {self.rows:+.1f} rows"
+
+
+def aligned(pair: ScenePair, align: bool, report: Callable[[str], None]) -> ScenePair:
+    """The pair, its later scene moved back if that is wanted; the user is told of a shift either way.
+
+    Args:
+        pair: two scenes on one grid.
+        align: whether to move it.
+        report: takes what the user should know, a line.
+    """
+    shift = find_shift(pair)
+    if shift is None or not shift.is_noticed:
+        return pair
+    if not align:
+        report(f"{pair.after.name} is shifted by {shift} against {pair.before.name}; align (--align) moves it back")
+        return pair
+    report(f"{pair.after.name}, which is shifted by {shift} against {pair.before.name}, is moved back")
+    return ScenePair(pair.before, ShiftedScene(pair.after, shift))
 
 
 def find_shift(pair: ScenePair) -> Shift | None:

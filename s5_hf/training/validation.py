@@ -119,7 +119,7 @@ def validate(
     everything, confident = everything.reduce(accelerator), confident.reduce(accelerator)
     predicted = accelerator.reduce(predicted, "sum").cpu()
     if tiles and panel_path is not None:
-        sheet = contact_sheet(tiles, captions * (len(tiles) // len(captions)))
+        sheet = contact_sheet(tiles, captions * (len(tiles) // len(captions)), columns=len(captions))
         write_panel(panel_path, add_legend(sheet, settings.labels, list(settings.palette)[:count]))
     return summarise(everything, confident, predicted, settings)
 

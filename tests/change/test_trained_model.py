@@ -15,6 +15,7 @@ from s5_hf.modeling import S5ChangeDetectionConfig, S5ChangeImageProcessor, S5Fo
 from s5_hf.modeling.change_classes import date_ids, from_to_labels
 from s5_hf.predictors.torch_change import TorchChangeDetector
 from s5_hf.scenes import WindowSettings
+from s5_hf.scenes.viewer import write_viewer
 from tests.change.test_scene_changes import write_scene
 from tests.conftest import MICRO_VIT, randomise
 from tests.training.changing import write_pairs
@@ -88,6 +89,23 @@ def test_a_second_scene_on_another_grid_is_brought_to_the_first(brighter, dates,
     result = map_scene_changes(brighter, first, second, tmp_path / "map.tif", settings=SMALL, report=lines.append)
     np.testing.assert_array_equal(read(result.files.classes), truth)
     assert any("lies on another grid" in line for line in lines)
+    page = write_viewer(result.files.classes).path.read_text(encoding="utf-8")
+    assert 'id="before"' in page and "before.tif and after.tif" in page
+
+
+def test_a_shifted_second_scene_is_reported_and_moved_back_if_wanted(brighter, dates, tmp_path):
+    texture = np.random.default_rng(1).integers(0, 60, dates[0].shape, dtype=np.uint8)
+    before, after = (date // 2 + texture for date in dates[:2])
+    first = write_scene(tmp_path / "before.tif", before)
+    second = write_scene(tmp_path / "after.tif", np.roll(after, (3, -2), axis=(0, 1)))
+    lines = []
+    for align in (False, True):
+        output = tmp_path / f"map{align}.tif"
+        map_scene_changes(brighter, first, second, output, settings=SMALL, report=lines.append, align=align)
+    lines = [line for line in lines if "shifted" in line]
+    assert ["is moved back" in line for line in lines] == [False, True]
+    assert all("shifted by -2.0 columns and +3.0 rows" in line for line in lines)
+    assert (read(tmp_path / "mapTrue.tif")[-3:] == 255).all() and (read(tmp_path / "mapFalse.tif") != 255).all()
 
 
 def test_bad_scenes_and_models_are_refused_and_nothing_is_left(brighter, dates, tmp_path):

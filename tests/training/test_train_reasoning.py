@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor, Mask2FormerConfig, Mask2FormerModel, PhiForCausalLM
 
 from s5_hf.modeling import SegEarthR1ForPixelReasoning, SegEarthR1Processor
-from s5_hf.training import ReasoningRecipe, read_log
+from s5_hf.training import CheckpointError, ReasoningRecipe, read_log
 from s5_hf.training.reasoning.batches import QuestionGroups, QuestionView
 from s5_hf.training.reasoning.network import load_mask_former, make_network
 from s5_hf.training.reasoning.word_tokenizer import word_tokenizer
@@ -51,7 +51,7 @@ def test_it_resumes_exactly(whole, tmp_path):
     train(tmp_path / "again", "--batch_size", "2", "--questions_per_image", "2", "--resume", "auto")
     expected = weights(whole)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(tmp_path / "again").items())
-    with pytest.raises(FileExistsError, match="reasoner exists already"):
+    with pytest.raises(CheckpointError, match="holds checkpoints already"):
         train(whole, "--batch_size", "2")
 
 

@@ -7,12 +7,13 @@ from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from transformers import SamVisionConfig, SamVisionModel
 
+from s5_hf.dataset_builders.road_graph import RoadGraph
 from s5_hf.modeling import SamRoadConfig, SamRoadForRoadGraph, SamRoadProcessor
 from s5_hf.roads.labels import road_rasters
 from s5_hf.roads.sampling import PairSettings
 from s5_hf.training import RoadData, RoadRecipe, RoadTraining, read_log
 from s5_hf.training.roads.tracing import trace_image, window_starts
-from s5_hf.training.roads.validation import best_threshold
+from s5_hf.training.roads.validation import best_threshold, compare_graphs
 from s5_hf.training.roads.view import RoadView, collate, graph_of
 from tests.fresh_process import run_in_processes
 from tests.training.pretraining import example
@@ -38,8 +39,8 @@ def test_a_run_changes_the_weights_validates_and_resumes_exactly(tmp_path):
     whole = train(tmp_path / "whole")
     log = read_log(tmp_path / "whole")
     assert log[0]["loss"] == pytest.approx(log[0]["mask_loss"] + log[0]["topology_loss"], rel=1e-5)
-    scores = {name for entry in log for name in entry if name.startswith("validation/f1")}
-    assert scores == {"validation/f1/keypoints", "validation/f1/roads", "validation/f1/topology"}
+    scores = {name.removeprefix("validation/") for entry in log for name in entry if name.startswith("validation/")}
+    assert scores == {"f1/keypoints", "f1/roads", "f1/topology", "apls", "topo_f1"}
     assert (tmp_path / "whole" / "panels" / "roads-step-00000002.png").is_file()
     model = SamRoadForRoadGraph.from_pretrained(tmp_path / "whole" / "road_model")
     assert (model.config.max_neighbors, model.config.topology_dropout) == (4, 0.0)
@@ -99,6 +100,15 @@ def test_a_network_learns_a_road_by_heart_and_draws_it_again():
     found = traced.scores[1] > model.config.road_threshold
     assert 2 * (found & truth).sum() / (found.sum() + truth.sum()) > 0.7
     assert len(traced.graph.edges) >= 3
+
+
+def test_graphs_that_are_equal_score_one_and_what_cannot_be_compared_does_not_count():
+    sample = road_samples(1, 400)[0]
+    graph = graph_of(sample, (400, 400))
+    assert compare_graphs(graph, graph).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    nothing = RoadGraph([], [])
+    assert compare_graphs(nothing, graph).tolist() == [[0.0, 1.0], [0.0, 1.0]]
+    assert compare_graphs(nothing, nothing)[:, 1].tolist() == [0.0, 0.0]
 
 
 def test_rows_turn_image_maps_and_points_alike():

@@ -67,7 +67,7 @@ class RoadSettings:
             raise ValueError(
                 f"windows of {self.window} pixels with an overlap of {self.overlap:g} share "
                 f"{self.window * self.overlap:g} pixels; neighbours up to {self.neighbor_radius:g} pixels apart need "
-                f"an overlap of at least {self.neighbor_radius / self.window:.3g}"
+                f"an overlap of at least {self.neighbor_radius / self.window:.3g}, or larger windows"
             )
         _ = self.nodes  # which says what is wrong with them
 

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["squared_outline"]
 
 _ALIGNED = math.radians(20)  # sides farther than this from both directions are left as they are
-_LEAST_ALIGNED = 0.65  # of the length of all sides; a circle has 0.44
+_LEAST_ALIGNED = 0.6  # of the length of all sides; a circle has 0.44
+_TELLING = 5.0  # pixels; the sides of round things of a few pixels are shorter, and follow the diagonal
 _SHORTEST = 2.5  # pixels; shorter sides are steps
 _SHORTEST_SLANTED = 5.0  # pixels; shorter ones are cut corners
 _LEAST_ANGLE = math.sin(math.radians(25))  # between sides that are made to meet
+_SHARPEST = math.cos(math.radians(60))  # corner; outlines with sharper ones are not those of buildings
 _ONE_HEADING = math.cos(math.radians(10))  # of slanted sides that are one
 _LARGEST_SHIFT = 0.75  # pixels by which an outline may move on average
 
@@ -63,7 +65,8 @@ def squared_outline(outline: Polygon, tolerance: float = 1.0, aspect: float = 1.
         aspect: width of a pixel on the ground divided by its height: angles are right on the ground.
 
     Returns:
-        A valid polygon, or None where the sides of the object follow no direction, or the area between the old and
+        A valid polygon, or None where the sides of the object follow no direction, a corner is sharper than 60
+        degrees, or the area between the old and
         the new outline is larger than the tolerance (at most 0.75 pixels) times the length of the outline.
     """
     import shapely
@@ -75,7 +78,7 @@ def squared_outline(outline: Polygon, tolerance: float = 1.0, aspect: float = 1.
     if direction is None:
         return None
     made = [_squared_ring(sides, direction, tolerance) for sides in rings]
-    if any(len(ring) < 4 for ring in made):
+    if any(len(ring) < 4 or _has_sharp_corner(ring) for ring in made):
         return None
     found = shapely.Polygon(made[0] / stretch, [ring / stretch for ring in made[1:]])
     if not found.is_valid or found.is_empty:
@@ -127,7 +130,7 @@ def _direction_of(rings: list[list[np.ndarray]]) -> float | None:
         found = np.angle((lengths**power * np.exp(4j * angles)).sum()) / 4
         found = 0.0 if abs(found) < 1e-9 else float(found)
         apart = np.abs((angles - found + math.pi / 4) % (math.pi / 2) - math.pi / 4)
-        aligned = float(lengths[apart <= _ALIGNED].sum())
+        aligned = float(lengths[(apart <= _ALIGNED) & (lengths >= _TELLING)].sum())
         if aligned > largest:
             best, largest = found, aligned
     return best
@@ -140,6 +143,12 @@ def _squared_ring(sides: list[np.ndarray], direction: float, tolerance: float) -
     if len(joined) < 3:
         return np.zeros((0, 2))
     return np.concatenate([_meeting(side, following) for side, following in pairwise([*joined, joined[0]])])
+
+
+def _has_sharp_corner(ring: np.ndarray) -> bool:
+    before, after = np.roll(ring, 1, axis=0) - ring, np.roll(ring, -1, axis=0) - ring
+    lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    return bool(((before * after).sum(axis=1) > _SHARPEST * lengths).any())
 
 
 def _turned_side(points: np.ndarray, axes: np.ndarray) -> _Side:

@@ -1,6 +1,7 @@
 """Validation of a road network: its maps, the connections of sampled pairs, and the graphs that it draws."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from tqdm import tqdm
 from ...dataset_builders.road_graph import RoadGraph
 from ...imaging.decoded_pixels import image_pixels
 from ...imaging.sheets import contact_sheet
+from ...metrics.apls import AplsSettings, compare_paths
+from ...metrics.topo import compare_walks
 from ...modeling import SamRoadForRoadGraph
 from ...roads.labels import road_rasters
 from ...semi_supervised.pseudo_labels import evaluating
@@ -24,6 +27,10 @@ from .tracing import TracedImage, look, trace_image
 from .view import RoadView, graph_of
 
 SCORED = ("keypoints", "roads", "topology")
+GRAPH_SCORES = ("apls", "topo_f1")
+EVERYWHERE = AplsSettings(tile=None, margin=0.0)
+"""Which places APLS compares: all on the image, and not those well inside one of 2048 px."""
+
 FIXED_SEED = 0
 """Of the pairs that are compared: the same in every validation of every run."""
 
@@ -63,10 +70,12 @@ def validate_roads(
     to `panel_path`: the graph of the labels, the scores of roads, the graph of the network.
 
     Returns:
-        In percent, `f1/keypoints` and `f1/roads` of the pixels above the thresholds of the configuration, and
-        `f1/topology` of the pairs of a sampled crop of every image.
+        In percent, `f1/keypoints` and `f1/roads` of the pixels above the thresholds of the configuration,
+        `f1/topology` of the pairs of a sampled crop of every image, and of the graphs that are drawn `apls` and
+        `topo_f1`, means over the images where they can be compared, NaN for none.
     """
     counts = torch.zeros(len(SCORED), 3, dtype=torch.float64, device=accelerator.device)  # right, found, true
+    of_graphs = torch.zeros(2, 2, dtype=torch.float64, device=accelerator.device)  # sum and number of images
     tiles: list[Image.Image] = []
     with evaluating(model):
         own = range(accelerator.process_index, len(samples), accelerator.num_processes)
@@ -79,12 +88,16 @@ def validate_roads(
                 traced = trace_image(model, prepared(pixels, settings, accelerator), settings.view.crop_size)
                 counts[2] += compare_pairs(model, sample, settings, accelerator)
             counts[:2] += compare_maps(model, traced, graph)
+            of_graphs += compare_graphs(traced.graph, graph).to(accelerator.device)
             if accelerator.is_main_process and len(tiles) < 3 * settings.panel_images:
                 tiles += panel_tiles(pixels, graph, traced)
-    counts = accelerator.reduce(counts, "sum").cpu()
+    counts, of_graphs = (accelerator.reduce(sums, "sum").cpu() for sums in (counts, of_graphs))
     if tiles and panel_path is not None:
         write_panel(panel_path, contact_sheet(tiles, ["labels", "road scores", "drawn"] * (len(tiles) // 3)))
-    return {f"f1/{name}": f1(row) for name, row in zip(SCORED, counts.tolist(), strict=True)}
+    means = {
+        name: 100 * (total / number).item() for name, (total, number) in zip(GRAPH_SCORES, of_graphs, strict=True)
+    }
+    return {f"f1/{name}": f1(row) for name, row in zip(SCORED, counts.tolist(), strict=True)} | means
 
 
 def prepared(pixels: np.ndarray, settings: RoadValidation, accelerator: Accelerator) -> torch.Tensor:
@@ -107,6 +120,13 @@ def compare_maps(model: SamRoadForRoadGraph, traced: TracedImage, graph: RoadGra
     found = traced.scores > thresholds[:, None, None]
     sums = [part.sum(axis=(1, 2)) for part in (found & truth, found, truth)]
     return torch.from_numpy(np.stack(sums, axis=1)).to(model.device, torch.float64)
+
+
+def compare_graphs(found: RoadGraph, truth: RoadGraph) -> torch.Tensor:
+    """APLS and the F1 of TOPO of one image, each with 1 for it where there is something to compare, `(2, 2)`."""
+    values = (compare_paths(truth, found, EVERYWHERE).score, compare_walks(truth, found).f1)
+    rows = [[0.0, 0.0] if math.isnan(value) else [value, 1.0] for value in values]
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 def compare_pairs(

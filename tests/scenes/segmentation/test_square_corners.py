@@ -87,6 +87,8 @@ def test_a_slanted_wall_of_a_square_house_stays_slanted():
 
 def test_what_has_no_direction_is_left_alone():
     assert squared_outline(burnt(shapely.Point(60, 60).buffer(35))) is None
+    for radius in (3, 4, 5, 6, 7, 8, 10, 12):
+        assert squared_outline(burnt(shapely.Point(60.2, 60.4).buffer(radius))) is None
     generator = np.random.default_rng(0)
     ring = [
         (60 + r * math.cos(a), 60 + r * math.sin(a))
