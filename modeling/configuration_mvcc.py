@@ -24,6 +24,7 @@ class MVCCConfig(PretrainedConfig):
         max_length: of a caption with its marks.
         memory_frames: time steps among the features of a view; the encoder may join several frames to one.
         leading_tokens: features of a view before those of its patches, such as a token of the whole image.
+        freeze_video: whether the video encoder stays in evaluation mode.
         mask_gate: what a mask of changes does to the features: `hard` keeps those that it covers, `soft` weakens the
             others by a learned share, `none` leaves them.
 
@@ -48,6 +49,7 @@ class MVCCConfig(PretrainedConfig):
         max_length: int = 41,
         memory_frames: int = 2,
         leading_tokens: int = 1,
+        freeze_video: bool = True,
         mask_gate: str = "hard",
         **kwargs: Any,
     ) -> None:
@@ -70,6 +72,7 @@ class MVCCConfig(PretrainedConfig):
         self.max_caption_length = max_length
         self.memory_frames = memory_frames
         self.leading_tokens = leading_tokens
+        self.freeze_video = freeze_video
         self.mask_gate = mask_gate
         marks = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "decoder_start_token_id": 2}
         super().__init__(**{"is_encoder_decoder": True, **marks, **kwargs})

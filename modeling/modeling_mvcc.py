@@ -35,6 +35,13 @@ class ChangeEncoder(nn.Module):
         self.projection = nn.Identity() if same else nn.Linear(config.feature_size, config.hidden_size)
         self.gate = nn.Parameter(torch.zeros(())) if config.mask_gate == "soft" else None
 
+    def train(self, mode: bool = True) -> ChangeEncoder:
+        """As for every module; a frozen video encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.config.freeze_video and self.video is not None:
+            self.video.eval()
+        return self
+
     def forward(
         self,
         pixel_values: torch.Tensor | None = None,
@@ -191,6 +198,7 @@ class MVCCForChangeCaptioning(S5PreTrainedModel, GenerationMixin):
         decoder_input_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         encoder_outputs: BaseModelOutput | None = None,
+        num_items_in_batch: torch.Tensor | None = None,
         **kwargs: object,
     ) -> Seq2SeqLMOutput | tuple:
         """Scores of the next word after each word.
@@ -201,6 +209,7 @@ class MVCCForChangeCaptioning(S5PreTrainedModel, GenerationMixin):
             labels: whole captions int64 `(batch, words)` from the beginning mark to the end mark, filled up with the
                 padding mark; the loss is the mean cross-entropy of all words after the first.
             encoder_outputs: of the encoder, in place of the images.
+            num_items_in_batch: words that the loss is divided by, in place of those of this batch.
 
         Raises:
             ValueError: as [`ChangeEncoder`], or there are no words.
@@ -215,9 +224,13 @@ class MVCCForChangeCaptioning(S5PreTrainedModel, GenerationMixin):
         logits = self.decoder(words, memory.last_hidden_state, hidden)
         loss = None
         if labels is not None:
-            loss = functional.cross_entropy(
-                logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=self.config.pad_token_id
+            padding = self.config.pad_token_id
+            words_after = labels[:, 1:].flatten()
+            total = functional.cross_entropy(
+                logits[:, :-1].flatten(0, 1).float(), words_after, ignore_index=padding, reduction="sum"
             )
+            counted = (words_after != padding).sum() if num_items_in_batch is None else num_items_in_batch
+            loss = total / counted.clamp(min=1)
         return Seq2SeqLMOutput(loss=loss, logits=logits)
 
     def prepare_inputs_for_generation(

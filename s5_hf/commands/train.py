@@ -126,6 +126,19 @@ def alignearth(words: Words = None, list_recipes: ListRecipes = False, dry_run: 
 
 
 @command
+def captioning(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train a network that says in a sentence what changed between two images (MV-CC).
+
+    Your own data: the layout of LEVIR-CC, with `images/train/A`, `images/train/B` and LevirCCcaptions.json. The folder
+    of the run holds captioner/, for `s5-hf change --caption`, and captions/ with the sentences of the validation.
+
+    - `s5-hf train captioning captioning_tiny_cpu --data-dir my-captions`
+    - `s5-hf train captioning mvcc_videomae --data-dir Levir-CC --dry-run`
+    """
+    run("captioning", words, list_recipes, dry_run)
+
+
+@command
 def reasoning(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
     """Train a network that answers questions about images with masks (SegEarth-R1), or finds what words refer to.
 

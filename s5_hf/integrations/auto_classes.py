@@ -101,6 +101,7 @@ def await_processors(module: ModuleType) -> None:
         for name, processor in (
             (OPEN_VOCABULARY, modeling.SegEarthOVProcessor),
             (REASONING, modeling.SegEarthR1Processor),
+            (CAPTIONING, modeling.MVCCProcessor),
         ):
             module.AutoProcessor.register(getattr(modeling, name), processor, exist_ok=True)
 
