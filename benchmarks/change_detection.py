@@ -1,6 +1,6 @@
 """What unlabelled pairs bring to change detection: supervised training against FixMatch and UniMatch V2, in pairs.
 
-    python benchmarks/change_detection.py DATA --labelled 8 --seeds 0 1 2
+    python benchmarks/change_detection.py DATA --labelled 4 --seeds 0 1 2
 
 DATA holds {train,val}/{images,masks} with images of one date and masks of buildings; roof_pairs.py makes pairs of it,
 with roofs of other images pasted in, another light and season, and a small shift. For each seed all arms have the
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="change_few_labels_cpu", help="name of a recipe of the package, or a file")
     parser.add_argument("--methods", nargs="+", default=["supervised", "fixmatch", "unimatch_v2", ALL])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--labelled", type=int, default=8, help="labelled pairs")
+    parser.add_argument("--labelled", type=int, default=4, help="labelled pairs")
     parser.add_argument("--building", type=int, default=1, help="value of buildings in the masks")
     parser.add_argument("--limit", type=int, help="at most so many pairs of a split")
     parser.add_argument("--output-dir", type=Path, default=Path("runs/change_detection"))

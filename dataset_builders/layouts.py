@@ -38,6 +38,7 @@ def always_train(groups: Mapping[str, str]) -> str:
     return "train"
 
 
+# Builders look alike where they state their layouts: these are data, which each of them alone knows.
 @dataclass(frozen=True)
 class Layout:
     """One arrangement of files.

@@ -35,6 +35,7 @@ class Obtaining:
         return f"at most {BYTES_PER_PIXEL * pixels / 1e9:,.1f} GB: the pixels without compression ({counted})"
 
 
+# Entries look alike because they are data.
 OBTAINING = {
     "rs4p-1m": Obtaining(
         "the Hub: hf://datasets/lianglyu/R4P-1M, the name that the authors announce",

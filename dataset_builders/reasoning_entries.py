@@ -14,6 +14,7 @@ _QUESTIONS = DatasetEntry(
     splits=("train", "val", "test"),
 )
 
+# Entries look alike because they are data, as in registry.py.
 REASONING_ENTRIES = (
     replace(
         _QUESTIONS,

@@ -233,6 +233,7 @@ class SamRoadForRoadGraph(S5PreTrainedModel):
         logits = self.connection_logits(features, probabilities, points, pairs, valid)
         return logits.float().sigmoid().masked_fill(~valid, 0.0)
 
+    # Takes what `predict_connections` takes, and the targets: training calls this, the graph of a scene that.
     def connection_logits(
         self,
         features: torch.Tensor,

@@ -155,6 +155,7 @@ class SegEarthR1ForPixelReasoning(S5PreTrainedModel):
         point_seeds: Sequence[int] | torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | float | None = None,
         feature_maps: Sequence[torch.Tensor] | None = None,
+        image_rows: torch.Tensor | None = None,
         **kwargs: object,
     ) -> SegEarthR1Output | tuple:
         """Segment what questions ask for; arguments as the processor gives them.
@@ -169,7 +170,9 @@ class SegEarthR1ForPixelReasoning(S5PreTrainedModel):
             point_seeds: one per image, of the places where the loss looks; drawn if left out.
             num_items_in_batch: tokens by which the loss of the language model is divided; by default those of the
                 batch. It makes several batches one.
-            feature_maps: of `encode_images`, in place of `pixel_values`, for several questions about an image.
+            feature_maps: of `encode_images`, in place of `pixel_values`.
+            image_rows: int64 `(prompts,)`, which image each prompt is about, where there are several about an image;
+                what does not depend on the prompt is then computed once. All else is by prompt, also the masks.
 
         Raises:
             ValueError: for missing or wrong inputs.
@@ -177,8 +180,9 @@ class SegEarthR1ForPixelReasoning(S5PreTrainedModel):
         if input_ids is None or refer_mask is None or (pixel_values is None) == (feature_maps is None):
             raise ValueError("input_ids and refer_mask are needed, and one of pixel_values and feature_maps")
         maps = self.encode_images(pixel_values) if feature_maps is None else feature_maps
-        hidden = self.read_prompts(input_ids, attention_mask, maps[-1])
-        outputs = self.mask_decoder(self.make_query(hidden, refer_mask, maps[-1]), maps)
+        coarsest = maps[-1] if image_rows is None else maps[-1][image_rows]
+        hidden = self.read_prompts(input_ids, attention_mask, coarsest)
+        outputs = self.mask_decoder(self.make_query(hidden, refer_mask, coarsest), maps, image_rows)
         language_logits = None if labels is None else self.lm_head(hidden)
         parts = {}
         if mask_labels is not None:

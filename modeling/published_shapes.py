@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from transformers import CLIPConfig, Dinov2Config, PretrainedConfig, SegformerConfig
+from transformers import CLIPConfig, Dinov2Config, PretrainedConfig, SamVisionConfig, SegformerConfig
 
 __all__ = ["PUBLISHED_SHAPES", "PublishedShape", "published_shape", "weights_are_left_out"]
 
@@ -101,6 +101,7 @@ PUBLISHED_SHAPES = {
     "facebook/dinov2-base": _dinov2(768, 12, 12),
     "facebook/dinov2-large": _dinov2(1024, 24, 16),
     "facebook/dinov2-giant": _dinov2(1536, 40, 24, swiglu=True),
+    "facebook/sam-vit-base": PublishedShape(SamVisionConfig, *IMAGENET),  # ViT-B of SAM (arXiv 2304.02643)
     "nvidia/mit-b0": _mix_transformer(_NARROW, (2, 2, 2, 2), 256),
     "nvidia/mit-b1": _mix_transformer(_WIDE, (2, 2, 2, 2), 256),
     "nvidia/mit-b2": _mix_transformer(_WIDE, (3, 4, 6, 3), 768),

@@ -47,17 +47,23 @@ class QueryMaskDecoder(Mask2FormerPreTrainedModel):
         self.positions = Mask2FormerSinePositionEmbedding(config.hidden_dim // 2, normalize=True)
         self.post_init()
 
-    def forward(self, query: torch.Tensor, feature_maps: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    def forward(
+        self, query: torch.Tensor, feature_maps: Sequence[torch.Tensor], image_rows: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, ...]:
         """Logits `(batch, 1, height, width)` at the size of the finest map: before the first layer and after each.
 
         Args:
             query: `(batch, 1, channels)`.
             feature_maps: four of them, at the strides 4, 8, 16 and 32.
+            image_rows: int64 `(batch,)`, to which images the queries belong; to one each by default.
         """
         pixels = self.pixel_decoder(
             list(feature_maps), output_attentions=False, output_hidden_states=False, return_dict=True
         )
-        return self.decode(query, pixels.multi_scale_features, pixels.mask_features)
+        levels, mask_features = pixels.multi_scale_features, pixels.mask_features
+        if image_rows is not None:
+            levels, mask_features = [level[image_rows] for level in levels], mask_features[image_rows]
+        return self.decode(query, levels, mask_features)
 
     def decode(
         self, query: torch.Tensor, levels: Sequence[torch.Tensor], mask_features: torch.Tensor

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from .commands import (
     accuracy,
+    ask,
     boxes,
     change,
     curate,
@@ -22,6 +23,7 @@ from .commands import (
     predict,
     prepare_scenes,
     project,
+    roads,
     train,
     view,
 )
@@ -77,11 +79,13 @@ project.register(app)
 demo.register(app)
 export.register(app)
 predict.register(app)
+ask.register(app)
 change.register(app)
 hyperspectral.register(app)
 mosaic.register(app)
 view.register(app)
 detect.register(app)
+roads.register(app)
 
 
 def main() -> None:

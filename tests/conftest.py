@@ -18,10 +18,29 @@ from tests.shifted_weights import shift_if_asked
 
 shift_if_asked()
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+TESTS = Path(__file__).resolve().parent
+SHARED = TESTS.parents[1] / "shared"
 
 MICRO_VIT = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "image_size": 64}
 MICRO_TASKS = {"fields": ["soil", "crop", "water"], "roads": ["ground", "road"]}
+
+
+# Few tests that take long: begun last, as those of few tests are by default, each would be waited for alone.
+SLOW_FILES = {
+    *("demo/test_demo.py", "export/test_detector_export.py", "export/test_export.py"),
+    *("test_documentation.py", "test_gpu_check.py", "test_tutorials.py"),
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Several processes take the files in the order of the tests, not by how many tests they hold."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first, then folder by folder."""
+    items.sort(key=lambda item: item.path.relative_to(TESTS).as_posix() not in SLOW_FILES)
 
 
 def pytest_collection_finish() -> None:

@@ -27,8 +27,10 @@ _CONTEXT = multiprocessing.get_context("spawn" if sys.platform == "win32" else "
 _CONTEXT.set_forkserver_preload(LIBRARIES)
 
 
-def _run(code: str, arguments: list[str], environment: dict[str, str], output: str) -> None:
+def _run(code: str, arguments: list[str], environment: dict[str, str], output: str, start_method: str) -> None:
     """What the process does: as `python -c code arguments`, with both streams in a file."""
+    # Its own processes, such as data workers, start as anywhere; else it would leave a second server of forks behind.
+    multiprocessing.set_start_method(start_method, force=True)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(REPOSITORY)
@@ -48,7 +50,8 @@ class FreshProcess:
         os.close(handle)
         # A sum over another number of threads rounds differently, and runs are compared bit for bit.
         variables = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), **environment}
-        self._process = _CONTEXT.Process(target=_run, args=(code, [*map(str, arguments)], variables, self._output))
+        words, method = [*map(str, arguments)], multiprocessing.get_start_method()
+        self._process = _CONTEXT.Process(target=_run, args=(code, words, variables, self._output, method))
         with mock.patch.dict(os.environ, _ENVIRONMENT, clear=True):  # the first one starts the process that is forked
             self._process.start()
 

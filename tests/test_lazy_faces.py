@@ -27,3 +27,11 @@ def test_importing_the_faces_imports_nothing_heavy():
     script = f"import sys; {imports}; print(sorted({heavy} & sys.modules.keys()))"
     output = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     assert output.strip() == "[]"
+
+
+def test_processes_that_read_datasets_do_not_load_the_networks():
+    """Each process of `s5-hf prepare` and `s5-hf inspect` imports these; torch and transformers take seconds."""
+    script = "import sys, s5_hf.data.inspection, s5_hf.preparation.isprs, s5_hf.preparation.dota"
+    script += "; print(sorted({'torch', 'transformers'} & sys.modules.keys()))"
+    output = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert output.strip() == "[]"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..imaging.palettes import Color
+from ..scenes.scene_pairs import ScenePair
 from ..scenes.segmentation.areas import AreaCounter, ClassArea, pixel_areas
 from ..scenes.segmentation.class_rows import NO_DATA
 from ..scenes.segmentation.map_files import BLOCK_SIDE, MapLayout, mapped_bytes, open_map
@@ -53,12 +54,13 @@ class ChangeMaps:
 
     Args:
         folder: for unfinished work.
-        scene: whose grid the maps have.
+        pair: the scenes; the maps have the grid of the first.
         class_ids: of the classes that get a map.
     """
 
-    def __init__(self, folder: Path, scene: SceneSource, class_ids: Sequence[int]) -> None:
-        self._folder, self._scene, self._class_ids = folder, scene, tuple(class_ids)
+    def __init__(self, folder: Path, pair: ScenePair, class_ids: Sequence[int]) -> None:
+        self._folder, self._pair, self._class_ids = folder, pair, tuple(class_ids)
+        scene = pair.before
         path = folder / "painted.raw"
         path.unlink(missing_ok=True)  # of an earlier run: painting is quick, and begins anew
         self._pixels = mapped_bytes(path, (len(class_ids), scene.height, scene.width))
@@ -81,11 +83,19 @@ class ChangeMaps:
         for plane, class_id in zip(self._pixels, self._class_ids, strict=True):
             names = change_labels(labels[class_id])
             covered[class_id] = self._write_map(plane, files[class_id], names)
-            write_sidecar(files[class_id], self._scene, covered[class_id], _COLORS, labels[class_id], model)
+            write_sidecar(
+                files[class_id],
+                self._pair.before,
+                covered[class_id],
+                _COLORS,
+                labels[class_id],
+                model,
+                later=self._pair.after,
+            )
         return covered
 
     def _write_map(self, plane: np.ndarray, files: SceneFiles, names: Sequence[str]) -> list[ClassArea]:
-        scene = self._scene
+        scene = self._pair.before
         tags = {"S5_ID2LABEL": json.dumps(dict(enumerate(names)))}
         layout = MapLayout(scene.height, scene.width, ["change"], scene.crs, scene.transform, _COLORS, tags)
         folder = self._folder / files.classes.stem

@@ -5,7 +5,7 @@ Source: Segment Anything (arXiv 2304.02643, section 7.2) and its official code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from scipy import ndimage
 
 from .masks import Masks
+from .packed_masks import PackedMasks
 
 __all__ = ["EverythingSettings", "PromptPoints", "everything", "point_grid", "stability_scores"]
 
@@ -77,7 +78,8 @@ def stability_scores(logits: torch.Tensor, threshold: float, offset: float) -> t
 def everything(prompt: PromptPoints, height: int, width: int, settings: EverythingSettings | None = None) -> Masks:
     """The masks of an image, best first.
 
-    No more than the logits of one batch of points is in memory at a time; masks are kept as the pixels of their boxes.
+    No more than the logits of one batch of points is in memory at a time. Candidates are kept as the bits of their
+    boxes, and only those that survive become masks.
 
     Args:
         prompt: the network.
@@ -88,18 +90,28 @@ def everything(prompt: PromptPoints, height: int, width: int, settings: Everythi
         ValueError: the network gives logits of another size.
     """
     settings = settings or EverythingSettings()
-    found = [Masks.none(height, width)]
-    points = point_grid(settings.points_per_side, height, width)
-    for start in range(0, len(points), settings.points_per_batch):
-        logits, quality = prompt(points[start : start + settings.points_per_batch])
-        if tuple(logits.shape[-2:]) != (height, width):
-            raise ValueError(f"expected mask logits of {height} x {width} pixels, got {tuple(logits.shape)}")
-        found.append(_fit(logits.flatten(0, 1), quality.flatten(), settings))
-    masks = Masks.joined(found)
-    masks = masks.select(masks.nms(settings.iou_threshold))
+    candidates = PackedMasks.joined(height, width, _candidates(prompt, height, width, settings))
+    masks = candidates.survivors(settings.iou_threshold)
     if settings.minimum_region:
         masks = _without_small_regions(masks, settings)
     return masks
+
+
+def _candidates(prompt: PromptPoints, height: int, width: int, settings: EverythingSettings) -> Iterator[Masks]:
+    """The good and stable masks of each batch of points."""
+    points = point_grid(settings.points_per_side, height, width)
+    for start in range(0, len(points), settings.points_per_batch):
+        yield _of_batch(prompt, points[start : start + settings.points_per_batch], height, width, settings)
+
+
+def _of_batch(
+    prompt: PromptPoints, points: np.ndarray, height: int, width: int, settings: EverythingSettings
+) -> Masks:
+    """The same of one batch, whose logits nobody keeps."""
+    logits, quality = prompt(points)
+    if tuple(logits.shape[-2:]) != (height, width):
+        raise ValueError(f"expected mask logits of {height} x {width} pixels, got {tuple(logits.shape)}")
+    return _fit(logits.flatten(0, 1), quality.flatten(), settings)
 
 
 def _fit(logits: torch.Tensor, quality: torch.Tensor, settings: EverythingSettings) -> Masks:

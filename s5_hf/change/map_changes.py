@@ -19,12 +19,12 @@ from ..modeling.change_classes import CHANGE_LABELS
 from ..predictors.interfaces import SceneSegmenter
 from ..predictors.torch_change import TorchChangeDetector, load_change_detectors
 from ..scenes.reading import SceneReading
+from ..scenes.scene_pairs import ScenePair, open_pair
 from ..scenes.segmentation.scene_probabilities import WindowSettings
 from ..scenes.segmentation.scene_result import MapProducts, SceneFiles, SceneResult
 from ..scenes.segmentation.single_scene import map_scene
 from ..scenes.source import has_rasterio
 from .change_files import CHANGE_COLORS
-from .scene_pairs import ScenePair, open_pair
 
 if TYPE_CHECKING:
     from affine import Affine

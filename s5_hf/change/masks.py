@@ -10,7 +10,7 @@ import torch
 
 from ..modeling.non_maximum_suppression import horizontal_nms
 
-__all__ = ["Masks"]
+__all__ = ["Masks", "surviving_boxes"]
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,7 @@ class Masks:
         A box is dropped if its intersection over union with a better one exceeds the threshold. The sides of boxes
         are last minus first pixel, as in the code of SAM.
         """
-        kept = horizontal_nms(torch.from_numpy(self.boxes).double(), torch.from_numpy(self.scores), iou_threshold)
-        return kept.numpy()
+        return surviving_boxes(self.boxes, self.scores, iou_threshold)
 
     def overlaps(self, other: Masks) -> np.ndarray:
         """Intersection over union of the pixels of two masks, float64 `(masks, masks of the other)`."""
@@ -156,6 +155,11 @@ class Masks:
     def _paste(self, plane: np.ndarray, index: int) -> None:
         left, top, right, bottom = self.boxes[index]
         plane[top : bottom + 1, left : right + 1] |= self.crops[index]
+
+
+def surviving_boxes(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """Indices of the boxes that survive, as `Masks.nms` has them."""
+    return horizontal_nms(torch.from_numpy(boxes).double(), torch.from_numpy(scores), iou_threshold).numpy()
 
 
 def plane_box(plane: np.ndarray) -> tuple[int, int, int, int]:

@@ -22,6 +22,10 @@ _KEEPS_PROPORTIONS = ("sam", "sam_hq")
 """The first SAM pads the shorter side; its successors stretch the image to a square."""
 
 
+_OF_SAM3 = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+"""Mean and deviation; SAM and SAM 2 have those of ImageNet."""
+
+
 class SamPrompts:
     """An image that a SAM has seen, ready to be asked about points and boxes.
 
@@ -39,7 +43,8 @@ class SamPrompts:
         self._seen = self._seen_size(model.config.model_type)
         resized = Image.fromarray(image).resize((self._seen[1], self._seen[0]), Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() / 255
-        mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+        normalization = _OF_SAM3 if model.config.model_type.startswith("sam3") else (IMAGENET_MEAN, IMAGENET_STD)
+        mean, std = (torch.tensor(values)[:, None, None] for values in normalization)
         pixels = functional.pad((pixels - mean) / std, (0, self._side - self._seen[1], 0, self._side - self._seen[0]))
         self._embeddings = model.get_image_embeddings(pixels[None].to(model.device, model.dtype))
 
@@ -60,7 +65,8 @@ class SamPrompts:
         logits = output.pred_masks[0].float()
         logits = functional.interpolate(logits, (self._side, self._side), mode="bilinear")
         logits = logits[..., : self._seen[0], : self._seen[1]]
-        logits = functional.interpolate(logits, (self._height, self._width), mode="bilinear")
+        if logits.shape[-2:] != (self._height, self._width):
+            logits = functional.interpolate(logits, (self._height, self._width), mode="bilinear")
         return logits, output.iou_scores[0].float()
 
     def _scaled(self, corners: np.ndarray, repeats: int) -> np.ndarray:

@@ -13,6 +13,8 @@ from tqdm import tqdm
 
 from ..imaging.scene_files import scene_stem
 from ..scenes.reading import SceneReading
+from ..scenes.registration import ShiftedScene, find_shift
+from ..scenes.scene_pairs import ScenePair, open_pair
 from ..scenes.scene_run import finished_work_kept, require_absent, require_distinct
 from ..scenes.segmentation.areas import ClassArea
 from ..scenes.segmentation.scene_result import MapProducts, SceneFiles
@@ -20,7 +22,6 @@ from ..scenes.source import has_rasterio
 from ..scenes.window_grid import WindowGrid
 from .change_files import ChangeMaps, ObjectLayer, polygon_layer
 from .object_merging import ChangedObject, merge_objects, objects_of_window
-from .scene_pairs import ScenePair, open_pair
 from .search import SearchChanges
 from .window_journal import WindowJournal
 
@@ -58,6 +59,7 @@ def find_scene_changes(
     reading: SceneReading | None = None,
     polygons: str | None = None,
     dates: tuple[str, str] = ("", ""),
+    align: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     report: Callable[[str], None] = tqdm.write,
@@ -78,6 +80,8 @@ def find_scene_changes(
         reading: how the scenes are read.
         polygons: `.geojson` or `.gpkg` to write the objects too.
         dates: of the scenes, for the polygons.
+        align: move the later scene back where the whole of it is shifted against the earlier one. Without it a shift
+            of half a pixel or more is reported.
         resume: continue an interrupted run.
         overwrite: replace existing files.
         report: takes what the user should know, a line at a time.
@@ -105,13 +109,14 @@ def find_scene_changes(
     work = Path(output) / f".{scene_stem(after)}_changes.partial"
     if overwrite and not resume:
         shutil.rmtree(work, ignore_errors=True)
-    with open_pair(before, after, reading, note) as pair:
+    with open_pair(before, after, reading, note) as opened:
+        pair = _aligned(opened, align, note)
         grid = _grid(pair, window, overlap)
         settings = [pair.fingerprint, name, list(search.labels), window, overlap]
         journal = WindowJournal(work, json.dumps(settings), resume)
         with finished_work_kept(work, "windows", report):
             _search_windows(search, pair, grid, journal)
-            maps = ChangeMaps(work, pair.before, list(files))
+            maps = ChangeMaps(work, pair, list(files))
             counts = dict.fromkeys(files, 0)
             with ExitStack() as stack:
                 objects = stack.enter_context(polygon_layer(layer, pair.before, dates))
@@ -127,6 +132,18 @@ def find_scene_changes(
         layer,
         notes,
     )
+
+
+def _aligned(pair: ScenePair, align: bool, note: Callable[[str], None]) -> ScenePair:
+    """The pair, its later scene moved back if that is wanted; the user is told of a shift either way."""
+    shift = find_shift(pair)
+    if shift is None or not shift.is_noticed:
+        return pair
+    if not align:
+        note(f"{pair.after.name} is shifted by {shift} against {pair.before.name}; align (--align) moves it back")
+        return pair
+    note(f"{pair.after.name}, which is shifted by {shift} against {pair.before.name}, is moved back")
+    return ScenePair(pair.before, ShiftedScene(pair.after, shift))
 
 
 def _class_files(

@@ -75,7 +75,8 @@ class TextDetector:
 
     @torch.inference_mode()
     def _boxes_of(self, image: np.ndarray, names: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        inputs = self._processor(images=Image.fromarray(image), text=[names], return_tensors="pt")
+        # Names have unlike numbers of tokens, which OWLv2 takes side by side.
+        inputs = self._processor(images=Image.fromarray(image), text=[names], padding=True, return_tensors="pt")
         outputs = self._detector(**inputs.to(self._detector.device))
         found = self._processor.post_process_grounded_object_detection(
             outputs, threshold=self._threshold, target_sizes=[image.shape[:2]]

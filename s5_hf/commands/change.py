@@ -3,7 +3,7 @@
 # Options look alike because typer reads them from the signatures; what is shared is in option_values.py.
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,9 +11,15 @@ from .option_values import Overwrite, Resume, scene_reading, takes
 from .word_lists import ClassListCommand
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..change import SearchRecipe
     from ..scenes import SceneReading
+    from ..scenes.segmentation.areas import ClassArea
 
+NOTHING_TO_LOOK_FOR = (
+    "name what to look for with --classes, or a recipe with --recipe; or give a trained model with --model"
+)
 Classes = Annotated[
     list[str] | None,
     typer.Option(
@@ -91,15 +97,12 @@ def search_options(
         int | None, typer.Option(help="Points per side of a window at which SAM looks; 32 by default.")
     ] = None,
     superpixel_area: Annotated[int | None, typer.Option(help="Pixels per superpixel; 256 by default.")] = None,
-) -> "SearchRecipe":
-    """The search that the options describe."""
+) -> "SearchRecipe | None":
+    """The search that the options describe, or None where none is given."""
     from dataclasses import replace
 
     from ..change import SearchRecipe, SearchSettings, read_search_recipe
 
-    if recipe is None and not classes:
-        raise typer.BadParameter("name what to look for with --classes, or a recipe with --recipe")
-    chosen = SearchRecipe((), SearchSettings()) if recipe is None else read_search_recipe(recipe)
     given = {
         "pipeline": pipeline,
         "proposals": proposals,
@@ -109,6 +112,11 @@ def search_options(
         "threshold": threshold,
         "superpixel_area": superpixel_area,
     }
+    if recipe is None and not classes:
+        if any(value is not None for value in (*given.values(), least_angle, points)):
+            raise typer.BadParameter(NOTHING_TO_LOOK_FOR)
+        return None
+    chosen = SearchRecipe((), SearchSettings()) if recipe is None else read_search_recipe(recipe)
     settings = replace(chosen.settings, **{name: value for name, value in given.items() if value is not None})
     if least_angle is not None:
         settings = replace(settings, least_angle=_angle(least_angle))
@@ -123,9 +131,15 @@ def change(
     after: Annotated[str, typer.Argument(help="Scene of the second date; another grid is resampled to the first.")],
     output: Annotated[Path, typer.Argument(help="Folder for the maps, one per class.")],
     *,
-    search: "SearchRecipe",
+    model: Annotated[
+        str | None,
+        typer.Option(help="A trained change detector, a folder or a Hub repository, in place of a search."),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Task of a trained model that has several.")] = None,
+    search: "SearchRecipe | None",
     window: Annotated[
-        int | None, typer.Option(help="Side of a window in pixels; that of the recipe, or else 1024.")
+        int | None,
+        typer.Option(help="Side of a window in pixels; that of the recipe, or else 1024; 512 for a trained model."),
     ] = None,
     overlap: Annotated[float, typer.Option(help="Share of a window that the next one covers again, 0 to 0.9.")] = 0.25,
     reading: "SceneReading",
@@ -135,30 +149,50 @@ def change(
     dates: Annotated[
         str, typer.Option(metavar="BEFORE,AFTER", help="Dates of the scenes, written to the polygons.")
     ] = ",",
+    align: Annotated[
+        bool, typer.Option("--align", help="Move the second scene back if the whole of it is shifted by some pixels.")
+    ] = False,
     device: Annotated[
         str | None, typer.Option(help="Device, such as cuda:1 or cpu; by default the first GPU.")
     ] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find what changed between two scenes of one place, by its name and without training.
+    """Find what changed between two scenes of one place: by its name and without training, or as a model learned it.
 
-    Each class gets a map: 0 unchanged, 1 came, 2 gone, 255 no data. `s5-hf view` shows it.
+    Without training each class gets a map: 0 unchanged, 1 came, 2 gone, 255 no data. A trained model makes one map of
+    its classes. `s5-hf view` shows both.
 
     - `s5-hf change 2019.tif 2024.tif changes --classes building,roof,house --polygons .gpkg`
     - `s5-hf change 2019.tif 2024.tif changes --recognition my-segmenter --features my-encoder \
       --proposals superpixels --classes building road`
     - `s5-hf change 2019.tif 2024.tif changes --recipe sam2_dinov2/s5-levir-cd`
+    - `s5-hf change 2019.tif 2024.tif changes --model my-change-detector --polygons .gpkg`
     - `s5-hf change 2019.tif 2024.tif changes --pipeline imc --recognition IDEA-Research/grounding-dino-base \
       --classes building,house --threshold 0.1`
     """
-    from ..change import find_scene_changes, load_search
     from ..imaging import find_scenes
 
+    if (model is None) == (search is None):
+        raise typer.BadParameter(
+            NOTHING_TO_LOOK_FOR if model is None else "a trained model takes no options of a search"
+        )
     find_scenes([before, after])  # a mistyped name is found before models are loaded
     day_before, comma, day_after = dates.partition(",")
     if not comma:
         raise typer.BadParameter(f"--dates takes two dates separated by a comma, got {dates!r}")
+    common = {"reading": reading, "resume": resume, "overwrite": overwrite}
+    if search is None:
+        if day_before or day_after:
+            raise typer.BadParameter(
+                "--dates are written to the objects of a search, not to the areas of a trained model"
+            )
+        map_with_model(model, before, after, output, task, window or 512, overlap, polygons, device, common)
+        return
+    if task is not None:
+        raise typer.BadParameter("--task is for a trained model (--model)")
+    from ..change import find_scene_changes, load_search
+
     result = find_scene_changes(
         load_search(search.classes, search.settings, device),
         before,
@@ -167,17 +201,52 @@ def change(
         name=repr(search.settings),
         window=search.window if window is None else window,
         overlap=overlap,
-        reading=reading,
         polygons=polygons,
         dates=(day_before.strip(), day_after.strip()),
-        resume=resume,
-        overwrite=overwrite,
+        align=align,
+        **common,
     )
     for label, path in result.maps.items():
         typer.echo(f"{path}\n  {label}: {result.objects[label]} objects changed")
-        for area in result.areas[label]:
-            ground = "" if area.square_metres is None else f"{area.square_metres:16,.0f} m²"
-            typer.echo(f"  {area.label:20} {area.share:6.1%} {area.pixels:14,} px{ground}")
+        print_areas(result.areas[label])
+
+
+def map_with_model(
+    model: str,
+    before: str,
+    after: str,
+    output: Path,
+    task: str | None,
+    window: int,
+    overlap: float,
+    polygons: str | None,
+    device: str | None,
+    common: dict[str, Any],
+) -> None:
+    """Map the changes that a trained model sees, and print their areas."""
+    from ..change import map_scene_changes
+    from ..scenes import MapProducts, WindowSettings
+
+    result = map_scene_changes(
+        model,
+        before,
+        after,
+        output,
+        task=task,
+        settings=WindowSettings(window=window, overlap=overlap),
+        products=MapProducts(polygons=polygons),
+        devices=None if device is None else [device],
+        **common,
+    )
+    typer.echo(str(result.files.classes))
+    print_areas(result.areas)
+
+
+def print_areas(areas: "Sequence[ClassArea]") -> None:
+    """Print what each value of a map covers."""
+    for area in areas:
+        ground = "" if area.square_metres is None else f"{area.square_metres:16,.0f} m²"
+        typer.echo(f"  {area.label:20} {area.share:6.1%} {area.pixels:14,} px{ground}")
 
 
 def _angle(text: str) -> float | None:
@@ -193,7 +262,7 @@ def _angle(text: str) -> float | None:
 def evaluate_change(
     *,
     data_dir: Annotated[str, typer.Option(help="Folder, hf:// path or http(s) URL with the files of the dataset.")],
-    search: "SearchRecipe",
+    search: "SearchRecipe | None",
     dataset: Annotated[
         str | None, typer.Option(help="Dataset of pairs; by default the one that the recipe was published for.")
     ] = None,
@@ -222,6 +291,8 @@ def evaluate_change(
     from ..files.processes import patient_accelerator
     from .datasets import builder_options
 
+    if search is None:
+        raise typer.BadParameter("name what to look for with --classes, or a recipe with --recipe")
     dataset = dataset or search.dataset
     if not dataset:
         raise typer.BadParameter("name the dataset with --dataset, or a recipe that was published for one")

@@ -102,6 +102,7 @@ def evaluate_command(
     - `s5-hf evaluate s5-vit-b-moe --dataset s5-loveda --data-dir LoveDA --split test --class-maps submission`
     - `s5-hf evaluate my-open-model --dataset s5-loveda --data-dir LoveDA`
     - `s5-hf evaluate s5-vit-b-moe-det --dataset s5-dior-r --data-dir DIOR-R`
+    - `s5-hf evaluate my-change-detector --dataset s5-image-pair-mask --data-dir my-pairs --split val`
     - `s5-hf evaluate s5-vit-b-moe-det --dataset s5-dota --data-dir DOTA --split test --detections submission`
 
     To use many processes: `accelerate launch examples/evaluate_model.py`.

@@ -192,7 +192,7 @@ def is_package_folder(source: Path) -> bool:
     if not config.is_file():
         return False
     require_model_folder(source)
-    return str(read_json_object(config).get("model_type")).startswith(("s5_", "segearth_"))
+    return str(read_json_object(config).get("model_type")).startswith(("s5_", "segearth_", "sam_road"))
 
 
 def contents(config: "PretrainedConfig") -> str:
@@ -234,7 +234,7 @@ def print_report(report: "ConversionReport", folder: Path, load_as: str) -> None
     for task, labels in getattr(report.config, "tasks", {}).items():
         console.print(f"task {task}: {len(labels)} classes ({', '.join(labels)})")
     if report.left_out:
-        console.print(f"left out, they have no place in the S5 ViT: {shortened(report.left_out)}")
+        console.print(f"left out, they have no place in the model: {shortened(report.left_out)}")
     if report.new:
         console.print(f"new, the checkpoint does not have them: {shortened(report.new)}")
     console.print(f"wrote {folder} ({megabytes(folder_size(folder))}); from_pretrained({load_as!r}) loads it")

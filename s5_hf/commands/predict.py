@@ -81,6 +81,13 @@ def predict(
         float | None,
         typer.Option(help="How far the outline of a polygon may move, in units of the map; one pixel if not given."),
     ] = None,
+    square_corners: Annotated[
+        bool,
+        typer.Option(
+            "--square-corners",
+            help="Give polygons right angles where their sides follow one direction, as those of buildings do.",
+        ),
+    ] = False,
     palette: Annotated[
         Path | None,
         typer.Option(help="File with the colours of the classes: JSON, CSV, or a QGIS style (.qml)."),
@@ -102,6 +109,7 @@ def predict(
     - `s5-hf predict my-segmenter city.tif maps --task loveda --overlay --polygons .geojson`
     - `s5-hf predict my-segmenter 'scenes/*.tif' maps --flips none,horizontal --resume`
     - `s5-hf predict my-segmenter https://server/cog.tif map.tif --bands 4,3,2 --value-range 0,3000`
+    - `s5-hf predict my-segmenter city.tif maps --polygons houses.gpkg --classes building --square-corners`
     - `s5-hf predict my-open-model city.tif maps --classes background building,roof road water`
 
     To share the scenes among several GPUs: `accelerate launch -m s5_hf.cli predict ...`.
@@ -134,6 +142,7 @@ def predict(
             polygon_classes=of_polygons or None,
             minimum_area=minimum_area,
             simplify=simplify,
+            square_corners=square_corners,
             palette=palette,
             style=style,
             cloud_optimized=cog,

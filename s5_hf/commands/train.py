@@ -29,7 +29,7 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Train: MAE, S4 pre-training, up-samplers, segmentation, detection or road graphs, from a recipe.
+    """Train: MAE, S4 pre-training, up-samplers, segmentation, detection, changes or road graphs, from a recipe.
 
     To use many processes, `accelerate launch -m s5_hf.training` takes the same words.
 
@@ -64,7 +64,8 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Read the data and check everything, without weights and steps; write nothing."),
 ]
-command = app.command(cls=TrainingCommand, context_settings={"ignore_unknown_options": True})
+HOW = {"cls": TrainingCommand, "context_settings": {"ignore_unknown_options": True}}
+command = app.command(**HOW)
 
 
 def run(name: str, words: list[str] | None, list_only: bool, dry_run: bool) -> None:
@@ -130,12 +131,39 @@ def captioning(words: Words = None, list_recipes: ListRecipes = False, dry_run: 
     """Train a network that says in a sentence what changed between two images (MV-CC).
 
     Your own data: the layout of LEVIR-CC, with `images/train/A`, `images/train/B` and LevirCCcaptions.json. The folder
-    of the run holds captioner/, for `s5-hf change --caption`, and captions/ with the sentences of the validation.
+    of the run holds captioner/, which AutoModel loads, and captions/ with the sentences of the validation.
 
     - `s5-hf train captioning captioning_tiny_cpu --data-dir my-captions`
     - `s5-hf train captioning mvcc_videomae --data-dir Levir-CC --dry-run`
     """
     run("captioning", words, list_recipes, dry_run)
+
+
+@command
+def change(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train a change detector on pairs of two dates, labelled ones alone or with unlabelled ones.
+
+    The methods are FixMatch and UniMatch V2, see `--method`.
+
+    Your own pairs lie in train/before, train/after and train/mask, and in val alike; masks are black and white. The
+    folder of the run holds change_detector/, which `s5-hf change --model` and `s5-hf evaluate` take.
+
+    - `s5-hf train change change_few_labels_cpu --labelled-dir my-pairs`
+    - `s5-hf train change unimatch_v2_change_dinov2_s --labelled-dir LEVIR-CD256`
+    - `s5-hf train change change_few_labels_cpu --labelled-dir SECOND --labelled-dataset s5-second --from-to`
+    """
+    run("change", words, list_recipes, dry_run)
+
+
+@app.command("joint_change", **HOW)
+def joint_change(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train one change detector on several datasets of pairs, with a head for each and, with `--mode moe`, experts.
+
+    The folder of the run holds change_detector/, best/mean, and best/TASK, a dense model each.
+
+    - `s5-hf train joint_change moe_change_tiny_cpu --buildings.data-dir my-buildings --roads.data-dir my-roads`
+    """
+    run("joint_change", words, list_recipes, dry_run)
 
 
 @command

@@ -20,6 +20,12 @@ def view(
     image: Annotated[
         str | None, typer.Option(help="Image of the scene; by default the one that the class map was made from.")
     ] = None,
+    before: Annotated[
+        str | None,
+        typer.Option(
+            help="Earlier scene of the place, shown left of the divider; by default that of a map of changes."
+        ),
+    ] = None,
     bands: Bands = None,
     max_size: Annotated[
         int, typer.Option(help="Longer side of the overview in pixels; larger scenes get tiles to zoom into.")
@@ -38,6 +44,10 @@ def view(
     reference: Annotated[
         Path | None, typer.Option(help="Class map that is right; the page shows where the result differs from it.")
     ] = None,
+    lines: Annotated[
+        Path | None,
+        typer.Option(help="Lines to draw on top, such as the roads of `s5-hf roads`: .gpkg, .geojson or .graphml."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a folder of tiles that an earlier page left.")
     ] = False,
@@ -51,6 +61,8 @@ def view(
     - `s5-hf view city_classes.tif`
     - `s5-hf view classes.png --image city.jpg --output city.html`
     - `s5-hf view city_classes.tif --with older_classes.tif --reference city_truth.tif`
+    - `s5-hf view changes/2024_building_change.tif` shows both dates, 2019.tif and 2024.tif
+    - `s5-hf view city_classes.tif --lines roads.gpkg`
     """
     from ..scenes.viewer import write_viewer
 
@@ -58,6 +70,7 @@ def view(
         result,
         output=output,
         image=image,
+        before=before,
         bands=band_numbers(bands),
         max_size=max_size,
         title=title,
@@ -66,6 +79,7 @@ def view(
         reference=reference,
         tiles_in_page=tiles_in_page,
         overwrite=overwrite,
+        lines=lines,
     )
     shown = "the scene is shown in full"
     if report.tiles:

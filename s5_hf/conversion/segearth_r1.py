@@ -53,6 +53,7 @@ def segearth_r1_processor(
     """
     images = SegEarthR1ImageProcessor(size=config.image_size)
     name = PHI if tokenizer is None else str(tokenizer)
+    # As in `open_vocabulary_processor`; what the model cannot do without its tokenizer is another thing.
     try:
         words = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..imaging.decoded_pixels import image_kind
-from ..imaging.value_scaling import ValueScaling
+from ..modeling.value_scaling import ValueScaling
 
 __all__ = ["BandStatistics", "measure_bands", "range_scaling"]
 

@@ -77,10 +77,9 @@ class EvaluationImages:
         """
         sample = self.data.samples[index]
         name = str(sample.get("id", index))
-        pixels = read_pixels(sample, name, self.network)
-        if sample.get("mask") is None:
+        pixels, mask = self.pixels(sample, name), self.mask(sample, name)
+        if mask is None:
             return EvaluationImage(name, pixels, None)
-        mask = np.asarray(sample["mask"])
         place = getattr(sample["mask"], "filename", "") or f"the mask of {name!r}"
         if mask.shape != pixels.shape[:2]:
             raise ValueError(f"{place}: the mask has the shape {mask.shape}, its image {pixels.shape[:2]}")
@@ -88,6 +87,14 @@ class EvaluationImages:
             mask = self.data.class_map.apply(mask, place)
         self._check_values(mask, place)
         return EvaluationImage(name, pixels, mask)
+
+    def pixels(self, sample: Mapping[str, Any], name: str) -> np.ndarray:
+        """The image, as `read_pixels` gives it."""
+        return read_pixels(sample, name, self.network)
+
+    def mask(self, sample: Mapping[str, Any], name: str) -> np.ndarray | None:
+        """The mask, or `None` where there is none."""
+        return None if sample.get("mask") is None else np.asarray(sample["mask"])
 
     def _check_values(self, mask: np.ndarray, place: str) -> None:
         labels, ignored = self.data.labels, self.data.ignore_index

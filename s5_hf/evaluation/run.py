@@ -16,11 +16,12 @@ from ..files.atomic import require_absent
 from ..files.processes import patient_accelerator
 from ..hub.model_folder import require_model_folder
 from ..metrics.percent import in_percent
-from ..modeling import S5DetectionConfig
+from ..modeling import S5ChangeDetectionConfig, S5DetectionConfig
 from ..predictors.torch_detector import load_detector
 from ..predictors.torch_segmenter import load_segmenters
 from ..scenes.detection.patch_merging import are_patches
 from ..training.segmentation.class_map import ClassMap
+from .change_detection.run import evaluate_change_detector
 from .data import EvaluationData, check_classes, load_evaluation_data
 from .detection.loop import has_objects, judge_detections, result_names
 from .detection.protocol import choose_detection_protocol
@@ -108,7 +109,7 @@ def run_evaluation(settings: EvaluationSettings, accelerator: Accelerator | None
 
 
 def model_kind(config: PretrainedConfig) -> str:
-    """What a model does: `"segmentation"` or `"detection"`.
+    """What a model does: `"segmentation"`, `"detection"` or `"change"`.
 
     Raises:
         ValueError: if it cannot be evaluated.
@@ -117,6 +118,8 @@ def model_kind(config: PretrainedConfig) -> str:
         return "segmentation"
     if isinstance(config, S5DetectionConfig):
         return "detection"
+    if isinstance(config, S5ChangeDetectionConfig):
+        return "change"
     raise ValueError(
         f"a model of the type {config.model_type!r} cannot be evaluated; expected one for {', '.join(_EVALUATIONS)}"
     )
@@ -249,4 +252,5 @@ def _load_data(
 _EVALUATIONS: dict[str, Callable[[EvaluationSettings, Accelerator], EvaluationResults]] = {
     "segmentation": evaluate_segmenter,
     "detection": evaluate_detector,
+    "change": evaluate_change_detector,
 }

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoImageProcessor
+from transformers import AutoConfig, AutoImageProcessor, PretrainedConfig
 
 from ..conversion.model_check import load_checked, require_finite_weights
 from ..files.atomic import temporary_folder
@@ -105,6 +105,7 @@ def export_model(
         processor = processor or _processor_of(name)
     else:
         name = type(model).__name__
+        _require_kind(model.config, name)
         require_finite_weights(model, name)
     if isinstance(model, S5ForOrientedObjectDetection) and file_format != "onnx":
         raise ValueError(f"{name} is a detector, which is exported as onnx only, not as {file_format}")
@@ -182,13 +183,17 @@ def _check_detection_options(suppression: str, candidates: int) -> None:
 def _load(name: str | Path) -> S5ForSemanticSegmentation | S5ForOrientedObjectDetection:
     require_model_folder(name)
     config = AutoConfig.from_pretrained(name)
-    if isinstance(config, S5DetectionConfig):
-        return load_checked(S5ForOrientedObjectDetection, name)
-    if not isinstance(config, S5SegmentationConfig):
+    _require_kind(config, name)
+    is_detector = isinstance(config, S5DetectionConfig)
+    return load_checked(S5ForOrientedObjectDetection if is_detector else S5ForSemanticSegmentation, name)
+
+
+def _require_kind(config: PretrainedConfig, name: str | Path) -> None:
+    """Raise a ValueError for another kind of model, such as one of changes."""
+    if config.model_type not in (S5SegmentationConfig.model_type, S5DetectionConfig.model_type):
         raise ValueError(
             f"{name} is a {config.model_type!r} model, expected a segmenter or a detector of this package"
         )
-    return load_checked(S5ForSemanticSegmentation, name)
 
 
 def _processor_of(name: str | Path) -> S5ImageProcessor | None:

@@ -3,7 +3,7 @@
 from transformers import PretrainedConfig
 
 from ..conversion import ConversionReport
-from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig, SegEarthOVConfig
+from ..modeling import S5DetectionConfig, S5SegmentationConfig, S5ViTConfig, SamRoadConfig, SegEarthOVConfig
 from .names import KNOWN_MODELS, known_model, vit_config_of
 
 # The settings that decide shapes and outputs.
@@ -44,6 +44,8 @@ def name_for(report: ConversionReport) -> str:
         raise ValueError("no known name stands for a MAE encoder; give the name under which to store it")
     if isinstance(report.config, SegEarthOVConfig):
         raise ValueError("no name follows from a CLIP or an up-sampler; give it: segearth-ov or segearth-ov-sar")
+    if isinstance(report.config, SamRoadConfig):
+        raise ValueError("no known name stands for a road model; give the folder to make instead of --store")
     for name, model in KNOWN_MODELS.items():
         if not config_differences(report.config, model.config):
             return name

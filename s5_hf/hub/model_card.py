@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from huggingface_hub import ModelCard, ModelCardData
 from transformers import PretrainedConfig
 
-from ..modeling import S5ChangeDetectionConfig, S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
+from ..modeling import S5ChangeDetectionConfig, S5DetectionConfig, S5SegmentationConfig, S5ViTConfig, SamRoadConfig
 from .names import count_parameters
 
 Metrics = dict[str, dict[str, float]]
 
 PAPER = "https://arxiv.org/abs/2508.12409"
+ROAD_PAPER = "https://arxiv.org/abs/2411.16733"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,14 @@ PURPOSES = {
         "AutoModel",
         "change_map = processor.post_process_semantic_segmentation(outputs)[0]  # (height, width), class ids",
         {"before": "before.png", "after": "after.png"},
+    ),
+    SamRoadConfig.model_type: Purpose(
+        "image-segmentation",
+        "road-graph",
+        "Road graphs from remote-sensing images",
+        "AutoModel",
+        "keypoints, roads = outputs.probabilities[0]  # (height, width) each\n"
+        "# s5-hf roads MODEL scene.tif roads.gpkg draws the graph of a whole scene",
     ),
 }
 
@@ -122,7 +131,8 @@ def description(config: PretrainedConfig) -> str:
     millions = count_parameters(config) / 1e6
     experts = f", {vit.num_experts} task experts" if getattr(vit, "num_experts", 0) else ""
     what = PURPOSES[config.model_type].description
-    return f"{what}, after [S5]({PAPER}): {vit.model_type}{experts}, {millions:.1f} M parameters.\n"
+    source = f"[SAM-Road++]({ROAD_PAPER})" if isinstance(config, SamRoadConfig) else f"[S5]({PAPER})"
+    return f"{what}, after {source}: {vit.model_type}{experts}, {millions:.1f} M parameters.\n"
 
 
 def classes_section(config: S5SegmentationConfig | S5DetectionConfig) -> str:

@@ -12,7 +12,7 @@ from transformers import AutoConfig
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from ..files.json_files import read_json_object
-from ..modeling import S5ChangeImageProcessor, S5ImageProcessor
+from ..modeling import S5ChangeImageProcessor, S5ImageProcessor, SamRoadConfig, SamRoadProcessor
 from ..modeling.task_model import MODEL_CLASSES
 from .download import DOWNLOAD_ERRORS, LIBRARY, reason
 from .model_card import Metrics, check_metrics, model_card
@@ -34,8 +34,12 @@ AUTO_CLASSES = {
         "AutoModelForObjectDetection": "S5ForOrientedObjectDetection",
     },
     "s5_change_detection": {"AutoConfig": "S5ChangeDetectionConfig", "AutoModel": "S5ForChangeDetection"},
+    SamRoadConfig.model_type: {"AutoConfig": "SamRoadConfig", "AutoModel": "SamRoadForRoadGraph"},
 }
-PROCESSORS = {"s5_change_detection": S5ChangeImageProcessor}
+PROCESSORS: Mapping[str, type[S5ImageProcessor]] = {
+    "s5_change_detection": S5ChangeImageProcessor,
+    SamRoadConfig.model_type: SamRoadProcessor,
+}
 """Image processors of model types that have another one than S5ImageProcessor."""
 
 # All classes are reached through one file. transformers copies only what a file itself imports (5.0), and makes one
@@ -107,10 +111,12 @@ def stage_for_hub(
         shutil.copyfile(weights, stage / weights.name)
     auto_map = entries(AUTO_CLASSES[config.model_type])
     write_json(stage / "config.json", {**read_json_object(folder / "config.json"), "auto_map": auto_map})
-    processor, own = folder / "preprocessor_config.json", PROCESSORS.get(config.model_type, S5ImageProcessor)
-    settings = read_json_object(processor) if processor.is_file() else own().to_dict()
-    write_json(stage / processor.name, {**settings, "auto_map": entries({"AutoImageProcessor": own.__name__})})
-    classes = (type(config), MODEL_CLASSES[config.model_type], own)
+    processor = folder / "preprocessor_config.json"
+    processor_class = PROCESSORS.get(config.model_type, S5ImageProcessor)
+    settings = read_json_object(processor) if processor.is_file() else processor_class().to_dict()
+    processor_map = entries({"AutoImageProcessor": processor_class.__name__})
+    write_json(stage / processor.name, {**settings, "auto_map": processor_map})
+    classes = (type(config), MODEL_CLASSES[config.model_type], processor_class)
     copy_code([own_class.__module__ for own_class in classes], stage)
     model_card(config, repository, license_name, checked).save(stage / "README.md")
 

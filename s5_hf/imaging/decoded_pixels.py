@@ -1,11 +1,13 @@
 """Decoded pictures: how large they may be, and their pixels as 8-bit arrays."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from ..modeling.value_scaling import ValueScaling
+if TYPE_CHECKING:
+    from ..modeling.value_scaling import ValueScaling
 
 __all__ = ["MAXIMUM_PIXELS", "has_8_bits", "image_kind", "image_pixels", "missing_pixels", "require_decodable"]
 
@@ -18,7 +20,7 @@ def has_8_bits(image: Image.Image) -> bool:
     return not image.mode.startswith(("I", "F"))
 
 
-def image_pixels(image: Image.Image | np.ndarray, scaling: ValueScaling | None = None) -> np.ndarray:
+def image_pixels(image: Image.Image | np.ndarray, scaling: "ValueScaling | None" = None) -> np.ndarray:
     """An image as uint8 `(height, width, channels)`; palettes are resolved to RGB.
 
     Args:

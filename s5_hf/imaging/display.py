@@ -3,8 +3,6 @@
 import numpy as np
 from PIL import Image
 
-from .value_scaling import ByteScaling
-
 __all__ = ["display_picture"]
 
 _PERCENTILES = (2.0, 98.0)
@@ -23,6 +21,8 @@ def display_picture(image: Image.Image | np.ndarray) -> Image.Image:
     if shown.dtype == np.uint8:
         return Image.fromarray(np.ascontiguousarray(np.ma.filled(shown, 0)))
     values = np.ma.masked_invalid(shown).transpose(2, 0, 1)
+    from ..modeling.value_scaling import ByteScaling
+
     scaling = ByteScaling.of_sample(values.reshape(3, -1), _PERCENTILES, np.float64)
     pixels = scaling.to_bytes(np.ma.getdata(values)).transpose(1, 2, 0)
     missing = np.ma.getmaskarray(values).any(axis=0)

@@ -16,11 +16,13 @@ from PIL import Image
 
 from ..dataset_builders.credentials import without_credentials
 from ..dataset_builders.images import pillow_reads, unlimited_pixels
-from .value_scaling import ByteScaling, Scaling
+from .value_scaling import Scaling
 from .windows import Window
 
 if TYPE_CHECKING:
     import rasterio
+
+    from ..modeling.value_scaling import ByteScaling
 
 __all__ = [
     "PADDING_RGB",
@@ -162,7 +164,7 @@ class _RasterioRaster:
         self._bands = bands
         self._scaling = self._byte_scaling(scaling)
 
-    def _byte_scaling(self, scaling: Scaling) -> ByteScaling | None:
+    def _byte_scaling(self, scaling: Scaling) -> "ByteScaling | None":
         """How values become bytes; None where they are 8-bit already."""
         kinds = {self._dataset.dtypes[band - 1] for band in self._bands}
         kind = kinds.pop() if len(kinds) == 1 else "float64"
@@ -172,6 +174,8 @@ class _RasterioRaster:
         ratio = max(1.0, max(self.width, self.height) / _STATISTICS_SIDE)
         shape = (3, max(1, round(self.height / ratio)), max(1, round(self.width / ratio)))
         pixels = self._read(out_shape=shape, masked=True).astype(np.float64)
+        from ..modeling.value_scaling import ByteScaling
+
         return ByteScaling.of_sample(np.ma.masked_invalid(pixels).reshape(3, -1), scaling.percentiles, kind)
 
     def _read(self, **options) -> np.ndarray:

@@ -1,12 +1,25 @@
 """How the values of an image that is not of 8 bits are chosen to become 8-bit."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..modeling.value_scaling import ByteScaling, ValueScaling
+if TYPE_CHECKING:
+    # Imported where it is used: `modeling` loads torch and transformers, for which processes that read pictures of
+    # 8 bits should not wait.
+    from ..modeling.value_scaling import ByteScaling, ValueScaling
 
 __all__ = ["ByteScaling", "Scaling", "ValueScaling"]
+
+
+def __getattr__(name: str) -> type:
+    """`ByteScaling` and `ValueScaling`, which are part of `modeling`, when they are asked for."""
+    if name not in ("ByteScaling", "ValueScaling"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..modeling import value_scaling
+
+    return getattr(value_scaling, name)
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,7 @@ class Scaling:
 
     percentiles: tuple[float, float] = (2.0, 98.0)
     values: tuple[float, float] | None = None
-    ranges: ValueScaling | None = None
+    ranges: "ValueScaling | None" = None
 
     def __post_init__(self) -> None:
         low, high = self.percentiles
@@ -33,7 +46,7 @@ class Scaling:
         if self.values is not None and self.ranges is not None:
             raise ValueError("Give one range of values for all bands, or a range for each, not both.")
 
-    def fixed(self, num_channels: int, dtype: np.dtype | str, name: str) -> ByteScaling | None:
+    def fixed(self, num_channels: int, dtype: np.dtype | str, name: str) -> "ByteScaling | None":
         """The scaling that needs no look at the image; `None` where percentiles or nothing at all are to be taken.
 
         Args:
@@ -44,10 +57,12 @@ class Scaling:
         Raises:
             ValueError: if there are ranges for another number of channels, or the image has too few bits for them.
         """
+        if self.values is None and self.ranges is None:
+            return None
+        from ..modeling.value_scaling import ByteScaling
+
         if self.values is not None:
             return ByteScaling.fixed(self.values, num_channels, dtype)
-        if self.ranges is None:
-            return None
         if len(self.ranges.low) != num_channels:
             raise ValueError(f"{name} gives {num_channels} channels, but ranges of {len(self.ranges.low)} are known")
         self.ranges.require_depth(dtype, name)

@@ -21,7 +21,8 @@ REASONING = "SegEarthR1Config"
 CAPTIONING = "MVCCConfig"
 
 ORIENTED_DETECTION = "oriented-object-detection"
-"""A kind of pipeline that transformers does not have."""
+IMAGE_TEXT_TO_MASK = "image-text-to-mask"
+"""Kinds of pipelines that transformers does not have."""
 
 
 def await_configurations(module: ModuleType) -> None:
@@ -116,7 +117,9 @@ def await_pipelines(module: ModuleType) -> None:
     tasks = module.PIPELINE_REGISTRY.supported_tasks
     if ORIENTED_DETECTION not in tasks:
         tasks[ORIENTED_DETECTION] = {**tasks["object-detection"], "default": {}}
-    for kind in ("image-segmentation", "object-detection", ORIENTED_DETECTION):
+    if IMAGE_TEXT_TO_MASK not in tasks:
+        tasks[IMAGE_TEXT_TO_MASK] = {**tasks["feature-extraction"], "default": {}, "type": "multimodal"}
+    for kind in ("image-segmentation", "object-detection", ORIENTED_DETECTION, IMAGE_TEXT_TO_MASK):
         if not isinstance(tasks[kind], SelfFillingDict):
             tasks[kind] = SelfFillingDict(tasks[kind], functools.partial(show_pipeline, tasks, kind))
 

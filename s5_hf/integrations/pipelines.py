@@ -1,4 +1,5 @@
-"""`pipeline("image-segmentation")`, `"object-detection"` and `"oriented-object-detection"` for models with tasks.
+"""`pipeline("image-segmentation")`, `"object-detection"` and `"oriented-object-detection"` for models with tasks, and
+`"image-text-to-mask"` for those that answer questions.
 
 `pipeline`'s own argument `task` says what kind of pipeline it is, so the task of a model is given as `subtask`, when
 the pipeline is made or in a call; a call also takes it as `task`. Models that are not of this package get the
@@ -11,11 +12,12 @@ import numpy as np
 import torch
 from PIL import Image
 from transformers import ImageSegmentationPipeline, ObjectDetectionPipeline, Pipeline, PretrainedConfig
+from transformers.image_utils import load_image
 
-from ..modeling import S5DetectionConfig, S5SegmentationConfig
+from ..modeling import S5DetectionConfig, S5SegmentationConfig, SegEarthR1Config, SegEarthR1Output
 from ..modeling.oriented_boxes import oriented_boxes_to_corners, oriented_boxes_to_horizontal
 from ..predictors.tasks import choose_task
-from .auto_classes import ORIENTED_DETECTION
+from .auto_classes import IMAGE_TEXT_TO_MASK, ORIENTED_DETECTION
 
 
 def chosen_task(config: PretrainedConfig, task: str | None) -> str:
@@ -156,6 +158,62 @@ class S5OrientedObjectDetectionPipeline(S5ObjectDetectionPipeline):
         return {"polygon": oriented_boxes_to_corners(box).tolist()}
 
 
+class S5ImageTextToMaskPipeline(Pipeline):
+    """Masks that answer questions, with [`SegEarthR1ForPixelReasoning`].
+
+    ```python
+    >>> from transformers import pipeline
+    >>> answer = pipeline("image-text-to-mask", model="my-reasoner")  # doctest: +SKIP
+    >>> answer("city.png", text="where could a boat float?")["mask"].save("water.png")  # doctest: +SKIP
+
+    ```
+
+    Returns `mask`, a Pillow image of the size of the image, 255 on the answer, and `score`, the mean probability of
+    the answer there (0 where it is empty); a list of these for a list of images.
+
+    Raises:
+        ValueError: the model answers no questions, or there is no text.
+    """
+
+    _load_processor = True
+    _load_image_processor = _load_feature_extractor = _load_tokenizer = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.model.config.model_type != SegEarthR1Config.model_type:
+            raise ValueError(
+                f"{self.model.config.name_or_path or type(self.model).__name__} is a model of the type "
+                f"{self.model.config.model_type!r}; image-text-to-mask needs {SegEarthR1Config.model_type!r}"
+            )
+
+    def __call__(self, images: Any, text: str | None = None, **kwargs: Any) -> Any:
+        """Answer a question about an image, or about each of a list: paths, URLs or Pillow images."""
+        if not text:
+            raise ValueError("image-text-to-mask needs text=..., a question or words that refer to something")
+        return super().__call__(images, text=text, **kwargs)
+
+    def _sanitize_parameters(
+        self, text: str | None = None, kind: str = "reasoning", timeout: float | None = None, **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        return {"text": text, "kind": kind, "timeout": timeout}, {}, {}
+
+    def preprocess(self, image: Any, text: str, kind: str, timeout: float | None = None) -> dict[str, Any]:
+        image = load_image(image, timeout=timeout)
+        return {**self.processor(image, text, kind=kind), "target_size": image.size[::-1]}
+
+    def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
+        target_size = model_inputs.pop("target_size")
+        return {"mask_logits": self.model(**model_inputs).mask_logits, "target_size": target_size}
+
+    def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
+        outputs = SegEarthR1Output(mask_logits=model_outputs["mask_logits"])
+        images = self.processor.image_processor
+        (logits,) = images.post_process_logits(outputs, [model_outputs["target_size"]])
+        mask = logits > 0
+        score = logits[mask].sigmoid().mean().item() if mask.any() else 0.0
+        return {"mask": Image.fromarray(np.uint8(255) * mask.numpy()), "score": score}
+
+
 def oriented_box(box: torch.Tensor) -> dict[str, float]:
     """An oriented box `(5,)` by the names of its numbers."""
     return dict(zip(("cx", "cy", "w", "h", "theta"), box.tolist(), strict=True))
@@ -165,4 +223,5 @@ PIPELINES = {
     "image-segmentation": S5ImageSegmentationPipeline,
     "object-detection": S5ObjectDetectionPipeline,
     ORIENTED_DETECTION: S5OrientedObjectDetectionPipeline,
+    IMAGE_TEXT_TO_MASK: S5ImageTextToMaskPipeline,
 }

@@ -53,6 +53,7 @@ class PixelReasoningMetrics(CountingMetric):
     def __init__(self, **options: Any) -> None:
         super().__init__(ReasoningCounts(), **options)
 
+    # As in `SegmentationMetrics`: `evaluate` asks each of its modules for a description of its own.
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
             description=DESCRIPTION,

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..dataset_builders.road_graph import RoadGraph
+from ..imaging.line_simplification import farthest_vertex, kept_vertices
 
 __all__ = ["simplified_graph", "without_isolated_nodes", "without_stubs"]
 
@@ -42,10 +43,10 @@ def simplified_graph(
     chains = graph.chains()
     taken = {_ends_of(chain) for chain in chains if len(chain) == 2}
     for chain in chains:
-        kept = _kept_places(graph.nodes[chain], tolerance, is_ring=chain[0] == chain[-1])
+        kept = kept_vertices(graph.nodes[chain], tolerance, is_ring=chain[0] == chain[-1])
         if len(kept) == 2 < len(chain):
             if _ends_of(chain) in taken:
-                kept = [0, _farthest(graph.nodes[chain])[0], len(chain) - 1]
+                kept = [0, farthest_vertex(graph.nodes[chain])[0], len(chain) - 1]
             taken.add(_ends_of(chain))
         rows = [row_of[pair] for pair in pairwise(chain.tolist())]
         for start, end in pairwise(kept):
@@ -117,42 +118,6 @@ def _ends_of(chain: np.ndarray) -> tuple[int, int]:
 
 def _rows_of_edges(graph: RoadGraph) -> dict[tuple[int, int], int]:
     return {pair: row for row, (a, b) in enumerate(graph.edges.tolist()) for pair in ((a, b), (b, a))}
-
-
-def _kept_places(line: np.ndarray, tolerance: float, is_ring: bool) -> list[int]:
-    """The places in a line `(n, 2)` of the vertices that stay, rising."""
-    last = len(line) - 1
-    kept = {0, last}
-    parts = [(0, last)]
-    if is_ring:
-        # A ring has no chord to measure from: its farthest vertex, and one on either side, stay.
-        middle = int(np.argmax(np.linalg.norm(line - line[0], axis=1)))
-        sides = [(0, middle), (middle, last)]
-        kept.add(middle)
-        longest = max(sides, key=lambda side: side[1] - side[0])
-        kept.add(longest[0] + _farthest(line[longest[0] : longest[1] + 1])[0])
-        ordered = sorted(kept)
-        parts = list(pairwise(ordered))
-    while parts:
-        start, end = parts.pop()
-        place, distance = _farthest(line[start : end + 1])
-        if distance > tolerance:
-            kept.add(start + place)
-            parts += [(start, start + place), (start + place, end)]
-    return sorted(kept)
-
-
-def _farthest(line: np.ndarray) -> tuple[int, float]:
-    """Which inner vertex is the farthest from the segment between the ends, and how far; (0, 0) without inner ones."""
-    if len(line) < 3:
-        return 0, 0.0
-    start, along = line[0], line[-1] - line[0]
-    square = float(along @ along)
-    inner = line[1:-1] - start
-    shares = (inner @ along / square).clip(0, 1) if square else np.zeros(len(inner))
-    distances = np.linalg.norm(inner - shares[:, None] * along, axis=1)
-    place = int(np.argmax(distances))
-    return place + 1, float(distances[place])
 
 
 def _require_length(value: float, name: str) -> None:

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_face(
             "SceneFiles",
             "SceneResult",
             "WindowSettings",
+            "ask_scene",
             "segment_scene",
             "segment_scenes",
         ),

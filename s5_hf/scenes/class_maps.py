@@ -45,6 +45,7 @@ class ClassMap:
         crs, transform: of rasterio; None where the map has none.
         sidecar: what the JSON file beside it holds; empty without one.
         source: the scene it was made from, as path or URL, where that is known.
+        source_after: of a map of changes: the scene of the later date.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ClassMap:
         self.crs, self.transform = reader.crs, reader.transform
         self.nodata: int | None = sidecar.get("nodata", reader.nodata)
         self.source = _resolved_source(sidecar.get("source") or reader.source, path)
+        self.source_after = _resolved_source(sidecar.get("source_after"), path)
         self._reader = reader
         self._labels = {int(key): str(label) for key, label in (sidecar.get("id2label") or reader.id2label).items()}
         palette = sidecar.get("palette")

@@ -14,8 +14,8 @@ from ..dataset_builders.band_files import color_bands, describe_bands, require_r
 from ..dataset_builders.credentials import without_credentials
 from ..imaging.rasters import Scaling, damage_named, open_dataset
 from ..imaging.scene_files import is_remote
-from ..imaging.value_scaling import ByteScaling
 from ..imaging.windows import window_starts
+from ..modeling.value_scaling import ByteScaling
 from .reading import SceneReading, default_bands, require_bands
 
 if TYPE_CHECKING:

@@ -200,6 +200,7 @@ def taught_output(
     )
 
 
+# Has the arguments of `taught_output` except the supervised loss: a method calls the one or the other.
 def unsupervised_output(
     method: TaughtMethod,
     step: int,

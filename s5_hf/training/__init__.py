@@ -14,6 +14,8 @@ __getattr__, __dir__, __all__ = lazy_face(
         "captioning.kind": ["ChangeCaptioning"],
         "captioning.recipe": ["CaptioningRecipe"],
         "change.kind": ["ChangeDetection"],
+        "change.joint": ["JointChangeDetection", "PairTaskData"],
+        "change.joint_recipe": ["JointChangeRecipe"],
         "change.recipe": ["ChangeRecipe"],
         "detection.data": ["DetectionTaskData"],
         "detection.kind": ["JointDetection"],

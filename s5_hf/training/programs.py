@@ -51,6 +51,7 @@ PROGRAMS = {
     "reasoning": TrainingProgram("ReasoningRecipe", "PixelReasoning"),
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
     "change": TrainingProgram("ChangeRecipe", "ChangeDetection"),
+    "joint_change": TrainingProgram("JointChangeRecipe", "JointChangeDetection"),
     "detection": TrainingProgram("DetectionRecipe", "JointDetection"),
     "roads": TrainingProgram("RoadRecipe", "RoadTraining"),
 }

@@ -13,7 +13,7 @@ from ..dataset_builders.options import require_bands
 from .recipe_reading import option, require_not_negative, require_positive
 
 if TYPE_CHECKING:
-    from ..imaging.value_scaling import ValueScaling
+    from ..modeling.value_scaling import ValueScaling
 
 
 CHECKPOINTING = ("false", "true", "selective")

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from ..imaging.drawing import colorize_mask
 from ..imaging.sheets import add_legend, contact_sheet
-from ..imaging.value_scaling import ValueScaling
 from ..metrics import ConfusionMatrix
 from ..metrics.segmentation_scores import intersection_over_union
+from ..modeling.value_scaling import ValueScaling
 from ..predictors.processor_kernels import processor_kernels
 from ..semi_supervised.pseudo_labels import predict, reaches
 from .panels import write_panel

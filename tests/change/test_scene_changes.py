@@ -12,6 +12,7 @@ from s5_hf.change.superpixels import segments_as_masks
 from s5_hf.change.window_journal import WindowJournal
 from s5_hf.cli import app
 from s5_hf.imaging.windows import Window
+from s5_hf.scenes.viewer import write_viewer
 from tests.change.parts import Colors, RedRegions, Roofs, pair
 
 rasterio = pytest.importorskip("rasterio", reason="scenes with coordinates need the extra geo")
@@ -81,6 +82,8 @@ def test_a_second_scene_on_another_grid_is_resampled_and_what_it_lacks_holds_no_
     lines = []
     result = find_scene_changes(SEARCH, before, shifted, tmp_path / "out", window=40, report=lines.append)
     assert any("shifted.tif lies on another grid than" in line for line in lines)
+    page = write_viewer(result.maps["roof"]).path.read_text(encoding="utf-8")
+    assert 'id="before"' in page and "before.tif and shifted.tif" in page
     found = map_of(result)
     assert (found[:, :30] == 255).all()
     np.testing.assert_array_equal(found[:, 30:], truth[:, 30:])
@@ -212,3 +215,17 @@ def test_the_command_says_in_one_line_what_is_wrong(scenes, tmp_path):
         assert shown.exit_code != 0
         assert message in " ".join(f"{shown.output} {shown.exception}".replace("│", " ").split())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_shifted_second_scene_is_reported_and_moved_back_if_wanted(tmp_path):
+    before, after, truth = pair(side=100, boxes=BOXES)
+    first = write_scene(tmp_path / "before.tif", before)
+    second = write_scene(tmp_path / "after.tif", np.roll(after, (4, -3), axis=(0, 1)))
+    found = find_scene_changes(SEARCH, first, second, tmp_path / "raw")
+    assert any("after.tif is shifted by -3.0 columns and +4.0 rows against" in line for line in found.notes)
+    assert not np.array_equal(map_of(found), truth)
+    aligned = find_scene_changes(SEARCH, first, second, tmp_path / "aligned", align=True)
+    assert any("is moved back" in line for line in aligned.notes)
+    ids = map_of(aligned)
+    assert (ids[96:] == 255).all() and (ids[:, :3] == 255).all()
+    np.testing.assert_array_equal(ids[:80, 8:], truth[:80, 8:])

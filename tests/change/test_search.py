@@ -178,7 +178,7 @@ class BoxesByName:
     }
     device = torch.device("cpu")
 
-    def __call__(self, images=None, text=None, return_tensors=None, names=None):
+    def __call__(self, images=None, text=None, padding=None, return_tensors=None, names=None):
         return names if names is not None else _Inputs(names=text[0])
 
     def eval(self):

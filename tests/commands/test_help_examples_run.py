@@ -19,10 +19,13 @@ from s5_hf.modeling import (
     S5SegmentationConfig,
     S5ViTConfig,
     S5ViTModel,
+    SamRoadConfig,
+    SamRoadForRoadGraph,
 )
 from s5_hf.synthetic import BOX_LABELS, synthetic_cube, synthetic_scene, write_synthetic_dataset
 from tests.commands.test_help_examples import COMMANDS, examples_of
 from tests.open_models import write_tiny_model
+from tests.reasoning_models import write_tiny_reasoner
 
 LABELS = ["field", "building", "road"]
 VIT = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 64}
@@ -39,7 +42,9 @@ RUN = {
     "hyperspectral": (1, "--epochs 1", "map.png"),
     "change": (1, "", "changes/2024_road_change.tif"),
     "evaluate-change": (0, "", "change-evaluation/results.json"),
+    "ask": (0, "--window 64", "fields.tif"),
     "detect": (0, "", "detections/a.json"),
+    "roads": (1, "", "roads.geojson"),
     "inspect": (1, "--workers 1", None),
     "prepare-scenes": (1, "--tile-size 16 --workers 1", "data/houses/dataset.json"),
 }
@@ -63,8 +68,12 @@ NOT_RUN = {
     "train mae": "tests/training runs every training",
     "train simfeatup": "tests/training runs every training",
     "train alignearth": "tests/training runs every training",
+    "train reasoning": "tests/training runs every training",
     "train segmentation": "tests/training runs every training",
     "train detection": "tests/training runs every training",
+    "train change": "tests/training runs every training",
+    "train joint_change": "tests/training runs every training",
+    "train roads": "tests/training runs every training",
     "mosaic": "tests/scenes/segmentation/test_mosaic.py runs it on maps with coordinates",
     "init": "tests/project runs it",
     "run": "takes minutes; tests/project runs one in small",
@@ -86,7 +95,11 @@ def workplace(tmp_path_factory):
         S5ImageProcessor().save_pretrained(folder / name)
     S5ForOrientedObjectDetection(detector).save_pretrained(folder / "my-detector")
     S5ImageProcessor().save_pretrained(folder / "my-detector")
+    roads = SamRoadConfig(S5ViTConfig(**VIT), feature_channels=16, topology_channels=16, topology_heads=2)
+    SamRoadForRoadGraph(roads).save_pretrained(folder / "my-road-model")
+    S5ImageProcessor().save_pretrained(folder / "my-road-model")
     write_tiny_model(folder / "my-open-model")
+    write_tiny_reasoner(folder / "my-reasoner")
     S5ViTModel(S5ViTConfig(**VIT)).save_pretrained(folder / "my-encoder")
     S5ImageProcessor().save_pretrained(folder / "my-encoder")
     for name, count in (("my-tiles/train", 40), ("my-tiles/val", 2), ("benchmark/val", 2)):
@@ -172,7 +185,7 @@ def test_every_command_is_run_or_excused():
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize("command", RUN)
 def test_an_example_of_the_help_runs(command, workplace, monkeypatch):
-    if command in ("predict", "prepare-scenes", "sample-points", "accuracy", "change"):
+    if command in ("predict", "prepare-scenes", "sample-points", "accuracy", "ask", "change"):
         pytest.importorskip("pyogrio", reason="scenes and polygons need: pip install 's5_hf[geo]'")
     index, more, written = RUN[command]
     run(workplace, monkeypatch, examples_of((command,))[index], more)

@@ -36,6 +36,13 @@ def write_pair(write_image_and_mask):
         ("s5-deepglobe-roads", "test", "DeepGlobe_test_1530/img/7_sat.jpg", "DeepGlobe_test_1530/gt/7_mask.png", "7"),
         ("s5-massachusetts-roads", "test", "img/10.jpg", "gt/10.png", "10"),
         ("s5-massachusetts-roads", "val", "valid/sat/1_15.tiff", "valid/map/1_15.tif", "1_15"),
+        (
+            "s5-massachusetts-roads",
+            "train",
+            "tiff/train/10078660_15.tiff",
+            "tiff/train_labels/10078660_15.tif",
+            "10078660_15",
+        ),
         ("s5-spacenet-roads", "test", "GlobalRoadSet_Val/SpaceNet_test_567/img/x.jpg", "", "x"),
         ("s5-wbs-si", "train", "Images/water_body_1.png", "Masks/water_body_1.png", "water_body_1"),
     ],
@@ -74,6 +81,17 @@ def test_xbd_is_read_before_disasters_only(write_pair, tmp_path):
         np.testing.assert_array_equal(np.asarray(sample["mask"]), ONES)
 
 
+def test_xbd_is_read_as_converted_from_its_polygons(write_pair, tmp_path):
+    write_pair("holdout/images/a_1_pre_disaster.png", "holdout/targets/a_1_pre_disaster.png", ONES)
+    write_pair("holdout/images/a_1_post_disaster.png", "holdout/targets/a_1_post_disaster.png", 4 * ONES)
+    (sample,) = load("s5-xbd-pre", tmp_path, "val")
+    assert sample["id"] == "a_1_pre_disaster"
+    np.testing.assert_array_equal(np.asarray(sample["mask"]), ONES)
+    (tmp_path / "holdout/targets/a_1_pre_disaster.png").unlink()
+    with pytest.raises(LayoutError, match=r"(?s)none of the known .*/targets/NAME_pre_disaster"):  # as tier3
+        load("s5-xbd-pre", tmp_path, "val")
+
+
 def test_the_list_of_wbs_si_makes_a_split(write_pair, tmp_path):
     for number in (1, 2, 3):
         write_pair(f"Images/water_body_{number}.png", f"Masks/water_body_{number}.png")
@@ -91,6 +109,14 @@ def test_the_cars_of_uavid_are_one_class(write_pair, tmp_path):
     (sample,) = load("s5-uavid", tmp_path, "val")
     assert sample["id"] == "seq16/000000"
     assert np.asarray(sample["mask"]).tolist() == [[0, 1, 2, 3, 4, 5, 6, 3]]
+
+
+@pytest.mark.parametrize(("folder", "split"), [("valid", "val"), ("test_gt", "test"), ("a/uavid_train", "train")])
+def test_uavid_is_read_in_the_folders_of_its_toolkit(folder, split, write_pair, tmp_path):
+    colours = np.array([[UAVID_PALETTE[2], UAVID_PALETTE[6]]], dtype=np.uint8)
+    write_pair(f"{folder}/seq21/Images/000100.png", f"{folder}/seq21/Labels/000100.png", colours)
+    (sample,) = load("s5-uavid", tmp_path, split)
+    assert (sample["id"], np.asarray(sample["mask"]).tolist()) == ("seq21/000100", [[2, 6]])
 
 
 @pytest.mark.parametrize(("name", "split"), [("s5-udd5", "val"), ("s5-vdd", "test")])

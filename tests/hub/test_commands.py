@@ -102,7 +102,7 @@ def test_convert_a_mae_folder(run, own_folders: Path):
     code, output, _ = run("convert", "mae", "encoder", "--image-size", "96")
     assert code == 0
     assert "recognised: MAE encoder" in output and "96 px" in output
-    assert "left out, they have no place in the S5 ViT: " in output and "decoder." in output
+    assert "left out, they have no place in the model: " in output and "decoder." in output
     assert "new, the checkpoint does not have them: " in output and "feature_pyramid." in output
 
     code, _, errors = run("convert", "mae", "--store")

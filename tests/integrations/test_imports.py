@@ -244,6 +244,7 @@ def test_the_names_that_people_need_are_offered_at_the_top_and_loaded_when_asked
     assert {name: module.split(".")[1] for name, module in found.items()} == {
         **dict.fromkeys(("S5DetectionConfig", "S5SegmentationConfig", "S5ViTConfig", "S5ViTModel"), "modeling"),
         **dict.fromkeys(("S5ForOrientedObjectDetection", "S5ForSemanticSegmentation", "S5ImageProcessor"), "modeling"),
+        **dict.fromkeys(("S5ChangeDetectionConfig", "S5ChangeImageProcessor", "S5ForChangeDetection"), "modeling"),
         "detect_scene": "scenes",
         "segment_scene": "scenes",
         "pull": "hub",

@@ -18,6 +18,7 @@ from s5_hf.modeling import S5ForOrientedObjectDetection, S5ForSemanticSegmentati
 from s5_hf.modeling.oriented_boxes import oriented_boxes_to_corners
 from tests.conftest import MICRO_TASKS, micro_segmentation_config, randomise
 from tests.modeling.detection_models import DETECTION_TASKS, micro_detection_config
+from tests.reasoning_models import QUESTIONS, tiny_processor, tiny_reasoner, write_tiny_reasoner
 
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8))
 
@@ -181,3 +182,19 @@ def test_other_models_keep_the_pipeline_of_transformers():
     )
     assert type(other) is ImageSegmentationPipeline
     assert {segment["label"] for segment in other(IMAGE)} <= {"LABEL_0", "LABEL_1"}
+
+
+def test_questions_are_answered_with_masks(tmp_path, folders):
+    write_tiny_reasoner(tmp_path / "reasoner")
+    answer = pipeline("image-text-to-mask", model=str(tmp_path / "reasoner"))
+    found = answer(IMAGE, text=QUESTIONS[0])
+    processor = tiny_processor()
+    with torch.no_grad():
+        output = tiny_reasoner()(**processor(IMAGE, QUESTIONS[0]))
+    (mask,) = processor.post_process_masks(output, [(50, 70)])
+    assert found["mask"].size == IMAGE.size
+    assert np.array_equal(np.asarray(found["mask"]) > 0, mask.numpy())
+    assert found["score"] == 0 if not mask.any() else 0.5 < found["score"] <= 1
+    assert len(answer([IMAGE, IMAGE], text=QUESTIONS[1])) == 2
+    with pytest.raises(ValueError, match="needs text"):
+        answer(IMAGE)

@@ -12,6 +12,7 @@ MILLIONS = {
     "facebook/dinov2-base": 86.58,
     "facebook/dinov2-large": 304.37,
     "facebook/dinov2-giant": 1136.48,
+    "facebook/sam-vit-base": 89.67,
     "nvidia/mit-b0": 3.32,
     "nvidia/mit-b1": 13.15,
     "nvidia/mit-b2": 24.20,

@@ -1,5 +1,7 @@
 """SegEarth-OV as a model of this package: classes by name, any size, batches, folders, and what is refused."""
 
+import socket
+
 import pytest
 import torch
 from torch.nn import functional
@@ -40,6 +42,17 @@ def test_any_size_and_any_batch(model, size):
     total = logits.exp().sum(dim=1)
     assert total.max() <= 1.0001  # the best synonym of each class, of all synonyms that share 1
     assert total.min() > 0.25
+
+
+@torch.no_grad()
+def test_windows_of_several_images_share_a_forward_pass(model, monkeypatch):
+    seen, original = [], model.window_similarities
+    monkeypatch.setattr(model, "window_similarities", lambda windows: seen.append(windows) or original(windows))
+    pixels = images(3, 3, 32, 48)
+    model(pixels)
+    assert [tuple(windows.shape) for windows in seen] == [(3, 3, 32, 32)] * 2  # two windows of each image
+    expected = [pixels[0, ..., :32], pixels[0, ..., 16:], pixels[1, ..., :32]]
+    assert torch.equal(seen[0], torch.stack(expected))
 
 
 @torch.no_grad()
@@ -107,11 +120,34 @@ def test_new_weights_start_as_published():
     assert model.query_features.shape == (6, 8)
 
 
-def test_names_are_text_and_nothing_else():
-    model = tiny_model()
-    model.encode_classes(["/etc/{}", "{0.__class__}", "https://example.org"], tiny_processor())
-    assert model.config.id2label[1] == "{0.__class__}"
-    assert model.query_features.norm(dim=1).tolist() == pytest.approx([1, 1, 1])
+def test_names_are_text_and_nothing_else(tmp_path, monkeypatch):
+    (tmp_path / "names.txt").write_text("road", encoding="utf-8")
+    names = [
+        *("{0.__class__}", "https://example.org", "$(touch executed)", "__import__('os').mkdir('executed')"),
+        *("file://names.txt", "names.txt", "@names.txt", "%s{}\\n"),
+    ]
+    model, processor = tiny_model(), tiny_processor()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(socket, "socket", lambda *arguments, **settings: pytest.fail("a name was fetched"))
+    read, tokenize = [], processor.tokenizer
+    monkeypatch.setattr(processor, "tokenizer", Listening(tokenize, read))
+    model.encode_classes(names, processor)
+    assert list(model.config.id2label.values()) == names
+    assert [prompts[39] for prompts in read] == [f"a photo of a {name}." for name in names]
+    assert model.query_features.norm(dim=1).tolist() == pytest.approx([1] * len(names))
+    assert {path.name for path in tmp_path.iterdir()} == {"names.txt"}
+
+
+class Listening:
+    """A tokenizer that keeps what it was given."""
+
+    def __init__(self, tokenizer, read):
+        self.tokenizer, self.read = tokenizer, read
+        self.eos_token_id = tokenizer.eos_token_id
+
+    def __call__(self, prompts):
+        self.read.append(prompts)
+        return self.tokenizer(prompts)
 
 
 def test_prompts_are_padded_behind_their_end():
@@ -132,6 +168,7 @@ def test_prompts_are_padded_behind_their_end():
         ("road", "expected a list of strings"),
         (["road", "building,,house"], "'building,,house' has an empty name"),
         (["road", ""], "'' has an empty name"),
+        (["road", "road"], "the name 'road' comes twice"),
         (["road", "way, road"], "the name 'road' comes twice"),
         (["road", "x" * 80], "takes 77; expected shorter names"),
     ],

@@ -1,5 +1,7 @@
 """SegEarth-OV and SimFeatUp against their official code: tokens of every attention, kernels, maps and class ids."""
 
+import hashlib
+
 import pytest
 import torch
 from torch.nn import functional
@@ -7,6 +9,7 @@ from torch.testing import assert_close
 
 from s5_hf.modeling import SegEarthOVForSemanticSegmentation, SegEarthOVImageProcessor, SimFeatUpUpsampler
 from s5_hf.modeling.clip_dense_features import dense_features, position_embeddings
+from s5_hf.modeling.prompt_templates import TEMPLATES
 from tests.parity.fixtures import Sample, sample
 from tests.parity.open_vocabulary_fixtures import TOLERANCE, arrays, clip_of, settings, under
 
@@ -123,6 +126,12 @@ def test_the_best_synonym_counts_and_not_the_mean():
     means = torch.stack([group.mean(dim=1) for group in of_queries.split([1, 3, 1, 2], dim=1)], dim=1)
     expected = fixture["big/probabilities"]
     assert (sample(means[0], expected.step) - expected.values).abs().max() > 0.01
+
+
+def test_the_templates_are_those_of_the_official_code_in_its_order():
+    assert len(TEMPLATES) == 80
+    digest = hashlib.sha256("\n".join(TEMPLATES).encode("utf-8")).hexdigest()  # of ov_imagenet_templates.json
+    assert digest == "4f976686fb651bb5803d4689dcd849f75efe0ef19a3c801355bc9a6f03c8a5af"
 
 
 @pytest.mark.parametrize("name", ["big", "thin"])

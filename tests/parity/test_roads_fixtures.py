@@ -11,6 +11,8 @@ from s5_hf.conversion.samroad_layout import samroad_name
 from s5_hf.modeling import SamRoadForRoadGraph, SamRoadProcessor
 from s5_hf.modeling.road_encoder import resize_sam_tables
 from s5_hf.modeling.road_points import gather_points, line_features, move_to_best, sample_features
+from s5_hf.recipes import find_recipe
+from s5_hf.training import RoadData, RoadRecipe, RoadTraining
 from tests.parity.conftest import assert_close
 from tests.parity.roads_fixtures import arrays, settings, weights
 
@@ -141,6 +143,20 @@ def test_training_step(folder, pixels):
         assert parameter.grad.norm().item() == pytest.approx(official, rel=1e-4, abs=1e-5), name
     total = torch.nn.utils.clip_grad_norm_(parameters.values(), told["clip"])
     assert total.item() == pytest.approx(told["total_gradient_norm"], rel=1e-4)
+    recipe = RoadRecipe.read([str(find_recipe("samroad_cityscale", "roads"))])
+    optimizer = RoadTraining(recipe, RoadData([{}])).make_optimizer(model, processes=1)
+    for groups, counts in ((told["optimizer"], "parameters"), (optimizer.param_groups, "params")):
+        of_rates = {1e-4: 0, 1e-3: 0}
+        for group in groups:
+            assert (group["weight_decay"], tuple(group["betas"])) == (0.1, (0.9, 0.999))
+            of_rates[round(group["lr"], 6)] += group[counts] if counts == "parameters" else len(group[counts])
+        assert of_rates == {1e-4: 177, 1e-3: 52}
+    optimizer.step()
+    after = {samroad_name(name): tensor for name, tensor in model.state_dict().items()}
+    compared = [name for name in expected if name.startswith("after_step/")]
+    assert len(compared) == 5
+    for name in compared:
+        assert_close(after[name.removeprefix("after_step/")], expected[name])
 
 
 def test_the_table_of_a_sam_is_resized_as_officially():

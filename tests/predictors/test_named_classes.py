@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import pipeline
+from transformers import AutoModelForSemanticSegmentation, pipeline
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
 from s5_hf.commands.word_lists import repeat_option
 from s5_hf.modeling import SegEarthOVForSemanticSegmentation, SegEarthOVImageProcessor
+from s5_hf.predictors import TorchSegmenter
 from s5_hf.predictors.named_classes import takes_any_classes
 from s5_hf.predictors.torch_segmenter import load_segmenters
-from s5_hf.scenes import segment_scene
+from s5_hf.scenes import WindowSettings, segment_scene
 from tests.open_models import CLASSES, write_tiny_model
 from tests.scenes.conftest import smooth_image
 from tests.scenes.segmenters import PixelSegmenter
@@ -59,6 +60,40 @@ def test_a_scene_becomes_a_map_of_named_classes(folders, scene, tmp_path):
     maps = [np.asarray(Image.open(result.files.classes)) for result in (by_name, saved)]
     np.testing.assert_array_equal(*maps)
     assert len(np.unique(maps[0])) > 1
+
+
+def test_a_large_scene_reaches_the_model_in_windows_and_these_in_small_batches(tmp_path, monkeypatch):
+    model = AutoModelForSemanticSegmentation.from_pretrained(
+        write_tiny_model(tmp_path / "model", CLASSES, window_batch_size=3)
+    )
+    Image.fromarray(smooth_image(64, 300, 2)).save(tmp_path / "long.png")
+    settings = WindowSettings(window=64, overlap=0.25, batch_size=2)
+    seen, inner, original = [], [], model.window_similarities
+    monkeypatch.setattr(model, "window_similarities", lambda windows: inner.append(len(windows)) or original(windows))
+    segmenter = TorchSegmenter(model)
+    predict = segmenter.predict
+    monkeypatch.setattr(segmenter, "predict", lambda pixels: seen.append(tuple(pixels.shape)) or predict(pixels))
+    first, second = (
+        segment_scene(segmenter, tmp_path / "long.png", tmp_path / name, settings=settings, progress=False)
+        for name in ("a", "b")
+    )
+    assert sum(area.pixels for area in first.areas) == 64 * 300
+    assert {shape[1:] for shape in seen} == {(3, 64, 64)} and max(shape[0] for shape in seen) == 2
+    assert max(inner) == 3 and sum(inner) == 9 * sum(shape[0] for shape in seen)  # 9 windows of 32 px in one of 64
+    assert first.files.classes.read_bytes() == second.files.classes.read_bytes()
+
+
+@pytest.mark.parametrize("place", ["citymaps/val/images/*.jpg", "rsscn7/fResident/*.jpg"])
+def test_real_images_get_maps_in_their_own_size(place, real_imagery, tmp_path):
+    folder = write_tiny_model(tmp_path / "model", window_size=128, window_stride=112)
+    image = sorted(real_imagery.glob(place))[0]
+    with Image.open(image) as opened:
+        width, height = opened.size
+    found = segment_scene(folder, image, tmp_path / "maps", classes=CLASSES, progress=False)
+    with Image.open(found.files.classes) as classes:
+        assert classes.size == (width, height)
+    assert sum(area.pixels for area in found.areas) == width * height
+    assert sum(area.pixels > 0 for area in found.areas) > 1
 
 
 def test_the_command_takes_names_up_to_the_next_option(folders, scene, tmp_path):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoModel, Dinov2Config, Dinov2Model
@@ -14,7 +15,7 @@ from s5_hf.metrics.change_scores import semantic_change_scores
 from s5_hf.metrics.from_to_counts import date_counts
 from s5_hf.modeling.change_classes import date_ids, from_to_labels
 from s5_hf.semi_supervised.channel_dropout import complementary_masks, scaled_channels
-from s5_hf.training import read_log
+from s5_hf.training import read_log, run_training
 from s5_hf.training.change.pair_reader import PairReader
 from s5_hf.training.change.recipe import ChangeRecipe
 from s5_hf.training.pretraining.view_maker import ViewMaker
@@ -198,3 +199,26 @@ def test_bad_pairs_and_settings_are_refused():
         ChangeRecipe.make(method="rs_mtdf")
     with pytest.raises(ValueError, match="grayscale_probability must lie between 0 and 1"):
         ChangeRecipe.make(grayscale_probability=2.0)
+
+
+def test_one_network_with_experts_for_several_datasets(tmp_path):
+    first, second = (write_pairs(tmp_path / name, train=4, val=2) for name in ("first", "second"))
+    words = [
+        *("--mode", "moe", "--expert_channels", "8", "--datasets", "first", "second", "--hidden_size", "32"),
+        *("--num_hidden_layers", "4", "--num_attention_heads", "4", "--decoder_channels", "16", "--crop_size", "32"),
+        *("--first.data_dir", str(first), "--second.data_dir", str(second), "--batch_size", "2", "--trackers", "none"),
+        *("--total_steps", "2", "--epochs", "1", "--num_workers", "0", "--output_dir", str(tmp_path / "run")),
+    ]
+    AcceleratorState._reset_state(reset_partial_state=True)
+    run_training("joint_change", words)
+    entry = read_log(tmp_path / "run")[-1]
+    of_tasks = [entry[f"validation/{name}/change_iou"] for name in ("first", "second")]
+    assert entry["validation/mean/change_iou"] == pytest.approx(sum(of_tasks) / 2)
+    model = AutoModel.from_pretrained(tmp_path / "run" / "change_detector")
+    assert type(model).__name__ == "S5ForChangeDetection" and model.config.backbone_config.num_experts == 2
+    dense = AutoModel.from_pretrained(tmp_path / "run" / "best" / "first")
+    assert list(dense.config.tasks) == ["first"] and dense(torch.zeros(1, 2, 3, 32, 32)).logits.shape[1] == 2
+    with pytest.raises(ValueError, match="first: from_to needs masks of both dates"):
+        run_training("joint_change", [*words, "--output_dir", str(tmp_path / "a"), "--first.from_to", "true"])
+    with pytest.raises(ValueError, match="s5-image-mask is a dataset for segmentation"):
+        run_training("joint_change", [*words, "--output_dir", str(tmp_path / "b"), "--first.dataset", "s5-image-mask"])

@@ -14,16 +14,20 @@ from s5_hf.cli import app
 from s5_hf.dataset_builders.registry import get_entry
 from s5_hf.recipes import shipped_recipes
 from s5_hf.synthetic import BOX_LABELS, SCENE_LABELS, write_synthetic_dataset
+from s5_hf.training import PairTaskData, run_training
 from s5_hf.training import dry_run as checks
-from s5_hf.training import run_training
 from s5_hf.training.__main__ import main as start
+from s5_hf.training.change.data import CHANGE_COLORS
 from s5_hf.training.detection.data import DetectionTaskData
 from s5_hf.training.pretraining.data import SegmentationData
 from s5_hf.training.programs import PROGRAMS
+from s5_hf.training.roads.kind import RoadData
 from s5_hf.training.segmentation.task_data import TaskData
 from tests.fresh_process import FreshProcess
+from tests.training.changing import pair_data, pair_samples
 from tests.training.detecting import painted_samples
 from tests.training.pretraining import MICRO, micro_data, random_samples
+from tests.training.road_samples import road_samples
 
 TRAININGS = [recipe for recipe in shipped_recipes() if recipe.kind in PROGRAMS]
 TINY = [
@@ -58,6 +62,11 @@ def data_of(recipe):
     kind = recipe.kind
     if kind in ("mae", "simfeatup"):
         return random_samples(4, 0)
+    if kind == "roads":
+        return RoadData(road_samples(2), road_samples(1))
+    if kind == "reasoning":
+        words = {"question": "where is it?", "answer": "There."}
+        return [{**sample, "mask": sample["mask"] == 1, **words} for sample in random_samples(4, 0)], None
     if kind == "alignearth":
         return [{**sample, "image": np.tile(sample["image"], 2)} for sample in random_samples(4, 0)]
     if kind == "s4p":
@@ -68,12 +77,19 @@ def data_of(recipe):
         return SegmentationData(
             "isaid", labels, [(0, 0, 0)] * len(labels), 255, samples.labelled, samples.unlabelled, samples.validation
         )
+    if kind == "change":
+        return pair_data(labelled=pair_samples(8, 1), unlabelled=pair_samples(16, 2))
     read = PROGRAMS[kind].recipe.read([str(recipe.path)])
     known = {settings.name: get_entry(settings.dataset).labels_of(getattr(settings, "config", None) or None)
              for settings in read.datasets}  # fmt: skip
     labels = {settings.name: tuple(settings.classes) or known[settings.name] for settings in read.datasets}
     if kind == "detection":
         return [DetectionTaskData(name, own, painted_samples(4, 1, 2), None) for name, own in labels.items()]
+    if kind == "joint_change":
+        return [
+            PairTaskData(name, own, CHANGE_COLORS, 255, pair_samples(4, 1), pair_samples(2, 2))
+            for name, own in labels.items()
+        ]
     return [
         TaskData(name, own, [(0, 0, 0)] * len(own), 255, two_classes(4), two_classes(2))
         for name, own in labels.items()
@@ -89,7 +105,7 @@ def two_classes(count):
 def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(recipe, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(checks, "free_bytes", lambda path: 10**12)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    small = ["--batch-size", "2"] if recipe.kind != "s4p" else []
+    small = ["--batch-size", "2"] if recipe.kind not in ("s4p", "change") else []
     if "vit_h" in recipe.name or "vit_l" in recipe.name:
         small += ["--crop-size", "128"] if recipe.kind != "detection" else ["--image-size", "256"]
     written = recipe.path.read_text(encoding="utf-8")
@@ -97,14 +113,16 @@ def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(recipe, 
         small += ["--encoder", "none"]
     if recipe.name == "s4p_by_names_tiny":
         small += ["--classes", "red", "green", "blue,azure"]
+    if recipe.kind == "reasoning":
+        small += ["--language-model", "none", "--mask-former", "none"]
     run_training(recipe.kind, [recipe.name, "--dry-run", *small], data_of(recipe))
     said = capsys.readouterr().out
-    assert re.search(r"^first batch  .*: \(\d+, 3, (\d+), \1\), float32$", said, re.MULTILINE)
+    assert re.search(r"^first batch  .*: \(\d+, (?:2, )?3, (\d+), \1\), float32$", said, re.MULTILINE)
     assert re.search(r"^network      [\d.]+ M parameters, from ", said, re.MULTILINE)
     assert said.splitlines()[-1].startswith("All is well.")
     if "vit" in recipe.name and recipe.kind in ("segmentation", "detection"):
         assert "they would be downloaded from the official release, lianglyu/S5" in said
-    named = re.findall(r"[\w-]+/(?:dinov2|mit|clip)-[\w-]+", written)
+    named = re.findall(r"[\w-]+/(?:dinov2|mit|clip|sam)-[\w-]+", written)
     assert said.count("weights: not fetched; the run reads them from the Hub repository") == len(named)
     assert all(f"repository {name}, or its cache" in said for name in named)
     assert files_of(tmp_path) == set()
@@ -212,6 +230,7 @@ def test_the_module_needs_the_name_of_a_training(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["training", "nothing"])
     with pytest.raises(
         ValueError,
-        match="must name a training: s4p, mae, simfeatup, alignearth, segmentation, detection; got 'nothing'",
+        match="must name a training: s4p, mae, simfeatup, alignearth, reasoning, segmentation, change, joint_change, "
+        "detection, roads; got 'nothing'",
     ):
         start()

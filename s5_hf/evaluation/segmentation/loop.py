@@ -26,11 +26,13 @@ def count_segmentation(
     protocol: SegmentationProtocol,
     accelerator: Accelerator,
     settings: LoopSettings | None = None,
+    images: EvaluationImages | None = None,
 ) -> SegmentationCounts:
     """Predict all images and count their pixels.
 
     Batches are cut from the list of images before they are shared among the processes, so the same images meet in a
-    forward pass with any number of processes, and the counts are identical.
+    forward pass with any number of processes, and the counts are identical. `images` are those of `data` in another
+    form than as single images.
 
     Returns:
         The counts of all processes, the same in each; all 0 if no image has a mask.
@@ -41,7 +43,7 @@ def count_segmentation(
         NonFiniteOutputError: if the model's outputs are not finite; names the image and the window.
     """
     settings = settings or LoopSettings()
-    images = EvaluationImages(data, input_settings(segmenter))
+    images = EvaluationImages(data, input_settings(segmenter)) if images is None else images
     if settings.class_maps is None and images[0].mask is None:
         raise ValueError(
             f"the split {data.split!r} of {data.entry.name} has no masks to compare with: name a folder for the "

@@ -102,8 +102,8 @@ def plan_blocks(
     parts = assign_parts(np.stack([unit.counts for unit in units]), groups, decided, split.shares(), split.seed)
     blocks = [
         SceneBlock(
-            f"{unit.scene.name}_{unit.block.left}_{unit.block.top}", part, Path(unit.scene.path), None, unit.scene,
-            tuple(tile_windows(unit.block, tiles)),
+            f"{unit.scene.name}_{unit.block.left}_{unit.block.top}", part, Path(unit.scene.path), None,
+            scene=unit.scene, windows=tuple(tile_windows(unit.block, tiles)),
         )
         for unit, part in zip(units, parts, strict=True)
     ]  # fmt: skip

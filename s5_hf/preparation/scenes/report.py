@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -15,7 +15,7 @@ from ...files.atomic import write_text
 from ...imaging.natural_colors import natural_palette
 from ...imaging.palettes import Palette
 from ...imaging.rasters import open_dataset
-from ...imaging.value_scaling import ByteScaling, Scaling
+from ...imaging.value_scaling import Scaling
 from ...imaging.windows import Window
 from ...pages import class_legend, color_legend, details, figure, inline_image, overlay, page, picture_grid, table
 from ..manifest import CutTile
@@ -23,6 +23,9 @@ from .plan import SceneBlock, on_common_ground
 from .prepared import PreparedScenes
 from .scene_info import SceneInfo
 from .settings import IGNORE_INDEX, PARTS
+
+if TYPE_CHECKING:
+    from ...modeling.value_scaling import ByteScaling
 
 __all__ = ["REPORT_FILE", "write_report"]
 
@@ -154,6 +157,8 @@ def _common_scaling(tiles: Sequence[np.ma.MaskedArray]) -> ByteScaling | None:
     if not tiles or tiles[0].dtype == np.uint8:
         return None
     sample = np.ma.concatenate([tile[:, ::4, ::4].reshape(3, -1) for tile in tiles], axis=1)
+    from ...modeling.value_scaling import ByteScaling
+
     return ByteScaling.of_sample(sample, Scaling.percentiles, tiles[0].dtype)
 
 

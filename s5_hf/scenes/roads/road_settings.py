@@ -14,6 +14,7 @@ __all__ = ["RoadSettings", "road_grid"]
 _STEP = 16  # the stride of the networks
 
 
+# The windows are described as in `WindowSettings`: each docstring is read alone.
 @dataclass(frozen=True)
 class RoadSettings:
     """How a scene is cut, and which points and connections are kept; the defaults are those of SAM-Road++ for

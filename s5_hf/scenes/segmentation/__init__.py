@@ -5,6 +5,7 @@ from ...lazy_face import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
+        "asked_scene": ("ask_scene",),
         "many_scenes": ("segment_scenes",),
         "mosaic": ("write_mosaic",),
         "polygons": ("write_polygons",),

@@ -21,6 +21,7 @@ from ..class_maps import ClassMap, open_class_map
 from ..qgis_styles import polygon_style
 from ..vector_files import VectorWriter, require_vector_file, vector_file
 from .coverage import region_corners, simplified_coverage
+from .square_corners import squared_outline
 
 if TYPE_CHECKING:
     from shapely import Polygon
@@ -67,6 +68,7 @@ def write_polygons(
     minimum_area: float = 0.0,
     simplify: float | None = None,
     maximum_pixels: int | None = None,
+    square_corners: bool = False,
 ) -> dict[str, int]:
     """Write the regions of a class map as polygons with the fields `class_id`, `label` and `area`.
 
@@ -89,6 +91,8 @@ def write_polygons(
             the outlines of the pixels, None is the side of one pixel. A side that two regions share is simplified
             once, so that there are neither gaps nor overlaps. The field `area` is that of the pixels.
         maximum_pixels: of a PNG, which is decoded as a whole; as `open_class_map` takes it.
+        square_corners: give regions right angles whose sides follow one direction, as `squared_outline` does; others
+            are simplified. Each is looked at alone: sides that two regions share may then differ by about `simplify`.
 
     Returns:
         The number of polygons by class name, in the order of the ids; 0 for a chosen class without any.
@@ -98,8 +102,10 @@ def write_polygons(
         ImportError: if a package of the extra `geo` is missing.
         OSError: if a file cannot be read or written.
         ValueError: for an unknown class (the message lists the known), a raster that is not a class map, an unknown
-            suffix, or a negative area or distance.
+            suffix, a negative area or distance, or square corners without simplification.
     """
+    if square_corners and simplify == 0:
+        raise ValueError("square corners move outlines: simplify must be above 0")
     for name, value in (("minimum_area", minimum_area), ("simplify", simplify or 0.0)):
         if not 0 <= value < math.inf:
             raise ValueError(f"{name} must not be negative, got {value}")
@@ -119,6 +125,8 @@ def write_polygons(
 
         with vector_file(output_path, class_map.crs, is_map, "polygons", _FIELDS, style) as writer:
             for batch in _batches(trace_polygons(class_map, chosen, tolerance=tolerance, progress=True), _BATCH):
+                if square_corners:
+                    batch = [_squared(region, class_map, tolerance) for region in batch]
                 for class_id in _write_batch(writer, batch, class_map, minimum_area):
                     counts[class_id] = counts.get(class_id, 0) + 1
         return {class_map.label_of(class_id): counts[class_id] for class_id in sorted(counts)}
@@ -268,6 +276,24 @@ def _write_batch(
     fields = {"class_id": class_ids.tolist(), "label": labels, "area": areas[large].round(3).tolist()}
     writer.write([rings_of(outline) for outline in outlines], fields)
     return class_ids.tolist()
+
+
+def _squared(region: ClassPolygon, class_map: ClassMap, tolerance: float) -> ClassPolygon:
+    """A region with right angles where its sides follow one direction."""
+    found = squared_outline(region.outline, tolerance, _aspect_at(region.outline, class_map))
+    return region if found is None else ClassPolygon(region.class_id, region.outline, found)
+
+
+def _aspect_at(outline: Polygon, class_map: ClassMap) -> float:
+    """The width of a pixel on the ground divided by its height."""
+    transform = class_map.transform
+    if transform is None:
+        return 1.0
+    width, height = math.hypot(transform.a, transform.d), math.hypot(transform.b, transform.e)
+    if class_map.crs is not None and class_map.crs.is_geographic:
+        _, latitude = transform @ (outline.centroid.x, outline.centroid.y)
+        width *= max(0.01, math.cos(math.radians(latitude)))
+    return width / height
 
 
 def on_the_map(outlines: np.ndarray, class_map: ClassMap | SceneSource) -> np.ndarray:

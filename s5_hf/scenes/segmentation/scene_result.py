@@ -38,7 +38,7 @@ class MapProducts:
         areas: `_areas.csv`; the sidecar always has the same table.
         polygons: a file name with the suffix `.geojson` or `.gpkg`, or the suffix alone, for `_polygons.geojson`.
         polygon_classes: names or ids of the classes that become polygons; all if left out.
-        simplify: of the polygons, as `write_polygons` takes it.
+        simplify, square_corners: of the polygons, as `write_polygons` takes them.
         minimum_area: of the regions of the map, in square metres, or in pixels where the coordinates do not say how
             large those are. Smaller regions are merged as by `merge_small_regions`, before areas are counted and
             polygons made.
@@ -48,7 +48,8 @@ class MapProducts:
         cloud_optimized: whether the maps are cloud optimized GeoTIFFs (COG), which can be read in parts from a server.
 
     Raises:
-        ValueError: the polygons have another suffix, or the area is negative.
+        ValueError: the polygons have another suffix, the area is negative, or square corners are asked for without
+            polygons or without simplification.
     """
 
     probabilities: bool = False
@@ -59,6 +60,7 @@ class MapProducts:
     polygon_classes: Sequence[str | int] | None = None
     minimum_area: float = 0.0
     simplify: float | None = None
+    square_corners: bool = False
     palette: str | Path | None = None
     style: bool = False
     cloud_optimized: bool = False
@@ -69,6 +71,10 @@ class MapProducts:
             raise ValueError(f"minimum_area must not be negative, got {self.minimum_area}")
         if self.polygons is not None and not str(self.polygons).endswith((".geojson", ".gpkg")):
             raise ValueError(f"polygons are written as .geojson or .gpkg, got {str(self.polygons)!r}")
+        if self.square_corners and self.polygons is None:
+            raise ValueError("square corners are for polygons (--polygons), which are not asked for")
+        if self.square_corners and self.simplify == 0:
+            raise ValueError("square corners move outlines: simplify must be above 0")
 
     @property
     def names_polygons(self) -> bool:
@@ -214,11 +220,14 @@ def write_sidecar(
     palette: Palette,
     task: str | None,
     model: str,
+    later: SceneSource | None = None,
 ) -> None:
-    """Write the description of a map of classes beside it, as JSON."""
+    """Write the description of a map of classes beside it, as JSON; `later` is the second date of a map of changes."""
+    folder = files.classes.parent
     content = {
         "format": SIDECAR_FORMAT,
-        "source": relative_source(scene.name, files.classes.parent),
+        "source": relative_source(scene.name, folder),
+        **({} if later is None else {"source_after": relative_source(later.name, folder)}),
         "source_bands": list(scene.bands),
         "task": task,
         "model": model,

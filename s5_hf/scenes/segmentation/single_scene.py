@@ -35,7 +35,7 @@ from .scene_probabilities import SceneProbabilities, WindowSettings
 from .scene_result import MapProducts, SceneFiles, SceneResult, read_sidecar_areas, write_sidecar
 from .scene_writer import SceneWriter
 
-__all__ = ["map_scene", "segment_scene"]
+__all__ = ["MapMaker", "map_scene", "segment_scene", "write_map_polygons"]
 
 
 # `detect_scene` has the same arguments on purpose, so that a user learns them once.
@@ -144,7 +144,7 @@ def map_scene(
     if resume and files.is_finished():
         report(f"{files.classes} exists already")
         if files.polygons is not None and not files.polygons.exists():
-            _write_polygons(files, products, maximum_pixels)
+            write_map_polygons(files, products, maximum_pixels)
         return SceneResult(files, read_sidecar_areas(files.sidecar))
     if not overwrite:
         files.require_new(resume)
@@ -162,10 +162,10 @@ def map_scene(
             scene.notes.append(f"{files.classes} carries no coordinates; a .tif would")
         for note in scene.notes:
             report(note)
-        maps = _MapMaker(scene, segmenters, files, settings, products, palette, progress, report)
+        maps = MapMaker(scene, segmenters, files, settings, products, palette, progress, report)
         result = maps.make(task, model_name(model, segmenters[0]), resume)
     if files.polygons is not None:
-        _write_polygons(files, products, scene.width * scene.height)  # of a map that has just been made
+        write_map_polygons(files, products, scene.width * scene.height)  # of a map that has just been made
     return result
 
 
@@ -181,7 +181,7 @@ def _require_classes(classes: Sequence[str | int] | None, segmenter: SceneSegmen
 
 
 @dataclass(frozen=True)
-class _MapMaker:
+class MapMaker:
     """One scene on its way into files; the attributes are those of `segment_scene`."""
 
     scene: SceneSource
@@ -258,7 +258,8 @@ def _styled(areas: Sequence[ClassArea], palette: Palette) -> dict[int, tuple[str
     return {area.id: (area.label, color) for area, color in zip(areas, palette, strict=True)}
 
 
-def _write_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: int | None) -> None:
+def write_map_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: int | None) -> None:
+    """The polygons of a finished map."""
     from .polygons import write_polygons
 
     write_polygons(
@@ -267,4 +268,5 @@ def _write_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: in
         classes=products.polygon_classes,
         simplify=products.simplify,
         maximum_pixels=maximum_pixels,
+        square_corners=products.square_corners,
     )

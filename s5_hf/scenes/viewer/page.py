@@ -15,6 +15,7 @@ from ...imaging.palettes import Color
 from ...pages.parts import document, image_data
 from ..segmentation.areas import ClassArea
 from .layers import MapLayer
+from .line_layer import LineLayer
 from .script import SCRIPT
 from .style import STYLE
 from .tiles import TILE_SIZE, TilePyramid
@@ -23,6 +24,9 @@ __all__ = ["PageTiles", "ViewerFacts", "viewer_page"]
 
 # Nothing may be fetched: pictures are data URIs, script and style are inline.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+_BARE_LABEL = "unchanged"
+"""A class that is hidden at first: it is nearly everywhere in a map of changes."""
 
 
 @dataclass(frozen=True)
@@ -71,38 +75,42 @@ class PageTiles:
 
 def viewer_page(
     facts: ViewerFacts,
-    image: str,
+    images: Sequence[str],
     layers: Sequence[MapLayer],
     mistakes: MapLayer | None = None,
     tiles: PageTiles | None = None,
+    lines: LineLayer | None = None,
 ) -> str:
     """The page.
 
     Args:
         facts: what it says.
-        image: data URI of the scene.
+        images: data URI of the scene; for two dates that of the later one, and that of the earlier.
         layers: the class maps; the first one is that of the table.
         mistakes: where the first map differs from the last one: 1 equal, 2 different, 0 not compared.
         tiles: finer pictures of all these; None where the overview is the whole scene.
+        lines: drawn on top of everything.
     """
+    dated = len(images) > 1
     body = (
         f'<main id="stage" tabindex="0" role="application" aria-label="{_stage_label(facts)}">'
-        f'<div class="layer"><div class="world" id="image-world"><img id="image" alt="" src="{image}"></div>'
-        f"{_DETAIL}</div>"
+        f'<div class="layer"><div class="world" id="image-world"><img id="image" alt="" src="{images[0]}"></div>'
+        f"{_DETAIL}</div>{_earlier(images[1:])}"
         '<div class="layer" id="left-layer"><div class="world"><canvas id="left-classes"></canvas></div>'
         f"{_DETAIL}</div>"
         '<div class="layer" id="classes-layer"><div class="world" id="classes-world"><canvas id="classes"></canvas>'
-        f"</div>{_DETAIL}</div>"
-        f"{_DIVIDER}{_ZOOM_BUTTONS}"
+        f"</div>{_DETAIL}</div>{_drawn(lines)}"
+        f"{_divider(dated)}{_ZOOM_BUTTONS}"
         '<p id="readout" aria-live="off"></p><div id="scale" hidden><span></span></div>'
         '<p id="missing" role="alert" hidden></p>'
         '<noscript><p class="message">This page needs JavaScript to show the scene.</p></noscript></main>\n'
-        f"<aside><header><h1>{escape(facts.title)}</h1>{_description(facts, tiles)}</header>{_sides(layers, mistakes)}"
+        f"<aside><header><h1>{escape(facts.title)}</h1>{_description(facts, tiles)}</header>"
+        f"{_sides(layers, mistakes, dated)}"
         '<label class="opacity" for="opacity"><span>Opacity of the classes</span>'
         '<output id="opacity-value">75 %</output>'
         '<input type="range" id="opacity" min="0" max="100" value="75"></label>'
-        f"{_table(facts)}{_HELP}</aside>\n"
-        f'<script type="application/json" id="data">{_data(facts, layers, mistakes, tiles)}</script>\n'
+        f"{_table(facts)}{_choice_of(lines)}{_HELP}</aside>\n"
+        f'<script type="application/json" id="data">{_data(facts, layers, mistakes, tiles, dated)}</script>\n'
         f"{_embedded(tiles)}"
         f"<script>{SCRIPT}</script>"
     )
@@ -114,11 +122,6 @@ def viewer_page(
 _TILE_SCRIPTS = " 'self' file:"
 
 _DETAIL = '<canvas class="detail"></canvas>'
-_DIVIDER = (
-    '<div id="divider" role="slider" tabindex="0" aria-label="Divider: image to its left, classes to its right" '
-    'aria-valuemin="0" aria-valuemax="100" aria-valuenow="50"><i class="side left">Image</i>'
-    '<i class="side right">Classes</i><b aria-hidden="true"></b></div>'
-)
 _ZOOM_BUTTONS = (
     '<div id="zoom"><button type="button" id="zoom-in" aria-label="Zoom in">+</button>'
     '<button type="button" id="zoom-out" aria-label="Zoom out">&minus;</button>'
@@ -132,9 +135,31 @@ _HELP = (
 )
 
 
-def _sides(layers: Sequence[MapLayer], mistakes: MapLayer | None) -> str:
-    """Two lists to choose what is shown left and right of the divider; hidden where there is but one map."""
-    names = ["Image", *(layer.name for layer in layers), *([] if mistakes is None else [mistakes.name])]
+def _earlier(images: Sequence[str]) -> str:
+    """The layer of the earlier date, left of the divider, where there is one."""
+    return "".join(
+        f'<div class="layer" id="before-layer"><div class="world"><img id="before" alt="" src="{image}"></div>'
+        f"{_DETAIL}</div>"
+        for image in images
+    )
+
+
+def _divider(dated: bool) -> str:
+    left, right = ("Before", "After") if dated else ("Image", "Classes")
+    return (
+        f'<div id="divider" role="slider" tabindex="0" aria-label="Divider: {left.lower()} to its left, '
+        f'{right.lower()} to its right" aria-valuemin="0" aria-valuemax="100" aria-valuenow="50">'
+        f'<i class="side left">{left}</i><i class="side right">{right}</i><b aria-hidden="true"></b></div>'
+    )
+
+
+def _sides(layers: Sequence[MapLayer], mistakes: MapLayer | None, dated: bool) -> str:
+    """Two lists to choose what is shown left and right of the divider; hidden where there is but one map and date."""
+    names = [
+        "No classes" if dated else "Image",
+        *(layer.name for layer in layers),
+        *([] if mistakes is None else [mistakes.name]),
+    ]
 
     def choice(side: str, chosen: int) -> str:
         options = "".join(
@@ -143,9 +168,28 @@ def _sides(layers: Sequence[MapLayer], mistakes: MapLayer | None) -> str:
         )
         return f'<label for="{side}-map">{side.capitalize()}</label><select id="{side}-map">{options}</select>'
 
-    hidden = "" if len(names) > 2 else " hidden"
+    hidden = "" if len(names) > 2 or dated else " hidden"
     left, right = (0, 1) if len(layers) == 1 or mistakes is not None else (1, 2)
+    if dated and len(layers) == 1:
+        left = right = 1
     return f'<div class="sides"{hidden}>{choice("left", left)}{choice("right", right)}</div>'
+
+
+def _drawn(lines: LineLayer | None) -> str:
+    """The lines in the pixels of the scene; the script moves them."""
+    if lines is None:
+        return ""
+    path = f'<path vector-effect="non-scaling-stroke" d="{lines.path}"/>'
+    return f'<div class="layer" id="lines-layer"><svg id="lines" aria-hidden="true">{path}</svg></div>'
+
+
+def _choice_of(lines: LineLayer | None) -> str:
+    if lines is None:
+        return ""
+    return (
+        '<label class="lines"><input type="checkbox" checked id="lines-shown"><i class="patch"></i>'
+        f"{escape(lines.name)}: {lines.count:,} lines</label>"
+    )
 
 
 def _stage_label(facts: ViewerFacts) -> str:
@@ -176,8 +220,9 @@ def _table(facts: ViewerFacts) -> str:
     for index, (area, color) in enumerate(zip(facts.areas, facts.colors, strict=True)):
         measure = area.pixels if area.square_metres is None else area.square_metres / divisor
         width = 100 * area.share / largest
+        checked = "" if area.label == _BARE_LABEL else " checked"
         rows.append(
-            f'<tr><th scope="row"><label><input type="checkbox" checked data-class="{index}">'
+            f'<tr><th scope="row"><label><input type="checkbox"{checked} data-class="{index}">'
             f'<i class="patch" style="background:rgb{tuple(color)}"></i>{escape(area.label)}</label>'
             f'<i class="bar" style="width:{width:.1f}%;background:rgb{tuple(color)}"></i></th>'
             f"<td>{area.share:.1%}</td><td>{measure:,.{decimals}f}</td></tr>"
@@ -205,12 +250,15 @@ def _embedded(tiles: PageTiles | None) -> str:
     return f'<script type="application/json" id="tiles">{tiles.embedded}</script>\n'
 
 
-def _data(facts: ViewerFacts, layers: Sequence[MapLayer], mistakes: MapLayer | None, tiles: PageTiles | None) -> str:
+def _data(
+    facts: ViewerFacts, layers: Sequence[MapLayer], mistakes: MapLayer | None, tiles: PageTiles | None, dated: bool
+) -> str:
     """What the script reads."""
     content = {
         "width": facts.width,
         "height": facts.height,
         "factor": facts.factor,
+        "dated": dated,
         "labels": [area.label for area in facts.areas],
         "colors": [list(color) for color in facts.colors],
         "transform": None if facts.transform is None else list(facts.transform),

@@ -16,6 +16,7 @@ _VIEW = r"""
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 const stage = $("stage"), divider = $("divider"), image = $("image"), readout = $("readout");
+const before = $("before");  // the earlier date, if there are two
 const worlds = [...document.querySelectorAll(".world")];
 const side = (name, layer, canvas) => ({ layer: $(layer), canvas: $(canvas), choice: $(`${name}-map`),
   title: divider.querySelector(`.${name}`) });
@@ -23,6 +24,7 @@ const left = side("left", "left-layer", "left-classes"), right = side("right", "
 const layers = data.errors ? [...data.maps, data.errors] : data.maps;  // -1 stands for the image alone
 const size = { width: Math.ceil(data.width / data.factor), height: Math.ceil(data.height / data.factor) };
 const view = { x: 0, y: 0, scale: 1 };  // stage pixel = x + scale * pixel of the overview
+const lines = stage.querySelector("#lines path");
 const LARGEST_SCALE = 32 * data.factor, DIVIDER_STEP = 0.02, PAN_STEP = 60, ZOOM_STEP = 1.4;
 let split = 0.5, fitted = true, pointed = null;
 const hidden = new Set();
@@ -36,6 +38,7 @@ function fitScale() {
 function show() {
   const transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
   for (const world of worlds) world.style.transform = transform;
+  if (lines) lines.setAttribute("transform", `translate(${view.x} ${view.y}) scale(${view.scale / data.factor})`);
   stage.classList.toggle("near", view.scale >= 2);
   showScale();
   askForDetail();
@@ -82,6 +85,7 @@ function setSplit(value) {
   divider.style.left = percent;
   right.layer.style.clipPath = `inset(0 0 0 ${percent})`;
   left.layer.style.clipPath = `inset(0 ${(100 - 100 * split).toFixed(2)}% 0 0)`;
+  if (before) before.closest(".layer").style.clipPath = left.layer.style.clipPath;
   divider.setAttribute("aria-valuenow", Math.round(100 * split));
   divider.setAttribute("aria-valuetext", `${Math.round(100 * split)} % left`);
 }
@@ -197,20 +201,27 @@ $("zoom-out").addEventListener("click", () => zoom(1 / ZOOM_STEP));
 $("fit").addEventListener("click", fit);
 $("opacity").addEventListener("input", event => setOpacity(event.target.value));
 for (const box of document.querySelectorAll("input[data-class]")) {
-  box.addEventListener("change", () => {
+  const take = () => {
     const k = Number(box.dataset.class);
     box.checked ? hidden.delete(k) : hidden.add(k);
     box.closest("tr").classList.toggle("hidden", !box.checked);
+  };
+  take();
+  box.addEventListener("change", () => {
+    take();
     repaintTiles();
     paint(left);
     paint(right);
   });
 }
+if (lines) $("lines-shown").addEventListener("change", event => { $("lines-layer").hidden = !event.target.checked; });
 for (const one of [left, right]) one.choice.addEventListener("change", () => paint(one));
 
 new ResizeObserver(() => fitted ? fit() : (keepInSight(), show())).observe(stage);
-image.style.width = `${size.width}px`;
-image.style.height = `${size.height}px`;
+for (const picture of before ? [image, before] : [image]) {
+  picture.style.width = `${size.width}px`;
+  picture.style.height = `${size.height}px`;
+}
 setSplit(split);
 setOpacity($("opacity").value);
 fit();

@@ -37,7 +37,7 @@ function drawNumbers(canvas, numbers, width, height, table) {
 function paint({ canvas, choice, title, layer }) {
   const chosen = layers[choice.value];
   layer.hidden = !chosen;
-  title.textContent = chosen ? (layers.length > 1 ? chosen.name : "Classes") : "Image";
+  if (!data.dated) title.textContent = chosen ? (layers.length > 1 ? chosen.name : "Classes") : "Image";
   if (chosen && chosen.numbers) drawNumbers(canvas, chosen.numbers, size.width, size.height, colorTable(chosen));
   askForDetail();
 }

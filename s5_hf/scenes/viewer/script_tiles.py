@@ -38,12 +38,13 @@ function loaded(source) {
 }
 
 async function loadTile(key) {
-  const tile = { used: drawing, picture: null, numbers: null, painted: new Map() };
+  const tile = { used: drawing, picture: null, before: null, numbers: null, painted: new Map() };
   tiles.set(key, tile);
   try {
-    const [picture, ...maps] = await Promise.all((await picturesOf(key)).map(loaded));
-    tile.numbers = maps.map(readNumbers);
-    tile.picture = picture;
+    const pictures = await Promise.all((await picturesOf(key)).map(loaded));
+    tile.numbers = pictures.slice(data.dated ? 2 : 1).map(readNumbers);
+    tile.before = data.dated ? pictures[1] : null;
+    tile.picture = pictures[0];
   } catch (error) {
     $("missing").textContent = "Some details are missing" +
       (data.tiles.folder ? `: the folder ${decodeURIComponent(data.tiles.folder)} must be beside this page.` : ".");
@@ -135,6 +136,7 @@ function drawDetail() {
   }
   const shown = wanted.map(place => ({ ...place, tile: tiles.get(place.key) })).filter(({ tile }) => tile.picture);
   drawLayer(image.closest(".layer"), image, shown, factor, tile => tile.picture);
+  if (before) drawLayer(before.closest(".layer"), before, shown, factor, tile => tile.before);
   for (const { layer, canvas, choice } of [left, right]) {
     const map = layers[choice.value];
     if (map && map.numbers) drawLayer(layer, canvas, shown, factor, tile => paintedTile(tile, map));

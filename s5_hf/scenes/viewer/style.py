@@ -22,6 +22,11 @@ body { display: grid; grid-template-columns: minmax(0, 1fr) 21rem; height: 100vh
 .near .world > * { image-rendering: pixelated }
 .detail { position: absolute; left: 0; top: 0; width: 100%; height: 100%; visibility: hidden }
 .detailed .world { visibility: hidden } .detailed .layer:not([hidden]) > .detail { visibility: visible }
+#lines { position: absolute; left: 0; top: 0; width: 100%; height: 100%; fill: none; stroke: #ff2d95;
+  stroke-width: 2.5px; stroke-linecap: round; stroke-linejoin: round }
+label.lines { display: flex; align-items: center; gap: .5rem; margin-top: 1rem; cursor: pointer;
+  overflow-wrap: anywhere } .lines input { width: 16px; height: 16px; margin: 0; flex: none;
+  accent-color: var(--accent) } .lines .patch { background: #ff2d95; height: 5px }
 #missing { position: absolute; top: 42px; left: 12px; right: 12px; margin: 0; padding: 2px 9px; border-radius: 6px;
   font-size: 12px; background: var(--glass); pointer-events: none } #missing[hidden] { display: none }
 #divider { position: absolute; top: 0; bottom: 0; left: 50%; width: 44px; margin-left: -22px; cursor: ew-resize;

@@ -66,27 +66,31 @@ def pyramid_factors(overview: int) -> tuple[int, ...]:
     return tuple(1 << level for level in range((overview - 1).bit_length()))
 
 
-def write_tiles(folder: Path, scene: SceneSource, layers: Sequence[MapLayer], factors: tuple[int, ...]) -> TilePyramid:
+def write_tiles(
+    folder: Path, scenes: Sequence[SceneSource], layers: Sequence[MapLayer], factors: tuple[int, ...]
+) -> TilePyramid:
     """Write `<folder>/<factor>/<row>/<column>.js` for all tiles. Rows are read a band at a time, once for each level.
 
     Args:
         folder: an empty one.
-        scene: an open one.
-        layers: the maps, in the order in which tiles hold them after the picture of the scene.
+        scenes: open ones, of one size.
+        layers: the maps, in the order in which tiles hold them after the pictures of the scenes.
         factors: of the levels.
     """
     count = size = 0
-    total = sum(-(-scene.height // (TILE_SIZE * factor)) for factor in factors)
+    total = sum(-(-scenes[0].height // (TILE_SIZE * factor)) for factor in factors)
     with tqdm(total=total, desc="writing tiles", unit="row of tiles", disable=None) as bar:
         for factor in factors:
-            maps_bands = (layer.bands(factor, _BAND_PIXELS) for layer in layers)
-            strips = [_strips(bands) for bands in (scene_bands(scene, factor, _BAND_PIXELS), *maps_bands)]
-            for row, (picture, *maps) in enumerate(zip(*strips, strict=True)):
+            bands = [scene_bands(scene, factor, _BAND_PIXELS) for scene in scenes]
+            bands += [layer.bands(factor, _BAND_PIXELS) for layer in layers]
+            for row, strips in enumerate(zip(*map(_strips, bands), strict=True)):
+                dates, maps = strips[: len(scenes)], strips[len(scenes) :]
                 row_folder = folder / str(factor) / str(row)
                 row_folder.mkdir(parents=True)
-                for column, left in enumerate(range(0, picture.shape[1], TILE_SIZE)):
+                for column, left in enumerate(range(0, dates[0].shape[1], TILE_SIZE)):
                     part = slice(left, left + TILE_SIZE)
-                    pictures = [_picture(picture[:, part]), *(_numbers(numbers[:, part]) for numbers in maps)]
+                    pictures = [_picture(picture[:, part]) for picture in dates]
+                    pictures += [_numbers(numbers[:, part]) for numbers in maps]
                     script = f"viewerTile({json.dumps(f'{factor}/{row}/{column}')},{json.dumps(pictures)});\n"
                     (row_folder / f"{column}.js").write_text(script, encoding="utf-8", newline="\n")
                     count, size = count + 1, size + len(script)

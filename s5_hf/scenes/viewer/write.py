@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from ...files.atomic import atomic_file, temporary_folder
 from ...imaging.palettes import Color
@@ -17,9 +18,11 @@ from ...pages.parts import image_data
 from ..class_maps import ClassMap, open_class_map
 from ..reading import SceneReading
 from ..reduction import NO_CLASS, reduce_class_map, reduce_scene, reduction_factor
+from ..scene_pairs import open_pair
 from ..segmentation.areas import ClassArea, pixel_areas
 from ..source import SceneSource, open_scene
 from .layers import MAX_CLASSES, MapLayer, map_layer, mistakes_layer, number_table
+from .line_layer import LineLayer, line_layer
 from .page import PageTiles, ViewerFacts, viewer_page
 from .tiles import (
     TilePyramid,
@@ -67,6 +70,7 @@ def write_viewer(
     result: str | Path,
     output: str | Path | None = None,
     image: str | Path | None = None,
+    before: str | Path | None = None,
     bands: Sequence[int] | None = None,
     max_size: int = MAX_SIZE,
     title: str | None = None,
@@ -75,6 +79,7 @@ def write_viewer(
     reference: str | Path | None = None,
     tiles_in_page: float = TILES_IN_PAGE,
     overwrite: bool = False,
+    lines: str | Path | None = None,
 ) -> ViewerReport:
     """Write a page that shows a scene and its class map on top of each other with a divider between them.
 
@@ -88,6 +93,9 @@ def write_viewer(
         result: a class map, GeoTIFF or PNG; names, colours and the scene as `open_class_map` finds them.
         output: the page, replaced if it is there; by default beside the class map, under its stem.
         image: the scene, of the size of the class map; by default the one that the class map names.
+        before: an earlier scene of the place, for a page that shows both dates, left and right of the divider. The
+            scene is then resampled to its grid if it has another. By default, without an `image`, the earlier one of
+            the two that a map of changes names.
         bands: of the scene, counted from 1, as red, green and blue; by default those that the class map names.
         max_size: of the overview, 64 to 16384 pixels.
         title: heading; by default the name of the class map.
@@ -96,6 +104,7 @@ def write_viewer(
         reference: a class map that is right: the page can show it, and where `result` differs from it.
         tiles_in_page: megabytes of tiles up to which they are kept inside the page; 0 for always a folder.
         overwrite: replace a folder of tiles that belongs to a former page of that name.
+        lines: a file of lines on the scene, such as roads: GeoJSON, GeoPackage or GraphML, as `line_layer` reads it.
 
     Raises:
         FileExistsError: if there is a folder of the tiles' name, and `overwrite` is not set or it holds other things.
@@ -116,29 +125,28 @@ def write_viewer(
     require_replaceable(tile_folder(output), overwrite)
     with ExitStack() as stack:
         class_map = stack.enter_context(open_class_map(result, maximum_pixels))
-        scene_name = _scene_of(class_map, image)
         reading = SceneReading(bands=bands or _bands_of(class_map), maximum_pixels=maximum_pixels)
-        scene = stack.enter_context(open_scene(scene_name, reading=reading))
-        _require_size(scene, f"the scene {scene_name}", class_map)
+        scenes = _open_scenes(stack, class_map, image, before, reading)
         further = [
             stack.enter_context(open_class_map(other, maximum_pixels))
             for other in [*others, *([] if reference is None else [reference])]
         ]
         for other in further:
             _require_size(other, f"the class map {other.path}", class_map)
-        content = _content(class_map, scene, further, None if reference is None else further[-1], max_size)
-        facts = _facts(class_map, content, title or result.name, str(scene_name))
+        content = _content(class_map, scenes, further, None if reference is None else further[-1], max_size)
+        layer = None if lines is None else line_layer(lines, class_map)
+        facts = _facts(class_map, content, title or result.name, [scene.name for scene in scenes])
         tiles = stack.enter_context(temporary_folder(tile_folder(output)))
-        pyramid = write_tiles(tiles, scene, content.all_layers, pyramid_factors(content.factor))
-        return _write(output, facts, content, tiles, pyramid, tiles_in_page)
+        pyramid = write_tiles(tiles, scenes, content.all_layers, pyramid_factors(content.factor))
+        return _write(output, facts, content, tiles, pyramid, tiles_in_page, layer)
 
 
 @dataclass(frozen=True)
 class _Content:
-    """What a page shows: the scene and its maps, reduced by `factor`, and the table of classes."""
+    """What a page shows, reduced by `factor`: the scene, or two dates of it with the later first; maps; the table."""
 
     factor: int
-    picture: Image.Image
+    pictures: list[Image.Image]
     layers: list[MapLayer]
     mistakes: MapLayer | None
     areas: list[ClassArea]
@@ -150,10 +158,14 @@ class _Content:
 
 
 def _content(
-    class_map: ClassMap, scene: SceneSource, further: Sequence[ClassMap], reference: ClassMap | None, max_size: int
+    class_map: ClassMap,
+    scenes: Sequence[SceneSource],
+    further: Sequence[ClassMap],
+    reference: ClassMap | None,
+    max_size: int,
 ) -> _Content:
     factor = reduction_factor(class_map.width, class_map.height, max_size)
-    picture = Image.fromarray(reduce_scene(scene, factor))
+    pictures = [Image.fromarray(reduce_scene(scene, factor)) for scene in scenes]
     ids, rows = reduce_class_map(class_map, factor)
     areas = _areas(class_map, rows)
     labels, colors = [area.label for area in areas], [class_map.color_of(area.id) for area in areas]
@@ -162,20 +174,26 @@ def _content(
     layers += [map_layer(other, factor, labels, colors) for other in further]
     mistakes = None if reference is None else mistakes_layer(class_map, reference, factor)
     areas += [ClassArea(NO_CLASS, label, 0, 0.0, _no_area(areas)) for label in labels[len(areas) :]]
-    return _Content(factor, picture, layers, mistakes, areas, colors)
+    return _Content(factor, pictures, layers, mistakes, areas, colors)
 
 
 def _write(
-    output: Path, facts: ViewerFacts, content: _Content, tiles: Path, pyramid: TilePyramid, tiles_in_page: float
+    output: Path,
+    facts: ViewerFacts,
+    content: _Content,
+    tiles: Path,
+    pyramid: TilePyramid,
+    tiles_in_page: float,
+    lines: LineLayer | None,
 ) -> ViewerReport:
     """The page and, where the tiles are too large for it, their folder: both or none."""
     folder = tile_folder(output) if pyramid.size > tiles_in_page * 1e6 else None
     described = None
     if pyramid.count:
         described = PageTiles(pyramid, folder and folder.name, None if folder else embedded_tiles(tiles))
-    picture = image_data(content.picture, quality=_JPEG_QUALITY, optimize=True)
+    pictures = [image_data(picture, quality=_JPEG_QUALITY, optimize=True) for picture in content.pictures]
     with atomic_file(output) as temporary:
-        page = viewer_page(facts, picture, content.layers, content.mistakes, described)
+        page = viewer_page(facts, pictures, content.layers, content.mistakes, described, lines)
         temporary.write_text(page, encoding="utf-8", newline="\n")
         put_in_place(tiles if folder else None, tile_folder(output))
     return ViewerReport(output, output.stat().st_size, content.factor, pyramid.count, folder)
@@ -194,16 +212,32 @@ def _no_area(areas: Sequence[ClassArea]) -> float | None:
     return None if any(area.square_metres is None for area in areas) else 0.0
 
 
-def _scene_of(class_map: ClassMap, image: str | Path | None) -> str | Path:
-    if image is not None:
-        return image
-    if class_map.source is None:
+def _open_scenes(
+    stack: ExitStack, class_map: ClassMap, image: str | Path | None, before: str | Path | None, reading: SceneReading
+) -> list[SceneSource]:
+    """The scene, or two dates of it with the later first."""
+    if before is None and image is None and class_map.source_after is not None:
+        before = _there(class_map.source, class_map)
+    after = _there(class_map.source_after or class_map.source, class_map) if image is None else image
+    if before is None:
+        scenes = [stack.enter_context(open_scene(after, reading=reading))]
+    else:
+        pair = stack.enter_context(open_pair(before, after, reading, tqdm.write))
+        scenes = [pair.after, pair.before]
+    for scene in scenes:
+        _require_size(scene, f"the scene {scene.name}", class_map)
+    return scenes
+
+
+def _there(source: str | None, class_map: ClassMap) -> str:
+    """A scene that a map names, if it is still there."""
+    if source is None:
         raise ValueError(f"{class_map.path} does not say which scene it was made from; give the image")
-    if not is_remote(class_map.source) and not Path(class_map.source).is_file():
+    if not is_remote(source) and not Path(source).is_file():
         raise FileNotFoundError(
-            f"{class_map.source}, the scene that {class_map.path} was made from, is not there; give the image"
+            f"{source}, the scene that {class_map.path} was made from, is not there; give the image"
         )
-    return class_map.source
+    return source
 
 
 def _bands_of(class_map: ClassMap) -> list[int] | None:
@@ -229,12 +263,12 @@ def _areas(class_map: ClassMap, rows: dict[int, np.ndarray]) -> list[ClassArea]:
     return areas
 
 
-def _facts(class_map: ClassMap, content: _Content, title: str, scene: str) -> ViewerFacts:
+def _facts(class_map: ClassMap, content: _Content, title: str, scenes: Sequence[str]) -> ViewerFacts:
     transform = class_map.transform
     task, model = class_map.sidecar.get("task"), class_map.sidecar.get("model")
     return ViewerFacts(
         title=title,
-        scene=Path(scene).name,
+        scene=" and ".join(Path(scene).name for scene in reversed(scenes)),
         width=class_map.width,
         height=class_map.height,
         factor=content.factor,

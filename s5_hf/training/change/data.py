@@ -29,9 +29,7 @@ def load_change_data(
     entry = require_pairs(settings.labelled_dataset)
     if with_unlabelled and settings.unlabelled_dataset != "rest":
         require_pairs(settings.unlabelled_dataset)
-    own = tuple(settings.classes) or (
-        tuple(described_classes(settings.labelled_dir) or ()) if entry.name == OWN_DATASET else ()
-    )
+    own = own_classes(settings.classes, settings.labelled_dir, entry)
     options = {"classes": list(own)} if own and entry.name == OWN_DATASET else {}
     of_dates = has_date_masks(entry)
     labels = CHANGE_LABELS if of_dates or not (own or entry.labels) else own or entry.labels
@@ -48,6 +46,12 @@ def require_pairs(name: str) -> DatasetEntry:
     if entry.task != "change":
         raise ValueError(f"{name} is a dataset for {entry.task}; change detection needs pairs of images of two dates")
     return entry
+
+
+def own_classes(given: Sequence[str], data_dir: str | None, entry: DatasetEntry) -> tuple[str, ...]:
+    """The classes that a recipe names, or that the folder of the user's own dataset does; empty for neither."""
+    described = described_classes(data_dir) if entry.name == OWN_DATASET and not given else None
+    return tuple(given) or tuple(described or ())
 
 
 def has_date_masks(entry: DatasetEntry) -> bool:

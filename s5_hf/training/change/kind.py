@@ -1,6 +1,7 @@
 """Change detection: labelled and unlabelled pairs, and a semi-supervised method, or labelled pairs alone."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from ...modeling.modeling_s5_change import S5ForChangeDetection
 from ..kind import TrainingKind
 from ..pretraining.data import SegmentationData
 from ..pretraining.kind import S4Pretraining
+from ..pretraining.pseudo_label_health import PseudoLabelHealth
 from ..pretraining.starting_model import starting_model
 from ..views.strong import StrongAugmentation
 from .data import images_of_dates, load_change_data
@@ -32,7 +34,6 @@ class ChangeDetection(S4Pretraining):
 
     project = "change"
     model_folder = "change_detector"
-    model_class = S5ForChangeDetection
     recipe: ChangeRecipe
 
     @property
@@ -57,6 +58,11 @@ class ChangeDetection(S4Pretraining):
         """What reads the columns of a sample."""
         return PairReader(len(self.data.date_classes))
 
+    @cached_property
+    def health(self) -> PseudoLabelHealth:
+        """Warns of sick pseudo-labels; that nearly all of them are unchanged is normal, that all are is not."""
+        return PseudoLabelHealth(self.data.labels, self.total_steps - self.supervised_steps, highest_share=0.995)
+
     @property
     def augmentation(self) -> StrongAugmentation:
         """Of the strong views."""
@@ -71,7 +77,7 @@ class ChangeDetection(S4Pretraining):
         heads = {"date_classes": {own.task: own.date_classes}} if own.date_classes else {}
         channels = len(data.image_mean)
         return starting_model(
-            self.recipe.model, own.task, own.labels, data.crop_size, channels, self.model_class, **heads
+            self.recipe.model, own.task, own.labels, data.crop_size, channels, S5ForChangeDetection, **heads
         )
 
     def learned_from(self) -> Sequence[Any]:
@@ -85,13 +91,23 @@ class ChangeDetection(S4Pretraining):
 
     def more_scores(self, counts: torch.Tensor) -> dict[str, float]:
         """IoU and F1 of changed pixels, in percent, and the scores of SECOND where there are classes of both dates."""
-        scores = {"change_iou": change_iou(counts), "change_f1": change_f1(counts)}
-        if self.data.date_classes:
-            of_second = semantic_change_scores(date_counts(counts, len(self.data.date_classes)))
-            scores |= {f"change_{name}": value for name, value in of_second.items()}
-        return {name: 100 * value for name, value in scores.items()}
+        return scores_of_changes(counts, len(self.data.date_classes))
 
     @property
     def processor(self) -> S5ChangeImageProcessor:
         """The image processor that goes with the networks of the run."""
         return S5ChangeImageProcessor(**self.input_settings())
+
+
+def scores_of_changes(counts: torch.Tensor, date_classes: int) -> dict[str, float]:
+    """IoU and F1 of changed pixels, and the scores of SECOND where there are classes of both dates, in percent.
+
+    Args:
+        counts: `(classes, classes)`, references in rows.
+        date_classes: of each date, 0 for none.
+    """
+    scores = {"change_iou": change_iou(counts), "change_f1": change_f1(counts)}
+    if date_classes:
+        of_second = semantic_change_scores(date_counts(counts, date_classes))
+        scores |= {f"change_{name}": value for name, value in of_second.items()}
+    return {name: 100 * value for name, value in scores.items()}

@@ -1,6 +1,8 @@
 # ruff: noqa: RUF009 - option() is dataclasses.field() with a line of help
 """Recipes of change detection: what they have beside, or in place of, the settings of S4 pre-training."""
 
+# Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
+
 from dataclasses import dataclass
 
 from ..pretraining.recipe import (
@@ -13,7 +15,7 @@ from ..pretraining.recipe import (
 )
 from ..recipe_reading import option
 
-FOR_SINGLE_IMAGES = ("rs_mtdf",)
+FOR_SINGLE_IMAGES = ("open_vocabulary", "rs_mtdf")
 """Methods that learn from single images."""
 
 

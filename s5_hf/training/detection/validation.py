@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from ...imaging.drawing import draw_oriented_boxes
 from ...imaging.sheets import add_legend, contact_sheet
-from ...imaging.value_scaling import ValueScaling
 from ...metrics.oriented_average_precision import OrientedAveragePrecision
 from ...modeling.image_processing_s5 import S5ImageProcessor
+from ...modeling.value_scaling import ValueScaling
 from ...predictors.processor_kernels import processor_kernels
 from ..panels import write_panel
 from ..views.oriented import read_sample

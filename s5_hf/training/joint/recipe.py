@@ -35,6 +35,8 @@ from ..recipe_sections import (
     bookkeeping,
 )
 
+# Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
+
 TASK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 

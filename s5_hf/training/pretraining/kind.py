@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -53,13 +53,11 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
     Attributes:
         method: attached to the bare network.
         average: of the weights, `None` where the recipe has none.
-        model_class: of the network.
         score: name of the value that makes weights the best, and `score_in_words`.
     """
 
     project = "s4p"
     model_folder = "segmenter"
-    model_class: ClassVar[type[S5ForSemanticSegmentation]] = S5ForSemanticSegmentation
     score, score_in_words = "miou", "mIoU"
     average: WeightAverage | None = None
 
@@ -101,8 +99,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
 
     def new_model(self) -> S5ForSemanticSegmentation:
         """The network that the recipe starts from."""
-        data, channels = self.recipe.data, len(self.recipe.data.image_mean)
-        return starting_model(self.recipe.model, self.data.task, self.data.labels, data.crop_size, channels)
+        data, own = self.recipe.data, self.data
+        return starting_model(self.recipe.model, own.task, own.labels, data.crop_size, len(data.image_mean))
 
     def learned_from(self) -> Sequence[Any]:
         """The labelled and the unlabelled images."""
@@ -205,7 +203,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         """
         recipe, data, method = self.recipe, self.data, self.method
         accelerator = training.accelerator
-        place = {"rank": accelerator.process_index, "world_size": accelerator.num_processes}
+        rank, world = accelerator.process_index, accelerator.num_processes
+        place = {"rank": rank, "world_size": world, "reader": self.reader}
         views = ViewMaker(
             accelerator.device,
             recipe.data.image_mean,
@@ -216,7 +215,6 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             reverse=recipe.method.cutmix_partner == "reversed_batch",
             colors=color_positions(recipe.data.bands, len(recipe.data.image_mean)),
         )
-        place |= {"reader": self.reader}
         labelled: Iterator[Row | None] = itertools.repeat(None)
         if method.takes_labels:
             labelled = labelled_batches(recipe, data, **place).start(taken)

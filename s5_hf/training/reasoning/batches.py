@@ -14,36 +14,66 @@ from ...modeling import SegEarthR1Processor
 Row = dict[str, Any]
 
 
+class QuestionGroups(Sequence):
+    """Samples by image: `id`, and the `members` among the samples `source`.
+
+    Args:
+        samples: with `id`; those whose ids share what stands before the last colon are of one image.
+        grouped: whether several questions about an image go together; if not, every sample is a group.
+    """
+
+    def __init__(self, samples: Any, grouped: bool) -> None:
+        self._samples = samples
+        ids = samples["id"] if hasattr(samples, "column_names") else [sample["id"] for sample in samples]
+        groups: dict[str, list[int]] = {}
+        for index, name in enumerate(map(str, ids)):
+            groups.setdefault((name.rpartition(":")[0] or name) if grouped else f"{name} {index}", []).append(index)
+        self._groups = list(groups.items())
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        name, members = self._groups[index]
+        return {"id": name, "members": members, "source": self._samples}
+
+
 @dataclass(frozen=True)
 class QuestionView:
-    """Makes a row of a sample with `image`, `mask`, `question`, `answer` and `id`; official training changes nothing.
+    """Makes a row of a group; as in the official training, images are not changed.
 
     Attributes:
         processor: of the network.
         seed: of the run.
+        per_image: questions about an image in a row, chosen anew in every epoch.
     """
 
     processor: SegEarthR1Processor
     seed: int
+    per_image: int = 1
 
-    def __call__(self, sample: Mapping[str, Any], epoch: int) -> Row:
-        """The image and the mask in the network's frame, the words, and a random number of the sample and epoch.
+    def __call__(self, group: Mapping[str, Any], epoch: int) -> Row:
+        """The image and the masks in the network's frame, the words, and a random number for each question.
 
         Raises:
-            ValueError: if the sample has no mask; names it.
+            ValueError: if a sample has no mask; names it.
         """
-        name = str(sample["id"])
-        if sample["mask"] is None:
-            raise ValueError(f"{name} has no mask to learn from")
-        mask = np.asarray(sample["mask"])
-        batch = self.processor.image_processor(image_pixels(sample["image"]), mask, return_tensors="pt")
-        words = f"{self.seed}:{epoch}:{name}:{sample['question']}"
+        name, members = str(group["id"]), group["members"]
+        draws = np.random.default_rng([self.seed, epoch, zlib.crc32(name.encode())])
+        chosen = draws.choice(len(members), self.per_image, replace=len(members) < self.per_image)
+        samples = [group["source"][members[index]] for index in chosen.tolist()]
+        for sample in samples:
+            if sample["mask"] is None:
+                raise ValueError(f"{name} has no mask to learn from")
+        images = self.processor.image_processor
+        batch = images(image_pixels(samples[0]["image"]), return_tensors="pt")
+        masks = [images.frame_mask(np.asarray(sample["mask"])) for sample in samples]
         return {
             "pixel_values": batch["pixel_values"][0],
-            "mask_labels": batch["labels"][0].to(torch.uint8),
-            "question": sample["question"],
-            "answer": sample.get("answer") or "",
-            "point_seeds": torch.tensor(zlib.crc32(words.encode())),
+            "mask_labels": torch.from_numpy(np.stack(masks).astype(np.uint8)),
+            "questions": [sample["question"] for sample in samples],
+            "answers": [sample.get("answer") or "" for sample in samples],
+            "point_seeds": torch.from_numpy(draws.integers(2**31, size=self.per_image)),
         }
 
 
@@ -63,10 +93,15 @@ class QuestionCollation:
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """The arguments of the network."""
-        names = ("pixel_values", "mask_labels", "point_seeds")
-        batch = {name: torch.stack([row[name] for row in rows]) for name in names}
-        answers = [row["answer"] for row in rows] if self.learns_language else None
-        prompts = self.processor.encode_prompts([row["question"] for row in rows], answers, self.kind).as_inputs()
+        questions = [question for row in rows for question in row["questions"]]
+        answers = [answer for row in rows for answer in row["answers"]] if self.learns_language else None
+        prompts = self.processor.encode_prompts(questions, answers, self.kind).as_inputs()
         if not self.learns_language:
             del prompts["labels"]
-        return {**batch, **prompts}
+        counts = torch.tensor([len(row["questions"]) for row in rows])
+        return {
+            "pixel_values": torch.stack([row["pixel_values"] for row in rows]),
+            "image_rows": torch.repeat_interleave(torch.arange(len(rows)), counts),
+            **{name: torch.cat([row[name] for row in rows]) for name in ("mask_labels", "point_seeds")},
+            **prompts,
+        }

@@ -17,7 +17,7 @@ from ..low_rank import merged_adapters
 from ..pretraining.data import load_split
 from ..schedules import learning_rate_factor
 from ..throughput import Throughput
-from .batches import QuestionCollation, QuestionView
+from .batches import QuestionCollation, QuestionGroups, QuestionView
 from .network import make_network, make_processor
 from .recipe import ReasoningRecipe
 from .validation import validate_reasoner
@@ -41,6 +41,7 @@ class PixelReasoning(TrainingKind[ReasoningRecipe]):
     model_folder = "reasoner"
     headline = "reasoning"
     question_processor: SegEarthR1Processor
+    groups: QuestionGroups
 
     def __init__(self, recipe: ReasoningRecipe, samples: tuple[Any, Any | None] | None = None) -> None:
         super().__init__(recipe)
@@ -68,8 +69,9 @@ class PixelReasoning(TrainingKind[ReasoningRecipe]):
         if not len(self.samples):
             raise ValueError(f"{data.dataset}: the split {data.split} holds no samples")
         self.validates = self.validation is not None
+        self.groups = QuestionGroups(self.samples, data.questions_per_image > 1)
         per_step = optimizer.batch_size * optimizer.gradient_accumulation * processes
-        self.total_steps = optimizer.total_steps or max(1, round(optimizer.epochs * len(self.samples) / per_step))
+        self.total_steps = optimizer.total_steps or max(1, round(optimizer.epochs * len(self.groups) / per_step))
         self.question_processor = make_processor(self.recipe, self.samples)
         return {"train": self.samples, "validation": self.validation}
 
@@ -78,7 +80,7 @@ class PixelReasoning(TrainingKind[ReasoningRecipe]):
         return make_network(self.recipe, len(self.question_processor.tokenizer))
 
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
-        """Samples per second."""
+        """Images per second."""
         settings = self.recipe.optimizer
         return Throughput(settings.batch_size * settings.gradient_accumulation * processes)
 
@@ -107,8 +109,9 @@ class PixelReasoning(TrainingKind[ReasoningRecipe]):
         """The arguments of the network from batch `taken` on, for ever."""
         data, run, accelerator = self.recipe.data, self.recipe.run, training.accelerator
         place = (accelerator.process_index, accelerator.num_processes)
-        order = SampleOrder((len(self.samples),), (self.recipe.optimizer.batch_size,), (run.seed,), *place)
-        datasets = ViewedDatasets((self.samples,), (QuestionView(self.question_processor, run.seed),))
+        order = SampleOrder((len(self.groups),), (self.recipe.optimizer.batch_size,), (run.seed,), *place)
+        view = QuestionView(self.question_processor, run.seed, data.questions_per_image)
+        datasets = ViewedDatasets((self.groups,), (view,))
         collation = QuestionCollation(self.question_processor, data.kind, self.learns_language)
         for batch in load_in_order(datasets, order, taken, data.num_workers, collation):
             yield {name: tensor.to(accelerator.device, non_blocking=True) for name, tensor in batch.items()}

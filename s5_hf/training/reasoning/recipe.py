@@ -51,6 +51,9 @@ class ReasonerSettings(AdapterSettings):
 
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
+        for name in ("reasoner", "encoder", "language_model", "mask_former"):  # `none` takes back what a recipe says
+            if getattr(self, name) == "none":
+                setattr(self, name, None)
         self.check_adapters()
         sizes = ("language_width", "language_layers", "language_heads", "decoder_feedforward", "train_points")
         require_positive({name: getattr(self, name) for name in sizes})
@@ -68,6 +71,7 @@ class QuestionDataSettings:
     split: str = option("train", "split that is learned from")
     validation_split: str = option("val", "split that is validated on; none for none")
     validation_count: int | None = option(None, "how many of its samples, the first ones; default: all")
+    questions_per_image: int = option(1, "questions about an image in a row of a batch, chosen anew in every epoch")
     kind: Literal["reasoning", "referring"] = option("reasoning", "what the prompt asks for")
     image_size: int = option(1024, "side in pixels of the square that images lie in, a multiple of 32")
     image_mean: list[float] = option([0.485, 0.456, 0.406], "mean of each channel, for images in 0..1")
@@ -80,16 +84,16 @@ class QuestionDataSettings:
         if entry.task != "reasoning":
             raise ValueError(f"dataset: {entry.name} is for {entry.task}, expected one with questions and masks")
         require_not_negative({"num_workers": self.num_workers})
-        require_positive({"validation_count": self.validation_count})
+        require_positive({name: getattr(self, name) for name in ("validation_count", "questions_per_image")})
 
 
 @dataclass
 class ReasoningOptimizerSettings(AdamWSettings):
     """Epochs, batches and AdamW."""
 
-    epochs: float = option(15.0, "times every sample is seen, unless total_steps is given")
+    epochs: float = option(15.0, "times every image, or sample, is seen, unless total_steps is given")
     total_steps: int | None = option(None, "optimizer steps")
-    batch_size: int = option(1, "samples per process and micro-step")
+    batch_size: int = option(1, "images per process and micro-step")
     learning_rate: float = option(1e-4, "highest learning rate")
     weight_decay: float = option(0.0, "of all parameters but norms and positions")
     warmup_share: float = option(0.03, "of the steps, for a linear warm-up, unless warmup_steps is given")

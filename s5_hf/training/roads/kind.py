@@ -25,7 +25,7 @@ from ..throughput import Throughput
 from ..views.strong import normalize, to_unit_range
 from .model import road_model
 from .recipe import RoadRecipe
-from .validation import RoadValidation, validate_roads
+from .validation import RoadValidation, choose_thresholds, validate_roads
 from .view import RoadView, collate
 
 TOPOLOGY = "topology"
@@ -192,11 +192,16 @@ class RoadTraining(TrainingKind[RoadRecipe]):
         return MethodOutput(output.loss, parts)
 
     def validate(self, training: Training, step: int) -> dict[str, float]:
-        """Scores of the maps, of sampled pairs and of whole graphs on the validation images; see `validate_roads`."""
+        """Choose the thresholds on training images, and score on the validation images; see `validate_roads`."""
         data, run = self.recipe.data, self.recipe.run
         settings = RoadValidation(self.view(), data.image_mean, data.image_std, run.panel_images)
         panel = Path(run.output_dir) / "panels" / f"roads-step-{step:08d}.png"
         model = training.accelerator.unwrap_model(training.model)
+        if run.threshold_images:
+            first = [self.data.train[index] for index in range(min(run.threshold_images, len(self.data.train)))]
+            chosen = choose_thresholds(model, first, settings, training.accelerator)
+            for name, value in chosen.items():
+                setattr(model.config, name, value)
         return validate_roads(model, self.data.validation, settings, training.accelerator, panel)
 
     @property

@@ -1,10 +1,12 @@
 """The road network that a training starts from."""
 
-from transformers import PreTrainedModel, SamVisionModel
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import SamVisionModel
 
 from ...modeling import SamRoadConfig, SamRoadForRoadGraph
 from ...modeling.configuration_samroad import STRIDE
-from ...modeling.task_model import build_backbone
 from ..pretraining.backbone_config import new_backbone_config
 from ..starting_weights import load_dense_network, load_network, read_config
 from .recipe import RoadDataSettings, RoadModelSettings
@@ -37,7 +39,7 @@ def road_model(settings: RoadModelSettings, data: RoadDataSettings) -> SamRoadFo
     elif start and read_config(start).model_type in SAM_TYPES:
         model = SamRoadForRoadGraph.from_sam(load_sam(start), data.crop_size, **given)
     else:
-        model = on_backbone(start_backbone(settings, data), **given)
+        model = on_backbone(settings, data, given)
     fixed, channels = model.config.fixed_size, model.config.num_channels
     if fixed is not None and fixed != data.crop_size:
         raise ValueError(f"{start} takes crops of {fixed} px, crop_size is {data.crop_size}")
@@ -54,18 +56,16 @@ def load_sam(name: str) -> SamVisionModel:
     return load_network(SamVisionModel, name, config=getattr(config, "vision_config", config))
 
 
-def start_backbone(settings: RoadModelSettings, data: RoadDataSettings) -> PreTrainedModel:
-    """The backbone of a segmenter, an encoder, or a new one."""
+def on_backbone(settings: RoadModelSettings, data: RoadDataSettings, given: Mapping[str, Any]) -> SamRoadForRoadGraph:
+    """A road model on the backbone of an encoder or a segmenter, without its pyramid, or on a new one."""
     start = settings.encoder or settings.segmenter
-    if start:
-        model = load_dense_network(start)
-        return getattr(model, "backbone", model)
-    return build_backbone(new_backbone_config(settings, data.crop_size, len(data.image_mean)))
-
-
-def on_backbone(backbone: PreTrainedModel, **settings: object) -> SamRoadForRoadGraph:
-    """A road model with the weights of a backbone, of which it may leave out the pyramid."""
-    model = SamRoadForRoadGraph(SamRoadConfig(backbone.config, **settings))
-    own = model.backbone.state_dict()
-    model.backbone.load_state_dict({name: tensor for name, tensor in backbone.state_dict().items() if name in own})
+    if not start:
+        return SamRoadForRoadGraph(
+            SamRoadConfig(new_backbone_config(settings, data.crop_size, len(data.image_mean)), **given)
+        )
+    dense = load_dense_network(start)
+    backbone = getattr(dense, "backbone", dense)
+    model = SamRoadForRoadGraph(SamRoadConfig(backbone.config, **given))
+    state = backbone.state_dict()
+    model.backbone.load_state_dict({name: state[name] for name in model.backbone.state_dict()})
     return model

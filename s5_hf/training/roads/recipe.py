@@ -74,6 +74,14 @@ class RoadRunSettings(ValidatedRunSettings):
     """Seed, output, checkpoints, validation and logging."""
 
     output_dir: str = option("runs/roads", "folder of the run")
+    threshold_images: int = option(
+        8, "training images on which a validation chooses the thresholds of the network; 0 keeps those it has"
+    )
+
+    def check(self) -> None:
+        """Raise a ValueError for settings that cannot work."""
+        super().check()
+        require_not_negative({"threshold_images": self.threshold_images})
 
 
 @dataclass

@@ -20,12 +20,15 @@ from ...roads.labels import road_rasters
 from ...semi_supervised.pseudo_labels import evaluating
 from ..panels import write_panel
 from ..views.strong import normalize, to_unit_range
-from .tracing import TracedImage, trace_image
+from .tracing import TracedImage, look, trace_image
 from .view import RoadView, graph_of
 
 SCORED = ("keypoints", "roads", "topology")
 FIXED_SEED = 0
 """Of the pairs that are compared: the same in every validation of every run."""
+
+LEVELS = 256
+"""Of scores, as nodes are decided."""
 
 TRUTH, FOUND, NODE = (60, 220, 90), (255, 140, 0), (255, 255, 0)
 
@@ -110,15 +113,65 @@ def compare_pairs(
     model: SamRoadForRoadGraph, sample: dict[str, Any], settings: RoadValidation, accelerator: Accelerator
 ) -> torch.Tensor:
     """Right, found and true connections among the pairs of a random crop that is always the same, `(3,)`."""
+    scores, connected = score_pairs(model, sample, settings, accelerator)
+    found = scores > model.config.topology_threshold
+    return torch.stack([part.sum() for part in (found & connected, found, connected)]).to(torch.float64)
+
+
+def score_pairs(
+    model: SamRoadForRoadGraph, sample: dict[str, Any], settings: RoadValidation, accelerator: Accelerator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores of the pairs of a random crop that is always the same, and whether a road connects them, flat."""
     view = dataclasses.replace(settings.view, seed=FIXED_SEED, quarter_turns=False, scale_range=(1.0, 1.0))
     row = {name: value[None].to(accelerator.device) for name, value in view(sample, 0).items()}
     output = model(normalize(to_unit_range(row["image"]), settings.mean, settings.std))
     scores = model.predict_connections(
         output.features, output.probabilities, row["points"], row["pairs"], row["valid"]
     )
-    found = scores > model.config.topology_threshold
-    sums = [part.sum() for part in (found & row["connected"], found, row["connected"])]
-    return torch.stack(sums).to(torch.float64)
+    return scores[row["valid"]], row["connected"][row["valid"]]
+
+
+@torch.no_grad()
+def choose_thresholds(
+    model: SamRoadForRoadGraph, samples: Sequence[Any], settings: RoadValidation, accelerator: Accelerator
+) -> dict[str, float]:
+    """The thresholds with the highest F1 on images, which should be some that the network learns from.
+
+    The official thresholds were chosen on the images whose results are reported.
+
+    Returns:
+        `keypoint_threshold`, `road_threshold` and `topology_threshold`, multiples of 1 / 255; 0.5 where nothing is
+        true.
+    """
+    counts = np.zeros((len(SCORED), 2, LEVELS))  # of all and of true ones, by level
+    with evaluating(model), accelerator.autocast():
+        for index, entry in enumerate(samples):
+            sample = {"id": str(index), **entry}
+            pixels = image_pixels(sample["image"], settings.view.scaling)
+            height, width = pixels.shape[:2]
+            truth = road_rasters(graph_of(sample, (width, height)), (0, 0, width, height))
+            sight = look(model, prepared(pixels, settings, accelerator), settings.view.crop_size)
+            scores, connected = score_pairs(model, sample, settings, accelerator)
+            scored = [*zip(sight.scores, truth, strict=True), (scores.cpu().numpy(), connected.cpu().numpy())]
+            for row, (values, true) in enumerate(scored):
+                levels = (values * (LEVELS - 1)).astype(np.int64)
+                counts[row, 0] += np.bincount(levels.ravel(), minlength=LEVELS)
+                counts[row, 1] += np.bincount(levels[true], minlength=LEVELS)
+    chosen = [best_threshold(found, true) for found, true in counts]
+    return dict(zip(("keypoint_threshold", "road_threshold", "topology_threshold"), chosen, strict=True))
+
+
+def best_threshold(found: np.ndarray, true: np.ndarray) -> float:
+    """The threshold, exclusive, with the highest F1.
+
+    Args:
+        found, true: numbers of all scores and of those of what is true, by level, 0 to 255.
+    """
+    if not true.sum():
+        return 0.5
+    above = (np.cumsum(counts[::-1])[::-1][1:] for counts in (found, true))  # at level k: all that are above it
+    all_above, true_above = above
+    return float(np.argmax(2 * true_above / np.maximum(all_above + true.sum(), 1))) / (LEVELS - 1)
 
 
 def panel_tiles(pixels: np.ndarray, truth: RoadGraph, traced: TracedImage) -> list[Image.Image]:

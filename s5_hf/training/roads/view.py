@@ -10,7 +10,7 @@ from PIL import Image
 
 from ...dataset_builders.road_graph import RoadGraph
 from ...imaging.decoded_pixels import image_kind, image_pixels
-from ...imaging.value_scaling import ValueScaling
+from ...modeling.value_scaling import ValueScaling
 from ...roads.labels import road_rasters
 from ...roads.sampling import PairSettings, sample_pairs
 from ..batches import Row, stack_rows

@@ -1,10 +1,13 @@
 """Joint training of a segmenter for one or many datasets."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 
+from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
 from ..joint.kind import JointTraining, epoch_of
 from ..joint.model import TaskView
 from ..joint.step import JointBatch, TaskLoss
@@ -13,6 +16,7 @@ from ..low_rank import add_adapters
 from ..peaks import peak_flops
 from ..throughput import Throughput, segmenter_flops
 from ..validation import ValidationSettings, validate
+from ..views.sample_reader import ONE_IMAGE, SampleReader
 from ..views.strong import StrongAugmentation, color_positions
 from ..views.weak import SampleView, WeakView
 from .model import joint_model
@@ -22,10 +26,15 @@ from .task_data import TaskData, load_task, require_class_weights
 
 
 class JointSegmentation(JointTraining):
-    """One segmenter, many datasets."""
+    """One segmenter, many datasets.
+
+    Attributes:
+        model_class: of the network.
+    """
 
     project = "finetuning"
     model_folder = "segmenter"
+    model_class: ClassVar[type[S5ForSemanticSegmentation]] = S5ForSemanticSegmentation
     score, score_in_words = "miou", "mIoU"
     step_type = SegmentationStep
 
@@ -47,9 +56,22 @@ class JointSegmentation(JointTraining):
     def make_model(self) -> torch.nn.Module:
         """The segmenter at step 0, with adapters if the recipe has some."""
         settings, data = self.recipe.model, self.recipe.data
-        model = joint_model(settings, self.tasks, data.crop_size, len(data.image_mean))
+        channels = len(data.image_mean)
+        model = joint_model(settings, self.tasks, data.crop_size, channels, self.model_class, self.heads())
         add_adapters(model, settings)
         return model
+
+    def heads(self) -> dict[str, Any]:
+        """What the configuration of the network holds of each task besides its classes, by task."""
+        return {}
+
+    def reader(self, task: TaskData) -> SampleReader:
+        """What reads the columns of a sample."""
+        return ONE_IMAGE
+
+    def more_scores(self, task: TaskData, counts: torch.Tensor) -> dict[str, float]:
+        """Values of a validation besides those of every segmenter, from its counts."""
+        return {}
 
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """Throughput with FLOPs where the device's peak is known."""
@@ -72,6 +94,7 @@ class JointSegmentation(JointTraining):
             task.ignore_index,
             len(data.image_mean),
             scaling=data.value_scaling,
+            reader=self.reader(task),
         )
 
     def views(self, device: torch.device) -> SegmentationViews:
@@ -112,6 +135,8 @@ class JointSegmentation(JointTraining):
             self.recipe.run.panel_images,
             self.recipe.data.value_scaling,
             color_positions(self.recipe.data.bands, len(self.recipe.data.image_mean)),
+            self.reader(task),
+            partial(self.more_scores, task),
         )
         model = TaskView(training.accelerator.unwrap_model(self.validated(training)), task.name)
         return validate(model, task.validation, settings, training.accelerator, panel)

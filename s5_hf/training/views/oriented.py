@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 
 from ...imaging.decoded_pixels import image_kind, image_pixels
-from ...imaging.value_scaling import ValueScaling
 from ...modeling.oriented_boxes import (
     horizontal_to_oriented_boxes,
     minimum_area_rectangles,
@@ -22,6 +21,7 @@ from ...modeling.oriented_boxes import (
     oriented_boxes_to_horizontal,
 )
 from ...modeling.rotated_iou import elementwise_rotated_iou
+from ...modeling.value_scaling import ValueScaling
 from .weak import resize, sample_seed, uniform_integer
 
 Map = np.ndarray

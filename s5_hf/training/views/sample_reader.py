@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ...imaging.decoded_pixels import image_kind, image_pixels, missing_pixels
-from ...imaging.value_scaling import ValueScaling
+from ...modeling.value_scaling import ValueScaling
 
 IGNORED = 255
 """Value of the label map, and of the map of ignored pixels, where nothing is learned."""

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from ...imaging.decoded_pixels import image_pixels
-from ...imaging.value_scaling import ValueScaling
+from ...modeling.value_scaling import ValueScaling
 from .sample_reader import IGNORED, ONE_IMAGE, SampleReader
 
 

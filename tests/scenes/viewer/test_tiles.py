@@ -166,7 +166,7 @@ def test_rows_are_read_a_band_at_a_time(tmp_path, monkeypatch):
                 source, "read_rows", lambda top, bottom, of=rows_of: read.append((top, bottom)) or of(top, bottom)
             )
         layer = MapLayer("map", np.zeros((1, 1), np.uint8), class_map, number_table([0, 1, 2], range(3)))
-        pyramid = write_tiles(tmp_path / "tiles", scene, [layer], (1, 2))
+        pyramid = write_tiles(tmp_path / "tiles", [scene], [layer], (1, 2))
     assert max(bottom - top for top, bottom in read) == 50 and len(read) == 2 * 2 * HEIGHT // 50
     assert pyramid.count == 8
     first = decoded(folder_tiles(tmp_path / "tiles")["1/0/0"])[1]

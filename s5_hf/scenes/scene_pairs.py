@@ -14,8 +14,8 @@ import numpy as np
 from ..imaging.rasters import open_dataset
 from ..imaging.scene_files import is_remote
 from ..imaging.windows import Window
-from ..scenes.reading import SceneReading
-from ..scenes.source import SceneSource, open_scene
+from .reading import SceneReading
+from .source import SceneSource, open_scene
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader

@@ -1,0 +1,138 @@
+"""SegEarth-R1 on a few pictures: what a run leaves, exact resumption, processes, adapters, and what is refused."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoProcessor, Mask2FormerConfig, Mask2FormerModel, PhiForCausalLM
+
+from s5_hf.modeling import SegEarthR1ForPixelReasoning, SegEarthR1Processor
+from s5_hf.training import ReasoningRecipe, read_log
+from s5_hf.training.reasoning.batches import QuestionGroups, QuestionView
+from s5_hf.training.reasoning.network import load_mask_former, make_network
+from s5_hf.training.reasoning.word_tokenizer import word_tokenizer
+from tests.numerics import assert_equal_but_for_rounding
+from tests.reasoning_models import TINY_PHI, tiny_processor, tiny_reasoner
+from tests.training.pretraining import run_in_two_processes
+from tests.training.reasoning import SMALL, questions, train
+
+
+def weights(folder):
+    return load_file(folder / "reasoner" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reasoning") / "run"
+    train(folder, "--batch_size", "2", "--questions_per_image", "2")
+    return folder
+
+
+def test_a_run_leaves_a_network_that_answers(whole):
+    log = read_log(whole)
+    for entry in log[:4]:
+        parts = 5 * entry["cross_entropy"] + 5 * entry["dice"] + entry["language"]
+        assert entry["loss"] == pytest.approx(parts, rel=1e-4)
+    assert 0 <= log[-1]["validation/gIoU"] <= 100 and "validation/P@0.5" in log[-1]
+    assert list((whole / "panels").glob("*.png"))
+    model = AutoModel.from_pretrained(whole / "reasoner")
+    processor = AutoProcessor.from_pretrained(whole / "reasoner")
+    assert isinstance(model, SegEarthR1ForPixelReasoning) and isinstance(processor, SegEarthR1Processor)
+    sample = questions(1, 3)[0]
+    inputs = processor(sample["image"], sample["question"])
+    assert model(**inputs).mask_logits.shape == (1, 1, 16, 16)
+
+
+def test_it_resumes_exactly(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "again")
+    shutil.rmtree(tmp_path / "again" / "checkpoints" / "step-00000004")
+    train(tmp_path / "again", "--batch_size", "2", "--questions_per_image", "2", "--resume", "auto")
+    expected = weights(whole)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(tmp_path / "again").items())
+    with pytest.raises(FileExistsError, match="reasoner exists already"):
+        train(whole, "--batch_size", "2")
+
+
+def test_two_processes_equal_one(whole, tmp_path):
+    run_in_two_processes(train, tmp_path / "two", "--batch_size", "1", "--questions_per_image", "2")
+    expected = weights(whole)
+    for name, tensor in weights(tmp_path / "two").items():
+        assert (tensor - expected[name]).abs().max() < 2e-4, name  # Adam makes a rounding a step
+    one, two = (read_log(folder)[0] for folder in (whole, tmp_path / "two"))
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
+    assert two["language"] == pytest.approx(one["language"], rel=1e-5)
+
+
+def test_questions_about_an_image_share_its_features():
+    model, processor = tiny_reasoner(), tiny_processor()
+    samples = questions(2, 0)
+    view = QuestionView(processor, seed=3, per_image=3)
+    row = view(QuestionGroups(samples, grouped=True)[1], epoch=0)
+    again = view(QuestionGroups(samples, grouped=True)[1], epoch=0)
+    assert row["questions"] == again["questions"] and torch.equal(row["point_seeds"], again["point_seeds"])
+    assert row["mask_labels"].shape == (3, 64, 64) and len(QuestionGroups(samples, grouped=False)) == 4
+    prompts = processor.encode_prompts(row["questions"]).as_inputs()
+    del prompts["labels"]
+    image = row["pixel_values"][None]
+    shared = model(pixel_values=image, image_rows=torch.zeros(3, dtype=torch.int64), **prompts).mask_logits
+    alone = model(pixel_values=image.expand(3, -1, -1, -1), **prompts).mask_logits
+    assert_equal_but_for_rounding(shared, alone)
+
+
+def test_adapters_of_a_language_model_are_merged(tmp_path):
+    tokenizer = word_tokenizer(["where is it?"])
+    language = PhiForCausalLM(type(tiny_reasoner().config.language_config)(**{**TINY_PHI, "vocab_size": 50}))
+    language.save_pretrained(tmp_path / "language")
+    tokenizer.save_pretrained(tmp_path / "language")
+    words = [*SMALL, "--language_model", str(tmp_path / "language"), "--lora_rank", "2", "--output_dir", "x"]
+    recipe = ReasoningRecipe.read(words)
+    model = make_network(recipe, len(tokenizer))
+    trained = {name for name, one in model.language_model.named_parameters() if one.requires_grad}
+    assert any("lora_A" in name for name in trained) and "embed_tokens.weight" in trained
+    assert not any("base_layer" in name for name in trained)
+    base = model.language_model.layers[0].mlp.fc1.base_layer.weight
+    assert torch.equal(base, language.model.layers[0].mlp.fc1.weight)
+    assert model.lm_head.weight.shape[0] == len(tokenizer)
+    train(tmp_path / "run", *words[len(SMALL) : -2], "--batch_size", "2", "--freeze_encoder", "true")
+    saved = weights(tmp_path / "run")
+    assert not any("lora" in name or "base_layer" in name for name in saved)
+    changed = saved["language_model.layers.0.mlp.fc1.weight"] - base
+    assert np.linalg.matrix_rank(changed.detach().numpy(), tol=1e-7) <= 2 and changed.abs().max() > 0
+
+
+def test_decoders_start_from_a_mask2former():
+    model = tiny_reasoner()
+    config = model.config.mask_former_config
+    config.backbone_config = model.backbone.config
+    torch.manual_seed(5)
+    source = Mask2FormerModel(config)
+    load_mask_former(model, source)
+    decoder = model.mask_decoder
+    assert torch.equal(decoder.level_embed.weight, source.transformer_module.level_embed.weight)
+    given = source.pixel_level_module.decoder.state_dict()
+    assert torch.equal(decoder.pixel_decoder.adapter_1[0].weight, given["adapter_1.0.weight"])
+    assert decoder.pixel_decoder.layer_1[0].bias.abs().max() == 0
+    assert torch.equal(
+        model.backbone.state_dict()["swin.embeddings.norm.weight"],
+        source.pixel_level_module.encoder.state_dict()["swin.embeddings.norm.weight"],
+    )
+    other = Mask2FormerConfig(**{**config.to_dict(), "hidden_dim": 64, "feature_size": 64, "mask_feature_size": 64})
+    with pytest.raises(ValueError, match="mask_former has decoders of other sizes"):
+        load_mask_former(model, Mask2FormerModel(other))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--dataset", "s5-loveda"], "s5-loveda is for segmentation, expected one with questions and masks"),
+        (["--lora_rank", "2"], "lora_rank is for a language model that was trained before"),
+        (["--questions_per_image", "0"], "questions_per_image must be at least 1"),
+        (["--warmup_share", "1"], "warmup_share 1.0"),
+        (["--train_points", "0"], "train_points must be at least 1"),
+    ],
+)
+def test_settings_that_cannot_work(words, message):
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+        ReasoningRecipe.read([*SMALL, *words])
