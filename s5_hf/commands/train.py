@@ -134,7 +134,7 @@ def captioning(words: Words = None, list_recipes: ListRecipes = False, dry_run: 
     of the run holds captioner/, which AutoModel loads, and captions/ with the sentences of the validation.
 
     - `s5-hf train captioning captioning_tiny_cpu --data-dir my-captions`
-    - `s5-hf train captioning mvcc_videomae --data-dir Levir-CC --dry-run`
+    - `s5-hf train captioning mvcc_videomae --data-dir Levir-CC --encoder MCG-NJU/videomae-base`
     """
     run("captioning", words, list_recipes, dry_run)
 
