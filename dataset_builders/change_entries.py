@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from .citations import (
     BANDON_CITATION,
+    LEVIR_CC_CITATION,
     LEVIR_CD_CITATION,
     S2LOOKING_CITATION,
     SECOND_CITATION,
@@ -38,6 +39,16 @@ _BUILDINGS = replace(
 )
 
 CHANGE_ENTRIES = (
+    DatasetEntry(
+        name="s5-levir-cc",
+        title="LEVIR-CC",
+        task="captioning",
+        builder=f"{__package__}.levir_cc.LEVIRCC",
+        splits=("train", "val", "test"),
+        licence="academic use only, see the homepage",
+        citation=LEVIR_CC_CITATION,
+        homepage="https://github.com/Chen-Yang-Liu/RSICC",
+    ),
     replace(
         _BUILDINGS,
         name="s5-levir-cd",

@@ -156,6 +156,14 @@ WBS_SI_CITATION = """@misc{wbssi,
   title={Water body segmentation in satellite images},
   howpublished={Kaggle, shirshmall/water-body-segmentation-in-satellite-images}
 }"""
+LEVIR_CC_CITATION = """@article{liu2022rsicc,
+  title={Remote Sensing Image Change Captioning With Dual-Branch Transformers: A New Method and a Large Scale Dataset},
+  author={Liu, Chenyang and others},
+  journal={IEEE Transactions on Geoscience and Remote Sensing},
+  volume={60},
+  year={2022}
+}"""
+
 LEVIR_CD_CITATION = """@article{chen2020spatial,
   title={A Spatial-Temporal Attention-Based Method and a New Dataset for Remote Sensing Image Change Detection},
   author={Chen, Hao and Shi, Zhenwei},

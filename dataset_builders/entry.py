@@ -9,7 +9,7 @@ from typing import Literal
 
 from .class_names import NamedClasses
 
-Task = Literal["segmentation", "unlabelled", "detection", "change", "road graph", "reasoning"]
+Task = Literal["segmentation", "unlabelled", "detection", "change", "road graph", "reasoning", "captioning"]
 Color = tuple[int, int, int]
 
 
@@ -53,8 +53,8 @@ class DatasetEntry:
     Attributes:
         name: the name for `load_dataset`, such as `"s5-loveda"`.
         title: the dataset's own name.
-        task: `"segmentation"`, `"unlabelled"`, `"detection"`, `"change"` (of two dates), `"road graph"` or
-            `"reasoning"` (questions and masks).
+        task: `"segmentation"`, `"unlabelled"`, `"detection"`, `"change"` (of two dates), `"road graph"`,
+            `"reasoning"` (questions and masks) or `"captioning"` (two dates and sentences).
         builder: dotted path of the builder class, imported lazily by `builder_class`.
         splits: names of the splits.
         labels: class names; the position is the class id in masks and in `objects["category"]`. Empty where the

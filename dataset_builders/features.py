@@ -83,6 +83,12 @@ def pair_features(image: Image | None = None, masks: Sequence[str] = ("mask",)) 
     return ImageFeatures({**columns, **{mask: Image() for mask in masks}, "id": Value("string")})
 
 
+def caption_features() -> Features:
+    """`image_before`, `image_after`, `mask` (0 and 1; None without one), `captions` (sentences) and `id`."""
+    images = {name: Image() for name in ("image_before", "image_after", "mask")}
+    return Features({**images, "captions": List(Value("string")), "id": Value("string")})
+
+
 def detection_features(labels: Sequence[str], image: Image | None = None) -> Features:
     """`image`, `id` and `objects`, a dictionary of parallel lists.
 

@@ -117,6 +117,15 @@ OBTAINING = {
         "the authors' repository, which the article links",
         (("train images of 1024 px", 4617, 1024**2), ("test", 912, 1024**2)),
     ),
+    "s5-levir-cc": Obtaining(
+        "the homepage, which links the files",
+        (
+            ("train pairs of two images of 256 px", 6815, 2 * 256**2),
+            ("val", 1333, 2 * 256**2),
+            ("test", 1929, 2 * 256**2),
+        ),
+        note="Five sentences for each pair. Masks are optional: a folder label beside A and B.",
+    ),
     "s5-levir-cd": Obtaining(
         "the homepage, which links the files",
         (

@@ -1,6 +1,7 @@
 """The S5 networks. This folder imports torch and transformers only, so a model travels to the Hub with its code."""
 
 from .configuration_mamba_hsi import MambaHSIConfig
+from .configuration_mvcc import MVCCConfig
 from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig
 from .configuration_s5_change import S5ChangeDetectionConfig
 from .configuration_s5_dinov2 import S5Dinov2Config
@@ -12,6 +13,7 @@ from .configuration_segearth_r1 import SegEarthR1Config
 from .image_processing_s5 import S5ImageProcessor
 from .image_processing_s5_change import S5ChangeImageProcessor
 from .modeling_mamba_hsi import MambaHSIForSemanticSegmentation
+from .modeling_mvcc import MVCCForChangeCaptioning
 from .modeling_s5_change import S5ForChangeDetection
 from .modeling_s5_detection import S5ForOrientedObjectDetection, S5ObjectDetectionOutput
 from .modeling_s5_dinov2 import S5Dinov2Backbone
@@ -21,12 +23,17 @@ from .modeling_s5_vit import S5ViTBackbone, S5ViTModel
 from .modeling_samroad import SamRoadForRoadGraph, SamRoadOutput
 from .modeling_segearth_ov import SegEarthOVForSemanticSegmentation
 from .modeling_segearth_r1 import SegEarthR1ForPixelReasoning, SegEarthR1Output
+from .processing_mvcc import MVCCImageProcessor, MVCCProcessor
 from .processing_samroad import SamRoadProcessor
 from .processing_segearth_ov import SegEarthOVImageProcessor, SegEarthOVProcessor
 from .processing_segearth_r1 import SegEarthR1ImageProcessor, SegEarthR1Processor
 from .simfeatup import SimFeatUpUpsampler
 
 __all__ = [
+    "MVCCConfig",
+    "MVCCForChangeCaptioning",
+    "MVCCImageProcessor",
+    "MVCCProcessor",
     "MambaHSIConfig",
     "MambaHSIForSemanticSegmentation",
     "S5ChangeDetectionConfig",

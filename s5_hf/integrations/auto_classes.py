@@ -18,6 +18,7 @@ OPEN_VOCABULARY = "SegEarthOVConfig"
 HYPERSPECTRAL = "MambaHSIConfig"
 ROADS = "SamRoadConfig"
 REASONING = "SegEarthR1Config"
+CAPTIONING = "MVCCConfig"
 
 ORIENTED_DETECTION = "oriented-object-detection"
 IMAGE_TEXT_TO_MASK = "image-text-to-mask"
@@ -30,7 +31,7 @@ def await_configurations(module: ModuleType) -> None:
     def register() -> None:
         from .. import modeling
 
-        for name in (*CONFIGURATIONS, OPEN_VOCABULARY, HYPERSPECTRAL, ROADS, REASONING):
+        for name in (*CONFIGURATIONS, OPEN_VOCABULARY, HYPERSPECTRAL, ROADS, REASONING, CAPTIONING):
             config_class = getattr(modeling, name)
             module.AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
 
@@ -47,6 +48,7 @@ def await_models(module: ModuleType) -> None:
                 CHANGE: "S5ForChangeDetection",
                 ROADS: "SamRoadForRoadGraph",
                 REASONING: "SegEarthR1ForPixelReasoning",
+                CAPTIONING: "MVCCForChangeCaptioning",
             },
         ),
         (module.AutoBackbone, {f"{name}Config": f"{name}Backbone" for name in BACKBONES}),
@@ -82,6 +84,7 @@ def await_image_processors(module: ModuleType) -> None:
         processors[OPEN_VOCABULARY] = modeling.SegEarthOVImageProcessor
         processors[ROADS] = modeling.SamRoadProcessor
         processors[REASONING] = modeling.SegEarthR1ImageProcessor
+        processors[CAPTIONING] = modeling.MVCCImageProcessor
         for name, processor in processors.items():
             module.AutoImageProcessor.register(
                 getattr(modeling, name), slow_image_processor_class=processor, exist_ok=True
@@ -99,6 +102,7 @@ def await_processors(module: ModuleType) -> None:
         for name, processor in (
             (OPEN_VOCABULARY, modeling.SegEarthOVProcessor),
             (REASONING, modeling.SegEarthR1Processor),
+            (CAPTIONING, modeling.MVCCProcessor),
         ):
             module.AutoProcessor.register(getattr(modeling, name), processor, exist_ok=True)
 

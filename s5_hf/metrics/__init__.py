@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "apls": ("CITY_SCALE_APLS", "SPACENET_APLS", "AplsCounts", "AplsSettings", "compare_paths"),
         "average_precision": ("PrecisionRecall",),
         "boundary": ("BoundaryCounts",),
+        "caption_scores": ("bleu", "caption_scores_of", "cider_d", "meteor", "rouge_l"),
         "change_scores": ("change_f1", "change_iou", "class_change", "semantic_change_scores"),
         "confusion_matrix": ("ConfusionMatrix",),
         "oriented_average_precision": ("OrientedAveragePrecision",),

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
         "canvas": ("METRES_PER_PIXEL", "SCENE_LABELS"),
+        "changes": ("SyntheticChange", "synthetic_change", "write_synthetic_changes"),
         "cubes": ("SyntheticCube", "synthetic_cube"),
         "files": ("write_synthetic_dataset",),
         "questions": ("SceneQuestion", "scene_questions", "write_synthetic_questions"),

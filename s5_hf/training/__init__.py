@@ -11,6 +11,8 @@ __getattr__, __dir__, __all__ = lazy_face(
     {
         "alignearth.kind": ["AlignEarth"],
         "alignearth.recipe": ["AlignEarthRecipe"],
+        "captioning.kind": ["ChangeCaptioning"],
+        "captioning.recipe": ["CaptioningRecipe"],
         "change.kind": ["ChangeDetection"],
         "change.joint": ["JointChangeDetection", "PairTaskData"],
         "change.joint_recipe": ["JointChangeRecipe"],

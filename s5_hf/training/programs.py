@@ -47,6 +47,7 @@ PROGRAMS = {
     "mae": TrainingProgram("MAERecipe", "MaskedAutoencoding"),
     "simfeatup": TrainingProgram("SimFeatUpRecipe", "SimFeatUpTraining"),
     "alignearth": TrainingProgram("AlignEarthRecipe", "AlignEarth"),
+    "captioning": TrainingProgram("CaptioningRecipe", "ChangeCaptioning"),
     "reasoning": TrainingProgram("ReasoningRecipe", "PixelReasoning"),
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
     "change": TrainingProgram("ChangeRecipe", "ChangeDetection"),

@@ -70,6 +70,7 @@ NOT_RUN = {
     "train mae": "tests/training runs every training",
     "train simfeatup": "tests/training runs every training",
     "train alignearth": "tests/training runs every training",
+    "train captioning": "tests/captioning runs it",
     "train reasoning": "tests/training runs every training",
     "train segmentation": "tests/training runs every training",
     "train detection": "tests/training runs every training",

@@ -19,7 +19,7 @@ NAMES = {
     *("s5-global-scale", "s5-cityscale-roads", "s5-irsamap"),
     *(f"s5-{name}" for name in ["uavid", "udd5", "vdd", "whu-aerial", "whu-satellite-2", "inria", "xbd-pre"]),
     *(f"s5-{name}" for name in ["chn6-cug", "deepglobe-roads", "massachusetts-roads", "spacenet-roads", "wbs-si"]),
-    *(f"s5-{name}" for name in ["image-pair-mask", "levir-cd", "whu-cd", "s2looking", "bandon", "second"]),
+    *(f"s5-{name}" for name in ["image-pair-mask", "levir-cc", "levir-cd", "whu-cd", "s2looking", "bandon", "second"]),
     *(f"s5-{name}" for name in ["earthreason", "refsegrs", "rrsis-d", "image-question-mask"]),
 }
 

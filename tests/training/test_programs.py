@@ -64,6 +64,11 @@ def data_of(recipe):
         return random_samples(4, 0)
     if kind == "roads":
         return RoadData(road_samples(2), road_samples(1))
+    if kind == "captioning":
+        words = {"mask": None, "captions": ["a roof appears ."] * 5}
+        return [
+            {"image_before": one["image"], "image_after": one["image"], **words} for one in random_samples(4, 0)
+        ], None
     if kind == "reasoning":
         words = {"question": "where is it?", "answer": "There."}
         return [{**sample, "mask": sample["mask"] == 1, **words} for sample in random_samples(4, 0)], None
@@ -113,11 +118,13 @@ def test_a_dry_run_of_every_recipe_checks_everything_and_leaves_nothing(recipe, 
         small += ["--encoder", "none"]
     if recipe.name == "s4p_by_names_tiny":
         small += ["--classes", "red", "green", "blue,azure"]
+    if recipe.kind == "captioning":
+        small += ["--freeze-encoder", "false"]
     if recipe.kind == "reasoning":
         small += ["--language-model", "none", "--mask-former", "none"]
     run_training(recipe.kind, [recipe.name, "--dry-run", *small], data_of(recipe))
     said = capsys.readouterr().out
-    assert re.search(r"^first batch  .*: \(\d+, (?:2, )?3, (\d+), \1\), float32$", said, re.MULTILINE)
+    assert re.search(r"^first batch  .*: \(\d+, (?:\d+, )?3, (\d+), \1\), float32$", said, re.MULTILINE)
     assert re.search(r"^network      [\d.]+ M parameters, from ", said, re.MULTILINE)
     assert said.splitlines()[-1].startswith("All is well.")
     if "vit" in recipe.name and recipe.kind in ("segmentation", "detection"):
@@ -230,7 +237,7 @@ def test_the_module_needs_the_name_of_a_training(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["training", "nothing"])
     with pytest.raises(
         ValueError,
-        match="must name a training: s4p, mae, simfeatup, alignearth, reasoning, segmentation, change, joint_change, "
-        "detection, roads; got 'nothing'",
+        match="must name a training: s4p, mae, simfeatup, alignearth, captioning, reasoning, segmentation, change, "
+        "joint_change, detection, roads; got 'nothing'",
     ):
         start()

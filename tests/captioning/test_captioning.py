@@ -1,0 +1,185 @@
+"""Sentences about changes: data, training, resuming, sentences by `generate`, and what is refused."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from datasets import load_dataset
+from transformers import AutoModel, AutoProcessor
+
+import s5_hf  # noqa: F401 - makes names and datasets known
+from s5_hf.dataset_builders.errors import LayoutError, SampleError
+from s5_hf.metrics.caption_scores import caption_scores_of, meteor
+from s5_hf.modeling import MVCCConfig, MVCCForChangeCaptioning
+from s5_hf.modeling.caption_words import MARKS, caption_tokenizer
+from s5_hf.synthetic import synthetic_change, write_synthetic_changes
+from s5_hf.synthetic.changes import NO_CHANGE
+from s5_hf.training import CaptioningRecipe, ChangeCaptioning, carry_out, read_log
+from tests.fresh_process import run_in_processes
+
+VIDEO = ["videomae", *("hidden_size:16", "num_hidden_layers:1", "num_attention_heads:2", "intermediate_size:16")]
+VIDEO += ["patch_size:16", "num_frames:2"]
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    return write_synthetic_changes(tmp_path_factory.mktemp("changes") / "data", {"train": 6, "val": 2}, seed=3)
+
+
+def tiny(pairs, **settings):
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "backbone": VIDEO, "image_size": 32}
+    run = {"num_workers": 0, "total_steps": 4, "batch_size": 4, "checkpoint_steps": 1, "trackers": ["none"]}
+    return CaptioningRecipe.make(
+        **{
+            **small,
+            **run,
+            "data_dir": str(pairs),
+            "least_count": 2,
+            "freeze_encoder": False,
+            "dropout": 0.0,
+            **settings,
+        }
+    )
+
+
+def weights(folder):
+    return MVCCForChangeCaptioning.from_pretrained(folder / "captioner").state_dict()
+
+
+def test_made_up_changes():
+    changes = [synthetic_change(64, seed) for seed in range(20)]
+    assert any(not change.thing for change in changes)
+    for change in changes:
+        assert len(change.captions) == 5 and change.mask.any() == bool(change.thing)
+        if change.thing:
+            assert all(change.thing in one and change.place in one for one in change.captions)
+            rows, columns = np.nonzero(change.mask)
+            middle = ["north" if rows.mean() < 32 else "south", "west" if columns.mean() < 32 else "east"]
+            assert change.place == " ".join(middle)
+        else:
+            assert change.captions == NO_CHANGE
+    assert np.array_equal(synthetic_change(64, 3).after, changes[3].after)
+
+
+def test_builder(pairs, tmp_path):
+    rows = list(load_dataset("s5-levir-cc", data_dir=str(pairs), split="train", streaming=True))
+    assert [row["id"] for row in rows] == [f"train_{index:06d}" for index in range(6)]
+    assert all(len(row["captions"]) == 5 and row["image_after"].size == (64, 64) for row in rows)
+    assert {int(value) for row in rows for value in np.unique(row["mask"])} == {0, 1}
+    content = json.loads((pairs / "LevirCCcaptions.json").read_text(encoding="utf-8"))
+    for name in ("A", "B"):
+        (tmp_path / "images/test" / name).mkdir(parents=True)
+    with pytest.raises(LayoutError, match=r"has no LevirCCcaptions\.json"):
+        load_dataset("s5-levir-cc", data_dir=str(tmp_path), split="test")
+    for broken, message in (
+        ("{", "is not valid JSON"),
+        ('{"images": []}', "at least one image"),
+        (json.dumps({"images": [{"filename": "test_1.png", "sentences": []}]}), "expected a split"),
+        (json.dumps({"images": [{"filename": "test_1.png"}]}), "expected filename and sentences"),
+    ):
+        (tmp_path / "LevirCCcaptions.json").write_text(broken, encoding="utf-8")
+        with pytest.raises(SampleError, match=message):
+            load_dataset("s5-levir-cc", data_dir=str(tmp_path), split="test")
+    (tmp_path / "LevirCCcaptions.json").write_text(
+        json.dumps({"images": [{**content["images"][0], "split": "test"}]}), encoding="utf-8"
+    )
+    with pytest.raises(LayoutError, match=r"there is no file images/test/A/train_000000\.png"):
+        load_dataset("s5-levir-cc", data_dir=str(tmp_path), split="test")
+
+
+def test_a_training_resumes_exactly_and_leaves_a_captioner(pairs, tmp_path):
+    carry_out(ChangeCaptioning(tiny(pairs, output_dir=str(tmp_path / "whole"))))
+    parts = {"output_dir": str(tmp_path / "parts")}
+    first = ChangeCaptioning(tiny(pairs, **parts))
+    original = first.after_step
+
+    def stop_after(model, step):
+        original(model, step)
+        if step == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    first.after_step = stop_after
+    with pytest.raises(SystemExit):
+        carry_out(first)
+    carry_out(ChangeCaptioning(tiny(pairs, **parts, resume="auto")))
+    for name, tensor in weights(tmp_path / "whole").items():
+        assert torch.equal(tensor, weights(tmp_path / "parts")[name]), name
+
+    scores = read_log(tmp_path / "whole")[-1]
+    assert {"validation/bleu_4", "validation/cider", "validation/meteor"} <= set(scores)
+    (written,) = (tmp_path / "whole" / "captions").glob("*.json")
+    assert len(json.loads(written.read_text(encoding="utf-8"))) == 2
+
+    model, processor = (kind.from_pretrained(tmp_path / "whole" / "captioner") for kind in (AutoModel, AutoProcessor))
+    change = synthetic_change(64, 1)
+    inputs = processor(change.before, change.after, np.uint8(255) * change.mask, text=list(change.captions[:1]))
+    assert model(**inputs).loss.isfinite()
+    del inputs["labels"]
+    for beams in (1, 2):
+        (sentence,) = processor.decode_captions(model.generate(**inputs, num_beams=beams))
+        assert isinstance(sentence, str) and "<" not in sentence
+
+
+TWO = """
+import sys
+from pathlib import Path
+from tests.captioning.test_captioning import tiny
+from s5_hf.training import ChangeCaptioning, carry_out
+carry_out(ChangeCaptioning(tiny(Path(sys.argv[1]), output_dir=sys.argv[2], batch_size=2)))
+"""
+
+
+def test_two_processes_with_half_the_batch_equal_one(pairs, tmp_path):
+    carry_out(ChangeCaptioning(tiny(pairs, output_dir=str(tmp_path / "one"))))
+    run_in_processes(2, TWO, pairs, tmp_path / "two")
+    for name, tensor in weights(tmp_path / "one").items():
+        torch.testing.assert_close(weights(tmp_path / "two")[name], tensor, rtol=0, atol=2e-5, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dataset": "s5-loveda"}, "is for segmentation, expected one with sentences"),
+        ({"freeze_encoder": True}, "cannot stay as it is"),
+        ({"max_length": 2}, "expected room for a word"),
+        ({"mask_gate": "half"}, "mask_gate"),
+        ({"hidden_size": 15}, "multiple of the 2 attention heads"),
+        ({"image_size": 40}, "multiple of the patches of 16 px"),
+        ({"backbone": ["vit"]}, "is not a video encoder"),
+        ({"least_count": 99}, "no word comes 99 times"),
+    ],
+)
+def test_settings_that_are_refused(pairs, tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        carry_out(ChangeCaptioning(tiny(pairs, output_dir=str(tmp_path / "run"), **settings)))
+
+
+def test_gates_of_a_mask():
+    features, mask = torch.ones(1, 2 * 5, 8), torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])
+    sizes = {"vocab_size": 6, "feature_size": 8, "hidden_size": 8, "num_attention_heads": 2, "memory_frames": 1}
+    kept = {}
+    for gate in ("none", "hard", "soft"):
+        model = MVCCForChangeCaptioning(MVCCConfig(mask_gate=gate, **sizes))
+        kept[gate] = model.encoder(features=features, change_mask=mask).last_hidden_state[0, :, 0]
+    assert kept["none"].tolist() == [1] * 10
+    assert kept["hard"].tolist() == [0, 1, 0, 0, 0] * 2  # the token of the whole image is closed, as released
+    assert kept["soft"].tolist() == [0.5, 1, 0.5, 0.5, 0.5] * 2
+    with pytest.raises(ValueError, match=r"a mask of 3 x 3 cells gives 10 tokens to a view, which does not fit 12"):
+        model.encoder(features=torch.ones(1, 12, 8), change_mask=torch.ones(1, 3, 3))
+    with pytest.raises(ValueError, match="one of them"):
+        model.encoder()
+    with pytest.raises(ValueError, match="no video encoder"):
+        model.encoder(pixel_values=torch.ones(1, 2, 3, 8, 8))
+
+
+def test_words_and_scores_that_are_refused():
+    with pytest.raises(ValueError, match="after the marks"):
+        caption_tokenizer(["a", *MARKS])
+    with pytest.raises(ValueError, match="expected captions"):
+        caption_scores_of([], [])
+    with pytest.raises(ValueError, match="1 captions and 2 lists"):
+        meteor([["a"], ["b"]], [["a"]])
+    assert caption_scores_of([[["a", "b", "c", "d"]]], [["a", "b", "c", "d"]])["meteor"] == pytest.approx(1)
