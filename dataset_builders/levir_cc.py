@@ -14,7 +14,7 @@ from .builder import Builder
 from .errors import LayoutError, SampleError
 from .features import caption_features
 from .layouts import SPLIT_NAMES
-from .pair_samples import DatesReader
+from .pair_samples import PairReader
 from .shards import Record, Sample, Shard
 from .storage import join
 
@@ -23,19 +23,11 @@ MASK_FOLDERS = ("label", "mask")
 
 
 @dataclass(frozen=True)
-class CaptionReader(DatesReader):
+class CaptionReader(PairReader):
     """Reads (before, after, mask, id, sentences as JSON) records; the mask may be empty."""
 
     def read(self, record: Record) -> Sample:
-        before, after = self.dates(record)
-        mask = self.mask(record[2], before)
-        return {
-            "image_before": before.value,
-            "image_after": after.value,
-            "mask": None if mask is None else self.mask_value(mask, before, after),
-            "captions": json.loads(record[4]),
-            "id": record[3],
-        }
+        return {**super().read(record), "captions": json.loads(record[4])}
 
 
 class LEVIRCC(Builder):

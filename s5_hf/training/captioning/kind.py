@@ -6,15 +6,13 @@ from typing import Any
 
 import torch
 
-from ...dataset_builders.registry import get_entry
 from ...modeling import MVCCForChangeCaptioning, MVCCProcessor
 from ...semi_supervised import MethodOutput
 from ...semi_supervised.losses import mean_over_processes
 from ..batches import SampleOrder, ViewedDatasets, load_in_order
-from ..kind import StateDict, Training, TrainingKind
-from ..pretraining.data import load_split
+from ..kind import StateDict, Training
+from ..sampled import SampledTraining
 from ..schedules import learning_rate_factor
-from ..throughput import Throughput
 from .batches import CaptionCollation, CaptionView, SentencePairs
 from .network import make_network, make_processor
 from .recipe import CaptioningRecipe
@@ -23,7 +21,7 @@ from .validation import validate_captioner
 Batch = dict[str, torch.Tensor]
 
 
-class ChangeCaptioning(TrainingKind[CaptioningRecipe]):
+class ChangeCaptioning(SampledTraining[CaptioningRecipe]):
     """Training of a network that says what changed.
 
     The result, `captioner/`, loads with `AutoModel` and `AutoProcessor`.
@@ -34,16 +32,12 @@ class ChangeCaptioning(TrainingKind[CaptioningRecipe]):
             in place of what the recipe names.
     """
 
-    # Every kind says these of itself; what kinds without labels share is in unlabelled_images.py.
+    # Every kind says these of itself; what kinds on one dataset share is in sampled.py.
     project = "captioning"
     model_folder = "captioner"
     encoder_prefix = "encoder.video."
     headline = "captioning"
     caption_processor: MVCCProcessor
-
-    def __init__(self, recipe: CaptioningRecipe, samples: tuple[Any, Any | None] | None = None) -> None:
-        super().__init__(recipe)
-        self.samples, self.validation = samples if samples is not None else (None, None)
 
     def load_data(self, processes: int) -> Mapping[str, Any]:
         """Load the samples, and count the steps.
@@ -52,21 +46,8 @@ class ChangeCaptioning(TrainingKind[CaptioningRecipe]):
             FileExistsError: if a new run would replace a network.
             ValueError: if there are no samples.
         """
-        data, run, optimizer = self.recipe.data, self.recipe.run, self.recipe.optimizer
-        result = Path(run.output_dir) / self.model_folder
-        if run.resume is None and result.exists():
-            raise FileExistsError(f"{result} exists already; remove it or choose another output_dir")
-        if self.samples is None:
-            get_entry(data.dataset)
-            self.samples = load_split(data.dataset, data.data_dir, data.split, False, {})
-            if data.validation_split != "none":
-                self.validation = load_split(data.dataset, data.data_dir, data.validation_split, False, {})
-                if data.validation_count is not None:
-                    count = min(data.validation_count, len(self.validation))
-                    self.validation = self.validation.select(range(count))
-        if not len(self.samples):
-            raise ValueError(f"{data.dataset}: the split {data.split} holds no samples")
-        self.validates = self.validation is not None
+        self.load_samples()
+        optimizer = self.recipe.optimizer
         self.sentences = SentencePairs(self.samples, sentence_counts(self.samples))
         self.steps_per_epoch = len(self.sentences) / (
             optimizer.batch_size * optimizer.gradient_accumulation * processes
@@ -78,11 +59,6 @@ class ChangeCaptioning(TrainingKind[CaptioningRecipe]):
     def make_model(self) -> MVCCForChangeCaptioning:
         """The network."""
         return make_network(self.recipe, len(self.caption_processor.tokenizer))
-
-    def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
-        """Samples per second."""
-        settings = self.recipe.optimizer
-        return Throughput(settings.batch_size * settings.gradient_accumulation * processes)
 
     @property
     def processor(self) -> MVCCProcessor:

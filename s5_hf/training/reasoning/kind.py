@@ -6,17 +6,15 @@ from typing import Any
 
 import torch
 
-from ...dataset_builders.registry import get_entry
 from ...modeling import SegEarthR1ForPixelReasoning, SegEarthR1Processor
 from ...modeling.modeling_segearth_r1 import learned_tokens
 from ...semi_supervised import MethodOutput
 from ...semi_supervised.losses import mean_over_processes
 from ..batches import SampleOrder, ViewedDatasets, load_in_order
-from ..kind import StateDict, Training, TrainingKind
+from ..kind import StateDict, Training
 from ..low_rank import merged_adapters
-from ..pretraining.data import load_split
+from ..sampled import SampledTraining
 from ..schedules import learning_rate_factor
-from ..throughput import Throughput
 from .batches import QuestionCollation, QuestionGroups, QuestionView
 from .network import make_network, make_processor
 from .recipe import ReasoningRecipe
@@ -25,7 +23,7 @@ from .validation import validate_reasoner
 Batch = dict[str, torch.Tensor]
 
 
-class PixelReasoning(TrainingKind[ReasoningRecipe]):
+class PixelReasoning(SampledTraining[ReasoningRecipe]):
     """Training of a network that answers questions with masks.
 
     The result, `reasoner/`, loads with `AutoModel` and `AutoProcessor`.
@@ -36,16 +34,12 @@ class PixelReasoning(TrainingKind[ReasoningRecipe]):
             what the recipe names.
     """
 
-    # Every kind says these of itself; what kinds without labels share is in unlabelled_images.py.
+    # Every kind says these of itself; what kinds on one dataset share is in sampled.py.
     project = "reasoning"
     model_folder = "reasoner"
     headline = "reasoning"
     question_processor: SegEarthR1Processor
     groups: QuestionGroups
-
-    def __init__(self, recipe: ReasoningRecipe, samples: tuple[Any, Any | None] | None = None) -> None:
-        super().__init__(recipe)
-        self.samples, self.validation = samples if samples is not None else (None, None)
 
     def load_data(self, processes: int) -> Mapping[str, Any]:
         """Load the samples, and count the steps.
@@ -54,22 +48,9 @@ class PixelReasoning(TrainingKind[ReasoningRecipe]):
             FileExistsError: if a new run would replace a network.
             ValueError: if there are no samples.
         """
-        data, run, optimizer = self.recipe.data, self.recipe.run, self.recipe.optimizer
-        result = Path(run.output_dir) / self.model_folder
-        if run.resume is None and result.exists():
-            raise FileExistsError(f"{result} exists already; remove it or choose another output_dir")
-        if self.samples is None:
-            get_entry(data.dataset)
-            self.samples = load_split(data.dataset, data.data_dir, data.split, False, {})
-            if data.validation_split != "none":
-                self.validation = load_split(data.dataset, data.data_dir, data.validation_split, False, {})
-                if data.validation_count is not None:
-                    count = min(data.validation_count, len(self.validation))
-                    self.validation = self.validation.select(range(count))
-        if not len(self.samples):
-            raise ValueError(f"{data.dataset}: the split {data.split} holds no samples")
-        self.validates = self.validation is not None
-        self.groups = QuestionGroups(self.samples, data.questions_per_image > 1)
+        self.load_samples()
+        optimizer = self.recipe.optimizer
+        self.groups = QuestionGroups(self.samples, self.recipe.data.questions_per_image > 1)
         per_step = optimizer.batch_size * optimizer.gradient_accumulation * processes
         self.total_steps = optimizer.total_steps or max(1, round(optimizer.epochs * len(self.groups) / per_step))
         self.question_processor = make_processor(self.recipe, self.samples)
@@ -78,11 +59,6 @@ class PixelReasoning(TrainingKind[ReasoningRecipe]):
     def make_model(self) -> SegEarthR1ForPixelReasoning:
         """The network."""
         return make_network(self.recipe, len(self.question_processor.tokenizer))
-
-    def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
-        """Images per second."""
-        settings = self.recipe.optimizer
-        return Throughput(settings.batch_size * settings.gradient_accumulation * processes)
 
     def image_shape(self) -> torch.Size:
         """Of a batch."""
