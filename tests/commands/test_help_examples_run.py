@@ -72,6 +72,7 @@ NOT_RUN = {
     "train alignearth": "tests/training runs every training",
     "train captioning": "tests/captioning runs it",
     "train reasoning": "tests/training runs every training",
+    "train translation": "tests/translation runs it",
     "train segmentation": "tests/training runs every training",
     "train detection": "tests/training runs every training",
     "train change": "tests/training runs every training",
