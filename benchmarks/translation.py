@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--folder", type=Path, default=Path("results_translation"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--count", type=int, default=60, help="pairs of val that are looked at")
+    parser.add_argument("--count", type=int, default=24, help="pairs of val that are looked at")
     arguments, options = parse_with_options(parser)
     pairs = make_pairs(arguments.data, arguments.folder / "pairs", camera=in_winter)
     for seed in arguments.seeds:

@@ -72,6 +72,12 @@ def test_every_loss_reaches_its_own_network_only():
         assert (of_discriminators > 0) == (name == "discriminator"), name
 
 
+def test_both_dates_start_alike():
+    model = network().translator
+    image = torch.rand(1, 3, 32, 32)
+    assert torch.equal(model.translate(image, "before"), model.translate(image, "after"))
+
+
 def test_one_backward_gives_what_two_optimizers_would_see():
     own, images = network(), torch.rand(2, 2, 3, 32, 32) * 2 - 1
     losses = own(images)

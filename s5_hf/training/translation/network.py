@@ -64,6 +64,10 @@ class TranslationNetwork(nn.Module):
         else:
             sizes = ("hidden_size", "num_own_blocks", "num_shared_blocks")
             translator = SRUITModel(SRUITConfig(num_channels, **{name: getattr(settings, name) for name in sizes}))
+            # Both dates start alike, so that one latent space means one thing for both. From weights of their own,
+            # bright roofs may become dark and come back: a cycle does not forbid it.
+            for parts in (translator.encoders, translator.decoders):
+                parts["after"].load_state_dict(parts["before"].state_dict())
         if translator.config.num_channels != num_channels:
             raise ValueError(
                 f"{settings.translator} takes {translator.config.num_channels} channels, the images have "
