@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from affine import Affine
     from rasterio.crs import CRS
 
-__all__ = ["ArrayCube", "HyperspectralCube", "cube_windows", "open_cube"]
+__all__ = ["ArrayCube", "HyperspectralCube", "open_cube"]
 
 MATLAB, HDF = ".mat", (".h5", ".he5", ".hdf5", ".nc", ".nc4")
 LEAST_BANDS = 4
@@ -174,14 +173,6 @@ def valid_values(block: np.ndarray, nodata: float | None) -> tuple[np.ndarray, n
         valid &= (block != nodata).any(axis=0)
     values[:, ~valid] = 0
     return values, valid
-
-
-def cube_windows(height: int, width: int, side: int) -> list[Window]:
-    """Windows that share out a cube: as few as possible of at most that side, all of about one size."""
-    rows, columns = (
-        np.linspace(0, size, -(-size // side) + 1).round().astype(int).tolist() for size in (height, width)
-    )
-    return [Window(left, top, right, bottom) for top, bottom in pairwise(rows) for left, right in pairwise(columns)]
 
 
 def file_identity(path: Path) -> str:
