@@ -24,10 +24,10 @@ from s5_hf.modeling import (
     MVCCImageProcessor,
     MVCCProcessor,
 )
-from s5_hf.modeling.caption_words import MARKS, caption_tokenizer
 from s5_hf.synthetic import synthetic_change, write_synthetic_changes
 from s5_hf.synthetic.changes import NO_CHANGE
 from s5_hf.training import CaptioningRecipe, ChangeCaptioning, carry_out, read_log
+from s5_hf.training.captioning.caption_words import MARKS, caption_tokenizer
 from tests.fresh_process import run_in_processes
 
 VIDEO = ["videomae", *("hidden_size:16", "num_hidden_layers:1", "num_attention_heads:2", "intermediate_size:16")]

@@ -7,8 +7,8 @@ from torch.testing import assert_close
 
 from s5_hf.metrics.caption_scores import bleu, caption_scores_of, cider_d, meteor, rouge_l
 from s5_hf.modeling import MVCCConfig, MVCCForChangeCaptioning
-from s5_hf.modeling.caption_words import MARKS, caption_tokenizer, caption_words, words_of
 from s5_hf.modeling.processing_mvcc import MVCCImageProcessor, frame_indices, mask_cells
+from s5_hf.training.captioning.caption_words import MARKS, caption_tokenizer, caption_words, words_of
 from tests.parity.caption_fixtures import FIXTURES, TOLERANCE, settings
 
 
