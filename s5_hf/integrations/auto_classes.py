@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
+from .pipeline_names import IMAGE_TEXT_TO_MASK, ORIENTED_DETECTION
+
 BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer")
 CHANGE = "S5ChangeDetectionConfig"
 CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig", CHANGE)
@@ -19,10 +21,6 @@ HYPERSPECTRAL = "MambaHSIConfig"
 ROADS = "SamRoadConfig"
 REASONING = "SegEarthR1Config"
 CAPTIONING = "MVCCConfig"
-
-ORIENTED_DETECTION = "oriented-object-detection"
-IMAGE_TEXT_TO_MASK = "image-text-to-mask"
-"""Kinds of pipelines that transformers does not have."""
 
 
 def await_configurations(module: ModuleType) -> None:
