@@ -6,6 +6,7 @@ usual way. So the networks are there for every look, in every thread, and are no
 """
 
 import functools
+import importlib
 import threading
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -23,11 +24,16 @@ REASONING = "SegEarthR1Config"
 CAPTIONING = "MVCCConfig"
 
 
+def networks() -> ModuleType:
+    """The room of the networks, which is imported when it is asked for."""
+    return importlib.import_module("..modeling", __package__)
+
+
 def await_configurations(module: ModuleType) -> None:
     """Let `AutoConfig` find the configurations."""
 
     def register() -> None:
-        from .. import modeling
+        modeling = networks()
 
         for name in (*CONFIGURATIONS, OPEN_VOCABULARY, HYPERSPECTRAL, ROADS, REASONING, CAPTIONING):
             config_class = getattr(modeling, name)
@@ -65,7 +71,7 @@ def await_models(module: ModuleType) -> None:
 
 def register_models(auto_class: type, names: Mapping[str, str]) -> None:
     """Register models of this package, by the names of their configurations, with an Auto class."""
-    from .. import modeling
+    modeling = networks()
 
     for config_name, model_name in names.items():
         auto_class.register(getattr(modeling, config_name), getattr(modeling, model_name), exist_ok=True)
@@ -75,7 +81,7 @@ def await_image_processors(module: ModuleType) -> None:
     """Let `AutoImageProcessor` find the processors."""
 
     def register() -> None:
-        from .. import modeling
+        modeling = networks()
 
         processors = dict.fromkeys(CONFIGURATIONS, modeling.S5ImageProcessor)
         processors[CHANGE] = modeling.S5ChangeImageProcessor
@@ -95,7 +101,7 @@ def await_processors(module: ModuleType) -> None:
     """Let `AutoProcessor` find the processors with a tokenizer."""
 
     def register() -> None:
-        from .. import modeling
+        modeling = networks()
 
         for name, processor in (
             (OPEN_VOCABULARY, modeling.SegEarthOVProcessor),
