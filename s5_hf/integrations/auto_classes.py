@@ -6,7 +6,7 @@ usual way. So the networks are there for every look, in every thread, and are no
 """
 
 import functools
-import importlib
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -26,7 +26,9 @@ CAPTIONING = "MVCCConfig"
 
 def networks() -> ModuleType:
     """The room of the networks, which is imported when it is asked for."""
-    return importlib.import_module("..modeling", __package__)
+    from ..modeling import __name__ as name
+
+    return sys.modules[name]
 
 
 def await_configurations(module: ModuleType) -> None:
