@@ -41,6 +41,7 @@ def make_processor(recipe: CaptioningRecipe, samples: Any) -> MVCCProcessor:
     return MVCCProcessor(images, caption_tokenizer(words, data.max_length))
 
 
+# As for the questions in reasoning/network.py: only the columns of words are read.
 def sentences_of(samples: Any) -> list[str]:
     """All sentences, without a look at the images."""
     if hasattr(samples, "select_columns"):
