@@ -3,7 +3,7 @@
 What a mask of buildings gives roughly, their outlines, is enough: the mask of changes is that of what was pasted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,13 @@ ROOFS = {"came": (2, 7), "gone": (0, 3), "stayed": (1, 4)}
 """How many roofs, least and most, are pasted into the second date, into the first, and into both."""
 MOST_TRIES = 40
 
+Camera = Callable[[np.ndarray, np.random.Generator, bool], np.ndarray]
+"""What makes uint8 images of scenes, as `photographed`."""
 
-def make_pairs(source: Path, target: Path, building: int = 1, limit: int | None = None) -> Path:
+
+def make_pairs(
+    source: Path, target: Path, building: int = 1, limit: int | None = None, camera: Camera | None = None
+) -> Path:
     """Pairs of every image of SOURCE/{train,val}/{images,masks} in TARGET/{train,val}/{before,after,mask}; made once.
 
     Args:
@@ -30,6 +35,7 @@ def make_pairs(source: Path, target: Path, building: int = 1, limit: int | None 
         target: of the pairs; the roofs of a split are those of its own images.
         building: value of buildings in the masks.
         limit: at most so many pairs of a split.
+        camera: what both dates are seen by; `photographed` if left out.
     """
     if target.exists():
         return target
@@ -40,7 +46,7 @@ def make_pairs(source: Path, target: Path, building: int = 1, limit: int | None 
             for number, name in enumerate(names[:limit]):
                 generator = np.random.default_rng([split == "val", number])
                 others = [images[place] for place in generator.permutation(len(images)) if place != number][:20]
-                made = make_pair(*images[number], others, building, generator)
+                made = make_pair(*images[number], others, building, generator, camera or photographed)
                 for kind, pixels in zip(("before", "after", "mask"), made, strict=True):
                     path = folder / split / kind / f"{Path(name).stem}.png"
                     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +66,7 @@ def make_pair(
     others: Sequence[tuple[np.ndarray, np.ndarray]],
     building: int,
     generator: np.random.Generator,
+    camera: Camera,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Both dates, uint8 RGB of `SIDE` pixels, and the mask of what changed, 255 where it did and 0 elsewhere.
 
@@ -68,6 +75,7 @@ def make_pair(
         others: images with masks, whose roofs are pasted.
         building: value of buildings in the masks.
         generator: of all random numbers.
+        camera: what both dates are seen by.
     """
     top, left = (int(generator.integers(0, side - SIDE + 1)) for side in mask.shape)
     before = image[top : top + SIDE, left : left + SIDE].astype(np.float32)
@@ -88,8 +96,8 @@ def make_pair(
             if kind != "stayed":
                 changed |= footprint
     return (
-        photographed(before, generator, moves=False),
-        photographed(after, generator, moves=True),
+        camera(before, generator, False),
+        camera(after, generator, True),
         changed.astype(np.uint8) * 255,
     )
 

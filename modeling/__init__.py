@@ -10,8 +10,10 @@ from .configuration_s5_vit import S5ViTConfig
 from .configuration_samroad import SamRoadConfig
 from .configuration_segearth_ov import SegEarthOVConfig
 from .configuration_segearth_r1 import SegEarthR1Config
+from .configuration_sruit import SRUITConfig
 from .image_processing_s5 import S5ImageProcessor
 from .image_processing_s5_change import S5ChangeImageProcessor
+from .image_processing_sruit import SRUITImageProcessor
 from .modeling_mamba_hsi import MambaHSIForSemanticSegmentation
 from .modeling_mvcc import MVCCForChangeCaptioning
 from .modeling_s5_change import S5ForChangeDetection
@@ -23,6 +25,7 @@ from .modeling_s5_vit import S5ViTBackbone, S5ViTModel
 from .modeling_samroad import SamRoadForRoadGraph, SamRoadOutput
 from .modeling_segearth_ov import SegEarthOVForSemanticSegmentation
 from .modeling_segearth_r1 import SegEarthR1ForPixelReasoning, SegEarthR1Output
+from .modeling_sruit import SRUITModel, SRUITOutput
 from .processing_mvcc import MVCCImageProcessor, MVCCProcessor
 from .processing_samroad import SamRoadProcessor
 from .processing_segearth_ov import SegEarthOVImageProcessor, SegEarthOVProcessor
@@ -53,6 +56,10 @@ __all__ = [
     "S5ViTBackbone",
     "S5ViTConfig",
     "S5ViTModel",
+    "SRUITConfig",
+    "SRUITImageProcessor",
+    "SRUITModel",
+    "SRUITOutput",
     "SamRoadConfig",
     "SamRoadForRoadGraph",
     "SamRoadOutput",

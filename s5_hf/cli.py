@@ -26,6 +26,7 @@ from .commands import (
     road_graphs,
     roads,
     train,
+    translate,
     view,
 )
 from .errors import TRACEBACK_OPTION, end_in_one_line, take_traceback_option
@@ -84,6 +85,7 @@ predict.register(app)
 ask.register(app)
 change.register(app)
 hyperspectral.register(app)
+translate.register(app)
 mosaic.register(app)
 view.register(app)
 detect.register(app)

@@ -181,6 +181,20 @@ def reasoning(words: Words = None, list_recipes: ListRecipes = False, dry_run: D
 
 
 @command
+def translation(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
+    """Train a network that gives images of one date the look of the other, on pairs without labels (SRUIT).
+
+    No code of SRUIT is published: this is our reading. Your own pairs lie in train/before and train/after with
+    train/mask, which is not looked at, or without masks in unlabelled/before and unlabelled/after (`--split
+    unlabelled`). The folder of the run holds translator/, for `s5-hf translate`.
+
+    - `s5-hf train translation translation_tiny_cpu --data-dir my-pairs`
+    - `s5-hf train translation sruit --data-dir my-pairs --split unlabelled --dry-run`
+    """
+    run("translation", words, list_recipes, dry_run)
+
+
+@command
 def segmentation(words: Words = None, list_recipes: ListRecipes = False, dry_run: DryRun = False) -> None:
     """Fine-tune a segmenter for one dataset (`--mode sdf`) or many (`mdf`, or `moe` for a mixture of experts).
 

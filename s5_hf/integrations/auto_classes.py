@@ -22,6 +22,7 @@ HYPERSPECTRAL = "MambaHSIConfig"
 ROADS = "SamRoadConfig"
 REASONING = "SegEarthR1Config"
 CAPTIONING = "MVCCConfig"
+TRANSLATION = "SRUITConfig"
 
 
 def networks() -> ModuleType:
@@ -37,7 +38,7 @@ def await_configurations(module: ModuleType) -> None:
     def register() -> None:
         modeling = networks()
 
-        for name in (*CONFIGURATIONS, OPEN_VOCABULARY, HYPERSPECTRAL, ROADS, REASONING, CAPTIONING):
+        for name in (*CONFIGURATIONS, OPEN_VOCABULARY, HYPERSPECTRAL, ROADS, REASONING, CAPTIONING, TRANSLATION):
             config_class = getattr(modeling, name)
             module.AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
 
@@ -55,6 +56,7 @@ def await_models(module: ModuleType) -> None:
                 ROADS: "SamRoadForRoadGraph",
                 REASONING: "SegEarthR1ForPixelReasoning",
                 CAPTIONING: "MVCCForChangeCaptioning",
+                TRANSLATION: "SRUITModel",
             },
         ),
         (module.AutoBackbone, {f"{name}Config": f"{name}Backbone" for name in BACKBONES}),
@@ -91,6 +93,7 @@ def await_image_processors(module: ModuleType) -> None:
         processors[ROADS] = modeling.SamRoadProcessor
         processors[REASONING] = modeling.SegEarthR1ImageProcessor
         processors[CAPTIONING] = modeling.MVCCImageProcessor
+        processors[TRANSLATION] = modeling.SRUITImageProcessor
         for name, processor in processors.items():
             module.AutoImageProcessor.register(
                 getattr(modeling, name), slow_image_processor_class=processor, exist_ok=True

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_face(
             "segment_scene",
             "segment_scenes",
         ),
+        "translation": ("translate_scene",),
         "source": ("SceneSource", "open_scene"),
     },
 )

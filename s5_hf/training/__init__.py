@@ -46,6 +46,8 @@ __getattr__, __dir__, __all__ = lazy_face(
         "segmentation.task_data": ["TaskData"],
         "simfeatup.kind": ["SimFeatUpTraining"],
         "simfeatup.recipe": ["SimFeatUpRecipe"],
+        "translation.kind": ["ImageTranslation"],
+        "translation.recipe": ["TranslationRecipe"],
         "setup": ["ReadyTraining", "set_up"],
     },
 )

@@ -15,7 +15,7 @@ from .starting_weights import weights_in_words, without_weights
 
 BYTES_PER_PARAMETER = 20
 """Of a checkpoint: the network for users and its encoder, and to resume from, weights and two moments of AdamW."""
-STARTS = ("reasoner", "mask_former", "encoder", "segmenter", "detector", "clip", "road_model")
+STARTS = ("reasoner", "mask_former", "encoder", "segmenter", "detector", "clip", "road_model", "translator")
 
 
 def dry_run(kind: TrainingKind, say: Callable[[str], None] = print) -> None:

@@ -19,7 +19,7 @@ from .recipe_sections import ImageSettings, ViewSettings
 from .schedules import learning_rate_factor
 from .throughput import Throughput
 
-STARTS = ("segmenter", "detector", "road_model", "encoder")
+STARTS = ("segmenter", "detector", "road_model", "translator", "encoder")
 """Keys of recipes that name a network to start from."""
 
 StateDict = dict[str, torch.Tensor]

@@ -49,6 +49,7 @@ PROGRAMS = {
     "alignearth": TrainingProgram("AlignEarthRecipe", "AlignEarth"),
     "captioning": TrainingProgram("CaptioningRecipe", "ChangeCaptioning"),
     "reasoning": TrainingProgram("ReasoningRecipe", "PixelReasoning"),
+    "translation": TrainingProgram("TranslationRecipe", "ImageTranslation"),
     "segmentation": TrainingProgram("SegmentationRecipe", "JointSegmentation"),
     "change": TrainingProgram("ChangeRecipe", "ChangeDetection"),
     "joint_change": TrainingProgram("JointChangeRecipe", "JointChangeDetection"),

@@ -13,6 +13,7 @@ from .kind import Training, TrainingKind
 from .pretraining.data import load_split
 from .recipe_reading import AnyRecipe
 from .throughput import Throughput
+from .views.sample_reader import ONE_IMAGE, SampleReader
 from .views.strong import normalize, to_unit_range
 from .views.weak import SampleView, WeakView
 
@@ -24,12 +25,14 @@ class UnlabelledTraining(TrainingKind[AnyRecipe]):
 
     Args:
         recipe: of the run; its data section is an `UnlabelledSettings`.
-        samples: with `image`, in place of what the recipe names.
+        samples: with the columns of the reader, in place of what the recipe names.
 
     Attributes:
+        reader: of the columns of a sample.
         result_folder: what a complete run leaves in its folder, which a new run does not replace.
     """
 
+    reader: ClassVar[SampleReader] = ONE_IMAGE
     result_folder: ClassVar[str]
 
     def __init__(self, recipe: AnyRecipe, samples: Any | None = None) -> None:
@@ -65,8 +68,8 @@ class UnlabelledTraining(TrainingKind[AnyRecipe]):
     def rows(self, training: Training, taken: int) -> Iterator[Row]:
         """Batches from number `taken` on, for ever, on the device.
 
-        Each has `image`, normalised crops `(batch, channels, height, width)`, and `seed`, int64 `(batch,)`, a random
-        number of the image and epoch that does not depend on the processes.
+        Each has `image`, normalised crops `(batch, channels, height, width)` or as the reader arranges them, and
+        `seed`, int64 `(batch,)`, a random number of the image and epoch that does not depend on the processes.
         """
         data, run, accelerator = self.recipe.data, self.recipe.run, training.accelerator
 
@@ -77,7 +80,12 @@ class UnlabelledTraining(TrainingKind[AnyRecipe]):
         view = WeakView(data.crop_size, tuple(data.scale_range))
         source = (IndexedBatches if hasattr(self.samples, "__len__") else StreamedBatches)(
             self.samples,
-            SampleView(view, run.seed, self.project, channels=len(data.image_mean), scaling=data.value_scaling),
+            SampleView(
+                *(view, run.seed, self.project),
+                channels=len(data.image_mean),
+                scaling=data.value_scaling,
+                reader=self.reader,
+            ),
             self.recipe.optimizer.batch_size,
             run.seed,
             accelerator.process_index,

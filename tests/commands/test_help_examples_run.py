@@ -21,6 +21,9 @@ from s5_hf.modeling import (
     S5ViTModel,
     SamRoadConfig,
     SamRoadForRoadGraph,
+    SRUITConfig,
+    SRUITImageProcessor,
+    SRUITModel,
 )
 from s5_hf.synthetic import BOX_LABELS, synthetic_cube, synthetic_scene, write_synthetic_dataset
 from tests.commands.test_help_examples import COMMANDS, examples_of
@@ -43,6 +46,7 @@ RUN = {
     "change": (1, "", "changes/2024_road_change.tif"),
     "evaluate-change": (0, "", "change-evaluation/results.json"),
     "ask": (0, "--window 64", "fields.tif"),
+    "translate": (0, "--window 64", "2024_like_2019.tif"),
     "detect": (0, "", "detections/a.json"),
     "roads": (1, "", "roads.geojson"),
     "inspect": (1, "--workers 1", None),
@@ -72,6 +76,7 @@ NOT_RUN = {
     "train alignearth": "tests/training runs every training",
     "train captioning": "tests/captioning runs it",
     "train reasoning": "tests/training runs every training",
+    "train translation": "tests/translation runs it",
     "train segmentation": "tests/training runs every training",
     "train detection": "tests/training runs every training",
     "train change": "tests/training runs every training",
@@ -103,6 +108,8 @@ def workplace(tmp_path_factory):
     S5ImageProcessor().save_pretrained(folder / "my-road-model")
     write_tiny_model(folder / "my-open-model")
     write_tiny_reasoner(folder / "my-reasoner")
+    SRUITModel(SRUITConfig(hidden_size=4)).save_pretrained(folder / "my-translator")
+    SRUITImageProcessor().save_pretrained(folder / "my-translator")
     S5ViTModel(S5ViTConfig(**VIT)).save_pretrained(folder / "my-encoder")
     S5ImageProcessor().save_pretrained(folder / "my-encoder")
     for name, count in (("my-tiles/train", 40), ("my-tiles/val", 2), ("benchmark/val", 2)):
@@ -188,7 +195,7 @@ def test_every_command_is_run_or_excused():
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize("command", RUN)
 def test_an_example_of_the_help_runs(command, workplace, monkeypatch):
-    if command in ("predict", "prepare-scenes", "sample-points", "accuracy", "ask", "change"):
+    if command in ("predict", "prepare-scenes", "sample-points", "accuracy", "ask", "change", "translate"):
         pytest.importorskip("pyogrio", reason="scenes and polygons need: pip install 's5_hf[geo]'")
     index, more, written = RUN[command]
     run(workplace, monkeypatch, examples_of((command,))[index], more)

@@ -82,6 +82,8 @@ def data_of(recipe):
         return SegmentationData(
             "isaid", labels, [(0, 0, 0)] * len(labels), 255, samples.labelled, samples.unlabelled, samples.validation
         )
+    if kind == "translation":
+        return pair_samples(4, 1)
     if kind == "change":
         return pair_data(labelled=pair_samples(8, 1), unlabelled=pair_samples(16, 2))
     read = PROGRAMS[kind].recipe.read([str(recipe.path)])
@@ -237,7 +239,7 @@ def test_the_module_needs_the_name_of_a_training(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["training", "nothing"])
     with pytest.raises(
         ValueError,
-        match="must name a training: s4p, mae, simfeatup, alignearth, captioning, reasoning, segmentation, change, "
-        "joint_change, detection, roads; got 'nothing'",
+        match="must name a training: s4p, mae, simfeatup, alignearth, captioning, reasoning, translation, "
+        "segmentation, change, joint_change, detection, roads; got 'nothing'",
     ):
         start()

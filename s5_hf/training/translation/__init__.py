@@ -1,0 +1,1 @@
+"""Training of SRUIT: images of one date get the look of the other, without labels."""
