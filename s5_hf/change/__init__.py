@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_face(
         "map_changes": ("map_scene_changes",),
         "masks": ("Masks",),
         "sam": ("SamEverything",),
+        "scene_captions": ("ChangeCaptioner", "SceneCaption", "caption_scene_changes", "load_captioner"),
         "scene_changes": ("SceneChanges", "find_scene_changes"),
         "search": ("Changes", "IdentifyMaskCompare", "MaskCompareIdentify"),
         "search_recipe": ("SearchRecipe", "read_search_recipe", "search_recipe_names"),

@@ -152,6 +152,10 @@ def change(
     align: Annotated[
         bool, typer.Option("--align", help="Move the second scene back if the whole of it is shifted by some pixels.")
     ] = False,
+    caption: Annotated[
+        str | None,
+        typer.Option(help="A model of s5-hf train captioning: also write sentences, for parts of 256 pixels a side."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Device, such as cuda:1 or cpu; by default the first GPU.")
     ] = None,
@@ -168,6 +172,7 @@ def change(
       --proposals superpixels --classes building road`
     - `s5-hf change 2019.tif 2024.tif changes --recipe sam2_dinov2/s5-levir-cd`
     - `s5-hf change 2019.tif 2024.tif changes --model my-change-detector --polygons .gpkg`
+    - `s5-hf change 2019.tif 2024.tif changes --model my-change-detector --caption my-captioner`
     - `s5-hf change 2019.tif 2024.tif changes --pipeline imc --recognition IDEA-Research/grounding-dino-base \
       --classes building,house --threshold 0.1`
     """
@@ -187,7 +192,8 @@ def change(
             raise typer.BadParameter(
                 "--dates are written to the objects of a search, not to the areas of a trained model"
             )
-        map_with_model(model, before, after, output, task, window or 512, overlap, polygons, device, common)
+        made = map_with_model(model, before, after, output, task, window or 512, overlap, polygons, device, common)
+        write_captions(caption, before, after, output, [made], dates, device, common)
         return
     if task is not None:
         raise typer.BadParameter("--task is for a trained model (--model)")
@@ -208,6 +214,40 @@ def change(
     for label, path in result.maps.items():
         typer.echo(f"{path}\n  {label}: {result.objects[label]} objects changed")
         print_areas(result.areas[label])
+    write_captions(caption, before, after, output, list(result.maps.values()), dates, device, common)
+
+
+def write_captions(
+    captioner: str | None,
+    before: str,
+    after: str,
+    output: Path,
+    maps: "Sequence[Path]",
+    dates: str,
+    device: str | None,
+    common: dict[str, Any],
+) -> None:
+    """Write and print sentences about what changed, where a captioner is given."""
+    if captioner is None:
+        return
+    from ..change import caption_scene_changes, load_captioner
+
+    day_before, _, day_after = dates.partition(",")
+    path, captions = caption_scene_changes(
+        load_captioner(captioner, device),
+        before,
+        after,
+        output,
+        maps=maps,
+        reading=common["reading"],
+        align=common["align"],
+        dates=(day_before.strip(), day_after.strip()),
+        overwrite=common["overwrite"] or common["resume"],
+        report=lambda line: None,  # said before
+    )
+    typer.echo(str(path))
+    for found in captions:
+        typer.echo(f"  {found.window.left}, {found.window.top}: {found.text}")
 
 
 def map_with_model(
@@ -221,8 +261,8 @@ def map_with_model(
     polygons: str | None,
     device: str | None,
     common: dict[str, Any],
-) -> None:
-    """Map the changes that a trained model sees, and print their areas."""
+) -> Path:
+    """Map the changes that a trained model sees, and print their areas; the map."""
     from ..change import map_scene_changes
     from ..scenes import MapProducts, WindowSettings
 
@@ -239,6 +279,7 @@ def map_with_model(
     )
     typer.echo(str(result.files.classes))
     print_areas(result.areas)
+    return result.files.classes
 
 
 def print_areas(areas: "Sequence[ClassArea]") -> None:

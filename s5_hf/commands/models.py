@@ -122,6 +122,7 @@ def models() -> None:
     for name, model in OPEN_MODELS.items():
         folder = stored(name)
         rows.append((name, model.what, open_config(name), "store" if folder else sources_in_words(name), folder))
+    wide = Console(soft_wrap=True, highlight=False, markup=False)  # as wide as the terminal is now
     table = Table()
     table.add_column("name", no_wrap=True)
     table.add_column("what")
@@ -131,8 +132,8 @@ def models() -> None:
     for name, what, config, where, folder in rows:
         size = megabytes(folder_size(folder)) if folder else ""
         table.add_row(name, what, f"{count_parameters(config) / 1e6:.1f} M", size, where)
-    console.print(table)
-    console.print(f"the store: {store_folder()}")
+    wide.print(table)
+    wide.print(f"the store: {store_folder()}")
 
 
 def pull(

@@ -131,7 +131,7 @@ def captioning(words: Words = None, list_recipes: ListRecipes = False, dry_run: 
     """Train a network that says in a sentence what changed between two images (MV-CC).
 
     Your own data: the layout of LEVIR-CC, with `images/train/A`, `images/train/B` and LevirCCcaptions.json. The folder
-    of the run holds captioner/, which AutoModel loads, and captions/ with the sentences of the validation.
+    of the run holds captioner/, for `s5-hf change --caption`, and captions/ with the sentences of the validation.
 
     - `s5-hf train captioning captioning_tiny_cpu --data-dir my-captions`
     - `s5-hf train captioning mvcc_videomae --data-dir Levir-CC --encoder MCG-NJU/videomae-base`

@@ -11,7 +11,8 @@ __getattr__, __dir__, __all__ = lazy_face(
         "detection.protocol": ("DETECTION_PROTOCOLS", "DetectionProtocol", "choose_detection_protocol"),
         "loop": ("LoopSettings",),
         "report": ("EvaluationResults",),
-        "run": ("EvaluationSettings", "run_evaluation"),
+        "run": ("run_evaluation",),
+        "settings": ("EvaluationSettings",),
         "segmentation.protocol": ("PROTOCOLS", "SegmentationProtocol", "choose_protocol"),
     },
 )

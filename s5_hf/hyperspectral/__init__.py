@@ -6,8 +6,9 @@ __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
         "classification": ("CubeFiles", "CubeMap", "FirstLabels", "classify_cube"),
-        "cube": ("ArrayCube", "HyperspectralCube", "open_cube"),
+        "cube": ("ArrayCube", "HyperspectralCube"),
         "kind": ("CubeScores", "SpecialTraining"),
+        "opening": ("open_cube",),
         "recipe": ("SpecialRecipe",),
         "value_stretch": ("ValueStretch",),
     },

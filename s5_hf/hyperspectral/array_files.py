@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .raster_cube import in_nanometres
+from .wavelengths import in_nanometres
 
 if TYPE_CHECKING:
     import h5py

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from ..files.atomic import atomic_file
 from ..imaging.natural_colors import natural_palette
-from ..imaging.windows import Window
+from ..imaging.windows import Window, even_windows
 from ..modeling import MambaHSIForSemanticSegmentation
 from ..predictors.interfaces import SceneSegmenter
 from ..scenes.scene_run import finished_work_kept, require_absent
@@ -24,7 +24,7 @@ from ..scenes.segmentation.map_files import MapLayout, open_map
 from ..scenes.segmentation.scene_result import MapProducts, SceneFiles, write_sidecar
 from ..training import carry_out
 from .class_scores import CubePicture, LabelScores, SegmenterScores, read_labels
-from .cube import HyperspectralCube, cube_windows
+from .cube import HyperspectralCube
 from .kind import NETWORK, CubeScores, SpecialTraining, predict_window
 from .recipe import SpecialRecipe
 from .value_stretch import ValueStretch
@@ -141,7 +141,7 @@ def classify_cube(
         shutil.rmtree(files.work, ignore_errors=True)
     for note in cube.notes:
         report(note)
-    windows = cube_windows(cube.height, cube.width, recipe.refinement.window)
+    windows = even_windows(cube.width, cube.height, recipe.refinement.window)
     with finished_work_kept(files.work, "steps", report):
         known = _first_scores(cube, first, windows, files)
         recipe.run.output_dir, recipe.run.resume = str(files.work / "run"), "auto"

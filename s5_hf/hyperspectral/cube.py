@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,9 +14,8 @@ if TYPE_CHECKING:
     from affine import Affine
     from rasterio.crs import CRS
 
-__all__ = ["ArrayCube", "HyperspectralCube", "cube_windows", "open_cube"]
+__all__ = ["ArrayCube", "HyperspectralCube"]
 
-MATLAB, HDF = ".mat", (".h5", ".he5", ".hdf5", ".nc", ".nc4")
 LEAST_BANDS = 4
 
 
@@ -56,47 +53,6 @@ class HyperspectralCube(Protocol):
             OSError: the file cannot be read; the message names it.
         """
         ...
-
-
-@contextmanager
-def open_cube(
-    path: str | Path,
-    bands: Sequence[int] | None = None,
-    wavelengths: Sequence[float] | None = None,
-    variable: str | None = None,
-    nodata: float | None = None,
-) -> Iterator[HyperspectralCube]:
-    """Open a cube.
-
-    Args:
-        path: ENVI (`.hdr` beside it), a GeoTIFF or whatever rasterio opens; MATLAB (`.mat`); HDF5 or NetCDF 4
-            (`.h5`, `.nc`).
-        bands: numbers from 1 of the bands to read; all if left out.
-        wavelengths: centres in nanometres, one for each band of the file; by default those in the file.
-        variable: of a MATLAB, HDF5 or NetCDF file with several cubes.
-        nodata: value of pixels without data; by default the one stored in the file.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ImportError: the file needs rasterio (the extra `geo`) or h5py (the extra `hyperspectral`).
-        OSError: it cannot be read.
-        ValueError: there is no cube in it or more than one, a band is not there, or there are not as many wavelengths
-            as bands.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file; expected a hyperspectral cube (ENVI, GeoTIFF, MATLAB, HDF5)")
-    if path.suffix.lower() in (MATLAB, *HDF):
-        from .array_files import read_array_file
-
-        with read_array_file(path, variable) as (values, band_axis, in_file):
-            centres = in_file if wavelengths is None else np.asarray(wavelengths, dtype=float)
-            yield ArrayCube(values, str(path), band_axis, bands, centres, nodata, fingerprint=file_identity(path))
-        return
-    from .raster_cube import open_raster_cube
-
-    with open_raster_cube(path, bands, wavelengths, nodata) as cube:
-        yield cube
 
 
 class ArrayCube:
@@ -174,14 +130,6 @@ def valid_values(block: np.ndarray, nodata: float | None) -> tuple[np.ndarray, n
         valid &= (block != nodata).any(axis=0)
     values[:, ~valid] = 0
     return values, valid
-
-
-def cube_windows(height: int, width: int, side: int) -> list[Window]:
-    """Windows that share out a cube: as few as possible of at most that side, all of about one size."""
-    rows, columns = (
-        np.linspace(0, size, -(-size // side) + 1).round().astype(int).tolist() for size in (height, width)
-    )
-    return [Window(left, top, right, bottom) for top, bottom in pairwise(rows) for left, right in pairwise(columns)]
 
 
 def file_identity(path: Path) -> str:

@@ -16,13 +16,13 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from ..imaging.windows import Window
+from ..imaging.windows import Window, even_windows
 from ..modeling import MambaHSIConfig, MambaHSIForSemanticSegmentation
 from ..semi_supervised import MethodOutput
 from ..training.kind import StateDict, Training, TrainingKind
 from ..training.throughput import Throughput
 from .augmentation import CubeAugmentation
-from .cube import HyperspectralCube, cube_windows
+from .cube import HyperspectralCube
 from .first_labels import confidence
 from .label_refinement import RefinedLabels, principal_components, refine_labels
 from .recipe import SpecialRecipe
@@ -85,7 +85,7 @@ class SpecialTraining(TrainingKind[SpecialRecipe]):
         super().__init__(recipe)
         self.known = known
         cube = known.cube
-        windows = cube_windows(cube.height, cube.width, recipe.refinement.window)
+        windows = even_windows(cube.width, cube.height, recipe.refinement.window)
         self.windows = [window for window in windows if self._has_labels(window)]
         if not self.windows:
             raise ValueError(f"no pixel of {cube.name} has both data and a first label")

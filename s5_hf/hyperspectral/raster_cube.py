@@ -14,6 +14,7 @@ from ..dataset_builders.band_files import require_real
 from ..imaging.rasters import damage_named, open_dataset, require_geo
 from ..imaging.windows import Window
 from .cube import chosen_bands, file_identity, valid_values
+from .wavelengths import in_nanometres
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["RasterCube", "open_raster_cube"]
 
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
-_IN_NANOMETRES = {"nanometers": 1.0, "nanometres": 1.0, "nm": 1.0, "micrometers": 1000.0, "micrometres": 1000.0}
-_IN_NANOMETRES |= {"um": 1000.0, "µm": 1000.0, "μm": 1000.0, "microns": 1000.0}
-_LARGEST_MICROMETRES = 100.0
 
 
 @contextmanager
@@ -99,11 +97,3 @@ def own_wavelengths(dataset: DatasetReader) -> list[float] | None:
     except ValueError:
         return None
     return in_nanometres(centres, unit)
-
-
-def in_nanometres(centres: Sequence[float], unit: str) -> list[float]:
-    """Wavelengths in nanometres; without a known unit, numbers up to 100 are taken for micrometres."""
-    factor = _IN_NANOMETRES.get(unit.strip().lower())
-    if factor is None:
-        factor = 1000.0 if max(centres) <= _LARGEST_MICROMETRES else 1.0
-    return [centre * factor for centre in centres]

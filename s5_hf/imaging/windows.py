@@ -3,9 +3,10 @@
 Coordinates are pixels, x to the right and y down; a window's right and bottom are exclusive.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["Window", "column_windows", "quarters", "row_windows", "window_starts"]
+__all__ = ["Window", "column_windows", "even_windows", "quarters", "row_windows", "window_starts"]
 
 
 class Window(NamedTuple):
@@ -42,6 +43,15 @@ def window_starts(length: int, size: int, stride: int) -> list[int]:
         return [0]
     starts = list(range(0, length - size, stride))
     return [*starts, length - size]
+
+
+def even_windows(width: int, height: int, size: int) -> list[Window]:
+    """Windows that share an image out, row after row: as few as possible of at most `size` a side, nearly alike."""
+    columns, rows = (
+        [round(part * length / count) for part in range(count + 1)]
+        for length, count in ((width, -(-width // size)), (height, -(-height // size)))
+    )
+    return [Window(left, top, right, bottom) for top, bottom in pairwise(rows) for left, right in pairwise(columns)]
 
 
 def row_windows(width: int, height: int, size: int, stride: int) -> list[Window]:

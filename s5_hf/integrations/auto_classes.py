@@ -6,10 +6,13 @@ usual way. So the networks are there for every look, in every thread, and are no
 """
 
 import functools
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
+
+from .pipeline_names import IMAGE_TEXT_TO_MASK, ORIENTED_DETECTION
 
 BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer")
 CHANGE = "S5ChangeDetectionConfig"
@@ -21,16 +24,19 @@ REASONING = "SegEarthR1Config"
 CAPTIONING = "MVCCConfig"
 TRANSLATION = "SRUITConfig"
 
-ORIENTED_DETECTION = "oriented-object-detection"
-IMAGE_TEXT_TO_MASK = "image-text-to-mask"
-"""Kinds of pipelines that transformers does not have."""
+
+def networks() -> ModuleType:
+    """The room of the networks, which is imported when it is asked for."""
+    from ..modeling import __name__ as name
+
+    return sys.modules[name]
 
 
 def await_configurations(module: ModuleType) -> None:
     """Let `AutoConfig` find the configurations."""
 
     def register() -> None:
-        from .. import modeling
+        modeling = networks()
 
         for name in (*CONFIGURATIONS, OPEN_VOCABULARY, HYPERSPECTRAL, ROADS, REASONING, CAPTIONING, TRANSLATION):
             config_class = getattr(modeling, name)
@@ -69,7 +75,7 @@ def await_models(module: ModuleType) -> None:
 
 def register_models(auto_class: type, names: Mapping[str, str]) -> None:
     """Register models of this package, by the names of their configurations, with an Auto class."""
-    from .. import modeling
+    modeling = networks()
 
     for config_name, model_name in names.items():
         auto_class.register(getattr(modeling, config_name), getattr(modeling, model_name), exist_ok=True)
@@ -79,7 +85,7 @@ def await_image_processors(module: ModuleType) -> None:
     """Let `AutoImageProcessor` find the processors."""
 
     def register() -> None:
-        from .. import modeling
+        modeling = networks()
 
         processors = dict.fromkeys(CONFIGURATIONS, modeling.S5ImageProcessor)
         processors[CHANGE] = modeling.S5ChangeImageProcessor
@@ -100,7 +106,7 @@ def await_processors(module: ModuleType) -> None:
     """Let `AutoProcessor` find the processors with a tokenizer."""
 
     def register() -> None:
-        from .. import modeling
+        modeling = networks()
 
         for name, processor in (
             (OPEN_VOCABULARY, modeling.SegEarthOVProcessor),

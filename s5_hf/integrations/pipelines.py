@@ -17,7 +17,7 @@ from transformers.image_utils import load_image
 from ..modeling import S5DetectionConfig, S5SegmentationConfig, SegEarthR1Config, SegEarthR1Output
 from ..modeling.oriented_boxes import oriented_boxes_to_corners, oriented_boxes_to_horizontal
 from ..predictors.tasks import choose_task
-from .auto_classes import IMAGE_TEXT_TO_MASK, ORIENTED_DETECTION
+from .pipeline_names import IMAGE_TEXT_TO_MASK, ORIENTED_DETECTION
 
 
 def chosen_task(config: PretrainedConfig, task: str | None) -> str:

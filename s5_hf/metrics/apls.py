@@ -12,6 +12,7 @@ import numpy as np
 
 from ..dataset_builders.road_graph import RoadGraph
 from .road_hops import METRES_PER_DEGREE, ORIGIN, RoadHops, degrees_of, metres_between, nodes_within
+from .sums import Sums
 
 __all__ = ["CITY_SCALE_APLS", "SPACENET_APLS", "AplsCounts", "AplsSettings", "compare_paths"]
 
@@ -53,7 +54,7 @@ SPACENET_APLS = AplsSettings(
 
 
 @dataclass(frozen=True)
-class AplsCounts:
+class AplsCounts(Sums):
     """Sums from which APLS follows; they add up over tiles.
 
     Attributes:
@@ -65,14 +66,6 @@ class AplsCounts:
     forward_pairs: int = 0
     backward_penalty: float = 0.0
     backward_pairs: int = 0
-
-    def __add__(self, other: AplsCounts) -> AplsCounts:
-        return AplsCounts(
-            self.forward_penalty + other.forward_penalty,
-            self.forward_pairs + other.forward_pairs,
-            self.backward_penalty + other.backward_penalty,
-            self.backward_pairs + other.backward_pairs,
-        )
 
     @property
     def forward(self) -> float:

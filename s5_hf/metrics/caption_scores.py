@@ -13,6 +13,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from .sums import Sums
+
 __all__ = ["Caption", "bleu", "caption_scores_of", "cider_d", "meteor", "rouge_l"]
 
 Caption = Sequence[Hashable]
@@ -112,21 +114,13 @@ def cider_d(references: Sequence[Sequence[Caption]], captions: Sequence[Caption]
 
 
 @dataclass(frozen=True)
-class _Alignment:
+class _Alignment(Sums):
     """Matches of a caption with a reference, and lengths; they add up."""
 
     matches: int = 0
     caption: int = 0
     reference: int = 0
     chunks: int = 0
-
-    def __add__(self, other: _Alignment) -> _Alignment:
-        return _Alignment(
-            self.matches + other.matches,
-            self.caption + other.caption,
-            self.reference + other.reference,
-            self.chunks + other.chunks,
-        )
 
     @property
     def score(self) -> float:

@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial import KDTree
 
 from ..dataset_builders.road_graph import RoadGraph
+from .sums import Sums
 
 __all__ = ["FoundCounts", "junction_counts", "road_mask", "road_pixel_counts"]
 
@@ -17,7 +18,7 @@ _CROSSING_DEGREE = 3
 
 
 @dataclass(frozen=True)
-class FoundCounts:
+class FoundCounts(Sums):
     """What was found of what there is; counts add up over tiles.
 
     Attributes:
@@ -29,11 +30,6 @@ class FoundCounts:
     both: int = 0
     reference: int = 0
     prediction: int = 0
-
-    def __add__(self, other: FoundCounts) -> FoundCounts:
-        return FoundCounts(
-            self.both + other.both, self.reference + other.reference, self.prediction + other.prediction
-        )
 
     @property
     def precision(self) -> float:

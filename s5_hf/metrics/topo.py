@@ -18,6 +18,7 @@ from scipy.spatial import KDTree
 from ..dataset_builders.road_graph import RoadGraph
 from .road_hops import ORIGIN
 from .road_walks import PAIRING_WIDTH, RoadPlace, RoadWalker, cosines
+from .sums import Sums
 
 __all__ = ["TopoCounts", "compare_walks"]
 
@@ -29,7 +30,7 @@ _SURE, _NEAR_BOX, _NEAR_ROAD = 0.9, 0.0003, 0.0002
 
 
 @dataclass(frozen=True)
-class TopoCounts:
+class TopoCounts(Sums):
     """Sums from which TOPO follows; they add up over tiles.
 
     Attributes:
@@ -42,14 +43,6 @@ class TopoCounts:
     kept: int = 0
     precision_sum: float = 0.0
     recall_sum: float = 0.0
-
-    def __add__(self, other: TopoCounts) -> TopoCounts:
-        return TopoCounts(
-            self.starts + other.starts,
-            self.kept + other.kept,
-            self.precision_sum + other.precision_sum,
-            self.recall_sum + other.recall_sum,
-        )
 
     @property
     def precision(self) -> float:

@@ -34,7 +34,7 @@ class ScoreSettings:
     """How graphs are compared.
 
     Attributes:
-        protocol: as [`RoadGraphMetrics`][s5_hf.metrics.RoadGraphMetrics] has it; by default `"scene"` for graphs on a
+        protocol: as `RoadGraphMetrics` has it; by default `"scene"` for graphs on a
             map and `"city-scale"` for those in pixels.
         pixel_size: metres per pixel of graphs in pixels.
         junction_radius: pixels, or metres on a map, within which crossings are partners.

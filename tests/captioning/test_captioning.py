@@ -8,16 +8,26 @@ import numpy as np
 import pytest
 import torch
 from datasets import load_dataset
+from PIL import Image
 from transformers import AutoModel, AutoProcessor
 
 import s5_hf  # noqa: F401 - makes names and datasets known
+from s5_hf.change import caption_scene_changes, load_captioner
 from s5_hf.dataset_builders.errors import LayoutError, SampleError
+from s5_hf.imaging.windows import Window
 from s5_hf.metrics.caption_scores import caption_scores_of, meteor
-from s5_hf.modeling import MVCCConfig, MVCCForChangeCaptioning
-from s5_hf.modeling.caption_words import MARKS, caption_tokenizer
+from s5_hf.modeling import (
+    MambaHSIConfig,
+    MambaHSIForSemanticSegmentation,
+    MVCCConfig,
+    MVCCForChangeCaptioning,
+    MVCCImageProcessor,
+    MVCCProcessor,
+)
 from s5_hf.synthetic import synthetic_change, write_synthetic_changes
 from s5_hf.synthetic.changes import NO_CHANGE
 from s5_hf.training import CaptioningRecipe, ChangeCaptioning, carry_out, read_log
+from s5_hf.training.captioning.caption_words import MARKS, caption_tokenizer
 from tests.fresh_process import run_in_processes
 
 VIDEO = ["videomae", *("hidden_size:16", "num_hidden_layers:1", "num_attention_heads:2", "intermediate_size:16")]
@@ -183,3 +193,44 @@ def test_words_and_scores_that_are_refused():
     with pytest.raises(ValueError, match="1 captions and 2 lists"):
         meteor([["a"], ["b"]], [["a"]])
     assert caption_scores_of([[["a", "b", "c", "d"]]], [["a", "b", "c", "d"]])["meteor"] == pytest.approx(1)
+
+
+def tiny_captioner(folder):
+    words = [*MARKS, "a", "roof", "appears"]
+    video = {"model_type": "videomae", "image_size": 32, "patch_size": 16, "num_frames": 2, "hidden_size": 8}
+    video |= {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    sizes = {"vocab_size": len(words), "feature_size": 8, "hidden_size": 8, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    MVCCForChangeCaptioning(
+        MVCCConfig(video_config=video, memory_frames=1, leading_tokens=0, max_length=5, **sizes)
+    ).save_pretrained(folder)
+    MVCCProcessor(MVCCImageProcessor(side=32, grid=2), caption_tokenizer(words, 5)).save_pretrained(folder)
+    return folder
+
+
+def test_sentences_about_scenes(tmp_path):
+    captioner = load_captioner(tiny_captioner(tmp_path / "model"))
+    generator = np.random.default_rng(0)
+    for name in ("2019", "2024"):
+        pixels = generator.integers(0, 255, (300, 520, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    changed = np.zeros((300, 520), np.uint8)
+    changed[290, 10], changed[10, 515], changed[:, 300] = 1, 2, 255
+    Image.fromarray(changed).save(tmp_path / "map.png")
+    (tmp_path / "map.json").write_text(json.dumps({"format": "s5_hf scene result 1", "nodata": 255}), encoding="utf-8")
+    scenes = (tmp_path / "2019.png", tmp_path / "2024.png", tmp_path / "out")
+    path, captions = caption_scene_changes(captioner, *scenes, maps=[tmp_path / "map.png"], dates=("2019", ""))
+    assert [caption.window for caption in captions] == [Window(347, 0, 520, 150), Window(0, 150, 173, 300)]
+    features = json.loads(path.read_text(encoding="utf-8"))["features"]
+    assert [feature["properties"]["caption"] for feature in features] == [caption.text for caption in captions]
+    assert features[1]["geometry"]["coordinates"][0][2] == [173, 300]
+    with pytest.raises(FileExistsError):
+        caption_scene_changes(captioner, *scenes)
+    assert len(caption_scene_changes(captioner, *scenes, overwrite=True)[1]) == 6
+    Image.fromarray(changed[:100]).save(tmp_path / "map.png")
+    with pytest.raises(ValueError, match=r"has 520 x 100 pixels, .* 520 x 300"):
+        caption_scene_changes(captioner, *scenes, maps=[tmp_path / "map.png"], overwrite=True)
+    assert len(json.loads(path.read_text(encoding="utf-8"))["features"]) == 6  # what was there stays
+    MambaHSIForSemanticSegmentation(MambaHSIConfig(num_channels=4)).save_pretrained(tmp_path / "other")
+    with pytest.raises(ValueError, match="expected one of s5-hf train captioning"):
+        load_captioner(tmp_path / "other")

@@ -10,7 +10,7 @@ from transformers import AutoConfig
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
-from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
+from s5_hf.evaluation import EvaluationSettings, run_evaluation
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig
 from s5_hf.training.run_folder import read_log
 from s5_hf.training.segmentation.class_map import ClassMap

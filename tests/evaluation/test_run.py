@@ -12,9 +12,10 @@ from transformers import AutoConfig, ViTConfig
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
+from s5_hf.evaluation import EvaluationSettings
 from s5_hf.evaluation.data import check_classes, load_evaluation_data
 from s5_hf.evaluation.pictures import draw_confusion_matrix
-from s5_hf.evaluation.run import EvaluationSettings, model_kind, run_evaluation
+from s5_hf.evaluation.run import model_kind, run_evaluation
 from s5_hf.metrics import ConfusionMatrix
 from tests.evaluation.conftest import LABELS
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from s5_hf.evaluation import EvaluationSettings, run_evaluation
 from s5_hf.evaluation.data import EvaluationImages, load_evaluation_data
 from s5_hf.evaluation.loop import LoopSettings
-from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
 from s5_hf.evaluation.segmentation.loop import count_segmentation
 from s5_hf.evaluation.segmentation.prediction_files import prediction_names
 from s5_hf.evaluation.segmentation.protocol import SegmentationProtocol

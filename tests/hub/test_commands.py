@@ -193,6 +193,7 @@ def test_models_lists_names_sizes_and_places(
     run, checkpoint: Path, own_folders: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("S5_HF_REPO_S5_VIT_L", "someone/large")
+    monkeypatch.setenv("COLUMNS", "400")
     Path("s5-vit-ti").mkdir()
     run("convert", checkpoint, "--store", *HEADS)
     code, output, _ = run("models")
@@ -200,7 +201,7 @@ def test_models_lists_names_sizes_and_places(
     rows = {
         cells[0]: cells[1:] for line in output.splitlines() if (cells := [c.strip() for c in line.split("│")[1:-1]])
     }
-    assert set(rows) == set(KNOWN_MODELS)
+    assert set(rows) == {*KNOWN_MODELS, "segearth-ov", "segearth-ov-sar"}
     assert rows["s5-vit-micro"] == ["encoder", "0.1 M", "0.4 MB", "store"]
     assert rows["s5-vit-b-moe"] == ["4 tasks", "160.4 M", "", "official release"]
     assert rows["s5-vit-b-moe-det"] == ["2 tasks", "140.6 M", "", "official release"]

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from s5_hf.hyperspectral import ArrayCube, ValueStretch, open_cube
 from s5_hf.hyperspectral.augmentation import CubeAugmentation
 from s5_hf.hyperspectral.color_synthesis import color_weights
-from s5_hf.hyperspectral.cube import cube_windows
-from s5_hf.imaging.windows import Window
+from s5_hf.imaging.windows import Window, even_windows
 
 HEIGHT, WIDTH, BANDS = 6, 5, 7
 VALUES = np.arange(HEIGHT * WIDTH * BANDS, dtype=np.float32).reshape(HEIGHT, WIDTH, BANDS)
@@ -121,7 +120,7 @@ def test_what_is_not_a_cube_is_refused(values):
 @given(st.integers(1, 100), st.integers(1, 100), st.integers(5, 100))
 def test_windows_share_a_cube_out(height, width, side):
     covered = np.zeros((height, width), dtype=int)
-    windows = cube_windows(height, width, side)
+    windows = even_windows(width, height, side)
     for window in windows:
         assert 0 < window.width <= side and 0 < window.height <= side
         covered[window.top : window.bottom, window.left : window.right] += 1

@@ -2,7 +2,7 @@
 
     python -m tests.parity.caption_fixtures ../shared/fixtures
 
-writes `caption/` anew: what the tests read. Of the features every token is kept.
+writes `caption/` anew: what the tests read.
 """
 
 import functools
@@ -12,42 +12,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+from tests.parity.array_fixtures import ArrayFixtures
 
 FOLDER = Path(__file__).parent / "caption"
-NAME = "mvcc_caption"
-LEFT_OUT = ("fc_alpha", "position_encoding", "fusion/alpha")
+FIXTURES = ArrayFixtures(FOLDER / "mvcc_caption.npz", ("fc_alpha", "position_encoding", "fusion/alpha"))
+SETTINGS = "mvcc_caption.json"
 TOLERANCE = {"rtol": 1e-4, "atol": 2e-5}
-
-
-@functools.cache
-def arrays() -> dict[str, np.ndarray]:
-    """The arrays by their names."""
-    with np.load(FOLDER / f"{NAME}.npz") as content:
-        return {key: np.asarray(content[key]) for key in content.files}
 
 
 @functools.cache
 def settings() -> dict[str, Any]:
     """What is not an array."""
-    return json.loads((FOLDER / f"{NAME}.json").read_text(encoding="utf-8"))
-
-
-def tensors(prefix: str) -> dict[str, torch.Tensor]:
-    """The tensors whose names begin with a prefix, without it."""
-    found = arrays().items()
-    return {key.removeprefix(prefix): torch.from_numpy(value) for key, value in found if key.startswith(prefix)}
-
-
-def write(whole: Path) -> None:
-    """Make the folder out of the whole fixtures."""
-    FOLDER.mkdir(exist_ok=True)
-    with np.load(whole / f"{NAME}.npz") as content:
-        kept = {key: content[key] for key in content.files if not any(part in key for part in LEFT_OUT)}
-    np.savez_compressed(FOLDER / f"{NAME}.npz", **kept)
-    shutil.copyfile(whole / f"{NAME}.json", FOLDER / f"{NAME}.json")
+    return json.loads((FOLDER / SETTINGS).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    FIXTURES.write(Path(sys.argv[1]))
+    shutil.copyfile(Path(sys.argv[1]) / SETTINGS, FOLDER / SETTINGS)

@@ -7,9 +7,9 @@ from torch.testing import assert_close
 
 from s5_hf.metrics.caption_scores import bleu, caption_scores_of, cider_d, meteor, rouge_l
 from s5_hf.modeling import MVCCConfig, MVCCForChangeCaptioning
-from s5_hf.modeling.caption_words import MARKS, caption_tokenizer, caption_words, words_of
 from s5_hf.modeling.processing_mvcc import MVCCImageProcessor, frame_indices, mask_cells
-from tests.parity.caption_fixtures import TOLERANCE, arrays, settings, tensors
+from s5_hf.training.captioning.caption_words import MARKS, caption_tokenizer, caption_words, words_of
+from tests.parity.caption_fixtures import FIXTURES, TOLERANCE, settings
 
 
 @pytest.fixture
@@ -23,16 +23,16 @@ def model():
         num_attention_heads=sizes["heads"],
     )
     model = MVCCForChangeCaptioning(config).eval()
-    model.decoder.load_state_dict(tensors("decoder/weights/"))
+    model.decoder.load_state_dict(FIXTURES.tensors("decoder/weights/"))
     return model
 
 
 def features():
-    return torch.from_numpy(arrays()["fusion/features"]).float()
+    return torch.from_numpy(FIXTURES.arrays["fusion/features"]).float()
 
 
 def masks():
-    return torch.from_numpy(arrays()["fusion/masks"])
+    return torch.from_numpy(FIXTURES.arrays["fusion/masks"])
 
 
 @pytest.mark.parametrize("sizes", settings()["get_index"])
@@ -43,15 +43,17 @@ def test_frames_that_are_looked_at(sizes):
 
 def test_views():
     processor = MVCCImageProcessor(side=28)
-    frames, views = arrays()["clip/frames"], arrays()["clip/views"][0]
+    frames, views = FIXTURES.arrays["clip/frames"], FIXTURES.arrays["clip/views"][0]
     assert np.array_equal(views[0], views[1])  # the released "sub-image" and "global" views are one
-    np.testing.assert_allclose(processor.normalized(frames[arrays()["clip/index"]]), views[0], rtol=1e-4, atol=2e-5)
+    np.testing.assert_allclose(
+        processor.normalized(frames[FIXTURES.arrays["clip/index"]]), views[0], rtol=1e-4, atol=2e-5
+    )
 
 
 def test_mask_at_the_grid_and_tokens_that_stay(model):
-    np.testing.assert_array_equal(mask_cells(arrays()["mask/in"], 16), arrays()["mask/grid"])
+    np.testing.assert_array_equal(mask_cells(FIXTURES.arrays["mask/in"], 16), FIXTURES.arrays["mask/grid"])
     memory = model.encoder(features=features(), change_mask=masks()).last_hidden_state
-    assert torch.equal((memory != 0).any(dim=-1), torch.from_numpy(arrays()["fusion/kept"]))
+    assert torch.equal((memory != 0).any(dim=-1), torch.from_numpy(FIXTURES.arrays["fusion/kept"]))
 
 
 def test_words():
@@ -63,17 +65,20 @@ def test_words():
     tokenizer = caption_tokenizer(words)
     assert [tokenizer(sentence)["input_ids"] for sentence in sentences] == settings()["encode_unk"]
     padded = tokenizer(sentences, padding="max_length", max_length=20)["input_ids"]
-    np.testing.assert_array_equal(padded, arrays()["data/token_all"])
+    np.testing.assert_array_equal(padded, FIXTURES.arrays["data/token_all"])
 
 
 def test_scores_loss_and_gradients(model):
     seen = features().requires_grad_()
-    captions, order = torch.from_numpy(arrays()["decoder/captions"]), torch.from_numpy(arrays()["decoder/sort"])
+    captions, order = (
+        torch.from_numpy(FIXTURES.arrays["decoder/captions"]),
+        torch.from_numpy(FIXTURES.arrays["decoder/sort"]),
+    )
     output = model(features=seen, change_mask=masks(), labels=captions)
-    assert_close(output.logits[order], torch.from_numpy(arrays()["decoder/scores"]), rtol=1e-4, atol=5e-5)
-    assert output.loss.item() == pytest.approx(arrays()["decoder/loss"].item(), rel=1e-5)
+    assert_close(output.logits[order], torch.from_numpy(FIXTURES.arrays["decoder/scores"]), rtol=1e-4, atol=5e-5)
+    assert output.loss.item() == pytest.approx(FIXTURES.arrays["decoder/loss"].item(), rel=1e-5)
     output.loss.backward()
-    expected = tensors("decoder/grad/")
+    expected = FIXTURES.tensors("decoder/grad/")
     assert set(expected) == {name for name, _ in model.decoder.named_parameters()}
     for name, parameter in model.decoder.named_parameters():
         assert_close(parameter.grad, expected[name], msg=lambda text, name=name: f"{name}: {text}", **TOLERANCE)

@@ -9,7 +9,7 @@ import yaml
 from accelerate.state import AcceleratorState
 from transformers import AutoConfig, AutoImageProcessor
 
-from s5_hf.evaluation.run import EvaluationSettings, run_evaluation
+from s5_hf.evaluation import EvaluationSettings, run_evaluation
 from s5_hf.modeling.value_scaling import ValueScaling
 from s5_hf.predictors.torch_segmenter import load_segmenters
 from s5_hf.scenes import segment_scene

@@ -47,7 +47,7 @@ def test_flops_of_a_step():
 
 
 def test_flops_grow_with_the_tokens_and_the_backward_pass_costs_about_twice_the_forward(dense_model):
-    small, large = segmenter_flops(dense_model, 64), segmenter_flops(dense_model, 128)
+    small, large = segmenter_flops(dense_model, (3, 64, 64)), segmenter_flops(dense_model, (3, 128, 128))
     assert large.forward == pytest.approx(4 * small.forward, rel=0.2)
     fc1 = 2 * 16 * 32 * 128  # one of the multiplications that must be in it: tokens x width x inner width
     assert small.forward > 4 * 2 * fc1
@@ -60,7 +60,7 @@ def test_counting_changes_no_mode_weight_statistic_or_gradient(dense_model):
     norm.eval()  # frozen, as `freeze_batch_norm` does
     modes = [module.training for module in model.modules()]
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    segmenter_flops(model, 64)
+    segmenter_flops(model, (3, 64, 64))
     assert [module.training for module in model.modules()] == modes and not norm.training
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -68,15 +68,15 @@ def test_counting_changes_no_mode_weight_statistic_or_gradient(dense_model):
 
 def test_a_frozen_encoder_has_no_backward_pass_and_low_rank_adapters_half_of_one(dense_model):
     model = copy.deepcopy(dense_model)
-    whole = segmenter_flops(model, 64)
+    whole = segmenter_flops(model, (3, 64, 64))
     model.backbone.requires_grad_(False)
-    assert segmenter_flops(model, 64).backward < 0.8 * whole.backward
+    assert segmenter_flops(model, (3, 64, 64)).backward < 0.8 * whole.backward
     pytest.importorskip("peft")
     tasks = segmentation_tasks()
     counted = []
     for words in ((), ("--lora_rank", "1")):
         kind = JointSegmentation(segmentation_recipe("--decoder_channels", "8", *words), tasks)
-        counted.append(segmenter_flops(segmentation_kind.TaskView(kind.make_model(), "blocks"), 64))
+        counted.append(segmenter_flops(segmentation_kind.TaskView(kind.make_model(), "blocks"), (3, 64, 64)))
     dense, adapted = counted
     assert dense.forward < adapted.forward < 1.2 * dense.forward
     assert adapted.backward < 0.9 * dense.backward

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from accelerate import Accelerator
 from transformers import AutoConfig
@@ -18,12 +17,10 @@ from ...predictors.torch_change import load_change_detectors
 from ...predictors.torch_network import read_input_settings
 from ..data import check_classes, load_evaluation_data
 from ..segmentation.loop import count_segmentation
+from ..settings import EvaluationSettings
 from .pair_data import PairImages, data_of_task
 from .protocol import ChangeProtocol
 from .report import ChangeResults, change_scores
-
-if TYPE_CHECKING:
-    from ..run import EvaluationSettings
 
 __all__ = ["evaluate_change_detector"]
 

@@ -7,10 +7,10 @@ from typing import Any
 from transformers import AutoModel, PretrainedConfig
 
 from ...modeling import MVCCConfig, MVCCForChangeCaptioning, MVCCImageProcessor, MVCCProcessor
-from ...modeling.caption_words import caption_tokenizer, caption_words
 from ...modeling.configuration_mvcc import make_video_config
 from ..pretraining.backbone_config import read_backbone
 from ..starting_weights import load_network, read_config
+from .caption_words import caption_tokenizer, caption_words
 from .recipe import CaptioningRecipe
 
 LEAST_FRAMES = 2
@@ -41,6 +41,7 @@ def make_processor(recipe: CaptioningRecipe, samples: Any) -> MVCCProcessor:
     return MVCCProcessor(images, caption_tokenizer(words, data.max_length))
 
 
+# As for the questions in reasoning/network.py: only the columns of words are read.
 def sentences_of(samples: Any) -> list[str]:
     """All sentences, without a look at the images."""
     if hasattr(samples, "select_columns"):
@@ -59,6 +60,11 @@ def make_network(recipe: CaptioningRecipe, vocab_size: int) -> MVCCForChangeCapt
         ValueError: for sizes and networks that do not fit together.
     """
     settings, data = recipe.model, recipe.data
+    if settings.freeze_encoder and not (settings.encoder or settings.captioner):
+        raise ValueError(
+            "a new video encoder cannot stay as it is: give --encoder, such as MCG-NJU/videomae-base, or "
+            "--freeze-encoder false to train it"
+        )
     if settings.captioner:
         model = load_network(MVCCForChangeCaptioning, settings.captioner)
         model.config.freeze_video = settings.freeze_encoder

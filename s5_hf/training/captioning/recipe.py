@@ -35,11 +35,6 @@ class CaptionerSettings:
         """Raise a ValueError for settings that cannot work."""
         counts = ("hidden_size", "num_hidden_layers", "num_attention_heads")
         require_positive({name: getattr(self, name) for name in counts})
-        if self.freeze_encoder and not (self.encoder or self.captioner):
-            raise ValueError(
-                "a new video encoder cannot stay as it is: give --encoder, such as MCG-NJU/videomae-base, or "
-                "--freeze-encoder false to train it"
-            )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie between 0 and 1, got {self.dropout}")
 

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from ...files.atomic import write_text
 from ...metrics import caption_scores_of, in_percent
 from ...modeling import MVCCForChangeCaptioning, MVCCProcessor
-from ...modeling.caption_words import words_of
 from .batches import pair_inputs
+from .caption_words import words_of
 
 
 @torch.no_grad()
