@@ -1,4 +1,7 @@
-"""Base of the datasets of road graphs: pairs of an image and a file with its graph."""
+"""Base of the datasets of road graphs: pairs of an image and a file with its graph.
+
+The builders of single datasets look alike because each says only where files lie and how they hold a graph.
+"""
 
 from __future__ import annotations
 

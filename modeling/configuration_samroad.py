@@ -70,6 +70,7 @@ class SamRoadConfig(PretrainedConfig):
         **kwargs: Any,
     ) -> None:
         self.backbone_config = make_encoder_config(backbone_config, initializer_range)
+        # One assignment an argument, as in every configuration of transformers, which reads both from `__init__`.
         self.feature_channels = feature_channels
         self.topology_channels = topology_channels
         self.topology_layers = topology_layers

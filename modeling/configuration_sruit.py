@@ -37,6 +37,7 @@ class SRUITConfig(PretrainedConfig):
         for (name, lowest), value in zip(least.items(), given, strict=True):
             if value < lowest:
                 raise ValueError(f"{name} is {value}, expected {lowest} or more")
+        # One assignment an argument, as in every configuration of transformers, which reads both from `__init__`.
         self.num_channels = num_channels
         self.hidden_size = hidden_size
         self.num_own_blocks = num_own_blocks

@@ -1,4 +1,7 @@
-"""Counts that add up over images, tiles and processes."""
+"""Counts that add up over images, tiles and processes.
+
+Such dataclasses look alike because they are lists of sums, with the scores that follow from them.
+"""
 
 from dataclasses import fields
 from typing import TypeVar

@@ -36,6 +36,7 @@ __all__ = ["translate_scene"]
 PNG_CHANNELS = (1, 3)
 
 
+# Scenes are read with the same arguments everywhere, so that a user learns them once.
 def translate_scene(
     translator: TorchTranslator,
     source: str | Path,

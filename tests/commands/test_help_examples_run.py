@@ -33,6 +33,7 @@ from tests.reasoning_models import write_tiny_reasoner
 LABELS = ["field", "building", "road"]
 VIT = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 64}
 # Which example of a command is run, what is added to it, and a file that it writes.
+# Rows look alike because they are a table of commands.
 RUN = {
     "models": (0, "", None),
     "datasets": (0, "", None),

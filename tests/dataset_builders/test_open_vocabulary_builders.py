@@ -21,6 +21,7 @@ def write_pair(write_image_and_mask):
     return lambda image, mask, ids=BLACK_AND_WHITE: write_image_and_mask(image, mask, ids)
 
 
+# Rows look alike because they are a table of published layouts.
 @pytest.mark.parametrize(
     ("name", "split", "image", "mask", "identity"),
     [
