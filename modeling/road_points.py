@@ -98,7 +98,8 @@ def line_features(
         then the pixels below these, then those to the right.
     """
     direction = targets - sources
-    length = direction.norm(dim=-1, keepdim=True)
+    # In single operations, each of which is rounded alike on every processor: the ends are rounded to whole pixels.
+    length = direction.square().sum(dim=-1, keepdim=True).sqrt()
     step = EXTENSION * direction / torch.where(length == 0, 1e-8, length)
     last = torch.tensor([scores.shape[2] - 1, scores.shape[1] - 1], device=scores.device)
     runs = []
@@ -112,8 +113,19 @@ def line_features(
         else:
             inside = torch.minimum(far[:, :kept_inside].clamp(min=0), last)
             start = torch.cat([inside, far[:, kept_inside:]], dim=1)
-        shares = torch.linspace(0, 1, samples, device=scores.device)[:, None]
+        shares = evenly(samples).to(scores.device)[:, None]
         pixels = (start[:, :, None] + (end - start)[:, :, None] * shares).long()
         pixels = torch.minimum(pixels.clamp(min=0), last)
         runs += [read_pixels(scores, pixels + torch.tensor(pair, device=scores.device)) for pair in NEIGHBORS]
     return torch.cat(runs, dim=-1)
+
+
+def evenly(count: int) -> torch.Tensor:
+    """Numbers from 0 to 1, float32 `(count,)`, as `torch.linspace` makes them on processors with AVX.
+
+    On others its middle number differs by a rounding, which takes a sample to another pixel.
+    """
+    step = (torch.tensor(1.0) / (count - 1)).double()
+    places = torch.arange(count)
+    # The second half is counted back from 1; in float64, so that product and difference are rounded once.
+    return torch.where(places < count // 2, step * places, 1 - step * (count - 1 - places)).float()
