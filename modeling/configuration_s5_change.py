@@ -19,7 +19,7 @@ class S5ChangeDetectionConfig(S5SegmentationConfig):
             default one task with `unchanged` and `changed`.
         date_classes: for tasks that also say from what to what: the classes of a date. The labels of such a task are
             `from_to_labels` of them.
-        **kwargs: what a segmenter's configuration takes, but for `teachers`.
+        **kwargs: what a segmenter's configuration takes, except `teachers`.
 
     Raises:
         ValueError: for teachers, or a task with date classes that has other labels.
