@@ -1,8 +1,6 @@
 """Sentences about changes: data, training, resuming, sentences by `generate`, and what is refused."""
 
 import json
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -29,6 +27,7 @@ from s5_hf.synthetic.changes import NO_CHANGE
 from s5_hf.training import CaptioningRecipe, ChangeCaptioning, carry_out, read_log
 from s5_hf.training.captioning.caption_words import MARKS, caption_tokenizer
 from tests.fresh_process import run_in_processes
+from tests.training.pretraining import stop_after_step
 
 VIDEO = ["videomae", *("hidden_size:16", "num_hidden_layers:1", "num_attention_heads:2", "intermediate_size:16")]
 VIDEO += ["patch_size:16", "num_frames:2"]
@@ -104,16 +103,7 @@ def test_a_training_resumes_exactly_and_leaves_a_captioner(pairs, tmp_path):
     carry_out(ChangeCaptioning(tiny(pairs, output_dir=str(tmp_path / "whole"))))
     parts = {"output_dir": str(tmp_path / "parts")}
     first = ChangeCaptioning(tiny(pairs, **parts))
-    original = first.after_step
-
-    def stop_after(model, step):
-        original(model, step)
-        if step == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    first.after_step = stop_after
-    with pytest.raises(SystemExit):
-        carry_out(first)
+    stop_after_step(first, 2)
     carry_out(ChangeCaptioning(tiny(pairs, **parts, resume="auto")))
     for name, tensor in weights(tmp_path / "whole").items():
         assert torch.equal(tensor, weights(tmp_path / "parts")[name]), name

@@ -28,6 +28,7 @@ from s5_hf.training import carry_out
 from tests.fresh_process import run_in_processes
 from tests.numerics import assert_equal_but_for_rounding
 from tests.open_models import write_tiny_model
+from tests.training.pretraining import stop_after_step
 
 LABELS = ["soil", "crop", "water"]
 
@@ -106,20 +107,7 @@ def test_a_training_resumes_in_the_middle_of_a_round(made, tmp_path):
     parts = str(tmp_path / "parts")
     first = SpecialTraining(tiny(output_dir=parts, checkpoint_steps=1), known(made))
     steps = 11  # of 16; rounds have 4, and the second half refines
-    original = first.after_step
-
-    def stop_after(model, step):
-        original(model, step)
-        if step + 1 == steps:
-            import os
-            import signal
-
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    first.after_step = stop_after
-    with pytest.raises(SystemExit) as stopped:
-        carry_out(first)
-    assert stopped.value.code == 128 + 15
+    stop_after_step(first, steps)
     carry_out(SpecialTraining(tiny(output_dir=parts, checkpoint_steps=1, resume="auto"), known(made)))
     for name, tensor in weights(tmp_path / "whole").items():
         assert torch.equal(tensor, weights(tmp_path / "parts")[name]), name

@@ -14,6 +14,7 @@ from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors.torch import load_file
 
+from s5_hf.training import TrainingKind, carry_out
 from s5_hf.training.pretraining.data import SegmentationData
 from tests.fresh_process import run_in_processes
 
@@ -106,6 +107,21 @@ def stop_by_sigterm(
             run()
     assert stop.value.code == 128 + signal.SIGTERM
     assert "Resume it with --resume auto" in capsys.readouterr().out
+
+
+def stop_after_step(kind: TrainingKind, steps: int) -> None:
+    """Carry a training out, and see SIGTERM end it after so many steps."""
+    original = kind.after_step
+
+    def stopped(model: torch.nn.Module, step: int) -> None:
+        original(model, step)
+        if step + 1 == steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    kind.after_step = stopped
+    with pytest.raises(SystemExit) as stop:
+        carry_out(kind)
+    assert stop.value.code == 128 + signal.SIGTERM
 
 
 def recorded_batches(monkeypatch: pytest.MonkeyPatch, method: type) -> list[tuple[object, object]]:

@@ -1,8 +1,5 @@
 """Images of one date with the look of the other: the network, its losses, training, resuming, and what is refused."""
 
-import os
-import signal
-
 import numpy as np
 import pytest
 import torch
@@ -16,6 +13,7 @@ from s5_hf.training import ImageTranslation, TranslationRecipe, carry_out, read_
 from s5_hf.training.translation.network import TranslationNetwork
 from s5_hf.training.translation.recipe import TranslatorSettings
 from tests.fresh_process import run_in_processes
+from tests.training.pretraining import stop_after_step
 
 SIZES = {"hidden_size": 4, "num_own_blocks": 1, "num_shared_blocks": 1}
 DISCRIMINATORS = {"discriminator_size": 4, "discriminator_layers": 2}
@@ -134,16 +132,7 @@ def test_a_training_resumes_exactly_and_leaves_a_translator(pairs, tmp_path):
     carry_out(ImageTranslation(tiny(pairs, output_dir=str(tmp_path / "whole"), deterministic=True)))
     parts = {"output_dir": str(tmp_path / "parts"), "deterministic": True}
     first = ImageTranslation(tiny(pairs, **parts))
-    original = first.after_step
-
-    def stop_after(model, step):
-        original(model, step)
-        if step == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    first.after_step = stop_after
-    with pytest.raises(SystemExit):
-        carry_out(first)
+    stop_after_step(first, 2)
     carry_out(ImageTranslation(tiny(pairs, **parts, resume="auto")))
     for name, tensor in weights(tmp_path / "whole").items():
         assert torch.equal(tensor, weights(tmp_path / "parts")[name]), name
