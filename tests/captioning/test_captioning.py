@@ -27,6 +27,7 @@ from s5_hf.synthetic.changes import NO_CHANGE
 from s5_hf.training import CaptioningRecipe, ChangeCaptioning, carry_out, read_log
 from s5_hf.training.captioning.caption_words import MARKS, caption_tokenizer
 from tests.fresh_process import run_in_processes
+from tests.training.best_weights import assert_best_kept, assert_same_best
 from tests.training.pretraining import stop_after_step
 
 VIDEO = ["videomae", *("hidden_size:16", "num_hidden_layers:1", "num_attention_heads:2", "intermediate_size:16")]
@@ -100,8 +101,9 @@ def test_builder(pairs, tmp_path):
 
 
 def test_a_training_resumes_exactly_and_leaves_a_captioner(pairs, tmp_path):
-    carry_out(ChangeCaptioning(tiny(pairs, output_dir=str(tmp_path / "whole"))))
-    parts = {"output_dir": str(tmp_path / "parts")}
+    chosen = {"selection": "validation", "validation_steps": 2}
+    carry_out(ChangeCaptioning(tiny(pairs, output_dir=str(tmp_path / "whole"), **chosen)))
+    parts = {"output_dir": str(tmp_path / "parts"), **chosen}
     first = ChangeCaptioning(tiny(pairs, **parts))
     stop_after_step(first, 2)
     carry_out(ChangeCaptioning(tiny(pairs, **parts, resume="auto")))
@@ -110,10 +112,14 @@ def test_a_training_resumes_exactly_and_leaves_a_captioner(pairs, tmp_path):
 
     scores = read_log(tmp_path / "whole")[-1]
     assert {"validation/bleu_4", "validation/cider", "validation/meteor"} <= set(scores)
-    (written,) = (tmp_path / "whole" / "captions").glob("*.json")
-    assert len(json.loads(written.read_text(encoding="utf-8"))) == 2
+    written = sorted((tmp_path / "whole" / "captions").glob("*.json"))
+    assert [len(json.loads(path.read_text(encoding="utf-8"))) for path in written] == [2, 2]
+    assert assert_best_kept(tmp_path / "whole", "captioner", "bleu_4")["validation"] == "split val"
+    assert_same_best(tmp_path / "whole", tmp_path / "parts")
 
-    model, processor = (kind.from_pretrained(tmp_path / "whole" / "captioner") for kind in (AutoModel, AutoProcessor))
+    model, processor = (
+        kind.from_pretrained(tmp_path / "whole" / "best" / "mean") for kind in (AutoModel, AutoProcessor)
+    )
     change = synthetic_change(64, 1)
     inputs = processor(change.before, change.after, np.uint8(255) * change.mask, text=list(change.captions[:1]))
     assert model(**inputs).loss.isfinite()

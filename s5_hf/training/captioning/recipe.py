@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from ...dataset_builders.registry import get_entry
 from ..recipe_reading import SectionedRecipe, option, require_not_negative, require_positive
-from ..recipe_sections import AdamWSettings, ValidatedRunSettings, bookkeeping
+from ..recipe_sections import AdamWSettings, SelectingRunSettings, bookkeeping
 
 
 @dataclass
@@ -86,7 +86,7 @@ class CaptioningOptimizerSettings(AdamWSettings):
 
 
 @dataclass
-class CaptioningRunSettings(ValidatedRunSettings):
+class CaptioningRunSettings(SelectingRunSettings):
     """Seed, output, checkpoints and logging."""
 
     output_dir: str = option("runs/captioning", "folder of the run")
