@@ -18,7 +18,7 @@ from s5_hf.modeling import SRUITConfig, SRUITImageProcessor, SRUITModel
 from s5_hf.synthetic import synthetic_change, write_synthetic_changes
 from tests.fresh_process import run_in_processes
 from tests.hub.test_push_others import tiny_captioner
-from tests.reasoning_models import QUESTIONS, SIDE, write_tiny_reasoner
+from tests.reasoning_models import QUESTIONS, write_tiny_reasoner
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +79,12 @@ def test_answers_are_counted_as_published(work, tmp_path):
     overlaps = []
     for number, question in enumerate(QUESTIONS):
         image, mask = (Image.open(work / "questions" / f"{name}{number}.png") for name in ("image", "mask"))
-        square = np.asarray(Image.fromarray(np.asarray(mask) // 255).resize((SIDE, SIDE), Image.Resampling.NEAREST))
+        square = processor.image_processor.frame_mask(np.asarray(mask) // 255)
         with torch.no_grad():
             output = model(**processor(image, question, kind="referring"))
         overlaps.append(counts.update(processor.image_processor.frame_logits(output)[0] > 0, square))
-    assert report["gIoU"] == pytest.approx(100 * np.mean(overlaps), abs=1) == report["value"]
-    assert report["counts"]["images"] == 3 and report["counts"]["union"] == pytest.approx(counts.totals[3], rel=0.02)
+    assert report["gIoU"] == pytest.approx(100 * np.mean(overlaps)) == report["value"]
+    assert report["counts"]["images"] == 3 and report["counts"]["union"] == counts.totals[3]
     assert report["cIoU"] == pytest.approx(100 * report["counts"]["intersection"] / report["counts"]["union"])
     rows = json.loads((tmp_path / "answers.json").read_text(encoding="utf-8"))
     assert [row["question"] for row in rows] == QUESTIONS
@@ -97,7 +97,7 @@ def test_captions_are_scored_on_words_and_on_numbers(work, tmp_path):
     report = evaluated(work, "captioner", tmp_path, "--beams", "2")
     rows = json.loads((tmp_path / "captions.json").read_text(encoding="utf-8"))
     assert len(rows) == 3 == report["images"] and all(len(row["references"]) == 5 for row in rows)
-    words = [[one.replace(".", "").split() for one in row["references"]] for row in rows]
+    words = [[one.replace(".", "").replace(",", " ,").split() for one in row["references"]] for row in rows]
     expected = caption_scores_of(words, [row["caption"].split() for row in rows])
     assert report["rouge_l"] == pytest.approx(100 * expected["rouge_l"])
     assert report["cider"] == pytest.approx(expected["cider"])
@@ -121,9 +121,12 @@ TWO = """
 import sys
 from pathlib import Path
 from s5_hf.evaluation import run_evaluation
+from s5_hf.files.processes import patient_accelerator
 from tests.evaluation.test_by_sample import DATA, settings
+accelerator = patient_accelerator()
 for name in DATA:
-    run_evaluation(settings(Path(sys.argv[1]), name, output=Path(sys.argv[2]) / name))
+    run_evaluation(settings(Path(sys.argv[1]), name, output=Path(sys.argv[2]) / name), accelerator)
+accelerator.end_training()
 """
 
 
