@@ -113,7 +113,7 @@ def make_decoder_config(
     config = make_part_config(config)
     if config is None:
         return None
-    asked = {"is_decoder": True, "add_cross_attention": True, "use_cache": False, "vocab_size": vocab_size, **MARKS}
-    for name, value in asked.items():
+    kind = {"is_decoder": True, "add_cross_attention": True, "use_cache": False, "tie_word_embeddings": False}
+    for name, value in {**kind, "vocab_size": vocab_size, **MARKS}.items():
         setattr(config, name, value)
     return config

@@ -66,7 +66,7 @@ def description(config: PretrainedConfig) -> str:
     purpose, encoder = purpose_of(config), getattr(config, "backbone_config", config)
     millions = count_parameters(config) / 1e6
     experts = f", {encoder.num_experts} task experts" if getattr(encoder, "num_experts", 0) else ""
-    others = [getattr(config, name, None) for name in ("language_config", "video_config")]
+    others = [getattr(config, name, None) for name in ("language_config", "video_config", "decoder_config")]
     kinds = " and ".join(part.model_type for part in (encoder, *others) if part is not None)
     what = f"{purpose.description}, after {purpose.source}: {kinds}{experts}, {millions:.1f} M parameters."
     return f"{what}\n\nIt takes {purpose.takes}.\n"

@@ -251,7 +251,7 @@ def test_a_decoder_of_transformers_learns_and_writes(pairs, tmp_path, decoder):
         torch.testing.assert_close(model(**longer).logits[:, : logits.shape[1]], logits, rtol=1e-4, atol=1e-5)
         del inputs["labels"]
         (greedy,) = model.generate(**inputs)
-        assert 2 < len(model.generate(**inputs, num_beams=2)[0]) <= 12
+        assert 2 <= len(model.generate(**inputs, num_beams=2)[0]) <= 12
     assert greedy[0] == 2 and len(greedy) <= 12
     (kept,) = model.generate(**{**inputs, "change_mask": torch.zeros_like(inputs["change_mask"])}, max_length=4)
     assert len(kept) <= 4
