@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoBackbone, AutoModel, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_segearth_r1 import SegEarthR1Config, grid_sizes
@@ -23,6 +23,7 @@ from .point_mask_loss import PointRule, mask_losses
 from .pretrained_model import S5PreTrainedModel
 from .prompt_sequence import IGNORED, IMAGE
 from .query_mask_decoder import QueryMaskDecoder
+from .task_model import build_backbone
 
 
 @dataclass
@@ -61,7 +62,7 @@ class SegEarthR1ForPixelReasoning(S5PreTrainedModel):
 
     def __init__(self, config: SegEarthR1Config) -> None:
         super().__init__(config)
-        self.backbone = AutoBackbone.from_config(config.backbone_config)
+        self.backbone = build_backbone(config.backbone_config)
         channels = self.backbone.channels
         if len(channels) != 4:
             raise ValueError(f"the backbone gives {len(channels)} feature maps, expected four (out_features)")

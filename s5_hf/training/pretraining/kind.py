@@ -23,11 +23,11 @@ from ...semi_supervised import (
 )
 from ...semi_supervised.accumulation import Batches, counted_together
 from ..batches import Row
-from ..joint.best_models import MEAN, BestModels
 from ..kind import StateDict, Training, TrainingKind
 from ..low_rank import add_adapters, merged_adapters
 from ..peaks import peak_flops
 from ..schedules import learning_rate_factor
+from ..selection import keep_best
 from ..throughput import Throughput, segmenter_flops
 from ..validation import ValidationSettings, validate
 from ..views.sample_reader import ONE_IMAGE, SampleReader
@@ -39,8 +39,6 @@ from .pseudo_label_health import PseudoLabelHealth
 from .recipe import PretrainingRecipe
 from .starting_model import starting_model
 from .view_maker import ViewMaker, joined
-
-IN_WORDS = "the best weights are chosen on the validation images"
 
 
 class S4Pretraining(TrainingKind[PretrainingRecipe]):
@@ -316,11 +314,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         is_trained = validated is accelerator.unwrap_model(training.model)  # its weights may be shared by processes
         state_dict = accelerator.get_state_dict(training.model) if is_trained else validated.state_dict()
         state_dict = self.saved_state(validated, state_dict)
-        if accelerator.is_main_process:
-            selection = {"selection": "validation", "in_words": IN_WORDS, "validation": self.data.validation_source}
-            best = BestModels(Path(self.recipe.run.output_dir) / "best", self.processor, selection)
-            best.keep(step, {MEAN: score}, validated, state_dict)
-        accelerator.wait_for_everyone()
+        keep_best(self, accelerator, step, score, validated, state_dict, self.data.validation_source)
 
     def validated(self, training: Training) -> torch.nn.Module:
         """The network that is validated: the average of the weights, else the averaged teacher, else the student."""
