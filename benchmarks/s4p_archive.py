@@ -10,6 +10,7 @@ The arms are FixMatch from the same start, with the same labelled images and ste
 
 - `random`: drawn from the archive
 - `curated`: chosen from it by this package: scored by the start of the seed, selected with --select
+- `filtered`: drawn from what the limits of --select leave, against blank patches, noise and near-copies
 - `whole`: the archive
 - `clean`: drawn from its tiles, which nobody could do without knowing them
 
@@ -24,7 +25,7 @@ import shutil
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -45,20 +46,23 @@ from s5_hf.curation import (
     score_images,
     write_curated_dataset,
 )
+from s5_hf.curation.prototypes import Prototypes
+from s5_hf.curation.score_table import ScoreFolder
+from s5_hf.curation.sources import ImageList
 from s5_hf.curation.walk import largest_remainder
 from s5_hf.files.atomic import atomic_folder, write_text
 from s5_hf.files.typed_settings import settings_from
 from s5_hf.predictors.feature_segmenter import Segmenter
 
 KINDS_FILE = "kinds.json"
-ARMS = ("supervised", "random", "curated", "whole", "clean")
+ARMS = ("supervised", "random", "curated", "filtered", "whole", "clean")
 PAIRS = (
     ("curated", "random"),
-    ("curated", "whole"),
-    ("clean", "curated"),
-    ("clean", "random"),
+    ("filtered", "random"),
     ("whole", "random"),
-    *((arm, "supervised") for arm in ("random", "curated", "whole", "clean")),
+    ("clean", "random"),
+    ("clean", "curated"),
+    *((arm, "supervised") for arm in ("random", "curated", "filtered", "whole", "clean")),
 )
 
 
@@ -166,36 +170,39 @@ def copied_images(archive: Path, names: Sequence[str], target: Path) -> Path:
     return target
 
 
-def curate(
-    model: Path,
-    labelled: Path,
-    archive: Path,
-    output: Path,
-    patches: ScoreSettings,
-    clusters: int,
-    select: SelectionSettings,
-) -> list[str]:
-    """Choose images of an archive by the package's steps, and export them to `output/dataset`.
+@dataclass(frozen=True)
+class Curation:
+    """An archive with its scores, which several selections share.
 
-    Args:
-        model: the segmenter that scores.
-        labelled: folder of the labelled images.
-        archive: of `write_archive`.
-        output: folder of the steps.
-        patches: how the labelled images are cut; images of the archive are taken as a whole.
-        clusters: of the patches.
-        select: settings.
-
-    Returns:
-        Names of the chosen images.
+    Attributes:
+        images: of the archive.
+        scores: of them, each taken as a whole.
+        prototypes: of patches of the labelled images.
+        output: folder of all steps.
     """
-    segmenter, images = Segmenter.from_pretrained(model), open_images(ImageSource(folder=str(archive / "images")))
-    known = score_images(segmenter, open_images(ImageSource(folder=str(labelled))), output / "labelled", patches)
-    scores = score_images(segmenter, images, output / "scores", ScoreSettings(patch_size=None))
-    prototypes = make_prototypes(known, output / "prototypes.safetensors", ClusterSettings(clusters))
-    selection = make_selection(scores, output / "selection", select, prototypes)
-    write_curated_dataset(selection, scores, images, output / "dataset")
-    return [Path(name).stem for name in selection.chosen()["id"].to_pylist()]
+
+    images: ImageList
+    scores: ScoreFolder
+    prototypes: Prototypes
+    output: Path
+
+    @classmethod
+    def of(
+        cls, model: Path, labelled: Path, archive: Path, output: Path, patches: ScoreSettings, clusters: int
+    ) -> "Curation":
+        """Score the images of an archive, and cluster the labelled ones, cut into patches."""
+        segmenter = Segmenter.from_pretrained(model)
+        images = open_images(ImageSource(folder=str(archive / "images")))
+        known = score_images(segmenter, open_images(ImageSource(folder=str(labelled))), output / "labelled", patches)
+        scores = score_images(segmenter, images, output / "scores", ScoreSettings(patch_size=None))
+        prototypes = make_prototypes(known, output / "prototypes.safetensors", ClusterSettings(clusters))
+        return cls(images, scores, prototypes, output)
+
+    def select(self, name: str, settings: SelectionSettings) -> list[str]:
+        """Choose images and export them to the folder of that name: their names."""
+        selection = make_selection(self.scores, self.output / f"selection-{name}", settings, self.prototypes)
+        write_curated_dataset(selection, self.scores, self.images, self.output / name)
+        return [Path(found).stem for found in selection.chosen()["id"].to_pylist()]
 
 
 @dataclass(frozen=True)
@@ -227,6 +234,11 @@ def print_choices(chosen: Sequence[Choices]) -> None:
     print()
 
 
+def unlabelled(dataset: str, place: Path) -> list[str]:
+    """Options of a run for its unlabelled images."""
+    return ["--unlabelled-dataset", dataset, "--unlabelled-dir", str(place)]
+
+
 def choose(arguments: argparse.Namespace, trial: Trial, foreign: Sequence[Path], seed: int) -> Choices:
     """Make the archive of a seed and every choice from it, as folders of images or exported datasets."""
     folder, source = trial.output / f"archive-{seed}", trial.data / "train"
@@ -240,17 +252,22 @@ def choose(arguments: argparse.Namespace, trial: Trial, foreign: Sequence[Path],
     select = settings_from(SelectionSettings, {**arguments.select, "target": kept}, "--select")
     patches = ScoreSettings(patch_size=arguments.patch, stride=arguments.stride)
     labelled = copied_images(source, known, folder / "labelled")
-    steps = folder / "curated"
+    steps = (labelled, archive, folder / "curation", patches, arguments.clusters)
+    curation = Curation.of(trial.weights(seed), *steps)
     names = {
         "random": random.Random(seed).sample(list(kinds), kept),
-        "curated": curate(trial.weights(seed), labelled, archive, steps, patches, arguments.clusters, select),
+        "curated": curation.select("curated", select),
+        "filtered": curation.select("filtered", replace(select, strategy="random", seed=seed)),
         "whole": list(kinds),
         "clean": random.Random(seed).sample(clean, kept),
     }
-    words = {"curated": ["--unlabelled-dataset", "rs4p-1m", "--unlabelled-dir", str(steps / "dataset")]}
-    for arm in ("random", "whole", "clean"):
-        place = archive if arm == "whole" else copied_images(archive, names[arm], folder / arm)
-        words[arm] = ["--unlabelled-dataset", "s5-images", "--unlabelled-dir", str(place / "images")]
+    places = {arm: copied_images(archive, names[arm], folder / arm) for arm in ("random", "clean")} | {
+        "whole": archive
+    }
+    words = {
+        **{arm: unlabelled("rs4p-1m", folder / "curation" / arm) for arm in ("curated", "filtered")},
+        **{arm: unlabelled("s5-images", place / "images") for arm, place in places.items()},
+    }
     return Choices(words, {arm: bad_ones(kinds, found) for arm, found in names.items()}, kept, len(kinds))
 
 

@@ -213,13 +213,21 @@ def test_arms_get_as_many_images_of_the_archive(scripts, source, tmp_path, monke
         ran.append((arm, method, words[-1]))
         return {"arm": arm, "seed": seed, "miou": 50.0 + len(ran), "steps": 10, "seconds": 2.0}
 
-    def curate(model, labelled, archive, output, patches, clusters, select):
-        assert model == tmp_path / "trial" / "start-3" / "segmenter" and (patches.patch_size, clusters) == (16, 4)
-        assert len(list((labelled / "images").iterdir())) == 1 and select.duplicate_distance == 8
-        return sorted(path.stem for path in (archive / "images").iterdir())[: select.target]
+    class Curation:
+        @classmethod
+        def of(cls, model, labelled, archive, output, patches, clusters):
+            assert model == tmp_path / "trial" / "start-3" / "segmenter" and (patches.patch_size, clusters) == (16, 4)
+            assert len(list((labelled / "images").iterdir())) == 1 and output == tmp_path / "trial/archive-3/curation"
+            cls.names = sorted(path.stem for path in (archive / "images").iterdir())
+            return cls()
+
+        def select(self, name, settings):
+            strategy = {"curated": "entropy+diversity", "filtered": "random"}[name]
+            assert (settings.strategy, settings.duplicate_distance) == (strategy, 8)
+            return self.names[: settings.target]
 
     monkeypatch.setattr(scripts("s4p_effect"), "run", run)
-    monkeypatch.setattr(archives, "curate", curate)
+    monkeypatch.setattr(archives, "Curation", Curation)
     photographs(tmp_path / "foreign", 3, 40)
     for path in list((tmp_path / "foreign").iterdir()):
         path.rename(path.with_suffix(".jpg"))
@@ -230,11 +238,11 @@ def test_arms_get_as_many_images_of_the_archive(scripts, source, tmp_path, monke
     monkeypatch.setattr(sys, "argv", words)
     archives.main()
     folder = tmp_path / "trial" / "archive-3"
-    places = {"curated": folder / "curated" / "dataset", "whole": folder / "whole" / "images"}
-    places |= {arm: folder / arm / "images" for arm in ("random", "clean")}
+    places = {arm: folder / arm / "images" for arm in ("random", "whole", "clean")}
+    places |= {arm: folder / "curation" / arm for arm in ("curated", "filtered")}
     start, supervised, *others = ran
     assert start[:2] == ("start", None) and supervised[:2] == ("supervised", "supervised")
-    assert others == [(arm, "fixmatch", str(places[arm])) for arm in ("random", "curated", "whole", "clean")]
+    assert others == [(arm, "fixmatch", str(places[arm])) for arm in archives.ARMS[1:]]
     counts = {arm: len(list(places[arm].iterdir())) for arm in ("random", "whole", "clean")}
     assert counts == {"random": 4, "whole": 8, "clean": 4}
     printed = capsys.readouterr().out
