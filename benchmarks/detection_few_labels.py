@@ -12,7 +12,8 @@ The data is HIT-UAV, of whose 160 training images the seed chooses 32 that keep 
 
 `quality` compares the pseudo-boxes of the base with the annotations of the 128 images, which no training sees: that is
 how thresholds are chosen. Nothing is chosen on the validation images: the averaged weights after the last step are
-validated once. Runs that are complete are not repeated, stopped ones resume.
+validated once. What stands behind `--` goes to examples/finetune_detection.py. Runs that are complete are not
+repeated, stopped ones resume.
 """
 
 import os
@@ -24,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-from measuring import argument_parser, print_head, print_row, run_example, spread
+from measuring import argument_parser, parse_with_options, print_head, print_row, run_example, spread
 from s5_hf.modeling import S5ForOrientedObjectDetection
 from s5_hf.modeling.rotated_iou import rotated_iou
 from s5_hf.recipes import find_recipe
@@ -37,8 +38,8 @@ from s5_hf.training.run_folder import read_log
 
 RECIPE = "detection_few_labels_cpu"
 LABELS = ("Person", "Car", "Bicycle", "OtherVehicle")
-CONTINUED = ("--learning-rate", "7e-4", "--warmup-steps", "20", "--unlabelled-from-step", "0")
-RAMP = 50
+CONTINUED = ("--learning-rate", "7e-4", "--warmup-steps", "10", "--unlabelled-from-step", "0")
+RAMP = 20
 RUNS = ("base", "supervised", "pseudo", "longer")
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 AGREEMENTS = (0.0, 0.3, 0.5, 0.7)
@@ -54,8 +55,10 @@ def folder_of(arguments: Namespace, run: str, seed: int) -> Path:
 def words_of(arguments: Namespace, run: str, seed: int) -> list[str]:
     """The options of a run."""
     words = [RECIPE, f"--hituav.data-dir={arguments.hituav}", "--selection", "last", "--seed", str(seed)]
+    words += arguments.options
     if run == "base":
-        return [*words, "--method", "null", "--total-steps", str(arguments.base_steps)]
+        unseen = ["--hituav.validation-split", "none"]
+        return [*words, "--method", "null", "--total-steps", str(arguments.base_steps), *unseen]
     words += ["--detector", str(folder_of(arguments, "base", seed) / "average"), *CONTINUED]
     if run == "pseudo":
         return [*words, "--unlabelled-ramp-steps", str(RAMP), "--total-steps", str(arguments.steps)]
@@ -100,7 +103,8 @@ def print_runs(arguments: Namespace) -> None:
         for run in arguments.runs:
             train(arguments, run, seed)
     print_head("run", "seeds", "minutes of one core", "mean AP50, percent", *LABELS)
-    found = {run: [scores_of(folder_of(arguments, run, seed)) for seed in arguments.seeds] for run in arguments.runs}
+    validated = [run for run in arguments.runs if run != "base"]
+    found = {run: [scores_of(folder_of(arguments, run, seed)) for seed in arguments.seeds] for run in validated}
     for run, scores in found.items():
         minutes = [seconds_of(folder_of(arguments, run, seed)) / 60 for seed in arguments.seeds]
         cells = (spread([one[key] for one in scores]) for key in ("mean", *LABELS))
@@ -175,10 +179,10 @@ def main() -> None:
     parser.add_argument("--hituav", type=Path, required=True, help="folder with {train,val}/images and labelTxt")
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--base-steps", type=int, default=500)
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--base-steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--output-dir", type=Path, default=Path("runs/detection_few_labels"))
-    arguments = parser.parse_args()
+    arguments, arguments.options = parse_with_options(parser)
     torch.set_num_threads(1)
     {"quality": print_quality, "runs": print_runs}[arguments.what](arguments)
 

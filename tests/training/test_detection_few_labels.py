@@ -1,6 +1,7 @@
 """Oriented detection from few labels: data, recipe, health, and whole runs with unlabelled images."""
 
 import json
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from s5_hf.modeling import S5ForOrientedObjectDetection
 from s5_hf.recipes import find_recipe
-from s5_hf.semi_supervised import AgreeingViews
+from s5_hf.semi_supervised import DETECTION_METHODS, AgreeingViews
 from s5_hf.training.checkpointing.checkpoints import newest
 from s5_hf.training.detection.data import DetectionTaskData, load_detection_task
 from s5_hf.training.detection.kind import JointDetection
@@ -215,6 +216,16 @@ class TestRecipe:
     def test_refused(self, words, message):
         with pytest.raises(ValueError, match=message):
             micro_recipe(*SEMI, *words)
+
+    def test_a_method_of_ones_own_gets_the_options_that_it_has(self, monkeypatch):
+        @dataclass
+        class Plain(AgreeingViews):
+            unlabelled_weight: float = 1.0
+            colour: str = "grey"
+
+        monkeypatch.setitem(DETECTION_METHODS, "plain", Plain)
+        method = JointDetection(micro_recipe(*SEMI, "--method", "plain", "--unlabelled_weight", "0.5")).method
+        assert isinstance(method, Plain) and (method.unlabelled_weight, method.colour) == (0.5, "grey")
 
     def test_given_data_without_unlabelled_images(self):
         bare = [DetectionTaskData("ships", ("ship", "boat"), painted_samples(2, 1, 2), None)]

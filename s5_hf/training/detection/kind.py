@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ...files.atomic import write_text
-from ...semi_supervised import DetectionMethod, MethodOutput, make_detection_method
+from ...semi_supervised import DetectionMethod, MethodOutput
 from ..batches import SampleOrder, ViewedDatasets, load_in_order
 from ..joint.batches import order_seed
 from ..joint.kind import JointTraining
@@ -49,8 +49,7 @@ class JointDetection(JointTraining):
 
     def __init__(self, recipe: DetectionRecipe, tasks: Any | None = None) -> None:
         super().__init__(recipe, tasks)
-        name = recipe.method.method
-        self.method: DetectionMethod | None = name and make_detection_method(name, **recipe.method.options())
+        self.method: DetectionMethod | None = recipe.method.make()
 
     def load_data(self, processes: int) -> Mapping[str, Any]:
         """Load the datasets.

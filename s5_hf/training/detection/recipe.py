@@ -14,9 +14,9 @@ The defaults are the published ones.
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from ...semi_supervised import make_detection_method
+from ...semi_supervised import DETECTION_METHODS, DetectionMethod, make_detection_method
 from ..joint.recipe import (
     DatasetSettings,
     JointDataSettings,
@@ -168,9 +168,18 @@ class DetectionMethodSettings:
     unlabelled_ramp_steps: int = option(0, "steps from unlabelled_from_step on in which that weight grows from 0")
     teacher_decay: float = option(0.996, "decay of the averaged teacher")
 
-    def options(self) -> dict[str, Any]:
-        """What the method takes."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if key != "method"}
+    def make(self) -> DetectionMethod | None:
+        """The method, with those of the options that it has; `None` where the recipe names none.
+
+        Raises:
+            ValueError: if it is unknown, or an option is out of range.
+        """
+        if self.method is None:
+            return None
+        known = DETECTION_METHODS.get(self.method)
+        names = [field.name for field in dataclasses.fields(known) if field.init] if known else []
+        own = {field.name for field in dataclasses.fields(self)}
+        return make_detection_method(self.method, **{name: getattr(self, name) for name in names if name in own})
 
 
 @dataclass
@@ -223,7 +232,7 @@ class DetectionRecipe(JointRecipe):
 
     def check_method(self) -> None:
         """Raise a ValueError for a method that cannot work, or has nothing to learn from."""
-        make_detection_method(self.method.method, **self.method.options())
+        self.method.make()
         phase, total = self.method.unlabelled_from_step, self.optimizer.total_steps
         if total is not None and phase >= total:
             raise ValueError(
