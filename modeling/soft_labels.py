@@ -58,13 +58,14 @@ def soft_losses(
 
     As those of the two heads, with the losses of each object's anchors and proposals times the weight of the object.
     """
+    targets = [target.on(images.rpn_output.anchors.device) for target in images.targets]
     anchors = [
         soft_anchors(rpn_head, images.rpn_output.anchors, target, size, generator)
-        for target, size in zip(images.targets, images.sizes, strict=True)
+        for target, size in zip(targets, images.sizes, strict=True)
     ]
     proposals = [
         soft_proposals(roi_head, boxes, target, generator)
-        for (boxes, _), target in zip(images.proposals, images.targets, strict=True)
+        for (boxes, _), target in zip(images.proposals, targets, strict=True)
     ]
     logits, deltas = roi_head(images.levels, [sample.proposals for sample, _ in proposals])
     return {
