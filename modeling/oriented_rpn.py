@@ -11,11 +11,15 @@ from torch import nn
 from torch.nn import functional
 
 from .anchors import STRIDES, inside_image, level_anchors
-from .box_coders import decode_midpoint_offsets, encode_midpoint_offsets
+from .box_coders import decode_midpoint_hulls, decode_midpoint_offsets, encode_midpoint_offsets
 from .configuration_s5 import S5DetectionConfig
 from .non_maximum_suppression import batched_horizontal_nms
 from .oriented_boxes import oriented_boxes_to_horizontal
 from .target_assignment import assign_anchors, sample
+
+DECODERS = {"oriented": decode_midpoint_offsets, "horizontal": decode_midpoint_hulls}
+LEARNED_OFFSETS = {"oriented": 6, "horizontal": 4}
+"""By the configuration's `proposal_form`: how proposals are decoded, and how many of the offsets they are made of."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,16 @@ class OrientedRPN(nn.Module):
         level = torch.cat([torch.full_like(indices, number) for number, indices in enumerate(kept)])
         kept = torch.cat(kept)
         scores = scores[kept]
-        boxes = decode_midpoint_offsets(output.anchors[kept], deltas[kept], self.config.rpn_delta_stds)
+        boxes = self.decode(output.anchors[kept], deltas[kept])
         hulls = oriented_boxes_to_horizontal(boxes)
         chosen = batched_horizontal_nms(hulls, scores, level, self.config.proposal_nms_iou)
         chosen = chosen[: self.config.max_proposals]
         return boxes[chosen], scores[chosen]
+
+    def decode(self, anchors: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
+        """Proposals `(n, 5)` of anchors `(n, 4)` and deltas `(n, 6)`, of the form that the configuration names."""
+        decode = DECODERS[self.config.proposal_form]
+        return decode(anchors, deltas, self.config.rpn_delta_stds)
 
     @torch.no_grad()
     def sample_anchors(
@@ -137,12 +146,16 @@ class OrientedRPN(nn.Module):
         """
         count = sum(max(len(image.positives), 1) + max(len(image.negatives), 1) for image in samples)
         classification, regression = output.logits.new_zeros(()), output.logits.new_zeros(())
+        learned = LEARNED_OFFSETS[self.config.proposal_form]
         for logits, deltas, image in zip(output.logits, output.deltas, samples, strict=True):
             # softplus(-x) and softplus(x) are the binary cross-entropies of the labels 1 and 0.
             classification = classification + functional.softplus(-logits[image.positives]).sum()
             classification = classification + functional.softplus(logits[image.negatives]).sum()
             regression = regression + functional.smooth_l1_loss(
-                deltas[image.positives], image.targets, reduction="sum", beta=self.config.rpn_smooth_l1_beta
+                deltas[image.positives, :learned],
+                image.targets[:, :learned],
+                reduction="sum",
+                beta=self.config.rpn_smooth_l1_beta,
             )
         weight = self.config.rpn_regression_weight
         return {"rpn_cls": classification / count, "rpn_bbox": weight * regression / count}

@@ -5,6 +5,7 @@ Source: Oriented R-CNN (arXiv 2108.05699) with the rules of the official configu
 
 import torch
 
+from .oriented_boxes import oriented_boxes_to_horizontal
 from .rotated_iou import rotated_iou
 
 # Beside the number of a box, an anchor or a proposal is assigned one of these.
@@ -75,6 +76,15 @@ def assign_proposals(proposals: torch.Tensor, boxes: torch.Tensor, positive_iou:
     if not len(boxes) or not len(proposals):
         return torch.full((len(proposals),), NEGATIVE, dtype=torch.int64, device=proposals.device)
     best, box = rotated_iou(proposals, boxes).max(dim=1)
+    return torch.where(best >= positive_iou, box, NEGATIVE)
+
+
+def assign_by_hulls(proposals: torch.Tensor, boxes: torch.Tensor, positive_iou: float) -> torch.Tensor:
+    """As `assign_proposals`, by the IoU of the horizontal hulls of both: for proposals that have no angle yet."""
+    if not len(boxes) or not len(proposals):
+        return torch.full((len(proposals),), NEGATIVE, dtype=torch.int64, device=proposals.device)
+    overlaps = horizontal_iou(oriented_boxes_to_horizontal(proposals), oriented_boxes_to_horizontal(boxes))
+    best, box = overlaps.max(dim=1)
     return torch.where(best >= positive_iou, box, NEGATIVE)
 
 
