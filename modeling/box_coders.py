@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import torch
 
+from .host_values import constants_like
 from .oriented_boxes import horizontal_to_oriented_boxes, oriented_boxes_to_corners
 
 # A network's first guesses may be wild: sizes change by at most this factor (in the logarithm).
@@ -57,7 +58,7 @@ def encode_midpoint_offsets(anchors: torch.Tensor, boxes: torch.Tensor, stds: Se
         (alpha - centre_x) / width,
         (beta - centre_y) / height,
     ]
-    return torch.stack(deltas, dim=1) / deltas[0].new_tensor(stds)
+    return torch.stack(deltas, dim=1) / constants_like(deltas[0], stds)
 
 
 def decode_midpoint_offsets(anchors: torch.Tensor, deltas: torch.Tensor, stds: Sequence[float]) -> torch.Tensor:
@@ -66,7 +67,7 @@ def decode_midpoint_offsets(anchors: torch.Tensor, deltas: torch.Tensor, stds: S
     Touching points span a parallelogram; stretching its shorter diagonal to the longer one makes it a rectangle.
     Boxes may reach beyond the image.
     """
-    offsets = deltas * deltas.new_tensor(stds)
+    offsets = deltas * constants_like(deltas, stds)
     x, y, width, height = decode_hulls(anchors, offsets)
     alpha, beta = offsets[:, 4:].unbind(dim=1)
 
@@ -88,7 +89,7 @@ def decode_midpoint_hulls(anchors: torch.Tensor, deltas: torch.Tensor, stds: Seq
 
     What a Faster R-CNN decodes. The touching points do not matter, so this is also right before they are learned.
     """
-    x, y, width, height = decode_hulls(anchors, deltas * deltas.new_tensor(stds))
+    x, y, width, height = decode_hulls(anchors, deltas * constants_like(deltas, stds))
     low, high = torch.stack([x - width / 2, y - height / 2]), torch.stack([x + width / 2, y + height / 2])
     return horizontal_to_oriented_boxes(torch.cat([low, high]).T)
 
@@ -129,12 +130,12 @@ def encode_oriented_deltas(proposals: torch.Tensor, boxes: torch.Tensor, stds: S
         (torch.where(keep, height, width) / proposal_height).log(),
         torch.where(keep, turn, turn_of_swapped),
     ]
-    return torch.stack(deltas, dim=1) / boxes.new_tensor(stds)
+    return torch.stack(deltas, dim=1) / constants_like(boxes, stds)
 
 
 def decode_oriented_deltas(proposals: torch.Tensor, deltas: torch.Tensor, stds: Sequence[float]) -> torch.Tensor:
     """Boxes `(n, 5)` from proposals `(n, 5)` and deltas `(n, 5)`; they may reach beyond the image."""
-    dx, dy, dw, dh, turn = (deltas * deltas.new_tensor(stds)).unbind(dim=1)
+    dx, dy, dw, dh, turn = (deltas * constants_like(deltas, stds)).unbind(dim=1)
     proposal_x, proposal_y, proposal_width, proposal_height, proposal_theta = proposals.unbind(dim=1)
     cos, sin = proposal_theta.cos(), proposal_theta.sin()
     x = proposal_x + dx * proposal_width * cos - dy * proposal_height * sin

@@ -9,6 +9,7 @@ from typing import Any
 from transformers import CONFIG_MAPPING, PretrainedConfig
 
 from .configuration_s5_dinov2 import S5Dinov2Config
+from .configuration_s5_efficientnet_lite import S5EfficientNetLiteConfig
 from .configuration_s5_segformer import S5SegformerConfig
 from .configuration_s5_vit import S5ViTConfig, require_whole_numbers
 from .tasks import S5TaskConfig, Tasks, labels_by_task
@@ -290,7 +291,7 @@ def make_backbone_config(backbone_config: PretrainedConfig | dict[str, Any] | No
     settings = dict(backbone_config)
     model_type = settings.pop("model_type", None)
     # Also where they are not registered (code loaded from the Hub).
-    for own in (S5ViTConfig, S5Dinov2Config, S5SegformerConfig):
+    for own in (S5ViTConfig, S5Dinov2Config, S5SegformerConfig, S5EfficientNetLiteConfig):
         if model_type == own.model_type:
             return own(**settings)
     if model_type not in CONFIG_MAPPING:

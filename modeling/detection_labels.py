@@ -10,16 +10,16 @@ from .oriented_boxes import check_oriented_boxes
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """The objects of one image: boxes float32 `(n, 5)` and class ids int64 `(n,)`."""
+    """The objects of one image, on the host: boxes float32 `(n, 5)` and class ids int64 `(n,)`."""
 
     boxes: torch.Tensor
     classes: torch.Tensor
 
 
-def read_labels(
-    labels: Sequence[Mapping[str, torch.Tensor]], batch_size: int, device: torch.device
-) -> list[ImageLabels]:
+def read_labels(labels: Sequence[Mapping[str, torch.Tensor]], batch_size: int) -> list[ImageLabels]:
     """Check the shapes and values of labels, except the range of the classes.
+
+    Labels of the host stay there: it then need not ask the device for sizes and answers.
 
     Args:
         labels: per image a mapping with `"boxes"` `(n, 5)`, oriented boxes in pixels of the image, and
@@ -32,16 +32,16 @@ def read_labels(
     if isinstance(labels, Mapping) or len(labels) != batch_size:
         given = "one mapping" if isinstance(labels, Mapping) else f"labels of {len(labels)} images"
         raise ValueError(f"got {given} for a batch of {batch_size} images; expected a list, one mapping per image")
-    return [read_image_labels(image, index, device) for index, image in enumerate(labels)]
+    return [read_image_labels(image, index) for index, image in enumerate(labels)]
 
 
-def read_image_labels(image: Mapping[str, torch.Tensor], index: int, device: torch.device) -> ImageLabels:
+def read_image_labels(image: Mapping[str, torch.Tensor], index: int) -> ImageLabels:
     """The checked labels of image number `index`."""
     missing = [key for key in ("boxes", "class_labels") if key not in image]
     if missing:
         raise ValueError(f"the labels of image {index} have no {' and no '.join(missing)}, only {sorted(image)}")
-    boxes = torch.as_tensor(image["boxes"], device=device).float()
-    classes = torch.as_tensor(image["class_labels"], device=device)
+    boxes = torch.as_tensor(image["boxes"]).cpu().float()
+    classes = torch.as_tensor(image["class_labels"]).cpu()
     if not boxes.numel() and not classes.numel():
         return ImageLabels(boxes.reshape(0, 5), classes.long().reshape(0))
     if boxes.ndim != 2 or boxes.shape[1] != 5:

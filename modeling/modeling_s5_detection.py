@@ -18,6 +18,7 @@ from transformers.utils import ModelOutput, can_return_tuple
 from .anchors import STRIDES, check_strides
 from .configuration_s5 import S5DetectionConfig
 from .detection_labels import ImageLabels, check_classes, read_labels
+from .host_values import on_device
 from .image_sizes import (
     centred_in_padding,
     check_image_sizes,
@@ -218,7 +219,7 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
         pixel_values: torch.Tensor,
     ) -> list[ImageLabels]:
         """The labels of every image, checked also against the classes of its task."""
-        targets = read_labels(labels, pixel_values.shape[0], pixel_values.device)
+        targets = read_labels(labels, pixel_values.shape[0])
         names = [self._task_name(task)] * len(targets) if task is None or isinstance(task, str) else task
         for index, (target, name) in enumerate(zip(targets, names, strict=True)):
             check_classes(target, index, len(self.config.tasks[name]), name)
@@ -249,11 +250,13 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
         """The four parts of the loss of one task."""
         rpn_head, roi_head = self.rpn_heads[index], self.roi_heads[index]
         anchor_samples = [
-            rpn_head.sample_anchors(rpn_output.anchors, target.boxes, size, generator)
+            rpn_head.sample_anchors(rpn_output.anchors, target.boxes, size, generator, rpn_output.bands)
             for target, size in zip(targets, sizes, strict=True)
         ]
         proposal_samples = [
-            roi_head.sample_proposals(boxes, target.boxes, target.classes, generator)
+            roi_head.sample_proposals(
+                boxes, on_device(target.boxes, boxes.device), on_device(target.classes, boxes.device), generator
+            )
             for (boxes, _), target in zip(proposals, targets, strict=True)
         ]
         logits, deltas = roi_head(levels, [image.proposals for image in proposal_samples])

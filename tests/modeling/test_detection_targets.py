@@ -16,7 +16,7 @@ from s5_hf.modeling import (
     box_coders,
     target_assignment,
 )
-from s5_hf.modeling.anchors import inside_image, level_anchors
+from s5_hf.modeling.anchors import STRIDES, AnchorBands, inside_image, level_anchors
 from s5_hf.modeling.necks import FeaturePyramidNetwork
 from s5_hf.modeling.oriented_boxes import horizontal_to_oriented_boxes, oriented_boxes_to_horizontal
 from s5_hf.modeling.oriented_roi_head import OrientedRoIHead, ProposalSample
@@ -158,6 +158,31 @@ def test_assignment_in_pieces_is_the_same(count, monkeypatch):
     monkeypatch.setattr(target_assignment, "BOXES_AT_ONCE", 100)
     assert torch.equal(assign_anchors(anchors, hulls, 0.7, 0.3, 0.3), whole)
     assert (whole >= 0).any() == (count > 0)
+
+
+def test_assignment_in_bands_of_levels_is_the_same():
+    """Every band is at most one slice per level, and leaves anchors out."""
+    ratios, shapes = (0.5, 1, 2), tuple((160 // stride, 128 // stride) for stride in STRIDES)
+    anchors = torch.cat([level_anchors(shape, s, 4, ratios) for shape, s in zip(shapes, STRIDES, strict=True)])
+    bands = AnchorBands(shapes, 4, ratios)
+    near = torch.cat([anchors[band] for band in bands(40, 50)])
+    assert len(near) < len(anchors) / 2
+    assert len(near) >= ((anchors[:, 3] >= 40) & (anchors[:, 1] <= 50)).sum()
+    assert bands(-300, -200) == [] and bands(400, 500) == []
+    hulls = oriented_boxes_to_horizontal(random_boxes(40, 3, largest=60.0).float() / torch.tensor([4, 3, 1, 1, 1]))
+    hulls = torch.cat([hulls, torch.tensor([[-90.0, -90, -80, -80]])])
+    whole = assign_anchors(anchors, hulls, 0.7, 0.3, 0.3)
+    assert torch.equal(assign_anchors(anchors, hulls, 0.7, 0.3, 0.3, bands), whole)
+    assert (whole >= 0).sum() > 20
+
+
+def test_proposals_that_are_not_finite_are_refused():
+    head = OrientedRPN(micro_detection_config())
+    output = head([torch.zeros(1, 16, 64 // stride, 64 // stride) for stride in STRIDES])
+    assert len(head.propose(output)[0][0]) > 0
+    output.deltas.detach().fill_(math.nan)
+    with pytest.raises(ValueError, match="gives proposals that are NaN or infinite"):
+        head.propose(output)
 
 
 def test_assignment_of_proposals():

@@ -34,7 +34,7 @@ class DetectionViews(JointViews):
         """The batch of some rows."""
         pixel_values = self.normalized(self.images(rows))
         labels = [
-            {"boxes": boxes.to(self.device), "class_labels": classes.to(self.device)}
+            {"boxes": boxes, "class_labels": classes}  # on the host, where the network asks for sizes
             for boxes, classes in zip(rows["boxes"], rows["classes"], strict=True)
         ]
         return DetectionBatch(pixel_values, labels, self.tasks(rows), image_sizes=rows["size"].tolist())

@@ -18,6 +18,8 @@ from functools import lru_cache
 import torch
 from torch.nn import functional
 
+from ...modeling.host_values import on_device
+
 BLUR_RADIUS = 6  # pixels; three standard deviations of the widest published blur
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's mode L
 OPERATIONS = ("brightness", "contrast", "saturation", "hue")
@@ -194,11 +196,6 @@ def strong_view(
         rows, sigma = on_device(blurred, images.device), on_device(parameters.sigma[blurred], images.device)
         images[rows] = gaussian_blur(images[rows], sigma)
     return images
-
-
-def on_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Values of the host on the device; the host does not wait until they are there."""
-    return (values.pin_memory() if device.type == "cuda" else values).to(device, non_blocking=True)
 
 
 @lru_cache(maxsize=64)
