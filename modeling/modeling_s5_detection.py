@@ -260,9 +260,12 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
         roi_head, predictions = self.roi_heads[index], []
         for number, ((boxes, scores), size) in enumerate(zip(proposals, sizes, strict=True)):
             refined, own = boxes, [level[number : number + 1] for level in levels]
+            passes = []
             for _ in range(self.config.roi_passes):
                 logits, deltas = roi_head(own, [refined])
                 refined = roi_head.decode(refined, deltas)
+                passes.append(logits)
+            logits = mean_scores(passes)
             kept = ~centred_in_padding(refined, size, padded_size)
             predictions.append(ImagePrediction(logits[kept], refined[kept], boxes[kept], scores[kept]))
         return predictions
@@ -287,6 +290,16 @@ def losses_of_parts(
         **rpn_head.loss(images.rpn_output, anchor_samples),
         **roi_head.loss(logits, deltas, proposal_samples),
     }
+
+
+def mean_scores(passes: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Logits `(n, classes + 1)` whose softmax is the mean of that of several, as Cascade R-CNN scores its boxes.
+
+    Those of one pass stay as they are. (arXiv 1712.00726, section 6.1.)
+    """
+    if len(passes) == 1:
+        return passes[0]
+    return torch.stack([logits.log_softmax(dim=1) for logits in passes]).logsumexp(dim=0) - math.log(len(passes))
 
 
 def by_entry(predictions: Sequence[ImagePrediction | None]) -> dict[str, list[torch.Tensor] | None]:

@@ -13,9 +13,9 @@ from torch.nn import functional
 from .box_coders import decode_midpoint_offsets
 from .detection_labels import ImageLabels
 from .oriented_boxes import oriented_boxes_to_horizontal
-from .oriented_roi_head import OrientedRoIHead, ProposalSample
-from .oriented_rpn import AnchorSample, OrientedRPN, RPNOutput
-from .target_assignment import NEGATIVE, assign_anchors, assign_proposals
+from .oriented_roi_head import ASSIGNMENTS, OrientedRoIHead, ProposalSample
+from .oriented_rpn import LEARNED_OFFSETS, AnchorSample, OrientedRPN, RPNOutput
+from .target_assignment import NEGATIVE, assign_anchors
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def soft_proposals(
     drawn = head.sample_proposals(proposals, target.boxes, numbers, generator)
     count = len(drawn.targets)
     box, background = drawn.labels[:count], drawn.proposals[count:]
-    far = assign_proposals(background, target.uncertain, head.config.roi_positive_iou) == NEGATIVE
+    assign = ASSIGNMENTS[head.config.proposal_form]
+    far = assign(background, target.uncertain, head.config.roi_positive_iou) == NEGATIVE
     sample = ProposalSample(
         proposals=torch.cat([drawn.proposals[:count], background[far]]),
         labels=torch.cat([target.classes[box], drawn.labels[count:][far]]),
@@ -122,11 +123,15 @@ def soft_proposal_loss(
     """`rpn_cls` and `rpn_bbox` as those of the head, with a weight for each positive anchor."""
     count = sum(max(len(image.positives), 1) + max(len(image.negatives), 1) for image, _ in samples)
     classification, regression = output.logits.new_zeros(()), output.logits.new_zeros(())
+    learned = LEARNED_OFFSETS[head.config.proposal_form]
     for logits, deltas, (image, weights) in zip(output.logits, output.deltas, samples, strict=True):
         missed = functional.softplus(-logits[image.positives]) * weights
         classification = classification + missed.sum() + functional.softplus(logits[image.negatives]).sum()
         errors = functional.smooth_l1_loss(
-            deltas[image.positives], image.targets, reduction="none", beta=head.config.rpn_smooth_l1_beta
+            deltas[image.positives, :learned],
+            image.targets[:, :learned],
+            reduction="none",
+            beta=head.config.rpn_smooth_l1_beta,
         )
         regression = regression + (errors.sum(dim=1) * weights).sum()
     return {"rpn_cls": classification / count, "rpn_bbox": head.config.rpn_regression_weight * regression / count}

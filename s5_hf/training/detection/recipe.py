@@ -80,6 +80,12 @@ class DetectionModelSettings(JointModelSettings):
     roi_samples: int = option(512, "proposals per image in the loss")
     roi_moved_copies: int = option(0, "copies of every box, moved at random, that join the proposals in training")
     roi_copies_angle: float = option(0.3, "standard deviation of the angle by which copies are turned, radians")
+    proposal_form: Literal["oriented", "horizontal"] = option(
+        "oriented", "horizontal: proposals are upright, as in Faster R-CNN, and the RoI head finds the angle"
+    )
+    roi_delta_stds: list[float] = option(
+        [0.1, 0.1, 0.2, 0.2, 0.1], "divisors of the RoI head's regression targets (x, y, width, height, angle)"
+    )
     roi_passes: int = option(1, "how often boxes are refined, one after the other, when the detector predicts")
     head_initial_factor: float = option(1.0, "factor of the standard deviations of the heads' new weights")
     rpn_regression_weight: float = option(1.0, "weight of the proposals' regression loss")
@@ -99,7 +105,7 @@ class DetectionModelSettings(JointModelSettings):
 
     def head_settings(self) -> dict[str, float]:
         """What goes into [`S5DetectionConfig`] for new necks and heads."""
-        return {key: getattr(self, key) for key in HEAD_KEYS}
+        return {key: getattr(self, key) for key in (*HEAD_KEYS, "proposal_form", "roi_delta_stds")}
 
 
 HEAD_KEYS = (
