@@ -12,6 +12,7 @@ from .configuration_samroad import SamRoadConfig
 from .configuration_segearth_ov import SegEarthOVConfig
 from .configuration_segearth_r1 import SegEarthR1Config
 from .configuration_sruit import SRUITConfig
+from .image_processing_mamba_hsi import MambaHSIImageProcessor
 from .image_processing_s5 import S5ImageProcessor
 from .image_processing_s5_change import S5ChangeImageProcessor
 from .image_processing_sruit import SRUITImageProcessor
@@ -41,6 +42,7 @@ __all__ = [
     "MVCCProcessor",
     "MambaHSIConfig",
     "MambaHSIForSemanticSegmentation",
+    "MambaHSIImageProcessor",
     "S5ChangeDetectionConfig",
     "S5ChangeImageProcessor",
     "S5DetectionConfig",

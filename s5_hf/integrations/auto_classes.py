@@ -90,6 +90,7 @@ def await_image_processors(module: ModuleType) -> None:
         processors = dict.fromkeys(CONFIGURATIONS, modeling.S5ImageProcessor)
         processors[CHANGE] = modeling.S5ChangeImageProcessor
         processors[OPEN_VOCABULARY] = modeling.SegEarthOVImageProcessor
+        processors[HYPERSPECTRAL] = modeling.MambaHSIImageProcessor
         processors[ROADS] = modeling.SamRoadProcessor
         processors[REASONING] = modeling.SegEarthR1ImageProcessor
         processors[CAPTIONING] = modeling.MVCCImageProcessor
