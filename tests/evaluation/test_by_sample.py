@@ -120,6 +120,9 @@ def test_translations_are_compared_with_the_other_date(work, tmp_path):
     assert report["unit"] == "dB" and not (tmp_path / "captions.json").exists()
 
 
+EVALUATIONS = {"reasoner": evaluate_reasoner, "captioner": evaluate_captioner, "translator": evaluate_translator}
+
+
 class Half:
     """One of two processes, whose counts stay by themselves."""
 
@@ -139,10 +142,7 @@ class Half:
 
 @pytest.mark.parametrize("name", DATA)
 def test_processes_share_the_samples(work, accelerator, name):
-    evaluate = {"reasoner": evaluate_reasoner, "captioner": evaluate_captioner, "translator": evaluate_translator}[
-        name
-    ]
-    whole, *halves = (evaluate(settings(work, name), one) for one in (accelerator, Half(0), Half(1)))
+    whole, *halves = (EVALUATIONS[name](settings(work, name), one) for one in (accelerator, Half(0), Half(1)))
     for count, value in whole.counts.items():
         assert sum(half.counts[count] for half in halves) == pytest.approx(value), count
     assert sorted((row for half in halves for row in half.rows), key=lambda row: row["number"]) == list(whole.rows)
