@@ -18,6 +18,7 @@ from statistics import median
 import torch
 
 from measuring import argument_parser, in_own_process, now, peak_bytes, print_head, print_row, torch_in_words
+from s4p_step import official_decoders
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
 from s5_hf.training.joint.step import JointBatch
 from s5_hf.training.optimizer import make_optimizer
@@ -55,6 +56,38 @@ def parts_by_task(batch: JointBatch) -> list[JointBatch]:
         rows = [row for row, name in enumerate(batch.tasks) if name == task]
         parts.append(JointBatch(batch.pixel_values[rows], batch.labels[rows], [task] * len(rows)))
     return parts
+
+
+class JointBench:
+    """A mixture of experts, its images, and a step of this package and of the official algorithm.
+
+    Args:
+        arguments: with `size`, `image_size`, `tasks`, `images`, `precision` and `device`.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.model, self.device = make_model(arguments, dense=False), torch.device(arguments.device)
+        self.optimizer, self.loss = make_optimizer(self.model, 5e-5, 0.05), SegmentationStep()
+        self.batch = make_batch(arguments, list(self.model.config.tasks))
+        self.parts = parts_by_task(self.batch)
+        self.precision = arguments.precision
+
+    def package_step(self, step: int) -> None:
+        """One forward of the mixed batch."""
+        self.learn([self.batch])
+
+    def official_step(self, step: int) -> None:
+        """A forward per task with the decoder as released, the sum of the losses, one backward."""
+        with official_decoders(self.model):
+            self.learn(self.parts)
+
+    def learn(self, batches: list[JointBatch]) -> None:
+        """Forward of some batches, one backward, and the optimizer."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            total = sum(self.loss(self.model, batch, 0).loss for batch in batches)
+        total.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, float]:

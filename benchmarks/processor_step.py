@@ -1,12 +1,15 @@
-"""An S4P step on a processor, like for like: checkpointing, allocator and peak memory of both sides.
+"""A step of S4P or of joint training on a processor, like for like: checkpointing, allocator and peak memory of both.
 
     python benchmarks/processor_step.py                                   # ViT-B, 512 px, batch 2 + 2, float32
     python benchmarks/processor_step.py --precision bf16
+    python benchmarks/processor_step.py --training moe --tasks 2          # mixture of experts, 2 tasks x 2 images
+    python benchmarks/processor_step.py --training moe --tasks 2 --precision bf16
     python benchmarks/processor_step.py --image-size 256 --repeats 1 --no-memory   # quicker
 
-The baseline is the official algorithm as `s4p_step.py` writes it, with SDPA, and with every block recomputed, as
-officially. Contestants take turns in one process on one thread, each a warm-up step first; a row gives the median of
-the processor times, which a busy machine changes less than the clock. Peak memory is that of a process of its own.
+The baseline is the official algorithm, with SDPA, and with every block recomputed, as officially: that of S4P as
+`s4p_step.py` writes it; that of joint training is a forward per task with the decoder as released, and one backward of
+the sum. Contestants take turns in one process on one thread, each a warm-up step first; a row gives the median of the
+processor times, which a busy machine changes less than the clock. Peak memory is that of a process of its own.
 """
 
 import argparse
@@ -15,6 +18,7 @@ from contextlib import nullcontext
 from statistics import median
 
 import torch
+from moe_step import JointBench
 
 # What is shared among the benchmarks is in measuring.py; its names are listed in each.
 from measuring import (
@@ -36,7 +40,7 @@ BASELINE = "official, true"
 CONTESTANTS = (BASELINE, "s5_hf, true", "s5_hf, selective", "s5_hf, false")
 
 
-def make_step(bench: Bench, contestant: str) -> None:
+def make_step(bench: Bench | JointBench, contestant: str) -> None:
     """One step of a contestant, named by its algorithm and its checkpointing."""
     algorithm, kind = contestant.split(", ")
     bench.model.gradient_checkpointing_disable()
@@ -54,7 +58,11 @@ def parse_arguments() -> argparse.Namespace:
     parser = argument_parser(__doc__)
     parser.add_argument("--size", default="b", help="ViT size: ti, s, b, l or h (default b)")
     parser.add_argument("--image-size", type=int, default=512)
-    parser.add_argument("--batch-size", type=int, default=2, help="labelled, and as many unlabelled images")
+    parser.add_argument("--training", default="s4p", choices=["s4p", "moe"])
+    parser.add_argument("--tasks", type=int, default=4, help="of joint training")
+    parser.add_argument(
+        "--batch-size", type=int, default=2, help="labelled, and as many unlabelled images; or images of each task"
+    )
     parser.add_argument("--precision", default="no", choices=["no", "bf16"], help="of mixed precision")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS), choices=CONTESTANTS)
@@ -67,15 +75,17 @@ def main() -> None:
     arguments = parse_arguments()
     arguments.device, arguments.compile = "cpu", False  # of `Bench`
     torch.set_num_threads(1)
-    bench = Bench(arguments)
+    arguments.images = arguments.batch_size
+    bench = (JointBench if arguments.training == "moe" else Bench)(arguments)
     if arguments.memory_of:
         make_step(bench, arguments.memory_of)
         print(peak_bytes() / 2**30)
         return
     names = [BASELINE, *(name for name in arguments.contestants if name != BASELINE)]
     found = take_turns({name: lambda name=name: make_step(bench, name) for name in names}, arguments.repeats)
+    count = f"{arguments.tasks} tasks x" if arguments.training == "moe" else f"{arguments.batch_size} +"
     print(
-        f"ViT-{arguments.size.upper()} + UPerNet, {arguments.image_size} px, batch {arguments.batch_size} + "
+        f"{arguments.training}, ViT-{arguments.size.upper()} + UPerNet, {arguments.image_size} px, batch {count} "
         f"{arguments.batch_size}, mixed precision {arguments.precision}, {processor_in_words()}, {torch_in_words()}, "
         f"{allocator_in_words()}, median of {arguments.repeats}\n"
     )

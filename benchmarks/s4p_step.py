@@ -107,13 +107,8 @@ class Bench:
 
     def official_step(self, step: int) -> dict[str, float]:
         """The step as officially defined, with the official decoder."""
-        decoders = [module for module in self.model.modules() if isinstance(module, UPerNetDecoder)]
-        for decoder in decoders:
-            decoder.forward = partial(stacking_forward, decoder)
-        seconds = self.official_parts(step)
-        for decoder in decoders:
-            del decoder.forward
-        return seconds
+        with official_decoders(self.model):
+            return self.official_parts(step)
 
     def official_parts(self, step: int) -> dict[str, float]:
         """The official step, part by part."""
@@ -157,6 +152,19 @@ class Bench:
         ]
         pixels = torch.stack([torch.from_numpy(np.asarray(view).copy()).permute(2, 0, 1) for view in views])
         return self.makers.labelled({"image": pixels, "labels": rows["labels"]}).pixel_values
+
+
+@contextmanager
+def official_decoders(model: torch.nn.Module) -> Iterator[None]:
+    """Decoders as released, inside the block."""
+    decoders = [module for module in model.modules() if isinstance(module, UPerNetDecoder)]
+    for decoder in decoders:
+        decoder.forward = partial(stacking_forward, decoder)
+    try:
+        yield
+    finally:
+        for decoder in decoders:
+            del decoder.forward
 
 
 def stacking_forward(decoder: UPerNetDecoder, feature_maps: list[torch.Tensor]) -> torch.Tensor:

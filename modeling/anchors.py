@@ -1,8 +1,12 @@
 """Horizontal anchors of the oriented region proposal network: one scale, several shapes per cell and level."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+
+from .host_values import on_device
 
 STRIDES = (4, 8, 16, 32, 64)
 
@@ -23,14 +27,42 @@ def level_anchors(
         innermost. The anchors of cell (row i, column j) are centred on (j * stride, i * stride): on the corner of the
         cell, as officially.
     """
-    ratio = torch.tensor(ratios, dtype=torch.float32, device=device)
+    ratio = torch.tensor(ratios, dtype=torch.float32)
     half_height = scale * stride * ratio.sqrt() / 2
     half_width = scale * stride / ratio.sqrt() / 2
-    shapes = torch.stack([-half_width, -half_height, half_width, half_height], dim=1)
+    shapes = on_device(torch.stack([-half_width, -half_height, half_width, half_height], dim=1), torch.device(device))
     rows, columns = (torch.arange(count, dtype=torch.float32, device=device) * stride for count in size)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     centres = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
     return (centres + shapes).reshape(-1, 4)
+
+
+@dataclass(frozen=True)
+class AnchorBands:
+    """Which anchors of all levels may meet a band of the image, told on the host without a look at the anchors.
+
+    Args:
+        shapes: rows and columns of the levels.
+        scale: side of the square anchor in strides.
+        ratios: height divided by width.
+    """
+
+    shapes: tuple[tuple[int, int], ...]
+    scale: float
+    ratios: tuple[float, ...]
+
+    def __call__(self, top: float, bottom: float) -> list[slice]:
+        """Where the anchors lie that reach between these heights, and a few more: at most one slice per level."""
+        found, start = [], 0
+        for (rows, columns), stride in zip(self.shapes, STRIDES, strict=True):
+            reach = self.scale * stride * math.sqrt(max(self.ratios)) / 2 + 1  # a pixel for rounding
+            first = max(math.ceil((top - reach) / stride), 0)
+            last = min(math.floor((bottom + reach) / stride) + 1, rows)
+            in_row = columns * len(self.ratios)
+            if first < last:
+                found.append(slice(start + first * in_row, start + last * in_row))
+            start += rows * in_row
+        return found
 
 
 def inside_image(anchors: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

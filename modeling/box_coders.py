@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 import torch
 
-from .oriented_boxes import oriented_boxes_to_corners
+from .host_values import constants_like
+from .oriented_boxes import horizontal_to_oriented_boxes, oriented_boxes_to_corners
 
 # A network's first guesses may be wild: sizes change by at most this factor (in the logarithm).
 LARGEST_LOG_CHANGE = abs(math.log(16 / 1000))
@@ -57,7 +58,7 @@ def encode_midpoint_offsets(anchors: torch.Tensor, boxes: torch.Tensor, stds: Se
         (alpha - centre_x) / width,
         (beta - centre_y) / height,
     ]
-    return torch.stack(deltas, dim=1) / deltas[0].new_tensor(stds)
+    return torch.stack(deltas, dim=1) / constants_like(deltas[0], stds)
 
 
 def decode_midpoint_offsets(anchors: torch.Tensor, deltas: torch.Tensor, stds: Sequence[float]) -> torch.Tensor:
@@ -66,11 +67,9 @@ def decode_midpoint_offsets(anchors: torch.Tensor, deltas: torch.Tensor, stds: S
     Touching points span a parallelogram; stretching its shorter diagonal to the longer one makes it a rectangle.
     Boxes may reach beyond the image.
     """
-    dx, dy, dw, dh, alpha, beta = (deltas * deltas.new_tensor(stds)).unbind(dim=1)
-    anchor_x, anchor_y, anchor_width, anchor_height = centre_and_size(anchors)
-    x, y = anchor_x + anchor_width * dx, anchor_y + anchor_height * dy
-    width = anchor_width * dw.clamp(-LARGEST_LOG_CHANGE, LARGEST_LOG_CHANGE).exp()
-    height = anchor_height * dh.clamp(-LARGEST_LOG_CHANGE, LARGEST_LOG_CHANGE).exp()
+    offsets = deltas * constants_like(deltas, stds)
+    x, y, width, height = decode_hulls(anchors, offsets)
+    alpha, beta = offsets[:, 4:].unbind(dim=1)
 
     # Half diagonals of the parallelogram: from the centre to the upper and to the right touching point.
     up = torch.stack([alpha.clamp(-0.5, 0.5) * width, -height / 2], dim=1)
@@ -83,6 +82,27 @@ def decode_midpoint_offsets(anchors: torch.Tensor, deltas: torch.Tensor, stds: S
     first, second = right - up, right + up
     release_theta = torch.atan2(-first[:, 1], first[:, 0])
     return from_release_form(x, y, first.norm(dim=1), second.norm(dim=1), release_theta)
+
+
+def decode_midpoint_hulls(anchors: torch.Tensor, deltas: torch.Tensor, stds: Sequence[float]) -> torch.Tensor:
+    """The horizontal boxes of the first four of six midpoint offsets, as boxes `(n, 5)` of this package.
+
+    What a Faster R-CNN decodes. The touching points do not matter, so this is also right before they are learned.
+    """
+    x, y, width, height = decode_hulls(anchors, deltas * constants_like(deltas, stds))
+    low, high = torch.stack([x - width / 2, y - height / 2]), torch.stack([x + width / 2, y + height / 2])
+    return horizontal_to_oriented_boxes(torch.cat([low, high]).T)
+
+
+def decode_hulls(
+    anchors: torch.Tensor, offsets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Centre x and y, width and height of the hulls of midpoint offsets `(n, 6)`, already times their divisors."""
+    dx, dy, dw, dh = offsets[:, :4].unbind(dim=1)
+    anchor_x, anchor_y, anchor_width, anchor_height = centre_and_size(anchors)
+    width = anchor_width * dw.clamp(-LARGEST_LOG_CHANGE, LARGEST_LOG_CHANGE).exp()
+    height = anchor_height * dh.clamp(-LARGEST_LOG_CHANGE, LARGEST_LOG_CHANGE).exp()
+    return anchor_x + anchor_width * dx, anchor_y + anchor_height * dy, width, height
 
 
 def centre_and_size(anchors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -110,12 +130,12 @@ def encode_oriented_deltas(proposals: torch.Tensor, boxes: torch.Tensor, stds: S
         (torch.where(keep, height, width) / proposal_height).log(),
         torch.where(keep, turn, turn_of_swapped),
     ]
-    return torch.stack(deltas, dim=1) / boxes.new_tensor(stds)
+    return torch.stack(deltas, dim=1) / constants_like(boxes, stds)
 
 
 def decode_oriented_deltas(proposals: torch.Tensor, deltas: torch.Tensor, stds: Sequence[float]) -> torch.Tensor:
     """Boxes `(n, 5)` from proposals `(n, 5)` and deltas `(n, 5)`; they may reach beyond the image."""
-    dx, dy, dw, dh, turn = (deltas * deltas.new_tensor(stds)).unbind(dim=1)
+    dx, dy, dw, dh, turn = (deltas * constants_like(deltas, stds)).unbind(dim=1)
     proposal_x, proposal_y, proposal_width, proposal_height, proposal_theta = proposals.unbind(dim=1)
     cos, sin = proposal_theta.cos(), proposal_theta.sin()
     x = proposal_x + dx * proposal_width * cos - dy * proposal_height * sin

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["overlapping_hulls"]
+__all__ = ["boxes_meet", "overlapping_hulls"]
 
 _TILE = 32
 # Boxes compared at once: on a CPU few enough for the results to stay in its cache.
@@ -28,20 +28,20 @@ def overlapping_hulls(hulls1: Tensor, hulls2: Tensor) -> tuple[Tensor, Tensor]:
     """
     step = _GPU_COMPARISONS if hulls1.is_cuda else _CPU_COMPARISONS
     if len(hulls1) * len(hulls2) <= step:
-        rows, columns = _meet(hulls1[:, None], hulls2).nonzero(as_tuple=True)
+        rows, columns = boxes_meet(hulls1[:, None], hulls2).nonzero(as_tuple=True)
         return rows, columns
     members1, tiles1 = _tiles(hulls1)
     members2, tiles2 = _tiles(hulls2)
     rows, columns = overlapping_hulls(_cover(tiles1), _cover(tiles2))
     chunks = []
     for row, column in zip(rows.split(step // _TILE**2), columns.split(step // _TILE**2), strict=True):
-        pair, first, second = _meet(tiles1[row][:, :, None], tiles2[column][:, None]).nonzero(as_tuple=True)
+        pair, first, second = boxes_meet(tiles1[row][:, :, None], tiles2[column][:, None]).nonzero(as_tuple=True)
         chunks.append((members1[row[pair], first], members2[column[pair], second]))
     first, second = zip(*chunks, strict=True)
     return torch.cat(first), torch.cat(second)
 
 
-def _meet(hulls1: Tensor, hulls2: Tensor) -> Tensor:
+def boxes_meet(hulls1: Tensor, hulls2: Tensor) -> Tensor:
     """Whether hulls [..., 4] share some area, broadcast."""
     left1, top1, right1, bottom1 = hulls1.unbind(-1)
     left2, top2, right2, bottom2 = hulls2.unbind(-1)

@@ -21,6 +21,8 @@ import warnings
 import torch
 from torch import Tensor
 
+from .host_values import constants_like
+
 __all__ = [
     "canonical_boxes",
     "check_oriented_boxes",
@@ -146,7 +148,7 @@ def oriented_boxes_to_corners(boxes: Tensor) -> Tensor:
     """
     along = _unit(boxes[..., 4]) * (boxes[..., 2:3] / 2)
     across = _unit(boxes[..., 4]).flip(-1) * (boxes[..., 3:4] / 2)
-    across = across * across.new_tensor([-1.0, 1.0])
+    across = across * constants_like(across, [-1.0, 1.0])
     centre = boxes[..., :2]
     corners = [centre - along - across, centre + along - across, centre + along + across, centre - along + across]
     return torch.stack(corners, dim=-2)

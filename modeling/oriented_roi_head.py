@@ -13,11 +13,15 @@ from torch.nn import functional
 from .anchors import STRIDES
 from .box_coders import decode_oriented_deltas, encode_oriented_deltas
 from .configuration_s5 import S5DetectionConfig
-from .rotated_roi_align import roi_align_rotated
-from .target_assignment import assign_proposals, moved_copies, sample
+from .host_values import constants_like
+from .rotated_roi_align import roi_align_of_valid_rois
+from .target_assignment import assign_by_hulls, assign_proposals, moved_copies, sample
 
 # The levels that RoIs are pooled from: all except the coarsest.
 POOLED_STRIDES = STRIDES[:4]
+
+ASSIGNMENTS = {"oriented": assign_proposals, "horizontal": assign_by_hulls}
+"""How proposals get their boxes, by the configuration's `proposal_form`."""
 
 
 @dataclass(frozen=True)
@@ -64,25 +68,18 @@ class OrientedRoIHead(nn.Module):
 
     def pool(self, levels: Sequence[torch.Tensor], rois: torch.Tensor) -> torch.Tensor:
         """Features `(n, channels, roi_size, roi_size)` of RoIs `(n, 6)`, each from the level that fits its size."""
-        growth = rois.new_tensor([1, 1, 1, self.config.roi_width_factor, self.config.roi_height_factor, 1])
-        grown = rois * growth
-        level_of = self.level_of(grown)
-        features, order = [], []
-        for number, stride in enumerate(POOLED_STRIDES):
-            chosen = (level_of == number).nonzero().flatten()
-            if len(chosen):
-                order.append(chosen)
-                features.append(
-                    roi_align_rotated(
-                        levels[number],
-                        grown[chosen],
-                        output_size=self.config.roi_size,
-                        spatial_scale=1 / stride,
-                        sampling_ratio=self.config.roi_sampling_ratio,
-                    )
-                )
+        factors = [1, 1, 1, self.config.roi_width_factor, self.config.roi_height_factor, 1]
+        grown = rois * constants_like(rois, factors)
+        level_of, features = self.level_of(grown), []
+        counts = torch.stack([(level_of == number).sum() for number in range(len(POOLED_STRIDES))])
+        by_level = level_of.argsort(stable=True)
+        chosen = by_level.split(counts.tolist())  # the only wait for the device
+        for level, stride, of_level in zip(levels, POOLED_STRIDES, chosen, strict=False):
+            if len(of_level):
+                size, ratio = self.config.roi_size, self.config.roi_sampling_ratio
+                features.append(roi_align_of_valid_rois(level, grown[of_level], size, 1 / stride, ratio))
         pooled = levels[0].new_zeros(len(rois), levels[0].shape[1], self.config.roi_size, self.config.roi_size)
-        return pooled.index_copy(0, torch.cat(order), torch.cat(features)) if order else pooled
+        return pooled.index_copy(0, by_level, torch.cat(features)) if features else pooled
 
     def level_of(self, grown: torch.Tensor) -> torch.Tensor:
         """The number of the level `(n,)` that RoIs `(n, 6)`, already grown, are pooled from."""
@@ -103,10 +100,13 @@ class OrientedRoIHead(nn.Module):
         The boxes themselves are candidates too, so the head has positives from the first step on, and so are moved
         copies of them where the configuration has such.
         """
+        assigned = ASSIGNMENTS[self.config.proposal_form](proposals, boxes, self.config.roi_positive_iou)
         if self.config.roi_moved_copies:
             settings = self.config.roi_moved_copies, self.config.roi_copies_angle
-            proposals = torch.cat([moved_copies(boxes, *settings, generator), proposals])
-        assigned = assign_proposals(proposals, boxes, self.config.roi_positive_iou)
+            copies = moved_copies(boxes, *settings, generator)
+            proposals = torch.cat([copies, proposals])
+            of_copies = assign_proposals(copies, boxes, self.config.roi_positive_iou)
+            assigned = torch.cat([of_copies, assigned])
         assigned = torch.cat([torch.arange(len(boxes), device=boxes.device), assigned])
         candidates = torch.cat([boxes, proposals])
         positives, negatives = sample(assigned, self.config.roi_samples, self.config.roi_positive_fraction, generator)
@@ -129,8 +129,10 @@ class OrientedRoIHead(nn.Module):
         targets = torch.cat([image.targets for image in samples])
         count = max(len(labels), 1)
         classification = functional.cross_entropy(logits, labels, reduction="sum")
+        of_images = deltas.split([len(image.labels) for image in samples])
+        positives = torch.cat([rows[: len(image.targets)] for rows, image in zip(of_images, samples, strict=True)])
         regression = functional.smooth_l1_loss(
-            deltas[labels < self.num_labels], targets, reduction="sum", beta=self.config.roi_smooth_l1_beta
+            positives, targets, reduction="sum", beta=self.config.roi_smooth_l1_beta
         )
         return {"cls": classification / count, "bbox": self.config.roi_regression_weight * regression / count}
 

@@ -3,6 +3,7 @@
 Source: Oriented R-CNN (Xie et al., arXiv 2108.05699), section 3.1, as the official release configures it.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,12 +11,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .anchors import STRIDES, inside_image, level_anchors
-from .box_coders import decode_midpoint_offsets, encode_midpoint_offsets
+from .anchors import STRIDES, AnchorBands, inside_image, level_anchors
+from .box_coders import decode_midpoint_hulls, decode_midpoint_offsets, encode_midpoint_offsets
 from .configuration_s5 import S5DetectionConfig
-from .non_maximum_suppression import batched_horizontal_nms
+from .grouped_suppression import kept_in_groups
+from .host_values import on_device
 from .oriented_boxes import oriented_boxes_to_horizontal
-from .target_assignment import assign_anchors, sample
+from .target_assignment import IGNORED, Bands, assign_anchors, everywhere, sample
+
+DECODERS = {"oriented": decode_midpoint_offsets, "horizontal": decode_midpoint_hulls}
+LEARNED_OFFSETS = {"oriented": 6, "horizontal": 4}
+"""By the configuration's `proposal_form`: how proposals are decoded, and how many of the offsets they are made of."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +33,14 @@ class RPNOutput:
         deltas: float32 `(batch, anchors, 6)`, midpoint offsets.
         anchors: `(anchors, 4)`.
         level_sizes: anchors per level, in the order of the others.
+        bands: which anchors may reach between two heights.
     """
 
     logits: torch.Tensor
     deltas: torch.Tensor
     anchors: torch.Tensor
     level_sizes: tuple[int, ...]
+    bands: Bands = everywhere
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,9 @@ class OrientedRPN(nn.Module):
                 level_anchors(size, stride, self.config.anchor_scale, self.config.anchor_ratios, level.device)
             )
         level_sizes = tuple(level.shape[0] for level in anchors)  # not len(), which an exporter would freeze
-        return RPNOutput(torch.cat(logits, dim=1), torch.cat(deltas, dim=1), torch.cat(anchors), level_sizes)
+        shapes = tuple((level.shape[2], level.shape[3]) for level in levels)
+        bands = AnchorBands(shapes, self.config.anchor_scale, tuple(self.config.anchor_ratios))
+        return RPNOutput(torch.cat(logits, dim=1), torch.cat(deltas, dim=1), torch.cat(anchors), level_sizes, bands)
 
     @torch.no_grad()
     def propose(self, output: RPNOutput) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -83,28 +93,39 @@ class OrientedRPN(nn.Module):
         Of every level the best anchors are decoded; where horizontal hulls of a level overlap too much, the better
         one stays. Proposals may reach beyond the image.
         """
-        scores = output.logits.detach().sigmoid()
-        return [
-            self._propose_for_image(image_scores, image_deltas, output)
-            for image_scores, image_deltas in zip(scores, output.deltas.detach(), strict=True)
-        ]
+        best, scores = self._best_anchors(output)
+        boxes = torch.stack(
+            [
+                self.decode(output.anchors[chosen], deltas[chosen])
+                for chosen, deltas in zip(best, output.deltas.detach(), strict=True)
+            ]
+        )
+        hulls = torch.stack([oriented_boxes_to_horizontal(of_image) for of_image in boxes])
+        kept = kept_in_groups(hulls, self._best_per_level(output), self.config.proposal_nms_iou)
+        order = torch.where(kept, scores, -1).argsort(dim=1, descending=True, stable=True)
+        finite = hulls.isfinite().all() & scores.isfinite().all()
+        *counts, all_finite = torch.cat([kept.sum(dim=1), finite[None]]).tolist()  # one answer for all
+        if not all_finite:
+            raise ValueError("the region proposal network gives proposals that are NaN or infinite")
+        chosen = [row[: min(count, self.config.max_proposals)] for row, count in zip(order, counts, strict=True)]
+        return [(boxes[image][rows], scores[image][rows]) for image, rows in enumerate(chosen)]
 
-    def _propose_for_image(
-        self, scores: torch.Tensor, deltas: torch.Tensor, output: RPNOutput
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        kept, start = [], 0
-        for size in output.level_sizes:
-            count = min(size, self.config.proposals_per_level)
-            kept.append(scores[start : start + size].topk(count).indices + start)
-            start += size
-        level = torch.cat([torch.full_like(indices, number) for number, indices in enumerate(kept)])
-        kept = torch.cat(kept)
-        scores = scores[kept]
-        boxes = decode_midpoint_offsets(output.anchors[kept], deltas[kept], self.config.rpn_delta_stds)
-        hulls = oriented_boxes_to_horizontal(boxes)
-        chosen = batched_horizontal_nms(hulls, scores, level, self.config.proposal_nms_iou)
-        chosen = chosen[: self.config.max_proposals]
-        return boxes[chosen], scores[chosen]
+    def _best_per_level(self, output: RPNOutput) -> list[int]:
+        return [min(size, self.config.proposals_per_level) for size in output.level_sizes]
+
+    def _best_anchors(self, output: RPNOutput) -> tuple[torch.Tensor, torch.Tensor]:
+        """Numbers of the best anchors of every level and their scores, `(batch, n)` both, best first in a level."""
+        scores, best = output.logits.detach().sigmoid(), []
+        starts = itertools.accumulate(output.level_sizes, initial=0)
+        for start, size, count in zip(starts, output.level_sizes, self._best_per_level(output), strict=False):
+            best.append(scores[:, start : start + size].topk(count, dim=1).indices + start)
+        best = torch.cat(best, dim=1)
+        return best, scores.gather(1, best)
+
+    def decode(self, anchors: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
+        """Proposals `(n, 5)` of anchors `(n, 4)` and deltas `(n, 6)`, of the form that the configuration names."""
+        decode = DECODERS[self.config.proposal_form]
+        return decode(anchors, deltas, self.config.rpn_delta_stds)
 
     @torch.no_grad()
     def sample_anchors(
@@ -113,21 +134,27 @@ class OrientedRPN(nn.Module):
         boxes: torch.Tensor,
         image_size: tuple[int, int],
         generator: torch.Generator | None = None,
+        bands: Bands = everywhere,
     ) -> AnchorSample:
-        """Assign the anchors wholly inside an image `(height, width)` to its boxes `(n, 5)`, and draw a sample."""
-        inside = inside_image(anchors, image_size).nonzero().flatten()
+        """Assign the anchors wholly inside an image `(height, width)` to its boxes `(n, 5)`, and draw a sample.
+
+        The boxes may be on the host, and `bands` tell which anchors may reach between two heights: with both the
+        device is asked once only.
+        """
+        inside = inside_image(anchors, image_size)
         assigned = assign_anchors(
-            anchors[inside],
+            torch.where(inside[:, None], anchors, 0),  # what is not inside overlaps with nothing
             oriented_boxes_to_horizontal(boxes),
             self.config.rpn_positive_iou,
             self.config.rpn_negative_iou,
             self.config.rpn_minimum_positive_iou,
+            bands,
         )
+        assigned = torch.where(inside, assigned, IGNORED)
         positives, negatives = sample(assigned, self.config.rpn_samples, self.config.rpn_positive_fraction, generator)
-        targets = encode_midpoint_offsets(
-            anchors[inside[positives]], boxes[assigned[positives]], self.config.rpn_delta_stds
-        )
-        return AnchorSample(inside[positives], inside[negatives], targets)
+        wanted = on_device(boxes, anchors.device)[assigned[positives]]
+        targets = encode_midpoint_offsets(anchors[positives], wanted, self.config.rpn_delta_stds)
+        return AnchorSample(positives, negatives, targets)
 
     def loss(self, output: RPNOutput, samples: Sequence[AnchorSample]) -> dict[str, torch.Tensor]:
         """`rpn_cls` (binary cross-entropy) and `rpn_bbox` (smooth L1), sums over the number of sampled anchors.
@@ -137,12 +164,16 @@ class OrientedRPN(nn.Module):
         """
         count = sum(max(len(image.positives), 1) + max(len(image.negatives), 1) for image in samples)
         classification, regression = output.logits.new_zeros(()), output.logits.new_zeros(())
+        learned = LEARNED_OFFSETS[self.config.proposal_form]
         for logits, deltas, image in zip(output.logits, output.deltas, samples, strict=True):
             # softplus(-x) and softplus(x) are the binary cross-entropies of the labels 1 and 0.
             classification = classification + functional.softplus(-logits[image.positives]).sum()
             classification = classification + functional.softplus(logits[image.negatives]).sum()
             regression = regression + functional.smooth_l1_loss(
-                deltas[image.positives], image.targets, reduction="sum", beta=self.config.rpn_smooth_l1_beta
+                deltas[image.positives, :learned],
+                image.targets[:, :learned],
+                reduction="sum",
+                beta=self.config.rpn_smooth_l1_beta,
             )
         weight = self.config.rpn_regression_weight
         return {"rpn_cls": classification / count, "rpn_bbox": weight * regression / count}

@@ -20,7 +20,14 @@ from torch import Tensor
 from .hull_pairs import overlapping_hulls
 from .oriented_boxes import check_oriented_boxes, oriented_boxes_to_horizontal
 
-__all__ = ["MINIMUM_SIDE", "elementwise_rotated_iou", "iou_matrices", "pairwise_overlaps", "rotated_iou"]
+__all__ = [
+    "MINIMUM_SIDE",
+    "elementwise_rotated_iou",
+    "iou_matrices",
+    "iou_of_checked_boxes",
+    "pairwise_overlaps",
+    "rotated_iou",
+]
 
 MINIMUM_SIDE = 1e-3
 """Boxes with a side below this, in pixels, overlap with nothing (as in the official release)."""
@@ -48,7 +55,13 @@ def rotated_iou(boxes1: Tensor, boxes2: Tensor, mode: Literal["iou", "iof"] = "i
     Raises:
         ValueError: a wrong shape or mode, NaN, or a negative size.
     """
-    first, second = _exact(boxes1, boxes2, mode)
+    _check(boxes1, boxes2, mode)
+    return iou_of_checked_boxes(boxes1, boxes2, mode)
+
+
+def iou_of_checked_boxes(boxes1: Tensor, boxes2: Tensor, mode: Literal["iou", "iof"] = "iou") -> Tensor:
+    """`rotated_iou` of boxes that are known to be finite: on a GPU a check waits for the device."""
+    first, second = _exact(boxes1, boxes2)
     hulls1, hulls2 = oriented_boxes_to_horizontal(first).detach(), oriented_boxes_to_horizontal(second).detach()
     step = max(1, _LISTED // max(1, len(second)))
     blocks = []
@@ -68,7 +81,8 @@ def elementwise_rotated_iou(boxes1: Tensor, boxes2: Tensor, mode: Literal["iou",
     """
     if len(boxes1) != len(boxes2):
         raise ValueError(f"boxes1 and boxes2 must have the same length, got {len(boxes1)} and {len(boxes2)}")
-    first, second = _exact(boxes1, boxes2, mode)
+    _check(boxes1, boxes2, mode)
+    first, second = _exact(boxes1, boxes2)
     indices = torch.arange(len(first), device=first.device)
     return _chunked_overlaps(first, second, indices, indices, mode).to(boxes1.dtype)
 
@@ -93,14 +107,17 @@ def iou_matrices(boxes: Tensor) -> Tensor:
     return shared / torch.where(whole > 0, whole, 1)
 
 
-def _exact(boxes1: Tensor, boxes2: Tensor, mode: str) -> tuple[Tensor, Tensor]:
-    """Both sets, checked, in the precision of the arithmetic."""
+def _check(boxes1: Tensor, boxes2: Tensor, mode: str) -> None:
     if mode not in ("iou", "iof"):
         raise ValueError(f"mode must be 'iou' or 'iof', got {mode!r}")
     for name, boxes in (("boxes1", boxes1), ("boxes2", boxes2)):
         check_oriented_boxes(boxes, name)
         if boxes.ndim != 2:
             raise ValueError(f"{name} must be [N, 5], got shape {tuple(boxes.shape)}")
+
+
+def _exact(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Tensor]:
+    """Both sets in the precision of the arithmetic."""
     dtype = torch.float32 if boxes1.device.type == "mps" else torch.float64  # Apple's GPUs know no float64
     return boxes1.to(dtype), boxes2.to(dtype)
 

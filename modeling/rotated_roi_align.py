@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["bilinear_bags", "roi_align_rotated"]
+__all__ = ["bilinear_bags", "roi_align_of_valid_rois", "roi_align_rotated"]
 
 # Values of intermediate samples at once; bounds the memory.
 _MAX_SAMPLES = 1 << 22
@@ -41,6 +41,13 @@ def roi_align_rotated(
         ValueError: a wrong shape, an index outside of the batch, or a size or ratio below 1.
     """
     _check(features, rois, output_size, sampling_ratio)
+    return roi_align_of_valid_rois(features, rois, output_size, spatial_scale, sampling_ratio)
+
+
+def roi_align_of_valid_rois(
+    features: Tensor, rois: Tensor, output_size: int, spatial_scale: float, sampling_ratio: int
+) -> Tensor:
+    """`roi_align_rotated` of boxes that are known to be valid: on a GPU a check waits for the device."""
     channels, height, width = features.shape[1:]
     if len(rois) == 0:
         return features.new_zeros(0, channels, output_size, output_size)

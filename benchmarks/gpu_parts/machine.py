@@ -141,7 +141,7 @@ def detector_parity(check: Check) -> dict[str, Any]:
         moved.training = True  # losses alone; every layer as in evaluation
         images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(2)).to(device)
         sampling = torch.Generator().manual_seed(3)
-        labels = detection_labels(1, side, 5, device)
+        labels = detection_labels(1, side, 5)
         with torch.no_grad():
             output = moved(images, labels=labels, task="first", generator=sampling)
         losses.append({name: value.item() for name, value in output.loss_parts["first"].items()})

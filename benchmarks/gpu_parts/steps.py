@@ -48,8 +48,8 @@ def make_detector(check: Check, size: str, side: int) -> S5ForOrientedObjectDete
     return S5ForOrientedObjectDetection(S5DetectionConfig(backbone_config=vit, tasks=tasks, **widths))
 
 
-def detection_labels(images: int, side: int, objects: int, device: torch.device) -> list[dict[str, torch.Tensor]]:
-    """Boxes spread over each image."""
+def detection_labels(images: int, side: int, objects: int) -> list[dict[str, torch.Tensor]]:
+    """Boxes spread over each image; on the host, as in training."""
     generator = torch.Generator().manual_seed(objects)
     labels = []
     for _ in range(images):
@@ -57,7 +57,7 @@ def detection_labels(images: int, side: int, objects: int, device: torch.device)
             [side - 9.0, side - 9.0, 50, 20, 1]
         ) + torch.tensor([4.0, 4, 4, 4, 0])
         classes = torch.randint(0, 10, (objects,), generator=generator)
-        labels.append({"boxes": boxes.to(device), "class_labels": classes.to(device)})
+        labels.append({"boxes": boxes, "class_labels": classes})
     return labels
 
 
@@ -162,7 +162,7 @@ def detection_row(check: Check, size: str, side: int, objects: int) -> dict[str,
     model = make_detector(check, size, side).to(check.device).train()
     flops = detector_flops(model, "first", side, 3).of_step(4)
     images = torch.randn(4, 3, side, side, device=check.device)
-    labels, sizes = detection_labels(4, side, objects, check.device), [[side, side]] * 4
+    labels, sizes = detection_labels(4, side, objects), [[side, side]] * 4
     tasks = ["first", "first", "second", "second"]
 
     def loss(_: Any) -> torch.Tensor:

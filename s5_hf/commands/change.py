@@ -13,7 +13,7 @@ from .word_lists import ClassListCommand
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..change import SearchRecipe
+    from ..change import ChangeCaptioner, SearchRecipe
     from ..scenes import SceneReading
     from ..scenes.segmentation.areas import ClassArea
 
@@ -204,6 +204,7 @@ def change(
         raise typer.BadParameter(f"--dates takes two dates separated by a comma, got {dates!r}")
     look = choose_look(translate, match_colors, device)
     common = {"reading": reading, "align": align, "resume": resume, "overwrite": overwrite}
+    captioner = None if caption is None else load_fitting_captioner(caption, before, after, reading, device)
     if search is None:
         if day_before or day_after:
             raise typer.BadParameter(
@@ -211,7 +212,7 @@ def change(
             )
         where = (model, before, after, output, task, window or 512, overlap, polygons, device)
         made = map_with_model(*where, {**common, "look": look})
-        write_captions(caption, before, after, output, [made], dates, device, common)
+        write_captions(captioner, before, after, output, [made], dates, common)
         return
     if task is not None:
         raise typer.BadParameter("--task is for a trained model (--model)")
@@ -233,27 +234,37 @@ def change(
     for label, path in result.maps.items():
         typer.echo(f"{path}\n  {label}: {result.objects[label]} objects changed")
         print_areas(result.areas[label])
-    write_captions(caption, before, after, output, list(result.maps.values()), dates, device, common)
+    write_captions(captioner, before, after, output, list(result.maps.values()), dates, common)
+
+
+def load_fitting_captioner(
+    name: str, before: str, after: str, reading: "SceneReading", device: str | None
+) -> "ChangeCaptioner":
+    """A captioner that can read the scenes: what does not fit is found before the maps are made."""
+    from ..change import load_captioner, open_captioned
+
+    captioner = load_captioner(name, device)
+    with open_captioned(captioner, before, after, reading):
+        return captioner
 
 
 def write_captions(
-    captioner: str | None,
+    captioner: "ChangeCaptioner | None",
     before: str,
     after: str,
     output: Path,
     maps: "Sequence[Path]",
     dates: str,
-    device: str | None,
     common: dict[str, Any],
 ) -> None:
     """Write and print sentences about what changed, where a captioner is given."""
     if captioner is None:
         return
-    from ..change import caption_scene_changes, load_captioner
+    from ..change import caption_scene_changes
 
     day_before, _, day_after = dates.partition(",")
     path, captions = caption_scene_changes(
-        load_captioner(captioner, device),
+        captioner,
         before,
         after,
         output,

@@ -40,6 +40,7 @@ AUTO_CLASSES = {
     "s5_vit": {"AutoConfig": "S5ViTConfig", "AutoModel": "S5ViTModel", "AutoBackbone": "S5ViTBackbone"},
     "s5_dinov2": {"AutoConfig": "S5Dinov2Config", "AutoBackbone": "S5Dinov2Backbone"},
     "s5_segformer": {"AutoConfig": "S5SegformerConfig", "AutoBackbone": "S5SegformerBackbone"},
+    "s5_efficientnet_lite": {"AutoConfig": "S5EfficientNetLiteConfig", "AutoBackbone": "S5EfficientNetLiteBackbone"},
     "s5_segmentation": {
         "AutoConfig": "S5SegmentationConfig",
         "AutoModelForSemanticSegmentation": "S5ForSemanticSegmentation",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -69,6 +70,15 @@ class QuestionSegmenter:
         if longest is not None and tokens > longest:
             raise ValueError(f"the question makes a prompt of {tokens} tokens, the language model takes {longest}")
         self.question, self.kind = question, kind
+
+    @property
+    def unknown_words(self) -> list[str]:
+        """Words of the question that the tokenizer has no number for, each once."""
+        tokenizer = self.processor.tokenizer
+        if tokenizer.unk_token_id in (None, tokenizer.eos_token_id):
+            return []
+        words = dict.fromkeys(re.findall(r"\w+", self.question))
+        return [word for word in words if tokenizer.unk_token_id in tokenizer(word)["input_ids"]]
 
     @property
     def fingerprint(self) -> str:

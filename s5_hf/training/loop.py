@@ -21,7 +21,7 @@ def train(training: ReadyTraining, signals: StopSignals) -> bool:
         Whether everything was done. A stop during the last step leaves the last validation to the resumed run.
 
     Raises:
-        NonFiniteLossError: the loss of a step is NaN or infinite; the weights stay as they were before it.
+        NonFiniteLossError: the loss of a step is NaN or infinite; nothing is validated or saved after it.
         NonFiniteWeightsError: a step has made weights NaN or infinite; they are not saved.
         CheckpointError: a checkpoint cannot be written.
     """
@@ -51,25 +51,32 @@ def train(training: ReadyTraining, signals: StopSignals) -> bool:
                 accelerator.backward(output.loss / settings.gradient_accumulation)
             meter.add(output)
 
-        # A loss that is not finite ends the run on every process, before it reaches the weights.
-        values, class_shares, stopped = meter.reduce(signals.received > 0)
-        require_finite(values, step, checkpoints.last_good())
+        # A loss that is not finite ends the run on every process, before weights that it reached are used or saved.
+        made = step + 1
+        finished = made == total
+        saves = made % run.checkpoint_steps == 0 or finished
+        logs = made % run.logging_steps == 0 or finished
+        meter.close(step, stop=signals.received > 0)
+        reports = meter.read(everything=saves or logs or validation_is_due(training, made))
+        for report in reports:
+            require_finite(report, checkpoints.last_good())
+        stopped = any(report.stops for report in reports)
         if (largest_norm := kind.gradient_clip(step)) is not None:
             accelerator.clip_grad_norm_(model.parameters(), largest_norm)
         optimizer.step()
         optimizer.zero_grad()
         kind.after_step(bare_model, step)
 
-        made = step + 1
-        finished = made == total
         progress.advance()
-        values |= {"learning_rate": learning_rate, **kind.observe(training, step, values, class_shares)}
-        if made % run.logging_steps == 0 or finished or stopped:
+        for report in reports:
+            values = {**report.values, "learning_rate": learning_rate}
+            values |= kind.observe(training, report.step, report.values, report.class_shares)
+        if logs or stopped:
             progress.report(made, {**values, **training.throughput.measure(made - logged_at)})
             logged_at = made
 
         validates = validation_is_due(training, made) and not stopped
-        saves = made % run.checkpoint_steps == 0 or finished or stopped
+        saves = saves or stopped
         if validates or saves:
             require_finite_weights([model, *kind.followers.values()], accelerator, made, checkpoints.last_good())
         if validates:

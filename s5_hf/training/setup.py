@@ -14,6 +14,7 @@ from .checkpointing.checkpoints import Checkpoints
 from .checkpointing.data_listing import DataListing
 from .kind import Training, TrainingKind
 from .recipe_reading import SectionedRecipe
+from .shared_batch_norm import share_batch_statistics
 from .sharing import prepare_sharing, refuse_sharding, sharing_accelerator
 from .throughput import Throughput
 
@@ -59,7 +60,7 @@ def set_up(kind: TrainingKind) -> ReadyTraining:
     set_seed(run.seed, deterministic=run.deterministic)  # the same new weights on every process
     model = kind.make_model()
     if settings.sync_batch_norm and accelerator.num_processes > 1 and accelerator.device.type == "cuda":
-        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        model = share_batch_statistics(model)
     model = model.to(accelerator.device)
     followers = kind.attach(model)
     throughput = kind.make_throughput(model, accelerator.num_processes)

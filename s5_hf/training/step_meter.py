@@ -1,7 +1,9 @@
 """The named values of an optimizer step, averaged over its micro-steps and over the processes."""
 
 import math
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
@@ -11,27 +13,57 @@ from ..semi_supervised import MethodOutput
 from .errors import NonFiniteLossError, NonFiniteWeightsError
 
 
+@dataclass(frozen=True)
+class StepReport:
+    """What an optimizer step gave.
+
+    Args:
+        step: counted from 0.
+        values: named means over micro-steps and processes.
+        class_shares: of the confident pseudo-labels; empty where a method has none, all 0 where none is confident.
+        stops: whether any process was asked to stop.
+    """
+
+    step: int
+    values: dict[str, float]
+    class_shares: list[float]
+    stops: bool
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """The values of a step on their way to the host."""
+
+    step: int
+    names: list[str]
+    values: torch.Tensor
+    arrived: torch.cuda.Event | None
+
+
 class StepMeter:
-    """Collects what the micro-steps of one step give.
+    """Collects what the micro-steps of one step give, and reads it late enough that a GPU need not be waited for.
 
     Args:
         accelerator: whose processes take part.
+        late: how many steps may be on their way; by default one on a GPU, where the host prepares the next step
+            meanwhile, and none elsewhere.
     """
 
-    def __init__(self, accelerator: Accelerator) -> None:
+    def __init__(self, accelerator: Accelerator, late: int | None = None) -> None:
         self.accelerator = accelerator
+        self.late = int(accelerator.device.type == "cuda") if late is None else late
         self.outputs: list[MethodOutput] = []
+        self.unread: deque[_Unread] = deque()
 
     def add(self, output: MethodOutput) -> None:
         """Note the output of a micro-step."""
         self.outputs.append(output)
 
-    def reduce(self, stop: bool) -> tuple[dict[str, float], list[float], bool]:
-        """Empty the meter: named means, class shares of the confident pseudo-labels, and whether any process stops.
-
-        The shares are empty where a method has no pseudo-labels, and all 0 where none is confident.
+    def close(self, step: int, stop: bool) -> None:
+        """End a step: its values are averaged over the micro-steps and processes and sent to the host.
 
         Args:
+            step: counted from 0.
             stop: whether this process was asked to stop.
         """
         names = ["loss", *self.outputs[0].scalars]
@@ -40,20 +72,41 @@ class StepMeter:
         counts = [output.class_counts for output in self.outputs if output.class_counts is not None]
         asked = torch.full_like(means[:1], float(stop))
         together = torch.cat([means, sum(counts), asked] if counts else [means, asked])
-        *found, stops = self.accelerator.reduce(together, "sum").tolist()  # the only wait for the device in a step
+        values, arrived = self.accelerator.reduce(together, "sum"), None
+        if values.is_cuda:
+            values, arrived = values.to("cpu", non_blocking=True), torch.cuda.Event()
+            arrived.record()
+        self.unread.append(_Unread(step, names, values, arrived))
         self.outputs = []
-        totals = found[len(names) :]
+
+    def read(self, everything: bool) -> list[StepReport]:
+        """The steps that have not been read, oldest first, except those that may be late.
+
+        Args:
+            everything: read the late ones too, as one does before values are logged or weights saved. From a step on
+                at which a process was asked to stop, all are read in any case.
+        """
+        found: list[StepReport] = []
+        while self.unread and (everything or len(self.unread) > self.late or any(report.stops for report in found)):
+            found.append(self._report(self.unread.popleft()))
+        return found
+
+    def _report(self, unread: _Unread) -> StepReport:
+        if unread.arrived is not None:
+            unread.arrived.synchronize()  # the only wait for the device in a step
+        *found, stops = unread.values.tolist()
+        totals = found[len(unread.names) :]
         shares = [total / max(sum(totals), 1.0) for total in totals]
-        values = [total / self.accelerator.num_processes for total in found[: len(names)]]
-        return dict(zip(names, values, strict=True)), shares, stops > 0
+        values = [total / self.accelerator.num_processes for total in found[: len(unread.names)]]
+        return StepReport(unread.step, dict(zip(unread.names, values, strict=True)), shares, stops > 0)
 
 
-def require_finite(values: dict[str, float], step: int, last_good: str) -> None:
+def require_finite(report: StepReport, last_good: str) -> None:
     """Raise a NonFiniteLossError on every process if the loss of a step is NaN or infinite on any of them."""
-    if not math.isfinite(values["loss"]):
-        parts = ", ".join(f"{name} {value:g}" for name, value in values.items())
+    if not math.isfinite(report.values["loss"]):
+        parts = ", ".join(f"{name} {value:g}" for name, value in report.values.items())
         raise NonFiniteLossError(
-            f"the loss of step {step} is not finite ({parts}); the weights were left as they were before it. "
+            f"the loss of step {report.step} is not finite ({parts}); nothing was saved after it. "
             f"A lower learning_rate, gradient_clip or bf16 in place of fp16 may help. {last_good}"
         )
 

@@ -8,9 +8,11 @@ import torch
 from datasets import load_dataset
 from PIL import Image
 from transformers import AutoModel, AutoProcessor
+from typer.testing import CliRunner
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.change import caption_scene_changes, load_captioner
+from s5_hf.cli import app
 from s5_hf.dataset_builders.errors import LayoutError, SampleError
 from s5_hf.imaging.windows import Window
 from s5_hf.metrics.caption_scores import caption_scores_of, meteor
@@ -191,16 +193,17 @@ def test_words_and_scores_that_are_refused():
     assert caption_scores_of([[["a", "b", "c", "d"]]], [["a", "b", "c", "d"]])["meteor"] == pytest.approx(1)
 
 
-def tiny_captioner(folder):
+def tiny_captioner(folder, channels=3):
     words = [*MARKS, "a", "roof", "appears"]
     video = {"model_type": "videomae", "image_size": 32, "patch_size": 16, "num_frames": 2, "hidden_size": 8}
-    video |= {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    video |= {"num_channels": channels, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     sizes = {"vocab_size": len(words), "feature_size": 8, "hidden_size": 8, "num_attention_heads": 2}
     torch.manual_seed(0)
     MVCCForChangeCaptioning(
         MVCCConfig(video_config=video, memory_frames=1, leading_tokens=0, max_length=5, **sizes)
     ).save_pretrained(folder)
-    MVCCProcessor(MVCCImageProcessor(side=32, grid=2), caption_tokenizer(words, 5)).save_pretrained(folder)
+    images = MVCCImageProcessor(side=32, grid=2, image_mean=[0.5] * channels, image_std=[0.5] * channels)
+    MVCCProcessor(images, caption_tokenizer(words, 5)).save_pretrained(folder)
     return folder
 
 
@@ -267,3 +270,31 @@ def test_decoders_of_transformers_that_do_not_fit_are_refused():
         MVCCForChangeCaptioning(MVCCConfig(decoder_config=short))
     with pytest.raises(ValueError, match="a 'phi' cannot look at features: expected a decoder with cross-attention"):
         MVCCForChangeCaptioning(MVCCConfig(decoder_config={"model_type": "phi", **small}))
+
+
+def write_bands(path, count):
+    rasterio = pytest.importorskip("rasterio", reason='needs: pip install "s5_hf[geo]"')
+    pixels = np.random.default_rng(count).integers(0, 255, (count, 40, 50), dtype=np.uint8)
+    size = {"height": 40, "width": 50, "count": count, "dtype": "uint8"}
+    place = rasterio.transform.from_origin(500000, 4000000, 1, 1)
+    with rasterio.open(path, "w", driver="GTiff", crs="EPSG:32618", transform=place, **size) as file:
+        file.write(pixels)
+    return path
+
+
+def test_scenes_with_other_bands_than_the_captioner(tmp_path):
+    """They are refused before any map is made, and read where there is one band for each channel."""
+    three, four = (tiny_captioner(tmp_path / f"of_{count}", count) for count in (3, 4))
+    scenes = [write_bands(tmp_path / f"{year}.tif", 5) for year in (2019, 2024)]
+    words = ["change", *map(str, scenes), str(tmp_path / "out"), "--model", str(tmp_path / "of_3"), "--caption"]
+    with pytest.raises(ValueError, match=r"takes 3 channels, and of .*2019\.tif the bands 1, 2, 3, 4, 5 were chosen"):
+        CliRunner().invoke(app, [*words, str(three)], catch_exceptions=False)
+    with pytest.raises(OSError, match="nowhere"):
+        CliRunner().invoke(app, [*words, str(tmp_path / "nowhere")], catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
+    wide = write_bands(tmp_path / "wide.tif", 4)
+    with pytest.raises(ValueError, match=r"takes 4 channels, and of .*2019\.tif"):
+        caption_scene_changes(load_captioner(four), wide, scenes[0], tmp_path / "out")
+    later = write_bands(tmp_path / "later.tif", 4)
+    _, captions = caption_scene_changes(load_captioner(four), wide, later, tmp_path / "out")
+    assert [caption.window for caption in captions] == [Window(0, 0, 50, 40)]

@@ -8,11 +8,13 @@ import torch
 from accelerate import Accelerator
 
 from s5_hf.semi_supervised.batches import swap_neighbours
+from s5_hf.training.detection.kind import JointDetection
 from s5_hf.training.kind import Training
 from s5_hf.training.pretraining.kind import S4Pretraining
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.segmentation.kind import JointSegmentation
 from s5_hf.training.step_meter import StepMeter
+from tests.training import detecting
 from tests.training.finetuning import micro_recipe, micro_tasks
 from tests.training.pretraining import MICRO, micro_data
 
@@ -50,6 +52,35 @@ def test_questions_to_the_device_are_counted_and_those_to_the_host_are_not(count
     assert dict(waits) == {kind: 1}
 
 
+class Steps:
+    """Steps of a kind of training as its loop makes them, on the CPU."""
+
+    def __init__(self, kind):
+        self.kind, accelerator = kind, Accelerator(cpu=True)
+        kind.load(processes=1)
+        self.model = kind.make_model()
+        kind.attach(self.model)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), fused=True)
+        self.meter = StepMeter(accelerator)
+        self.batches = kind.batches(Training(accelerator, self.model), taken=0)
+        self.make(0, next(self.batches))  # constants go to the device once
+
+    def make(self, number, batch):
+        output = self.kind.step(self.model, batch, number)
+        output.loss.backward()
+        self.meter.add(output)
+        self.meter.close(number, stop=False)
+        (report,) = self.meter.read(everything=True)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.kind.after_step(self.model, number)
+        return report.values
+
+    def weights(self):
+        networks = (self.model, *self.kind.followers.values())
+        return [tensor for network in networks for tensor in network.state_dict().values()]
+
+
 @pytest.mark.parametrize(
     ("make", "most"),
     [
@@ -61,28 +92,20 @@ def test_questions_to_the_device_are_counted_and_those_to_the_host_are_not(count
     ids=["fixmatch", "adaptive", "unimatch_v2", "moe"],
 )
 def test_a_step_waits_for_the_device_hardly_ever(counted_waits, make, most):
-    kind, accelerator = make(), Accelerator(cpu=True)
-    kind.load(processes=1)
-    model = kind.make_model()
-    kind.attach(model)
-    optimizer, meter = torch.optim.AdamW(model.parameters(), fused=True), StepMeter(accelerator)
-    batches = kind.batches(Training(accelerator, model), taken=0)
-
-    def step(number):
-        output = kind.step(model, next(batches), number)
-        output.loss.backward()
-        meter.add(output)
-        values, _, _ = meter.reduce(stop=False)
-        optimizer.step()
-        optimizer.zero_grad()
-        kind.after_step(model, number)
-        return values
-
-    step(0)  # constants go to the device once
-    followers = [tensor for network in kind.followers.values() for tensor in network.state_dict().values()]
-    with counted_waits([*model.state_dict().values(), *followers]) as waits:
-        assert step(1)["loss"] > 0
+    steps = Steps(make())
+    with counted_waits(steps.weights()) as waits:
+        assert steps.make(1, next(steps.batches))["loss"] > 0
     assert 1 <= sum(waits.values()) <= most, dict(waits)
+
+
+def test_a_step_of_a_detector_waits_for_the_device_less_than_thirty_times(counted_waits):
+    """Two tasks with two images each; labels stay on the host, and images are made there, by workers."""
+    steps = Steps(JointDetection(detecting.micro_recipe(), detecting.micro_tasks()))
+    batch = next(steps.batches)
+    with counted_waits([*steps.weights(), batch.pixel_values]) as waits:
+        assert steps.make(1, batch)["loss"] > 0
+    assert sum(len(image["boxes"]) for image in batch.labels) >= 2
+    assert 10 < sum(waits.values()) < 30, dict(waits)
 
 
 @pytest.mark.parametrize("count", range(2, 8))

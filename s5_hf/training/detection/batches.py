@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ...semi_supervised import UnlabelledObjects
 from ..batches import Row
 from ..joint.step import JointBatch, JointStep, JointViews, TaskLoss
 
@@ -22,9 +23,11 @@ class DetectionBatch(JointBatch):
 
     Attributes:
         image_sizes: height and width of each image without its padding, on the host.
+        unlabelled: images without labels beside them; `None` for none.
     """
 
     image_sizes: list[list[int]] = field(default_factory=list)
+    unlabelled: UnlabelledObjects | None = None
 
 
 class DetectionViews(JointViews):
@@ -34,7 +37,7 @@ class DetectionViews(JointViews):
         """The batch of some rows."""
         pixel_values = self.normalized(self.images(rows))
         labels = [
-            {"boxes": boxes.to(self.device), "class_labels": classes.to(self.device)}
+            {"boxes": boxes, "class_labels": classes}  # on the host, where the network asks for sizes
             for boxes, classes in zip(rows["boxes"], rows["classes"], strict=True)
         ]
         return DetectionBatch(pixel_values, labels, self.tasks(rows), image_sizes=rows["size"].tolist())
