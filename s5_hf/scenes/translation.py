@@ -110,7 +110,7 @@ def translated_rows(
     size, channels = (scene.height, scene.width), len(translator.image_mean)
     grid = scene_grid(*size, settings)
     blended = BlendedRows(grid, size, channels, settings.blending, translator.device)
-    batches = window_batches(scene, grid, settings.batch_size, channels, on_new_rows=blended.note_rows)
+    batches = window_batches(scene, grid, settings.batch_size or 1, channels, on_new_rows=blended.note_rows)
     for batch in prefetch(batches):
         images = torch.empty(0)
         if batch.indices:
