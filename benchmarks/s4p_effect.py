@@ -19,32 +19,30 @@ this side; with --mixed they are those that show every class; with --held-out th
 choose settings without a look at val.
 """
 
+import argparse
 import json
 import math
-import random
 import shlex
 import statistics
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from scipy.stats import t as student
+from trial_images import balanced_names, prepared
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from measuring import argument_parser, parse_with_options, print_head, print_row, spread, torch_in_words
-from s5_hf.files.atomic import atomic_folder, write_text
+from s5_hf.files.atomic import write_text
 from s5_hf.recipes import find_recipe
 from s5_hf.training import PretrainingRecipe, S4Pretraining, carry_out
-from s5_hf.training.pretraining.labelled_choice import balanced_choice
 from s5_hf.training.run_folder import read_log
 
 STRONG, LONGER, ALL, START = "supervised_strong", "supervised_longer", "all_labels", "start"
 BASELINES = ("supervised", STRONG, LONGER)
-FILTERS = {"images": Image.Resampling.BOX, "masks": Image.Resampling.NEAREST}
 Result = dict[str, Any]
 
 
@@ -71,73 +69,17 @@ class TimedPretraining(S4Pretraining):
         return (self.moments[-1] - self.moments[0]) / (len(self.moments) - 1) * self.total_steps
 
 
-def prepared(source: Path, target: Path, side: int, positive: int | None, held_out: int, mixed: float = 0.0) -> Path:
-    """A copy of SPLIT/images and SPLIT/masks to train on; made once.
-
-    Args:
-        source: folder with the splits train and val.
-        target: of the copy.
-        side: no image of the copy is longer.
-        positive: masks of the copy are 1 where they had this value and 0 elsewhere; `None` to keep them.
-        held_out: so many images of train, drawn at random, are the copy's val; 0 for val itself.
-        mixed: images in which a class has less than this share of the pixels, 0 to 1, are left out.
-    """
-    if target.exists():
-        return target
-    splits = {split: sorted((source / split / "images").iterdir()) for split in ("train", "val")}
-    if held_out:
-        left = set(random.Random(0).sample(splits["train"], held_out))
-        splits = {"train": [path for path in splits["train"] if path not in left], "val": sorted(left)}
-    with atomic_folder(target) as folder:
-        for split, path in ((split, path) for split, paths in splits.items() for path in paths):
-            mask = reduced(path.parents[1] / "masks" / f"{path.stem}.png", side, FILTERS["masks"])
-            if positive is not None:
-                mask = mask.point(lambda value: int(value == positive))
-            if mixed and min(np.bincount(np.asarray(mask).ravel(), minlength=2)) < mixed * mask.width * mask.height:
-                continue
-            for kind, picture in (("masks", mask), ("images", reduced(path, side, FILTERS["images"]))):
-                copy = folder / split / kind / f"{path.stem}.png"
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                picture.save(copy)
-    return target
-
-
-def reduced(path: Path, side: int, filter_: Image.Resampling) -> Image.Image:
-    """An image whose longest side is at most `side`."""
-    with Image.open(path) as picture:
-        factor = min(1.0, side / max(picture.size))
-        return picture.resize([max(1, round(length * factor)) for length in picture.size], filter_)
-
-
-def mask_of(path: Path) -> np.ndarray:
-    """The values of a mask, `(height, width)`."""
-    with Image.open(path) as mask:
-        return np.asarray(mask)
-
-
-def balanced_names(masks: Path, count: int, seed: int, share: float) -> list[str]:
-    """Names of `count` images drawn by the seed, again and again until each class has the share of their pixels.
-
-    Args:
-        masks: folder of the masks that are drawn from.
-        count: of the images.
-        seed: of the draws.
-        share: least one of every class, 0 to 1.
-
-    Raises:
-        ValueError: if none of 10,000 draws has it.
-    """
-    paths = sorted(masks.iterdir())
-    pixels = [np.bincount(mask_of(path).ravel()) for path in paths]
-    classes = max(len(counts) for counts in pixels)
-    table = np.array([np.pad(counts, (0, classes - len(counts))) for counts in pixels])
-    chosen = balanced_choice(table, count, seed, share, [f"class {number}" for number in range(classes)])
-    return [paths[place].stem for place in chosen]
-
-
-def run(recipe: str, arm: str, seed: int, folder: Path, options: Sequence[str], steps: int | None) -> Result:
-    """Train one arm with one seed; `steps` in place of the recipe's."""
-    method = "supervised" if arm in (*BASELINES, ALL, START) else arm
+def run(
+    recipe: str,
+    arm: str,
+    seed: int,
+    folder: Path,
+    options: Sequence[str],
+    steps: int | None,
+    method: str | None = None,
+) -> Result:
+    """Train one arm with one seed; `steps` in place of the recipe's, `method` where the arm's name does not say it."""
+    method = method or ("supervised" if arm in (*BASELINES, ALL, START) else arm)
     words = [
         str(find_recipe(recipe, "s4p")),
         *options,
@@ -193,77 +135,166 @@ def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float
     return statistics.mean(values) - half, statistics.mean(values) + half
 
 
-def report(results: Sequence[Result], arms: Sequence[str]) -> None:
-    """Print the tables."""
+def print_scores(results: Sequence[Result], arms: Sequence[str]) -> None:
+    """Print the table of the arms: mean and standard deviation over seeds."""
     by_arm = {arm: [result for result in results if result["arm"] == arm] for arm in arms}
     keys = [key for key in results[0] if "iou" in key]
     print(f"mIoU and IoU in percent, mean ± standard deviation over seeds; {torch_in_words()}\n")
-    print_head("arm", *keys, "steps", "processor seconds", "mask ratio at the end")
+    print_head("arm", *keys, "steps", "processor seconds", "mask ratio at the end", "mIoU of each seed")
     for arm, found in by_arm.items():
         scores = (spread([result[key] for result in found], 1) for key in keys)
         steps = f"{statistics.mean(result['steps'] for result in found):.0f}"
         ratio = spread([result.get("mask_ratio") for result in found], 2)
-        print_row(arm, *scores, steps, spread([result["seconds"] for result in found], 1), ratio)
+        each = ", ".join(f"{result['miou']:.1f}" for result in sorted(found, key=lambda result: result["seed"]))
+        print_row(arm, *scores, steps, spread([result["seconds"] for result in found], 1), ratio, each)
     print()
+
+
+def print_differences(results: Sequence[Result], pairs: Iterable[tuple[str, str]]) -> None:
+    """Print the table of the differences between two arms of the same seed, with their interval."""
     print_head("difference of mIoU, points", "mean", "95 % interval", "seeds ahead", "each seed")
-    baselines = [arm for arm in (START, *BASELINES) if arm in arms]
-    pairs = [
-        (arm, known) for number, known in enumerate(baselines) for arm in arms if arm not in baselines[: number + 1]
-    ]
     for arm, baseline in pairs:
         values = differences(results, arm, baseline)
         low, high = interval(values)
         ahead = f"{sum(value > 0 for value in values)} of {len(values)}"
         each = ", ".join(f"{value:+.1f}" for value in values)
         print_row(f"{arm} - {baseline}", f"{statistics.mean(values):+.1f}", f"{low:+.1f} to {high:+.1f}", ahead, each)
+    print()
 
 
-def main() -> None:
-    parser = argument_parser(__doc__)
+def pairs_of(arms: Sequence[str]) -> list[tuple[str, str]]:
+    """Each arm with each baseline among the arms; of two baselines, the more costly one first."""
+    baselines = [arm for arm in (START, *BASELINES) if arm in arms]
+    return [
+        (arm, known) for number, known in enumerate(baselines) for arm in arms if arm not in baselines[: number + 1]
+    ]
+
+
+def labelled_dir(options: Sequence[str]) -> Path:
+    """The folder of the labelled images that the options of a run name."""
+    return Path(options[list(options).index("--labelled-dir") + 1])
+
+
+@dataclass
+class Trial:
+    """Runs on one set of images, whose results stay on the disk.
+
+    Attributes:
+        recipe: name or file.
+        output: folder of the runs and of `results.jsonl`.
+        options: of every run, with `--labelled-dir`.
+        labelled: images with labels that each seed draws; `None` to leave that to the recipe.
+        least_share: of each class in the pixels of a draw.
+        start: options of the run that the others of a seed start from; `None` for no such run.
+        results: so far.
+    """
+
+    recipe: str
+    output: Path
+    options: Sequence[str]
+    labelled: int | None = None
+    least_share: float = 0.2
+    start: str | None = None
+    results: list[Result] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.output.mkdir(parents=True, exist_ok=True)
+        lines = self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
+        self.results += [json.loads(line) for line in lines]
+
+    @property
+    def log(self) -> Path:
+        """The file of the results."""
+        return self.output / "results.jsonl"
+
+    @property
+    def data(self) -> Path:
+        """The folder of the labelled images."""
+        return labelled_dir(self.options)
+
+    def weights(self, seed: int) -> Path:
+        """Where a seed's start leaves its network."""
+        return self.output / f"{START}-{seed}" / "segmenter"
+
+    def draw(self, seed: int) -> list[str]:
+        """Options that give the runs of a seed their labelled images, and the others without labels."""
+        if not self.labelled:
+            return []
+        names = balanced_names(self.data / "train" / "masks", self.labelled, seed, self.least_share)
+        write_text(self.output / f"labelled-{seed}.txt", "".join(f"{name}\n" for name in names))
+        words = ["--labelled-list", str(self.output / f"labelled-{seed}.txt"), "--unlabelled-dataset", "rest"]
+        return [*words, "--labelled-count", str(self.labelled)]
+
+    def carry_out(self, arm: str, seed: int, words: Sequence[str] = (), method: str | None = None) -> None:
+        """Train one arm with one seed, unless its result is known.
+
+        Args:
+            arm: its name; of the start, or of what begins with the start's weights where there is a start.
+            seed: of the run.
+            words: options beside those of the trial and of the draw.
+            method: where the name of the arm does not say it.
+        """
+        if any((result["arm"], result["seed"]) == (arm, seed) for result in self.results):
+            return
+        begun = ["--backbone", "null", "--segmenter", str(self.weights(seed))] if self.start is not None else []
+        first = shlex.split(self.start or "") if arm == START else begun
+        options = [*self.options, *self.draw(seed), *first, *words]
+        steps = steps_of(arm, seed, self.results)
+        self.results.append(run(self.recipe, arm, seed, self.output / f"{arm}-{seed}", options, steps, method))
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(self.results[-1]) + "\n")
+
+    def carry_out_all(self, arms: Sequence[str], seed: int) -> None:
+        """Train the start, if there is one, and the arms of a seed."""
+        ordered = sorted(arms, key=lambda arm: arm == LONGER)  # its steps follow from the others
+        for arm in ordered if self.start is None else [START, *ordered]:
+            self.carry_out(arm, seed)
+
+    def of_seeds(self, seeds: Sequence[int], arms: Sequence[str]) -> list[Result]:
+        """The results of some arms and seeds."""
+        return [result for result in self.results if result["arm"] in arms and result["seed"] in seeds]
+
+
+def trial_parser(description: str | None, output: str) -> argparse.ArgumentParser:
+    """A parser of what every trial is told."""
+    parser = argument_parser(description)
     parser.add_argument("recipe", help="name of a recipe of the package, or a file")
-    parser.add_argument("--methods", nargs="+", default=["supervised", "fixmatch", "unimatch_v2", LONGER, ALL])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--side", type=int, help="longest side of the images that are trained on")
     parser.add_argument("--positive", type=int, help="the mask value that is learnt, against all others")
     parser.add_argument("--mixed", type=float, default=0.0, help="leave out images with less than this of a class")
-    parser.add_argument("--start", help="options of the supervised run that the arms of a seed start from")
     parser.add_argument("--held-out", type=int, default=0, help="validate on so many images of train, not on val")
     parser.add_argument("--labelled", type=int, help="images with labels, drawn by the seed with --least-share")
     parser.add_argument("--least-share", type=float, default=0.2, help="of each class in their pixels")
-    parser.add_argument("--output-dir", type=Path, default=Path("runs/s4p_effect"))
+    parser.add_argument("--output-dir", type=Path, default=Path(output))
+    return parser
+
+
+def read_trial(parser: argparse.ArgumentParser) -> tuple[argparse.Namespace, Trial]:
+    """The arguments of a parser of `trial_parser`, and the trial that they describe, with its images prepared."""
     arguments, options = parse_with_options(parser)
-    arms = arguments.methods
+    if arguments.side:
+        copied = (arguments.side, arguments.positive, arguments.held_out, arguments.mixed)
+        data = prepared(labelled_dir(options), arguments.output_dir / "data", *copied)
+        options[options.index("--labelled-dir") + 1] = str(data)
+    shared = (arguments.output_dir, options, arguments.labelled, arguments.least_share)
+    return arguments, Trial(arguments.recipe, *shared, getattr(arguments, "start", None))
+
+
+def main() -> None:
+    parser = trial_parser(__doc__, "runs/s4p_effect")
+    parser.add_argument("--methods", nargs="+", default=["supervised", "fixmatch", "unimatch_v2", LONGER, ALL])
+    parser.add_argument("--start", help="options of the supervised run that the arms of a seed start from")
+    arms = parse_with_options(parser)[0].methods
     if LONGER in arms and not ("supervised" in arms and set(arms) - {*BASELINES, ALL}):
         parser.error(f"{LONGER} needs supervised and a method among --methods, whose processor time it gets")
-    output, log = arguments.output_dir, arguments.output_dir / "results.jsonl"
-    if arguments.side:
-        place = options.index("--labelled-dir") + 1
-        source = Path(options[place])
-        copied = (arguments.side, arguments.positive, arguments.held_out, arguments.mixed)
-        options[place] = str(prepared(source, output / "data", *copied))
-    output.mkdir(parents=True, exist_ok=True)
-    results = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.exists() else []
+    arguments, trial = read_trial(parser)
     for seed in arguments.seeds:
-        words = [*options]
-        if arguments.labelled:
-            masks = Path(options[options.index("--labelled-dir") + 1]) / "train" / "masks"
-            names = balanced_names(masks, arguments.labelled, seed, arguments.least_share)
-            write_text(output / f"labelled-{seed}.txt", "".join(f"{name}\n" for name in names))
-            words += ["--labelled-list", str(output / f"labelled-{seed}.txt"), "--unlabelled-dataset", "rest"]
-            words += ["--labelled-count", str(arguments.labelled)]
-        weights = output / f"{START}-{seed}" / "segmenter"
-        start = ["--backbone", "null", "--segmenter", str(weights)] if arguments.start else []
-        ordered = sorted(arms, key=lambda arm: arm == LONGER)  # its steps follow from the others
-        for arm in [START, *ordered] if start else ordered:
-            if any((result["arm"], result["seed"]) == (arm, seed) for result in results):
-                continue
-            first = shlex.split(arguments.start) if arm == START else start
-            steps = steps_of(arm, seed, results)
-            results.append(run(arguments.recipe, arm, seed, output / f"{arm}-{seed}", [*words, *first], steps))
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(results[-1]) + "\n")
-    shown = [START, *arms] if arguments.start else arms
-    report([result for result in results if result["arm"] in shown and result["seed"] in arguments.seeds], shown)
+        trial.carry_out_all(arms, seed)
+    shown = arms if trial.start is None else [START, *arms]
+    results = trial.of_seeds(arguments.seeds, shown)
+    print_scores(results, shown)
+    print_differences(results, pairs_of(shown))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Evaluate a segmenter or an oriented detector on one process or many, with the same numbers.
+"""Evaluate a segmenter, a detector or any other model of the package on one process or many, with the same numbers.
 
     python examples/evaluate_model.py --model my-segmenter --dataset s5-image-mask --data-dir my-tiles
     accelerate launch --multi_gpu --num_processes 8 examples/evaluate_model.py --model s5-vit-b-moe \\
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("evaluation"), help="folder for the report")
     parser.add_argument("--class-maps", type=Path, help="folder for the predictions of a segmenter as PNG")
     parser.add_argument("--detections", type=Path, help="folder for those of a detector, in DOTA's Task 1 format")
+    parser.add_argument("--kind", help="prompt of a model that answers questions: reasoning or referring")
+    parser.add_argument("--beams", type=int, default=1, help="of the search of a model that writes captions")
     parser.add_argument("--batch-size", type=int, default=1, help="images of one size, or tiles, per forward pass")
     parser.add_argument("--num-workers", type=int, default=0, help="processes that read images, per process")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "auto"])
@@ -47,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         output=chosen.output,
         protocol=chosen.protocol,
         precision=chosen.precision,
+        kind=chosen.kind,
+        beams=chosen.beams,
         loop=LoopSettings(
             chosen.batch_size, chosen.num_workers, class_maps=chosen.class_maps, detections=chosen.detections
         ),

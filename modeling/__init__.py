@@ -5,12 +5,14 @@ from .configuration_mvcc import MVCCConfig
 from .configuration_s5 import S5DetectionConfig, S5SegmentationConfig
 from .configuration_s5_change import S5ChangeDetectionConfig
 from .configuration_s5_dinov2 import S5Dinov2Config
+from .configuration_s5_efficientnet_lite import S5EfficientNetLiteConfig
 from .configuration_s5_segformer import S5SegformerConfig
 from .configuration_s5_vit import S5ViTConfig
 from .configuration_samroad import SamRoadConfig
 from .configuration_segearth_ov import SegEarthOVConfig
 from .configuration_segearth_r1 import SegEarthR1Config
 from .configuration_sruit import SRUITConfig
+from .image_processing_mamba_hsi import MambaHSIImageProcessor
 from .image_processing_s5 import S5ImageProcessor
 from .image_processing_s5_change import S5ChangeImageProcessor
 from .image_processing_sruit import SRUITImageProcessor
@@ -19,6 +21,7 @@ from .modeling_mvcc import MVCCForChangeCaptioning
 from .modeling_s5_change import S5ForChangeDetection
 from .modeling_s5_detection import S5ForOrientedObjectDetection, S5ObjectDetectionOutput
 from .modeling_s5_dinov2 import S5Dinov2Backbone
+from .modeling_s5_efficientnet_lite import S5EfficientNetLiteBackbone
 from .modeling_s5_segformer import S5SegformerBackbone
 from .modeling_s5_segmentation import S5ForSemanticSegmentation, S5SegmenterOutput
 from .modeling_s5_vit import S5ViTBackbone, S5ViTModel
@@ -39,6 +42,7 @@ __all__ = [
     "MVCCProcessor",
     "MambaHSIConfig",
     "MambaHSIForSemanticSegmentation",
+    "MambaHSIImageProcessor",
     "S5ChangeDetectionConfig",
     "S5ChangeImageProcessor",
     "S5DetectionConfig",
@@ -49,6 +53,8 @@ __all__ = [
     "S5ForSemanticSegmentation",
     "S5ImageProcessor",
     "S5ObjectDetectionOutput",
+    "S5EfficientNetLiteBackbone",
+    "S5EfficientNetLiteConfig",
     "S5SegformerBackbone",
     "S5SegformerConfig",
     "S5SegmentationConfig",

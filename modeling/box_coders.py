@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 
 from .host_values import constants_like
-from .oriented_boxes import oriented_boxes_to_corners
+from .oriented_boxes import horizontal_to_oriented_boxes, oriented_boxes_to_corners
 
 # A network's first guesses may be wild: sizes change by at most this factor (in the logarithm).
 LARGEST_LOG_CHANGE = abs(math.log(16 / 1000))
@@ -67,11 +67,9 @@ def decode_midpoint_offsets(anchors: torch.Tensor, deltas: torch.Tensor, stds: S
     Touching points span a parallelogram; stretching its shorter diagonal to the longer one makes it a rectangle.
     Boxes may reach beyond the image.
     """
-    dx, dy, dw, dh, alpha, beta = (deltas * constants_like(deltas, stds)).unbind(dim=1)
-    anchor_x, anchor_y, anchor_width, anchor_height = centre_and_size(anchors)
-    x, y = anchor_x + anchor_width * dx, anchor_y + anchor_height * dy
-    width = anchor_width * dw.clamp(-LARGEST_LOG_CHANGE, LARGEST_LOG_CHANGE).exp()
-    height = anchor_height * dh.clamp(-LARGEST_LOG_CHANGE, LARGEST_LOG_CHANGE).exp()
+    offsets = deltas * constants_like(deltas, stds)
+    x, y, width, height = decode_hulls(anchors, offsets)
+    alpha, beta = offsets[:, 4:].unbind(dim=1)
 
     # Half diagonals of the parallelogram: from the centre to the upper and to the right touching point.
     up = torch.stack([alpha.clamp(-0.5, 0.5) * width, -height / 2], dim=1)
@@ -84,6 +82,27 @@ def decode_midpoint_offsets(anchors: torch.Tensor, deltas: torch.Tensor, stds: S
     first, second = right - up, right + up
     release_theta = torch.atan2(-first[:, 1], first[:, 0])
     return from_release_form(x, y, first.norm(dim=1), second.norm(dim=1), release_theta)
+
+
+def decode_midpoint_hulls(anchors: torch.Tensor, deltas: torch.Tensor, stds: Sequence[float]) -> torch.Tensor:
+    """The horizontal boxes of the first four of six midpoint offsets, as boxes `(n, 5)` of this package.
+
+    What a Faster R-CNN decodes. The touching points do not matter, so this is also right before they are learned.
+    """
+    x, y, width, height = decode_hulls(anchors, deltas * constants_like(deltas, stds))
+    low, high = torch.stack([x - width / 2, y - height / 2]), torch.stack([x + width / 2, y + height / 2])
+    return horizontal_to_oriented_boxes(torch.cat([low, high]).T)
+
+
+def decode_hulls(
+    anchors: torch.Tensor, offsets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Centre x and y, width and height of the hulls of midpoint offsets `(n, 6)`, already times their divisors."""
+    dx, dy, dw, dh = offsets[:, :4].unbind(dim=1)
+    anchor_x, anchor_y, anchor_width, anchor_height = centre_and_size(anchors)
+    width = anchor_width * dw.clamp(-LARGEST_LOG_CHANGE, LARGEST_LOG_CHANGE).exp()
+    height = anchor_height * dh.clamp(-LARGEST_LOG_CHANGE, LARGEST_LOG_CHANGE).exp()
+    return anchor_x + anchor_width * dx, anchor_y + anchor_height * dy, width, height
 
 
 def centre_and_size(anchors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

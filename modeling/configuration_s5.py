@@ -9,11 +9,13 @@ from typing import Any
 from transformers import CONFIG_MAPPING, PretrainedConfig
 
 from .configuration_s5_dinov2 import S5Dinov2Config
+from .configuration_s5_efficientnet_lite import S5EfficientNetLiteConfig
 from .configuration_s5_segformer import S5SegformerConfig
 from .configuration_s5_vit import S5ViTConfig, require_whole_numbers
 from .tasks import S5TaskConfig, Tasks, labels_by_task
 
 DECODERS = ("upernet", "dpt", "segformer")
+PROPOSAL_FORMS = ("oriented", "horizontal")
 IMAGE_FITS = ("pad", "resize")
 
 
@@ -146,6 +148,9 @@ class S5DetectionConfig(S5TaskConfig):
         proposals_per_level: best-scored anchors of a level that become candidates.
         proposal_nms_iou: candidates of a level whose horizontal hulls overlap more are suppressed.
         max_proposals: proposals per image.
+        proposal_form: `oriented`, as officially, or `horizontal`: the RoI head then gets the horizontal hulls that the
+            region proposal network predicts, as in Faster R-CNN, and finds the angle by itself. Such proposals belong
+            to the box whose hull overlaps theirs; the touching points are not learned.
         roi_channels: width of the two hidden layers of the RoI head.
         roi_size: cells along each side of a pooled RoI.
         roi_sampling_ratio: samples along each side of a cell.
@@ -157,8 +162,8 @@ class S5DetectionConfig(S5TaskConfig):
         roi_moved_copies: copies of every box, moved at random, that join the proposals in training. Officially 0; they
             give the RoI head positives that do not fit exactly, long before the proposals get as near.
         roi_copies_angle: standard deviation of the angle by which copies are turned, radians.
-        roi_passes: how often the RoI head refines the boxes when it predicts; the scores are those of the last pass.
-            Officially 1; more help where proposals are still far from their objects.
+        roi_passes: how often the RoI head refines the boxes when it predicts; the scores are the mean over the passes,
+            as in Cascade R-CNN. Officially 1; more help where proposals are still far from their objects.
         head_initial_factor: factor of the standard deviations of the heads' new weights; 1 officially intended. Small
             weights let little of the heads' gradients through to a backbone that starts from random weights.
         rpn_regression_weight, roi_regression_weight: of the regression losses in the sum.
@@ -189,6 +194,7 @@ class S5DetectionConfig(S5TaskConfig):
         proposals_per_level: int = 2000,
         proposal_nms_iou: float = 0.8,
         max_proposals: int = 2000,
+        proposal_form: str = "oriented",
         roi_channels: int = 1024,
         roi_size: int = 7,
         roi_sampling_ratio: int = 2,
@@ -225,6 +231,7 @@ class S5DetectionConfig(S5TaskConfig):
         self.proposals_per_level = proposals_per_level
         self.proposal_nms_iou = proposal_nms_iou
         self.max_proposals = max_proposals
+        self.proposal_form = require_choice("proposal_form", proposal_form, PROPOSAL_FORMS)
         self.roi_channels = roi_channels
         self.roi_size = roi_size
         self.roi_sampling_ratio = roi_sampling_ratio
@@ -284,7 +291,7 @@ def make_backbone_config(backbone_config: PretrainedConfig | dict[str, Any] | No
     settings = dict(backbone_config)
     model_type = settings.pop("model_type", None)
     # Also where they are not registered (code loaded from the Hub).
-    for own in (S5ViTConfig, S5Dinov2Config, S5SegformerConfig):
+    for own in (S5ViTConfig, S5Dinov2Config, S5SegformerConfig, S5EfficientNetLiteConfig):
         if model_type == own.model_type:
             return own(**settings)
     if model_type not in CONFIG_MAPPING:

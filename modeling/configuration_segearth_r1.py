@@ -17,8 +17,8 @@ class SegEarthR1Config(PretrainedConfig):
     """Configuration of [`SegEarthR1ForPixelReasoning`]. The defaults are the published ones: Swin-B and Phi-1.5.
 
     Args:
-        backbone_config: of the vision encoder, any `AutoBackbone` with four maps at the strides 4, 8, 16 and 32, as an
-            object or a dictionary with `model_type`.
+        backbone_config: of the vision encoder, any `AutoBackbone` with four maps, as an object or a dictionary with
+            `model_type`. Maps at other strides than 4, 8, 16 and 32 are averaged or interpolated.
         language_config: of the language model, any causal one of transformers, in the same forms.
         image_size: side of the square images in pixels, a multiple of 32; the connector's norms fix it.
         image_channels: channels of the images.

@@ -5,13 +5,14 @@ Source: MV-CC (arXiv 2410.23946) and its official code; the names of the decoder
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoModel, GenerationMixin
+from transformers import AutoModel, AutoModelForCausalLM, GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 from transformers.utils import can_return_tuple
 
@@ -150,6 +151,32 @@ class CaptionDecoder(nn.Module):
         return self.wdc(self.dropout(states))
 
 
+class TransformersDecoder(nn.Module):
+    """The same with a causal language model of transformers that has cross-attention.
+
+    Raises:
+        ValueError: the model has none, or fewer places than a caption.
+    """
+
+    def __init__(self, config: MVCCConfig) -> None:
+        super().__init__()
+        self.network = AutoModelForCausalLM.from_config(config.decoder_config)
+        if "encoder_hidden_states" not in inspect.signature(self.network.forward).parameters:
+            raise ValueError(
+                f"a {config.decoder_config.model_type!r} cannot look at features: expected a decoder with "
+                "cross-attention, such as bert or gpt2"
+            )
+        places = getattr(config.decoder_config, "max_position_embeddings", config.max_caption_length)
+        if places < config.max_caption_length:
+            raise ValueError(
+                f"the decoder has {places} places, captions have up to {config.max_caption_length} words with marks"
+            )
+
+    def forward(self, words: torch.Tensor, memory: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """As [`CaptionDecoder`]."""
+        return self.network(input_ids=words, attention_mask=~hidden, encoder_hidden_states=memory).logits
+
+
 class MVCCForChangeCaptioning(S5PreTrainedModel, GenerationMixin):
     """A sentence about the change between two images. `generate` of transformers writes it, greedily or by beams.
 
@@ -169,7 +196,7 @@ class MVCCForChangeCaptioning(S5PreTrainedModel, GenerationMixin):
     def __init__(self, config: MVCCConfig) -> None:
         super().__init__(config)
         self.encoder = ChangeEncoder(config)
-        self.decoder = CaptionDecoder(config)
+        self.decoder = (CaptionDecoder if config.decoder_config is None else TransformersDecoder)(config)
         self.generation_config.max_length = config.max_caption_length
         self.generation_config.use_cache = False
         self.post_init()

@@ -82,10 +82,13 @@ class S5ViTAttention(nn.Module):
 
 
 def drop_path(hidden_states: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
-    """Stochastic depth: drop the branch of a whole sample with probability `rate` and rescale the others."""
+    """Stochastic depth: drop the branch of a whole sample with probability `rate` and rescale the others.
+
+    `hidden_states` has the samples in its first dimension, and at least one more.
+    """
     if rate == 0.0 or not training:
         return hidden_states
-    keep = torch.rand(hidden_states.shape[0], 1, 1, device=hidden_states.device) >= rate
+    keep = torch.rand(len(hidden_states), *[1] * (hidden_states.ndim - 1), device=hidden_states.device) >= rate
     return hidden_states * keep.to(hidden_states.dtype) / (1.0 - rate)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoProcessor, CLIPModel
+from transformers import AutoTokenizer, CLIPModel
 from transformers.utils import can_return_tuple
 
 from .clip_dense_features import dense_features
@@ -20,7 +20,7 @@ from .dpt import initialise_as_torch
 from .image_sizes import check_pixel_values
 from .modeling_s5_segmentation import S5SegmenterOutput
 from .pretrained_model import S5PreTrainedModel
-from .processing_segearth_ov import SegEarthOVProcessor
+from .processing_segearth_ov import SegEarthOVImageProcessor, SegEarthOVProcessor
 from .simfeatup import RADII, JointBilateralUpsampler, SimFeatUpUpsampler
 
 SMALLEST_NORM = 1e-12  # as in torch's own normalisation
@@ -93,7 +93,11 @@ class SegEarthOVForSemanticSegmentation(S5PreTrainedModel):
         if processor is None:
             if not self.config.name_or_path:
                 raise OSError("the model was not loaded from a folder: give encode_classes a SegEarthOVProcessor")
-            processor = AutoProcessor.from_pretrained(self.config.name_or_path)
+            # Not AutoProcessor, which does not know the class where it has come from the Hub with the model.
+            source = self.config.name_or_path
+            processor = SegEarthOVProcessor(
+                SegEarthOVImageProcessor.from_pretrained(source), AutoTokenizer.from_pretrained(source)
+            )
         queries = [name for names in synonyms for name in names]
         longest = self.config.clip_config.text_config.max_position_embeddings
         tokens = processor.encode_queries(queries, longest).to(self.device)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoBackbone, AutoModel, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModel, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_segearth_r1 import SegEarthR1Config, grid_sizes
@@ -23,6 +23,9 @@ from .point_mask_loss import PointRule, mask_losses
 from .pretrained_model import S5PreTrainedModel
 from .prompt_sequence import IGNORED, IMAGE
 from .query_mask_decoder import QueryMaskDecoder
+from .task_model import build_backbone
+
+DECODER_STRIDES = (4, 8, 16, 32)
 
 
 @dataclass
@@ -61,7 +64,7 @@ class SegEarthR1ForPixelReasoning(S5PreTrainedModel):
 
     def __init__(self, config: SegEarthR1Config) -> None:
         super().__init__(config)
-        self.backbone = AutoBackbone.from_config(config.backbone_config)
+        self.backbone = build_backbone(config.backbone_config)
         channels = self.backbone.channels
         if len(channels) != 4:
             raise ValueError(f"the backbone gives {len(channels)} feature maps, expected four (out_features)")
@@ -128,7 +131,7 @@ class SegEarthR1ForPixelReasoning(S5PreTrainedModel):
         return self
 
     def encode_images(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The four feature maps of images `(batch, channels, image_size, image_size)`.
+        """The four feature maps of images `(batch, channels, image_size, image_size)`, at the strides 4, 8, 16 and 32.
 
         Raises:
             ValueError: for another shape.
@@ -141,7 +144,7 @@ class SegEarthR1ForPixelReasoning(S5PreTrainedModel):
                 "its processor makes them so"
             )
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_backbone):
-            return tuple(self.backbone(pixel_values).feature_maps)
+            return at_decoder_strides(self.backbone(pixel_values).feature_maps, side)
 
     @can_return_tuple
     def forward(
@@ -257,6 +260,26 @@ class SegEarthR1ForPixelReasoning(S5PreTrainedModel):
             logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
         )
         return total / (learned_tokens(labels) if count is None else count)
+
+
+def at_decoder_strides(maps: Sequence[torch.Tensor], side: int) -> tuple[torch.Tensor, ...]:
+    """Feature maps of images of `side` pixels at the strides of the decoders, whatever strides a backbone has.
+
+    Maps that are too fine are averaged, maps that are too coarse interpolated; those that fit are left as they are.
+    """
+    fitted = []
+    for values, stride in zip(maps, DECODER_STRIDES, strict=True):
+        size = (side // stride, side // stride)
+        if tuple(values.shape[2:]) != size:
+            is_finer = values.shape[2] >= size[0] and values.shape[3] >= size[1]
+            resize = functional.adaptive_avg_pool2d if is_finer else _interpolated
+            values = resize(values, size)
+        fitted.append(values)
+    return tuple(fitted)
+
+
+def _interpolated(values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return functional.interpolate(values, size=size, mode="bilinear", align_corners=False)
 
 
 def mean_of_question(hidden: torch.Tensor, refer_mask: torch.Tensor) -> torch.Tensor:

@@ -15,10 +15,13 @@ from .box_coders import decode_oriented_deltas, encode_oriented_deltas
 from .configuration_s5 import S5DetectionConfig
 from .host_values import constants_like
 from .rotated_roi_align import roi_align_of_valid_rois
-from .target_assignment import assign_proposals, moved_copies, sample
+from .target_assignment import assign_by_hulls, assign_proposals, moved_copies, sample
 
 # The levels that RoIs are pooled from: all except the coarsest.
 POOLED_STRIDES = STRIDES[:4]
+
+ASSIGNMENTS = {"oriented": assign_proposals, "horizontal": assign_by_hulls}
+"""How proposals get their boxes, by the configuration's `proposal_form`."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,13 @@ class OrientedRoIHead(nn.Module):
         The boxes themselves are candidates too, so the head has positives from the first step on, and so are moved
         copies of them where the configuration has such.
         """
+        assigned = ASSIGNMENTS[self.config.proposal_form](proposals, boxes, self.config.roi_positive_iou)
         if self.config.roi_moved_copies:
             settings = self.config.roi_moved_copies, self.config.roi_copies_angle
-            proposals = torch.cat([moved_copies(boxes, *settings, generator), proposals])
-        assigned = assign_proposals(proposals, boxes, self.config.roi_positive_iou)
+            copies = moved_copies(boxes, *settings, generator)
+            proposals = torch.cat([copies, proposals])
+            of_copies = assign_proposals(copies, boxes, self.config.roi_positive_iou)
+            assigned = torch.cat([of_copies, assigned])
         assigned = torch.cat([torch.arange(len(boxes), device=boxes.device), assigned])
         candidates = torch.cat([boxes, proposals])
         positives, negatives = sample(assigned, self.config.roi_samples, self.config.roi_positive_fraction, generator)

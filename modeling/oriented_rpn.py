@@ -12,12 +12,16 @@ from torch import nn
 from torch.nn import functional
 
 from .anchors import STRIDES, AnchorBands, inside_image, level_anchors
-from .box_coders import decode_midpoint_offsets, encode_midpoint_offsets
+from .box_coders import decode_midpoint_hulls, decode_midpoint_offsets, encode_midpoint_offsets
 from .configuration_s5 import S5DetectionConfig
 from .grouped_suppression import kept_in_groups
 from .host_values import on_device
 from .oriented_boxes import oriented_boxes_to_horizontal
 from .target_assignment import IGNORED, Bands, assign_anchors, everywhere, sample
+
+DECODERS = {"oriented": decode_midpoint_offsets, "horizontal": decode_midpoint_hulls}
+LEARNED_OFFSETS = {"oriented": 6, "horizontal": 4}
+"""By the configuration's `proposal_form`: how proposals are decoded, and how many of the offsets they are made of."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class OrientedRPN(nn.Module):
         best, scores = self._best_anchors(output)
         boxes = torch.stack(
             [
-                decode_midpoint_offsets(output.anchors[chosen], deltas[chosen], self.config.rpn_delta_stds)
+                self.decode(output.anchors[chosen], deltas[chosen])
                 for chosen, deltas in zip(best, output.deltas.detach(), strict=True)
             ]
         )
@@ -117,6 +121,11 @@ class OrientedRPN(nn.Module):
             best.append(scores[:, start : start + size].topk(count, dim=1).indices + start)
         best = torch.cat(best, dim=1)
         return best, scores.gather(1, best)
+
+    def decode(self, anchors: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
+        """Proposals `(n, 5)` of anchors `(n, 4)` and deltas `(n, 6)`, of the form that the configuration names."""
+        decode = DECODERS[self.config.proposal_form]
+        return decode(anchors, deltas, self.config.rpn_delta_stds)
 
     @torch.no_grad()
     def sample_anchors(
@@ -155,12 +164,16 @@ class OrientedRPN(nn.Module):
         """
         count = sum(max(len(image.positives), 1) + max(len(image.negatives), 1) for image in samples)
         classification, regression = output.logits.new_zeros(()), output.logits.new_zeros(())
+        learned = LEARNED_OFFSETS[self.config.proposal_form]
         for logits, deltas, image in zip(output.logits, output.deltas, samples, strict=True):
             # softplus(-x) and softplus(x) are the binary cross-entropies of the labels 1 and 0.
             classification = classification + functional.softplus(-logits[image.positives]).sum()
             classification = classification + functional.softplus(logits[image.negatives]).sum()
             regression = regression + functional.smooth_l1_loss(
-                deltas[image.positives], image.targets, reduction="sum", beta=self.config.rpn_smooth_l1_beta
+                deltas[image.positives, :learned],
+                image.targets[:, :learned],
+                reduction="sum",
+                beta=self.config.rpn_smooth_l1_beta,
             )
         weight = self.config.rpn_regression_weight
         return {"rpn_cls": classification / count, "rpn_bbox": weight * regression / count}

@@ -92,10 +92,6 @@ class MVCCProcessor(ProcessorMixin):
         tokenizer: of `caption_tokenizer`.
     """
 
-    attributes = ["image_processor", "tokenizer"]  # noqa: RUF012 - transformers' own form
-    image_processor_class = "AutoImageProcessor"
-    tokenizer_class = "AutoTokenizer"
-
     def __init__(self, image_processor: MVCCImageProcessor, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__(image_processor, tokenizer)
 

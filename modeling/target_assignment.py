@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from .host_values import on_device
+from .oriented_boxes import oriented_boxes_to_horizontal
 from .rotated_iou import iou_of_checked_boxes
 
 # Beside the number of a box, an anchor or a proposal is assigned one of these.
@@ -111,6 +112,15 @@ def assign_proposals(proposals: torch.Tensor, boxes: torch.Tensor, positive_iou:
     if not len(boxes) or not len(proposals):
         return torch.full((len(proposals),), NEGATIVE, dtype=torch.int64, device=proposals.device)
     best, box = iou_of_checked_boxes(proposals, boxes).max(dim=1)
+    return torch.where(best >= positive_iou, box, NEGATIVE)
+
+
+def assign_by_hulls(proposals: torch.Tensor, boxes: torch.Tensor, positive_iou: float) -> torch.Tensor:
+    """As `assign_proposals`, by the IoU of the horizontal hulls of both: for proposals that have no angle yet."""
+    if not len(boxes) or not len(proposals):
+        return torch.full((len(proposals),), NEGATIVE, dtype=torch.int64, device=proposals.device)
+    overlaps = horizontal_iou(oriented_boxes_to_horizontal(proposals), oriented_boxes_to_horizontal(boxes))
+    best, box = overlaps.max(dim=1)
     return torch.where(best >= positive_iou, box, NEGATIVE)
 
 

@@ -11,9 +11,11 @@ from torch import nn
 from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedModel
 
 from .configuration_s5_dinov2 import S5Dinov2Config
+from .configuration_s5_efficientnet_lite import S5EfficientNetLiteConfig
 from .configuration_s5_segformer import S5SegformerConfig
 from .configuration_s5_vit import S5ViTConfig
 from .modeling_s5_dinov2 import S5Dinov2Backbone
+from .modeling_s5_efficientnet_lite import S5EfficientNetLiteBackbone
 from .modeling_s5_segformer import S5SegformerBackbone
 from .modeling_s5_vit import S5ViTBackbone
 from .pretrained_model import S5PreTrainedModel
@@ -32,6 +34,7 @@ OWN_BACKBONES: dict[str, type[PreTrainedModel]] = {
     S5ViTConfig.model_type: S5ViTBackbone,
     S5Dinov2Config.model_type: S5Dinov2Backbone,
     S5SegformerConfig.model_type: S5SegformerBackbone,
+    S5EfficientNetLiteConfig.model_type: S5EfficientNetLiteBackbone,
 }
 MODEL_CLASSES: dict[str, type[PreTrainedModel]] = dict(OWN_BACKBONES)
 """The class of every model type: backbones, and models on one, which enter themselves."""

@@ -16,6 +16,7 @@ from .commands import (
     demo,
     detect,
     evaluate,
+    evaluate_change,
     export,
     hyperspectral,
     models,
@@ -84,6 +85,7 @@ export.register(app)
 predict.register(app)
 ask.register(app)
 change.register(app)
+evaluate_change.register(app)
 hyperspectral.register(app)
 translate.register(app)
 mosaic.register(app)

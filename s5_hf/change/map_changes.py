@@ -21,6 +21,7 @@ from ..imaging.scene_files import scene_stem
 from ..modeling.change_classes import CHANGE_LABELS
 from ..predictors.interfaces import SceneSegmenter
 from ..predictors.torch_change import TorchChangeDetector, load_change_detectors
+from ..scenes.pair_looks import PairLook, looking_alike
 from ..scenes.reading import SceneReading
 from ..scenes.registration import aligned
 from ..scenes.scene_names import relative_source
@@ -78,6 +79,7 @@ def map_scene_changes(
     devices: Sequence[str | torch.device] | None = None,
     precision: str = "fp32",
     align: bool = False,
+    look: PairLook | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -94,6 +96,7 @@ def map_scene_changes(
         task, settings, products, devices, precision, resume, overwrite, progress, report: as `segment_scene`.
         reading: how both scenes are read, by default as the model was trained.
         align: move the later scene back where the whole of it is shifted; without it a shift is reported.
+        look: gives the later scene the look of the earlier one.
 
     Raises:
         FileExistsError, ImportError, NonFiniteOutputError, OSError, ValueError: as `segment_scene` and `open_pair`.
@@ -111,8 +114,11 @@ def map_scene_changes(
     @contextmanager
     def opened(detector: SceneSegmenter) -> Iterator[PairedScene]:
         trained = (reading or SceneReading()).as_trained(detector)
-        with open_pair(before, after, trained, report, detector.channels) as pair:
-            yield PairedScene(aligned(pair, align, report))
+        with (
+            open_pair(before, after, trained, report, detector.channels) as pair,
+            looking_alike(aligned(pair, align, report), look, files.work, resume, overwrite, report) as alike,
+        ):
+            yield PairedScene(alike)
 
     files = SceneFiles.named(output, products)
     result = map_scene(

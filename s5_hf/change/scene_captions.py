@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 from transformers import AutoConfig, AutoModel, AutoProcessor
 
+from ..hub.model_folder import require_model_folder
 from ..imaging.scene_files import scene_stem
 from ..imaging.windows import Window, even_windows
 from ..modeling import MVCCForChangeCaptioning, MVCCProcessor
@@ -25,7 +26,7 @@ from ..scenes.scene_run import require_absent
 from ..scenes.source import SceneSource
 from ..scenes.vector_files import vector_file
 
-__all__ = ["ChangeCaptioner", "SceneCaption", "caption_scene_changes", "load_captioner"]
+__all__ = ["ChangeCaptioner", "SceneCaption", "caption_scene_changes", "load_captioner", "open_captioned"]
 
 CAPTION_WINDOW = 256
 """Pixels a side of a part that gets a sentence: the images of LEVIR-CC."""
@@ -42,12 +43,17 @@ class ChangeCaptioner:
     model: MVCCForChangeCaptioning
     processor: MVCCProcessor
 
+    @property
+    def channels(self) -> int:
+        """Of an image of one date."""
+        return len(self.processor.image_processor.image_mean)
+
     @torch.inference_mode()
     def caption(self, before: np.ndarray, after: np.ndarray, changed: np.ndarray | None = None) -> str:
         """A sentence about two images.
 
         Args:
-            before, after: uint8 `(height, width, 3)`.
+            before, after: uint8 `(height, width, channels)`.
             changed: bool `(height, width)`; None where it is not known.
         """
         mask = None if changed is None else np.uint8(255) * changed
@@ -76,6 +82,7 @@ def load_captioner(name: str | Path, device: str | None = None) -> ChangeCaption
         OSError: there is no such model.
         ValueError: it is another kind of model, or sees no images.
     """
+    require_model_folder(str(name))
     kind = AutoConfig.from_pretrained(name).model_type
     if kind != MVCCForChangeCaptioning.config_class.model_type:
         raise ValueError(f"{name} is a model of the type {kind!r}, expected one of s5-hf train captioning")
@@ -107,7 +114,7 @@ def caption_scene_changes(
         output: folder of `<scene>_captions.geojson`.
         maps: of changes, 0 for unchanged; without any every part gets a sentence.
         window: side of a part in pixels.
-        reading: how the scenes are read.
+        reading: how the scenes are read, by default as the captioner was trained.
         align: whether to move the later scene back where it is shifted.
         dates: of the scenes, for the file.
         overwrite: replace the file.
@@ -127,7 +134,7 @@ def caption_scene_changes(
         require_absent([path])
     captions: list[SceneCaption] = []
     with ExitStack() as stack:
-        pair = aligned(stack.enter_context(open_pair(before, after, reading, report)), align, report)
+        pair = aligned(stack.enter_context(open_captioned(captioner, before, after, reading, report)), align, report)
         opened = [stack.enter_context(open_class_map(map_path)) for map_path in maps]
         for class_map in opened:
             _require_same_grid(class_map, pair.before)
@@ -140,6 +147,18 @@ def caption_scene_changes(
             corners = _corners(part, scene)
             writer.write([[corners]], {"caption": [text], "date_before": [dates[0]], "date_after": [dates[1]]})
     return path, captions
+
+
+def open_captioned(
+    captioner: ChangeCaptioner,
+    before: str | Path,
+    after: str | Path,
+    reading: SceneReading | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> AbstractContextManager[ScenePair]:
+    """Open two scenes as a captioner reads them; arguments and errors as `open_pair`."""
+    trained = (reading or SceneReading()).as_trained(captioner.processor.image_processor)
+    return open_pair(before, after, trained, report, captioner.channels)
 
 
 def _parts(

@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..imaging.scene_files import scene_stem
+from ..scenes.pair_looks import PairLook, looking_alike
 from ..scenes.reading import SceneReading
 from ..scenes.registration import aligned
 from ..scenes.scene_pairs import ScenePair, open_pair
@@ -60,6 +61,7 @@ def find_scene_changes(
     polygons: str | None = None,
     dates: tuple[str, str] = ("", ""),
     align: bool = False,
+    look: PairLook | None = None,
     resume: bool = False,
     overwrite: bool = False,
     report: Callable[[str], None] = tqdm.write,
@@ -82,6 +84,7 @@ def find_scene_changes(
         dates: of the scenes, for the polygons.
         align: move the later scene back where the whole of it is shifted against the earlier one. Without it a shift
             of half a pixel or more is reported.
+        look: gives the later scene the look of the earlier one.
         resume: continue an interrupted run.
         overwrite: replace existing files.
         report: takes what the user should know, a line at a time.
@@ -109,8 +112,8 @@ def find_scene_changes(
     work = Path(output) / f".{scene_stem(after)}_changes.partial"
     if overwrite and not resume:
         shutil.rmtree(work, ignore_errors=True)
-    with open_pair(before, after, reading, note) as opened:
-        pair = aligned(opened, align, note)
+    with open_pair(before, after, reading, note) as opened, ExitStack() as of_pair:
+        pair = of_pair.enter_context(looking_alike(aligned(opened, align, note), look, work, resume, overwrite, note))
         grid = _grid(pair, window, overlap)
         settings = [pair.fingerprint, name, list(search.labels), window, overlap]
         journal = WindowJournal(work, json.dumps(settings), resume)

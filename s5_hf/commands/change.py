@@ -1,4 +1,4 @@
-"""`s5-hf change` and `s5-hf evaluate-change`: what changed between two dates, and how well that is found."""
+"""`s5-hf change`: what changed between two dates."""
 
 # Options look alike because typer reads them from the signatures; what is shared is in option_values.py.
 
@@ -13,7 +13,7 @@ from .word_lists import ClassListCommand
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..change import SearchRecipe
+    from ..change import ChangeCaptioner, SearchRecipe
     from ..scenes import SceneReading
     from ..scenes.segmentation.areas import ClassArea
 
@@ -152,6 +152,19 @@ def change(
     align: Annotated[
         bool, typer.Option("--align", help="Move the second scene back if the whole of it is shifted by some pixels.")
     ] = False,
+    translate: Annotated[
+        str | None,
+        typer.Option(
+            help="A model of s5-hf train translation: first give the second scene the look of the first one."
+        ),
+    ] = None,
+    match_colors: Annotated[
+        bool,
+        typer.Option(
+            "--match-colors",
+            help="First give each channel of the second scene the mean and deviation of the first one.",
+        ),
+    ] = False,
     caption: Annotated[
         str | None,
         typer.Option(help="A model of s5-hf train captioning: also write sentences, for parts of 256 pixels a side."),
@@ -173,10 +186,13 @@ def change(
     - `s5-hf change 2019.tif 2024.tif changes --recipe sam2_dinov2/s5-levir-cd`
     - `s5-hf change 2019.tif 2024.tif changes --model my-change-detector --polygons .gpkg`
     - `s5-hf change 2019.tif 2024.tif changes --model my-change-detector --caption my-captioner`
+    - `s5-hf change 2019.tif 2024.tif changes --model my-change-detector --match-colors`
+    - `s5-hf change 2019.tif 2024.tif changes --model my-change-detector --translate my-translator`
     - `s5-hf change 2019.tif 2024.tif changes --pipeline imc --recognition IDEA-Research/grounding-dino-base \
       --classes building,house --threshold 0.1`
     """
     from ..imaging import find_scenes
+    from ..scenes.pair_looks import choose_look
 
     if (model is None) == (search is None):
         raise typer.BadParameter(
@@ -186,14 +202,17 @@ def change(
     day_before, comma, day_after = dates.partition(",")
     if not comma:
         raise typer.BadParameter(f"--dates takes two dates separated by a comma, got {dates!r}")
+    look = choose_look(translate, match_colors, device)
     common = {"reading": reading, "align": align, "resume": resume, "overwrite": overwrite}
+    captioner = None if caption is None else load_fitting_captioner(caption, before, after, reading, device)
     if search is None:
         if day_before or day_after:
             raise typer.BadParameter(
                 "--dates are written to the objects of a search, not to the areas of a trained model"
             )
-        made = map_with_model(model, before, after, output, task, window or 512, overlap, polygons, device, common)
-        write_captions(caption, before, after, output, [made], dates, device, common)
+        where = (model, before, after, output, task, window or 512, overlap, polygons, device)
+        made = map_with_model(*where, {**common, "look": look})
+        write_captions(captioner, before, after, output, [made], dates, common)
         return
     if task is not None:
         raise typer.BadParameter("--task is for a trained model (--model)")
@@ -209,32 +228,43 @@ def change(
         overlap=overlap,
         polygons=polygons,
         dates=(day_before.strip(), day_after.strip()),
+        look=look,
         **common,
     )
     for label, path in result.maps.items():
         typer.echo(f"{path}\n  {label}: {result.objects[label]} objects changed")
         print_areas(result.areas[label])
-    write_captions(caption, before, after, output, list(result.maps.values()), dates, device, common)
+    write_captions(captioner, before, after, output, list(result.maps.values()), dates, common)
+
+
+def load_fitting_captioner(
+    name: str, before: str, after: str, reading: "SceneReading", device: str | None
+) -> "ChangeCaptioner":
+    """A captioner that can read the scenes: what does not fit is found before the maps are made."""
+    from ..change import load_captioner, open_captioned
+
+    captioner = load_captioner(name, device)
+    with open_captioned(captioner, before, after, reading):
+        return captioner
 
 
 def write_captions(
-    captioner: str | None,
+    captioner: "ChangeCaptioner | None",
     before: str,
     after: str,
     output: Path,
     maps: "Sequence[Path]",
     dates: str,
-    device: str | None,
     common: dict[str, Any],
 ) -> None:
     """Write and print sentences about what changed, where a captioner is given."""
     if captioner is None:
         return
-    from ..change import caption_scene_changes, load_captioner
+    from ..change import caption_scene_changes
 
     day_before, _, day_after = dates.partition(",")
     path, captions = caption_scene_changes(
-        load_captioner(captioner, device),
+        captioner,
         before,
         after,
         output,
@@ -298,57 +328,6 @@ def _angle(text: str) -> float | None:
         raise typer.BadParameter(f"--least-angle takes degrees or otsu, got {text!r}") from None
 
 
-@takes(search=search_options)
-def evaluate_change(
-    *,
-    data_dir: Annotated[str, typer.Option(help="Folder, hf:// path or http(s) URL with the files of the dataset.")],
-    search: "SearchRecipe | None",
-    dataset: Annotated[
-        str | None, typer.Option(help="Dataset of pairs; by default the one that the recipe was published for.")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Split of the dataset; by default the one of the published numbers.")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Class of SECOND that is scored; by default that of the recipe.")
-    ] = None,
-    output: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("change-evaluation"),
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the dataset as name=value (repeatable); the value is JSON or text."),
-    ] = None,
-) -> None:
-    """Score a search for changes without training on a labelled dataset: F1 and IoU of the pixels that changed.
-
-    Pairs are searched whole, as published. For many processes: `accelerate launch -m s5_hf.cli evaluate-change ...`.
-
-    - `s5-hf evaluate-change --dataset s5-image-pair-mask --data-dir my-pairs --recognition my-segmenter \
-      --features my-encoder --proposals superpixels --classes building`
-    - `s5-hf evaluate-change --recipe sam_dinov2/s5-levir-cd --data-dir data/levir-cd`
-    - `s5-hf evaluate-change --recipe sam2_dinov2/s5-second/water --data-dir data/SECOND --split test`
-    """
-    from ..change import ChangeTask, evaluate_changes, load_search
-    from ..files.processes import patient_accelerator
-    from .datasets import builder_options
-
-    if search is None:
-        raise typer.BadParameter("name what to look for with --classes, or a recipe with --recipe")
-    dataset = dataset or search.dataset
-    if not dataset:
-        raise typer.BadParameter("name the dataset with --dataset, or a recipe that was published for one")
-    target = search.target if target is None else target
-    task = ChangeTask(dataset, data_dir, split, target, builder_options(option or []))
-    accelerator = patient_accelerator()
-    loaded = load_search(search.classes, search.settings, accelerator.device)
-    scores = evaluate_changes(loaded, task, accelerator, f"{', '.join(search.classes)}: {search.settings}")
-    if accelerator.is_main_process:
-        scores.write(output)
-        typer.echo(scores.as_markdown())
-        typer.echo(f"report: {output}")
-    accelerator.end_training()
-
-
 def register(app: typer.Typer) -> None:
-    """Add the commands to `s5-hf`."""
+    """Add the command to `s5-hf`."""
     app.command(cls=ClassListCommand)(change)
-    app.command("evaluate-change", cls=ClassListCommand)(evaluate_change)

@@ -83,6 +83,14 @@ def evaluate_command(
         str | None,
         typer.Option(help="Version of the published names for an open-vocabulary model: v1 or v2."),
     ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="Prompt of a model that answers questions: reasoning, or referring for words that refer to "
+            "something; by default what suits the dataset."
+        ),
+    ] = None,
+    beams: Annotated[int, typer.Option(min=1, help="Beams of the search of a model that writes captions.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, help="Number of images of one size per forward pass.")] = 1,
     num_workers: Annotated[int, typer.Option(min=0, help="Number of processes that read images.")] = 0,
     precision: Precision = "fp32",
@@ -94,8 +102,10 @@ def evaluate_command(
 ) -> None:
     """Evaluate a model on a dataset, as its published numbers were obtained or otherwise.
 
-    The report is a JSON file, a Markdown file and a picture: the confusion matrix of a segmenter, or precision over
-    recall of a detector.
+    The report is a JSON file, a Markdown file and a picture: the confusion matrix of a segmenter, precision over
+    recall of a detector, or the first samples of a model that answers questions (gIoU, cIoU, P@t), writes captions
+    (BLEU, METEOR, ROUGE-L, CIDEr-D) or translates dates (PSNR); a further file tells what the first two made of each
+    sample. For maps of hyperspectral cubes see `s5-hf accuracy`.
 
     - `s5-hf evaluate my-segmenter --dataset s5-image-mask --data-dir my-tiles --protocol sliding --stride 128`
     - `s5-hf evaluate s5-vit-b-moe --dataset s5-potsdam --data-dir data/potsdam`
@@ -103,6 +113,9 @@ def evaluate_command(
     - `s5-hf evaluate my-open-model --dataset s5-loveda --data-dir LoveDA`
     - `s5-hf evaluate s5-vit-b-moe-det --dataset s5-dior-r --data-dir DIOR-R`
     - `s5-hf evaluate my-change-detector --dataset s5-image-pair-mask --data-dir my-pairs --split val`
+    - `s5-hf evaluate my-reasoner --dataset s5-earthreason --data-dir data/EarthReason --split val`
+    - `s5-hf evaluate my-captioner --dataset s5-levir-cc --data-dir data/LEVIR-CC --beams 3`
+    - `s5-hf evaluate my-translator --dataset s5-image-pair-mask --data-dir my-pairs --split val`
     - `s5-hf evaluate s5-vit-b-moe-det --dataset s5-dota --data-dir DOTA --split test --detections submission`
 
     To use many processes: `accelerate launch examples/evaluate_model.py`.
@@ -138,6 +151,8 @@ def evaluate_command(
             precision=precision,
             classes=tuple(classes) if classes else None,
             names=names,
+            kind=kind,
+            beams=beams,
             loop=LoopSettings(batch_size, num_workers, boundary, class_maps, detections),
         )
     )

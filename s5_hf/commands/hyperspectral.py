@@ -47,6 +47,9 @@ def hyperspectral(
     nodata: Annotated[
         float | None, typer.Option(help="Value of pixels without data; by default the one stored in the file.")
     ] = None,
+    network: Annotated[
+        Path | None, typer.Option(help="Folder to keep the trained network in, for s5-hf push; else it is not kept.")
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Rounds of training; the second half refines the labels.")] = 20,
     window: Annotated[int, typer.Option(min=16, help="Largest side of the parts that a cube is cut into.")] = 256,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights and draws.")] = 0,
@@ -76,7 +79,7 @@ def hyperspectral(
         else:
             loaded = load_segmenters(segmenter, devices=[device] if device else None, classes=classes)[0]
             first = FirstLabels(loaded, synthesis=picture, picture_bands=of_bands)
-        result = classify_cube(opened, output, first, recipe, resume=resume, overwrite=overwrite)
+        result = classify_cube(opened, output, first, recipe, network=network, resume=resume, overwrite=overwrite)
     typer.echo(f"{result.files.classes.classes}")
     for area in result.areas:
         ground = "" if area.square_metres is None else f"{area.square_metres:16,.0f} m²"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .option_values import Overwrite, scene_reading, takes
+from .option_values import Overwrite, Resume, scene_reading, takes
 
 if TYPE_CHECKING:
     from ..scenes import SceneReading
@@ -29,11 +29,13 @@ def translate(
     device: Annotated[
         str | None, typer.Option(help="Device, such as cuda:1 or cpu; by default the first GPU.")
     ] = None,
+    resume: Resume = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Give a scene of any size the season, light or sensor of another date. Memory does not grow with its height.
 
-    Before a search for changes, the second date can be translated to the look of the first.
+    Before a search for changes, the second date can be translated to the look of the first; `s5-hf change
+    --translate` does both.
 
     - `s5-hf translate my-translator 2024.tif 2024_like_2019.tif --to before`
     - `s5-hf translate my-translator city.jpg city_winter.png --window 256 --overlap 0.25`
@@ -46,7 +48,13 @@ def translate(
     settings = WindowSettings(window=window, overlap=overlap, batch_size=batch_size)
     typer.echo(
         translate_scene(
-            load_translator(model, to, device), found, output, settings, reading=reading, overwrite=overwrite
+            load_translator(model, to, device),
+            found,
+            output,
+            settings,
+            reading=reading,
+            resume=resume,
+            overwrite=overwrite,
         )
     )
 

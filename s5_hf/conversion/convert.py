@@ -27,6 +27,7 @@ from ..modeling import (
 )
 from ..modeling.task_model import MODEL_CLASSES
 from .checkpoint_files import read_checkpoint
+from .efficientnet_lite_layout import DEVIATION, MEAN, is_efficientnet_lite, model_from_efficientnet_lite
 from .filling import ConversionReport, State, fill
 from .mae_layout import (
     encoder_from_timm,
@@ -140,7 +141,7 @@ LAYOUTS: dict[str, OfficialLayout] = {
 KNOWN_LAYOUTS = (
     "official S5 encoder, segmenter or detector, UniMatch V2 on DINOv2, MAE (facebook/timm), "
     "MAE (transformers' ViTMAE), CLIP with a vision transformer (OpenAI, open_clip), SimFeatUp, SAM, SAM-Road++, "
-    "SegEarth-R1"
+    "SegEarth-R1, EfficientNet-Lite"
 )
 
 
@@ -159,7 +160,7 @@ def convert_checkpoint(
     quick_gelu: bool | None = None,
     tokenizer: str | Path | None = None,
 ) -> ConversionReport:
-    """Convert an S5, UniMatch V2, MAE, CLIP, SimFeatUp, SAM, SAM-Road++ or SegEarth-R1 checkpoint to a folder.
+    """Convert a checkpoint of a known layout (`KNOWN_LAYOUTS`) to a folder.
 
     CLIP and SimFeatUp become a SegEarth-OV model, SAM a SAM-Road++ model whose decoder and topology network are new.
 
@@ -199,6 +200,9 @@ def convert_checkpoint(
     elif SEGEARTH_R1 in state:
         model, report = model_from_segearth_r1(state, num_attention_heads)
         processor = segearth_r1_processor(report.config, tokenizer)
+    elif is_efficientnet_lite(state):
+        model, report = model_from_efficientnet_lite(state)
+        processor = S5ImageProcessor(image_mean=[MEAN] * 3, image_std=[DEVIATION] * 3)
     elif is_timm_mae(state) or is_transformers_mae(state):
         model, report = model_from_mae(state, told, image_size)
     elif kinds:

@@ -103,7 +103,7 @@ class EvaluationResults(ABC):
                 "- Classes: those of the model, as the dataset names none: `classes` of the builder names them"
             )
         lines += self.remarks()
-        if self.data.entry.evaluation.note:
+        if self.data.entry.evaluation is not None and self.data.entry.evaluation.note:
             lines.append(f"- Note: {self.data.entry.evaluation.note}")
         lines += self.written()
         if self.scores is not None:
@@ -134,9 +134,9 @@ def table(header: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _without_nan(value: Any) -> Any:
-    """The same data with None in place of NaN, which JSON does not know."""
+    """The same data with None in place of NaN and infinite numbers, which JSON does not know."""
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

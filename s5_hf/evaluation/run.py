@@ -14,11 +14,14 @@ from ..files.atomic import require_absent
 from ..files.processes import patient_accelerator
 from ..hub.model_folder import require_model_folder
 from ..metrics.percent import in_percent
-from ..modeling import S5ChangeDetectionConfig, S5DetectionConfig
+from ..modeling import MVCCConfig, S5ChangeDetectionConfig, S5DetectionConfig, SegEarthR1Config, SRUITConfig
 from ..predictors.torch_detector import load_detector
 from ..predictors.torch_segmenter import load_segmenters
 from ..scenes.detection.patch_merging import are_patches
 from ..training.segmentation.class_map import ClassMap
+from .by_sample.captioning import evaluate_captioner
+from .by_sample.reasoning import evaluate_reasoner
+from .by_sample.translation import evaluate_translator
 from .change_detection.run import evaluate_change_detector
 from .data import EvaluationData, check_classes, load_evaluation_data
 from .detection.loop import has_objects, judge_detections, result_names
@@ -59,17 +62,16 @@ def run_evaluation(settings: EvaluationSettings, accelerator: Accelerator | None
 
 
 def model_kind(config: PretrainedConfig) -> str:
-    """What a model does: `"segmentation"`, `"detection"` or `"change"`.
+    """What a model does, a key of `_EVALUATIONS`.
 
     Raises:
         ValueError: if it cannot be evaluated.
     """
     if type(config) in MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING:
         return "segmentation"
-    if isinstance(config, S5DetectionConfig):
-        return "detection"
-    if isinstance(config, S5ChangeDetectionConfig):
-        return "change"
+    for config_class, kind in _KINDS.items():
+        if isinstance(config, config_class):
+            return kind
     raise ValueError(
         f"a model of the type {config.model_type!r} cannot be evaluated; expected one for {', '.join(_EVALUATIONS)}"
     )
@@ -203,4 +205,14 @@ _EVALUATIONS: dict[str, Callable[[EvaluationSettings, Accelerator], EvaluationRe
     "segmentation": evaluate_segmenter,
     "detection": evaluate_detector,
     "change": evaluate_change_detector,
+    "reasoning": evaluate_reasoner,
+    "captioning": evaluate_captioner,
+    "translation": evaluate_translator,
+}
+_KINDS: dict[type[PretrainedConfig], str] = {
+    S5DetectionConfig: "detection",
+    S5ChangeDetectionConfig: "change",
+    SegEarthR1Config: "reasoning",
+    MVCCConfig: "captioning",
+    SRUITConfig: "translation",
 }

@@ -36,6 +36,9 @@ class EvaluationSettings:
             synonyms after commas; by default those that it was saved with, or else the published ones.
         names: version of the published classes, `"v1"` or `"v2"` (Potsdam and Vaihingen differ); also sets the
             classes of a model that was saved with others.
+        kind: of the prompt of a model that answers questions, `"reasoning"` or `"referring"`; by default what suits
+            the dataset.
+        beams: of the search of a model that writes captions.
     """
 
     model: str
@@ -55,3 +58,5 @@ class EvaluationSettings:
     loop: LoopSettings = field(default_factory=LoopSettings)
     classes: tuple[str, ...] | None = None
     names: str | None = None
+    kind: str | None = None
+    beams: int = 1

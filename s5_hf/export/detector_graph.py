@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from ..modeling import S5DetectionConfig, S5ForOrientedObjectDetection
 from ..modeling.anchors import STRIDES
-from ..modeling.box_coders import decode_midpoint_offsets
 from ..modeling.modeling_s5_detection import COARSEST_STRIDE
 from ..modeling.oriented_boxes import oriented_boxes_to_horizontal
 from ..modeling.oriented_roi_head import POOLED_STRIDES, OrientedRoIHead
@@ -157,7 +156,7 @@ def propose(rpn_head: OrientedRPN, output: RPNOutput, count: int) -> tuple[Tenso
         start = start + size
     best, chosen = torch.cat(best, dim=1), torch.cat(chosen, dim=1)
     deltas = output.deltas.gather(1, chosen[..., None].expand(-1, -1, 6)).flatten(0, 1)
-    boxes = decode_midpoint_offsets(output.anchors[chosen].flatten(0, 1), deltas, config.rpn_delta_stds)
+    boxes = rpn_head.decode(output.anchors[chosen].flatten(0, 1), deltas)
     # Levels are as separate as images.
     hulls = oriented_boxes_to_horizontal(boxes).view(-1, per_level, 4)
     conflicts = hull_iou_matrices(hulls) > config.proposal_nms_iou

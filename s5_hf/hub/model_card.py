@@ -1,81 +1,16 @@
 """The model card (README.md) of a pushed model."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from huggingface_hub import ModelCard, ModelCardData
 from transformers import PretrainedConfig
 
-from ..modeling import S5ChangeDetectionConfig, S5DetectionConfig, S5SegmentationConfig, S5ViTConfig, SamRoadConfig
+from ..modeling import MambaHSIConfig, S5DetectionConfig, S5SegmentationConfig, SegEarthOVConfig
 from .names import count_parameters
+from .purposes import ENCODER, purpose_of
 
 Metrics = dict[str, dict[str, float]]
-
-PAPER = "https://arxiv.org/abs/2508.12409"
-ROAD_PAPER = "https://arxiv.org/abs/2411.16733"
-
-
-@dataclass(frozen=True)
-class Purpose:
-    """What the card says of a kind of model.
-
-    Attributes:
-        pipeline_tag, tag: the Hub's words for it.
-        description: a person's words for it.
-        auto_class: what loads it.
-        result: lines of the snippet that turn `outputs` into what people want.
-        images: variables and file names of the images that the snippet opens.
-    """
-
-    pipeline_tag: str
-    tag: str
-    description: str
-    auto_class: str
-    result: str
-    images: Mapping[str, str] = field(default_factory=lambda: {"image": "image.png"})
-
-
-PURPOSES = {
-    S5ViTConfig.model_type: Purpose(
-        "image-feature-extraction",
-        "feature-extraction",
-        "Encoder for remote-sensing images (four-level feature pyramid)",
-        "AutoBackbone",
-        "feature_maps = outputs.feature_maps  # strides 4, 8, 16, 32",
-    ),
-    S5SegmentationConfig.model_type: Purpose(
-        "image-segmentation",
-        "semantic-segmentation",
-        "Semantic segmentation of remote-sensing images",
-        "AutoModelForSemanticSegmentation",
-        "class_map = processor.post_process_semantic_segmentation(outputs)[0]  # (height, width), class ids",
-    ),
-    S5DetectionConfig.model_type: Purpose(
-        "object-detection",
-        "oriented-object-detection",
-        "Oriented object detection in remote-sensing images",
-        "AutoModelForObjectDetection",
-        "objects = processor.post_process_oriented_object_detection(outputs, threshold=0.5)[0]\n"
-        '# objects["boxes"]: (n, 5), cx, cy, w, h in pixels, theta in radians (clockwise); also "labels" and "scores"',
-    ),
-    S5ChangeDetectionConfig.model_type: Purpose(
-        "image-segmentation",
-        "change-detection",
-        "Change detection between two remote-sensing images of one place",
-        "AutoModel",
-        "change_map = processor.post_process_semantic_segmentation(outputs)[0]  # (height, width), class ids",
-        {"before": "before.png", "after": "after.png"},
-    ),
-    SamRoadConfig.model_type: Purpose(
-        "image-segmentation",
-        "road-graph",
-        "Road graphs from remote-sensing images",
-        "AutoModel",
-        "keypoints, roads = outputs.probabilities[0]  # (height, width) each\n"
-        "# s5-hf roads MODEL scene.tif roads.gpkg draws the graph of a whole scene",
-    ),
-}
 
 
 def check_metrics(metrics: Mapping[str, object] | None, config: PretrainedConfig) -> Metrics:
@@ -86,14 +21,15 @@ def check_metrics(metrics: Mapping[str, object] | None, config: PretrainedConfig
     """
     if not metrics:
         return {}
-    tasks = list(getattr(config, "tasks", ["features"]))
+    purpose = purpose_of(config)
+    tasks = list(getattr(config, "tasks", ["features" if purpose is ENCODER else purpose.tag]))
     if not any(isinstance(values, Mapping) for values in metrics.values()):
         if len(tasks) > 1:
             raise ValueError(f"the model has the tasks {', '.join(tasks)}: give the metrics by task")
         metrics = {tasks[0]: metrics}
     checked: Metrics = {}
     for task, values in metrics.items():
-        if task not in tasks and not isinstance(config, S5ViTConfig):
+        if task not in tasks and hasattr(config, "tasks"):
             raise ValueError(f"metrics of an unknown task {task!r}; the model's tasks: {', '.join(tasks)}")
         if not isinstance(values, Mapping):
             raise ValueError(f"metrics of {task!r} are {values!r}, expected an object of numbers by metric")
@@ -106,7 +42,7 @@ def check_metrics(metrics: Mapping[str, object] | None, config: PretrainedConfig
 
 def model_card(config: PretrainedConfig, repository: str, license_name: str | None, metrics: Metrics) -> ModelCard:
     """The card: what the model does, its classes, its figures, and a snippet that runs."""
-    purpose = PURPOSES[config.model_type]
+    purpose = purpose_of(config)
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag=purpose.pipeline_tag,
@@ -117,7 +53,7 @@ def model_card(config: PretrainedConfig, repository: str, license_name: str | No
         f"---\n{data.to_yaml()}\n---\n",
         f"# {escaped(repository.split('/')[-1])}\n",
         description(config),
-        *([classes_section(config)] if hasattr(config, "tasks") else []),
+        *([classes_section(config)] if hasattr(config, "tasks") else named_classes_section(config)),
         *([metrics_section(metrics)] if metrics else []),
         f"## Usage\n\n{usage(config, repository)}",
         f"## Licence\n\n{escaped(license_name or 'Not stated by the owner of this repository.')}\n",
@@ -126,13 +62,14 @@ def model_card(config: PretrainedConfig, repository: str, license_name: str | No
 
 
 def description(config: PretrainedConfig) -> str:
-    """The opening paragraph."""
-    vit = getattr(config, "backbone_config", config)
+    """The opening paragraphs: what the model does, what it consists of, and what it takes."""
+    purpose, encoder = purpose_of(config), getattr(config, "backbone_config", config)
     millions = count_parameters(config) / 1e6
-    experts = f", {vit.num_experts} task experts" if getattr(vit, "num_experts", 0) else ""
-    what = PURPOSES[config.model_type].description
-    source = f"[SAM-Road++]({ROAD_PAPER})" if isinstance(config, SamRoadConfig) else f"[S5]({PAPER})"
-    return f"{what}, after {source}: {vit.model_type}{experts}, {millions:.1f} M parameters.\n"
+    experts = f", {encoder.num_experts} task experts" if getattr(encoder, "num_experts", 0) else ""
+    others = [getattr(config, name, None) for name in ("language_config", "video_config", "decoder_config")]
+    kinds = " and ".join(part.model_type for part in (encoder, *others) if part is not None)
+    what = f"{purpose.description}, after {purpose.source}: {kinds}{experts}, {millions:.1f} M parameters."
+    return f"{what}\n\nIt takes {purpose.takes}.\n"
 
 
 def classes_section(config: S5SegmentationConfig | S5DetectionConfig) -> str:
@@ -141,10 +78,25 @@ def classes_section(config: S5SegmentationConfig | S5DetectionConfig) -> str:
     rows = []
     for task, labels in config.tasks.items():
         ignored = f" {config.ignore_index_of(task)} |" if ignores else ""
-        classes = ", ".join(f"{index} {escaped(label)}" for index, label in enumerate(labels))
-        rows.append(f"| {escaped(task)} | {classes} |{ignored}")
+        rows.append(f"| {escaped(task)} | {numbered(labels)} |{ignored}")
     title = ["| task | classes |" + (" ignored label |" if ignores else ""), "|---|---|" + ("---|" if ignores else "")]
     return "\n".join(["## Classes\n", *title, *rows, ""])
+
+
+def named_classes_section(config: PretrainedConfig) -> list[str]:
+    """The same of a model without tasks: its classes where it has some by name."""
+    if isinstance(config, SegEarthOVConfig):
+        if not config.classes:
+            return ["## Classes\n\nThose that you name, each with synonyms after commas.\n"]
+    elif not isinstance(config, MambaHSIConfig):
+        return []
+    labels = [config.id2label[index] for index in range(config.num_labels)]
+    return [f"## Classes\n\n{numbered(labels)}\n"]
+
+
+def numbered(labels: Sequence[str]) -> str:
+    """Labels with their numbers."""
+    return ", ".join(f"{index} {escaped(label)}" for index, label in enumerate(labels))
 
 
 def metrics_section(metrics: Metrics) -> str:
@@ -158,20 +110,21 @@ def metrics_section(metrics: Metrics) -> str:
 
 
 def usage(config: PretrainedConfig, repository: str) -> str:
-    """A snippet from an image file to feature maps, a class map or objects."""
-    purpose, repository = PURPOSES[config.model_type], literal(repository)
+    """A snippet from files to what the model is for."""
+    purpose, repository = purpose_of(config), literal(repository)
     tasks = list(getattr(config, "tasks", ()))
     task = f", task={literal(tasks[-1])}" if len(tasks) > 1 else ""
-    opened = "\n".join(f'{name} = Image.open("{file}")' for name, file in purpose.images.items())
+    opened = "\n".join(f"{name} = {expression}" for name, expression in purpose.files.items())
+    inputs = f'processor({purpose.arguments or ", ".join(purpose.files)}, return_tensors="pt")'
     return f"""```python
-from PIL import Image
-from transformers import {", ".join(sorted(("AutoImageProcessor", purpose.auto_class)))}
+{purpose.imports}
+from transformers import {", ".join(sorted((purpose.auto_processor, purpose.auto_class)))}
 
-processor = AutoImageProcessor.from_pretrained({repository}, trust_remote_code=True)
+processor = {purpose.auto_processor}.from_pretrained({repository}, trust_remote_code=True)
 model = {purpose.auto_class}.from_pretrained({repository}, trust_remote_code=True).eval()
 
 {opened}
-outputs = model(**processor({", ".join(purpose.images)}, return_tensors="pt"){task})
+{purpose.call.format(inputs=inputs, task=task)}
 {purpose.result}
 ```
 """

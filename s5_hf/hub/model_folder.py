@@ -5,16 +5,11 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from ..files.json_files import read_json_object
-from ..modeling import S5ChangeDetectionConfig, S5DetectionConfig, S5SegmentationConfig, S5ViTConfig
 from .name_form import is_of_this_family
+from .names import NETWORKS
 from .store import stored
 
 __all__ = ["require_configuration", "require_model_folder"]
-
-OWN_CONFIGS = {
-    config.model_type: config
-    for config in (S5ViTConfig, S5SegmentationConfig, S5DetectionConfig, S5ChangeDetectionConfig)
-}
 
 
 def require_model_folder(name: str | Path) -> None:
@@ -51,10 +46,10 @@ def require_configuration(path: Path) -> None:
     if not path.is_file():
         return
     settings = read_json_object(path)
-    config_class = OWN_CONFIGS.get(settings.get("model_type"))
-    if config_class is not None:
+    network = NETWORKS.get(settings.get("model_type"))
+    if network is not None:
         try:
-            config_class.from_dict(settings)
+            network.config_class.from_dict(settings)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 

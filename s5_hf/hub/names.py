@@ -15,17 +15,33 @@ from ..conversion.official_tasks import (
     task_settings,
 )
 from ..modeling import (
+    MambaHSIForSemanticSegmentation,
+    MVCCForChangeCaptioning,
     S5DetectionConfig,
     S5SegmentationConfig,
     S5ViTConfig,
     SegEarthOVConfig,
     SegEarthOVForSemanticSegmentation,
+    SegEarthR1ForPixelReasoning,
+    SRUITModel,
 )
 from ..modeling.configuration_s5_vit import VIT_SIZES
 from ..modeling.task_model import MODEL_CLASSES
 from .name_form import NAME_PREFIX
 
 OFFICIAL_REPOSITORY = "lianglyu/S5"
+
+NETWORKS: dict[str, type[PreTrainedModel]] = MODEL_CLASSES | {
+    network.config_class.model_type: network
+    for network in (
+        MambaHSIForSemanticSegmentation,
+        MVCCForChangeCaptioning,
+        SegEarthOVForSemanticSegmentation,
+        SegEarthR1ForPixelReasoning,
+        SRUITModel,
+    )
+}
+"""The class of every model type of this package."""
 
 # What the official release holds, by size. The authors have named the repository, not the files inside: these are the
 # names in their code. Where the repository has none of this name, its list of files is searched by size.
@@ -146,6 +162,5 @@ def count_bytes(config: PretrainedConfig) -> int:
 
 def model_without_memory(config: PretrainedConfig) -> PreTrainedModel:
     """A model of this configuration on the meta device."""
-    classes = {**MODEL_CLASSES, SegEarthOVConfig.model_type: SegEarthOVForSemanticSegmentation}
     with torch.device("meta"):
-        return classes[config.model_type](config)
+        return NETWORKS[config.model_type](config)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..modeling import MambaHSIImageProcessor
 from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from ..modeling.value_scaling import ValueScaling
 
@@ -56,12 +57,15 @@ def processor_normalization(processor: object, source: str | Path) -> tuple[tupl
         source: what the message calls it.
 
     Raises:
-        ValueError: the processor swaps the colours (`do_flip_channel_order`), or as `require_normalization`.
+        ValueError: the processor swaps the colours (`do_flip_channel_order`) or is for hyperspectral cubes, or as
+            `require_normalization`.
     """
     if getattr(processor, "do_flip_channel_order", False):
         raise ValueError(
             f"{source}: its image processor swaps red and blue (do_flip_channel_order), which is not supported"
         )
+    if isinstance(processor, MambaHSIImageProcessor):
+        raise ValueError(f"{source} has learned a hyperspectral cube, whose values are not those of images")
     factor = processor.rescale_factor if getattr(processor, "do_rescale", True) else 1.0
     mean, std = getattr(processor, "image_mean", None), getattr(processor, "image_std", None)
     if not getattr(processor, "do_normalize", True) or mean is None or std is None:

@@ -8,16 +8,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoProcessor, ProcessorMixin
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from ..files.json_files import read_json_object
-from ..modeling import S5ChangeImageProcessor, S5ImageProcessor, SamRoadConfig, SamRoadProcessor
-from ..modeling.task_model import MODEL_CLASSES
+from ..modeling import (
+    MambaHSIConfig,
+    MambaHSIImageProcessor,
+    MVCCConfig,
+    MVCCProcessor,
+    S5ChangeImageProcessor,
+    S5ImageProcessor,
+    SamRoadConfig,
+    SamRoadProcessor,
+    SegEarthOVConfig,
+    SegEarthOVProcessor,
+    SegEarthR1Config,
+    SegEarthR1Processor,
+    SRUITConfig,
+    SRUITImageProcessor,
+)
 from .download import DOWNLOAD_ERRORS, LIBRARY, reason
 from .model_card import Metrics, check_metrics, model_card
 from .model_folder import require_configuration, require_model_folder
-from .names import KNOWN_MODELS
+from .name_form import is_of_this_family
+from .names import NETWORKS
 from .store import is_model_folder, stored
 
 # Which class `trust_remote_code=True` loads for which Auto class, by model type.
@@ -25,6 +40,7 @@ AUTO_CLASSES = {
     "s5_vit": {"AutoConfig": "S5ViTConfig", "AutoModel": "S5ViTModel", "AutoBackbone": "S5ViTBackbone"},
     "s5_dinov2": {"AutoConfig": "S5Dinov2Config", "AutoBackbone": "S5Dinov2Backbone"},
     "s5_segformer": {"AutoConfig": "S5SegformerConfig", "AutoBackbone": "S5SegformerBackbone"},
+    "s5_efficientnet_lite": {"AutoConfig": "S5EfficientNetLiteConfig", "AutoBackbone": "S5EfficientNetLiteBackbone"},
     "s5_segmentation": {
         "AutoConfig": "S5SegmentationConfig",
         "AutoModelForSemanticSegmentation": "S5ForSemanticSegmentation",
@@ -35,12 +51,28 @@ AUTO_CLASSES = {
     },
     "s5_change_detection": {"AutoConfig": "S5ChangeDetectionConfig", "AutoModel": "S5ForChangeDetection"},
     SamRoadConfig.model_type: {"AutoConfig": "SamRoadConfig", "AutoModel": "SamRoadForRoadGraph"},
+    SegEarthOVConfig.model_type: {
+        "AutoConfig": "SegEarthOVConfig",
+        "AutoModelForSemanticSegmentation": "SegEarthOVForSemanticSegmentation",
+    },
+    SegEarthR1Config.model_type: {"AutoConfig": "SegEarthR1Config", "AutoModel": "SegEarthR1ForPixelReasoning"},
+    MVCCConfig.model_type: {"AutoConfig": "MVCCConfig", "AutoModel": "MVCCForChangeCaptioning"},
+    MambaHSIConfig.model_type: {
+        "AutoConfig": "MambaHSIConfig",
+        "AutoModelForSemanticSegmentation": "MambaHSIForSemanticSegmentation",
+    },
+    SRUITConfig.model_type: {"AutoConfig": "SRUITConfig", "AutoModel": "SRUITModel"},
 }
-PROCESSORS: Mapping[str, type[S5ImageProcessor]] = {
+PROCESSORS: Mapping[str, type[S5ImageProcessor] | type[ProcessorMixin]] = {
     "s5_change_detection": S5ChangeImageProcessor,
     SamRoadConfig.model_type: SamRoadProcessor,
+    SegEarthOVConfig.model_type: SegEarthOVProcessor,
+    SegEarthR1Config.model_type: SegEarthR1Processor,
+    MVCCConfig.model_type: MVCCProcessor,
+    MambaHSIConfig.model_type: MambaHSIImageProcessor,
+    SRUITConfig.model_type: SRUITImageProcessor,
 }
-"""Image processors of model types that have another one than S5ImageProcessor."""
+"""Processors of model types that have another one than S5ImageProcessor."""
 
 # All classes are reached through one file. transformers copies only what a file itself imports (5.0), and makes one
 # copy of the code per file it is sent to (5.20 and later), so that classes of two files would not fit together.
@@ -111,14 +143,50 @@ def stage_for_hub(
         shutil.copyfile(weights, stage / weights.name)
     auto_map = entries(AUTO_CLASSES[config.model_type])
     write_json(stage / "config.json", {**read_json_object(folder / "config.json"), "auto_map": auto_map})
-    processor = folder / "preprocessor_config.json"
+    generation = folder / "generation_config.json"
+    if generation.is_file():
+        shutil.copyfile(generation, stage / generation.name)
     processor_class = PROCESSORS.get(config.model_type, S5ImageProcessor)
+    put_processor = put_whole_processor if issubclass(processor_class, ProcessorMixin) else put_image_processor
+    put_processor(folder, stage, processor_class)
+    classes = (type(config), NETWORKS[config.model_type], processor_class)
+    copy_code([own_class.__module__ for own_class in classes], stage)
+    model_card(config, repository, license_name, checked).save(stage / "README.md")
+
+
+def put_image_processor(folder: Path, stage: Path, processor_class: type[S5ImageProcessor]) -> None:
+    """Write the settings of a model's image processor to `stage`, the usual ones where it has none.
+
+    Raises:
+        FileNotFoundError: if it has none, and what it takes depends on what it has learned.
+    """
+    processor = folder / "preprocessor_config.json"
+    if processor_class is MambaHSIImageProcessor and not processor.is_file():
+        raise FileNotFoundError(f"{folder} has no {processor.name}, which says how the values of cubes are stretched")
     settings = read_json_object(processor) if processor.is_file() else processor_class().to_dict()
     processor_map = entries({"AutoImageProcessor": processor_class.__name__})
     write_json(stage / processor.name, {**settings, "auto_map": processor_map})
-    classes = (type(config), MODEL_CLASSES[config.model_type], processor_class)
-    copy_code([own_class.__module__ for own_class in classes], stage)
-    model_card(config, repository, license_name, checked).save(stage / "README.md")
+
+
+def put_whole_processor(folder: Path, stage: Path, processor_class: type[ProcessorMixin]) -> None:
+    """Write a model's tokenizer and the settings of its image processor to `stage`.
+
+    Raises:
+        FileNotFoundError: if the folder lacks either.
+    """
+    missing = f"expected tokenizer.json and processor_config.json in {folder}: the model reads or writes words"
+    try:
+        processor = AutoProcessor.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(f"{missing}; {error}") from error
+    if not isinstance(processor, processor_class):
+        raise FileNotFoundError(missing)
+    processor.save_pretrained(stage)
+    of_images = entries({"AutoImageProcessor": type(processor.image_processor).__name__})
+    path = stage / "processor_config.json"
+    settings = read_json_object(path)
+    settings["image_processor"]["auto_map"] = of_images
+    write_json(path, {**settings, "auto_map": {**of_images, **entries({"AutoProcessor": processor_class.__name__})}})
 
 
 def model_folder(folder: str | Path) -> Path:
@@ -128,7 +196,7 @@ def model_folder(folder: str | Path) -> Path:
         FileNotFoundError: if there is no such folder, or no model in it.
     """
     path = Path(folder)
-    if not path.exists() and str(folder) in KNOWN_MODELS:
+    if not path.exists() and is_of_this_family(str(folder)):
         path = stored(str(folder)) or path
     if not is_model_folder(path):
         raise FileNotFoundError(f"{path} is not a model folder: expected config.json and safetensors weights in it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,22 +38,31 @@ def read_array_file(path: Path, variable: str | None) -> Iterator[Opened]:
         with _open_hdf(path, variable) as opened:
             yield opened
         return
+    if path.suffix.lower() != ".mat":
+        older = ", but an older NetCDF: convert it with nccopy -k nc4" if start.startswith(b"CDF") else ""
+        raise OSError(f"{path} is not an HDF5 or NetCDF 4 file{older}")
     yield _read_matlab(path, variable)
 
 
 def _read_matlab(path: Path, variable: str | None) -> Opened:
     from scipy.io import loadmat, whosmat
+
+    with _matlab_damage_named(f"{path} cannot be read as a MATLAB file"):
+        shapes = {name: shape for name, shape, _ in whosmat(path)}
+    name = _the_cube(shapes, variable, path)
+    with _matlab_damage_named(f"{path}: the cube {name} cannot be read"):
+        return loadmat(path, variable_names=[name])[name], 2, None
+
+
+@contextmanager
+def _matlab_damage_named(problem: str) -> Iterator[None]:
+    """Turn what scipy raises for damaged files into an OSError."""
     from scipy.io.matlab import MatReadError
 
     try:
-        shapes = {name: shape for name, shape, _ in whosmat(path)}
-    except (MatReadError, ValueError, TypeError, NotImplementedError) as error:
-        raise OSError(f"{path} cannot be read as a MATLAB file: {error}") from error
-    name = _the_cube(shapes, variable, path)
-    try:
-        return loadmat(path, variable_names=[name])[name], 2, None
-    except (MatReadError, ValueError, TypeError, OSError, zlib.error) as error:
-        raise OSError(f"{path}: the cube {name} cannot be read: {error}") from error
+        yield
+    except (MatReadError, ValueError, TypeError, LookupError, OSError, NotImplementedError, zlib.error) as error:
+        raise OSError(f"{problem}: {error}") from error
 
 
 @contextmanager
@@ -62,11 +71,16 @@ def _open_hdf(path: Path, variable: str | None) -> Iterator[Opened]:
         import h5py
     except ImportError as error:
         raise ImportError(f'reading {path} (HDF5) needs h5py: pip install "s5_hf[hyperspectral]"') from error
-    with h5py.File(path, "r") as file:
-        found: dict[str, h5py.Dataset] = {}
-        file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+    found: dict[str, h5py.Dataset] = {}
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(h5py.File(path, "r"))
+            file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+            centres = _wavelengths(found)
+        except (OSError, RuntimeError, LookupError) as error:
+            raise OSError(f"{path} cannot be read as an HDF5 file: {error}") from error
         name = _the_cube({name: item.shape for name, item in found.items()}, variable, path)
-        cube, centres = found[name], _wavelengths(found)
+        cube = found[name]
         values = ReversedAxes(cube) if path.suffix.lower() == ".mat" else cube
         axes = [axis for axis, size in enumerate(values.shape) if centres is not None and size == len(centres)]
         yield values, axes[0] if len(axes) == 1 else 2, centres if axes else None
@@ -98,7 +112,8 @@ def _the_cube(shapes: Mapping[str, tuple[int, ...]], variable: str | None, path:
 
 def _wavelengths(found: Mapping[str, h5py.Dataset]) -> list[float] | None:
     for name, item in found.items():
-        if name.rsplit("/", 1)[-1].lower() in ("wavelength", "wavelengths", "wl") and len(item.shape) == 1:
+        is_called_so = name.rsplit("/", 1)[-1].lower() in ("wavelength", "wavelengths", "wl")
+        if is_called_so and len(item.shape) == 1 and item.size and item.dtype.kind in "iuf":
             unit = item.attrs.get("units", "")
             return in_nanometres([float(value) for value in item[()]], unit if isinstance(unit, str) else "")
     return None

@@ -23,6 +23,7 @@ from ..scenes.segmentation.class_rows import NO_DATA
 from ..scenes.segmentation.map_files import MapLayout, open_map
 from ..scenes.segmentation.scene_result import MapProducts, SceneFiles, write_sidecar
 from ..training import carry_out
+from ..training.checkpointing.folder_swap import replaced
 from .class_scores import CubePicture, LabelScores, SegmenterScores, read_labels
 from .cube import HyperspectralCube
 from .kind import NETWORK, CubeScores, SpecialTraining, predict_window
@@ -111,6 +112,7 @@ def classify_cube(
     first: FirstLabels,
     recipe: SpecialRecipe | None = None,
     *,
+    network: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     report: Callable[[str], None] = tqdm.write,
@@ -124,6 +126,7 @@ def classify_cube(
         output: the map, `.tif` or `.png`.
         first: where the first labels come from.
         recipe: of the training; its `output_dir` and `resume` are set here.
+        network: folder to keep the trained network in, with the stretch of the cube; without one it is thrown away.
         resume: continue an interrupted run.
         overwrite: replace existing files.
         report: takes what the user should know, a line at a time.
@@ -135,8 +138,9 @@ def classify_cube(
     recipe = recipe or SpecialRecipe()
     recipe.check()
     files = CubeFiles.named(output, with_picture=first.segmenter is not None)
+    kept = None if network is None else Path(network)
     if not overwrite:
-        require_absent([*files.paths(), *([] if resume else [files.work])])
+        require_absent([*files.paths(), *([] if resume else [files.work]), *([] if kept is None else [kept])])
     elif not resume:
         shutil.rmtree(files.work, ignore_errors=True)
     for note in cube.notes:
@@ -145,14 +149,17 @@ def classify_cube(
     with finished_work_kept(files.work, "steps", report):
         known = _first_scores(cube, first, windows, files)
         recipe.run.output_dir, recipe.run.resume = str(files.work / "run"), "auto"
-        network = files.work / "run" / NETWORK
-        if not network.is_dir():
+        trained = files.work / "run" / NETWORK
+        if not trained.is_dir():
             carry_out(SpecialTraining(recipe, known))
-        model = MambaHSIForSemanticSegmentation.from_pretrained(network)
+        model = MambaHSIForSemanticSegmentation.from_pretrained(trained)
         classes = _predicted(known, model, windows)
     first_classes = _classes_of(known.scores)
     _write_map(cube, first_classes, files.first, files.work / "first", known.labels, "first labels")
     areas = _write_map(cube, classes, files.classes, files.work / "map", known.labels, "SPECIAL")
+    if kept is not None:
+        with replaced(kept) as temporary:
+            shutil.copytree(trained, temporary, dirs_exist_ok=True)
     shutil.rmtree(files.work)
     both = (first_classes != NO_DATA) & (classes != NO_DATA)
     changed = float((first_classes != classes)[both].mean()) if both.any() else 0.0

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["ArrayCube", "HyperspectralCube"]
 
 LEAST_BANDS = 4
+LARGEST_VALUE = 1e30
+"""Of a measurement in any unit; bytes in the wrong order make larger ones."""
 
 
 class HyperspectralCube(Protocol):
@@ -96,8 +98,12 @@ class ArrayCube:
         first, last = self.bands[0] - 1, self.bands[-1]
         places: list[slice] = [slice(window.top, window.bottom), slice(window.left, window.right)]
         places.insert(self._axis, slice(first, last))
-        block = np.moveaxis(np.asarray(self._values[tuple(places)]), self._axis, 0)
-        return valid_values(block[[band - 1 - first for band in self.bands]], self._nodata)
+        try:
+            block = np.asarray(self._values[tuple(places)])
+        except OSError as error:  # of HDF5, which does not name the file
+            raise OSError(f"{self.name} cannot be read: {error}") from error
+        block = np.moveaxis(block, self._axis, 0)
+        return valid_values(block[[band - 1 - first for band in self.bands]], self._nodata, self.name)
 
 
 def chosen_bands(
@@ -122,13 +128,23 @@ def chosen_bands(
     return numbers, centres[[number - 1 for number in numbers]]
 
 
-def valid_values(block: np.ndarray, nodata: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """Values `(bands, height, width)` as float32, 0 where there is no data, and where there is."""
+def valid_values(block: np.ndarray, nodata: float | None, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Values `(bands, height, width)` as float32, 0 where there is no data, and where there is.
+
+    Raises:
+        ValueError: they are larger than anything a sensor measures.
+    """
     values = np.ascontiguousarray(block, dtype=np.float32)
     valid = np.isfinite(values).all(axis=0)
     if nodata is not None:
         valid &= (block != nodata).any(axis=0)
     values[:, ~valid] = 0
+    largest = np.abs(values).max(initial=0)
+    if largest > LARGEST_VALUE:
+        raise ValueError(
+            f"{name} holds values up to {largest:.1e}. Is the byte order in its header right? If this is the value of "
+            "pixels without data, name it (nodata)"
+        )
     return values, valid
 
 

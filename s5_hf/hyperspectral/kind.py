@@ -17,7 +17,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from ..imaging.windows import Window, even_windows
-from ..modeling import MambaHSIConfig, MambaHSIForSemanticSegmentation
+from ..modeling import MambaHSIConfig, MambaHSIForSemanticSegmentation, MambaHSIImageProcessor
 from ..semi_supervised import MethodOutput
 from ..training.kind import StateDict, Training, TrainingKind
 from ..training.throughput import Throughput
@@ -163,9 +163,16 @@ class SpecialTraining(TrainingKind[SpecialRecipe]):
         if made % self.steps_per_epoch == 0 and rounds.warmup_epochs * self.steps_per_epoch <= made < self.total_steps:
             self.refinement.renew(made)
 
+    @property
+    def processor(self) -> MambaHSIImageProcessor:
+        """Goes with the network: the stretch of the cube."""
+        stretch = self.known.stretch
+        return MambaHSIImageProcessor.of_stretch(stretch.low, stretch.high, len(self.known.cube.bands))
+
     def save_networks(self, model: Any, folder: Path, state_dict: StateDict) -> None:
-        """Save the network to `folder/network`."""
+        """Save the network and its processor to `folder/network`."""
         model.save_pretrained(folder / self.model_folder, state_dict=state_dict)
+        self.processor.save_pretrained(folder / self.model_folder)
 
     def _has_labels(self, window: Window) -> bool:
         _, valid = self.known.read(window)

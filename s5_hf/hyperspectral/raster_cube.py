@@ -57,6 +57,8 @@ class RasterCube:
         self.notes: list[str] = []
         if dataset.crs is None:
             self.notes.append(f"{path} has no CRS: the map has none either, and areas are given in pixels only")
+        if centres is None and dataset.tags(ns="ENVI").get("wavelength"):
+            self.notes.append(f"{path} does not list one wavelength for each of its bands: they are not used")
         self.fingerprint = f"{file_identity(path)} {self.bands} {self._nodata}"
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +67,7 @@ class RasterCube:
 
         with damage_named(self.name):
             block = self._dataset.read(self.bands, window=Place(window.left, window.top, window.width, window.height))
-        return valid_values(block, self._nodata)
+        return valid_values(block, self._nodata, self.name)
 
 
 def data_file(path: Path) -> Path:

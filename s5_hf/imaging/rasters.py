@@ -95,7 +95,8 @@ def open_dataset(source: str | Path) -> "Iterator[rasterio.DatasetReader]":
     """Open a file or URL with rasterio, which must be installed; a file without coordinates gives no warning.
 
     Raises:
-        OSError: it cannot be read as an image; the message holds no credentials of the URL.
+        OSError: it cannot be read as an image, or is an ENVI file that was cut off; the message holds no credentials
+            of the URL.
     """
     import rasterio
     import rasterio.errors
@@ -104,7 +105,24 @@ def open_dataset(source: str | Path) -> "Iterator[rasterio.DatasetReader]":
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         dataset = rasterio.open(source)
     with dataset:
+        refuse_cut_envi(dataset, source)
         yield dataset
+
+
+def refuse_cut_envi(dataset: "rasterio.DatasetReader", source: str | Path) -> None:
+    """Raise an OSError for an ENVI file that ends before its header says; GDAL reads what is missing as 0."""
+    path = Path(source)
+    of_header = dataset.tags(ns="ENVI")
+    if dataset.driver != "ENVI" or of_header.get("file_compression", "0") != "0" or not path.is_file():
+        return
+    value_bytes = np.dtype(dataset.dtypes[0]).itemsize
+    promised = dataset.width * dataset.height * dataset.count * value_bytes + int(of_header.get("header_offset", 0))
+    if path.stat().st_size < promised:
+        raise OSError(
+            f"{path} has {path.stat().st_size:,} bytes, but its ENVI header promises {promised:,}: {dataset.width} "
+            f"samples, {dataset.height} lines and {dataset.count} bands of {dataset.dtypes[0]}. It was cut off, or "
+            "the header is of another file"
+        )
 
 
 def pad_to(pixels: np.ndarray, width: int, height: int, fill: int | tuple[int, int, int]) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 
 from .pipeline_names import IMAGE_TEXT_TO_MASK, ORIENTED_DETECTION
 
-BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer")
+BACKBONES = ("S5ViT", "S5Dinov2", "S5Segformer", "S5EfficientNetLite")
 CHANGE = "S5ChangeDetectionConfig"
 CONFIGURATIONS = (*(f"{name}Config" for name in BACKBONES), "S5SegmentationConfig", "S5DetectionConfig", CHANGE)
 OPEN_VOCABULARY = "SegEarthOVConfig"
@@ -90,6 +90,7 @@ def await_image_processors(module: ModuleType) -> None:
         processors = dict.fromkeys(CONFIGURATIONS, modeling.S5ImageProcessor)
         processors[CHANGE] = modeling.S5ChangeImageProcessor
         processors[OPEN_VOCABULARY] = modeling.SegEarthOVImageProcessor
+        processors[HYPERSPECTRAL] = modeling.MambaHSIImageProcessor
         processors[ROADS] = modeling.SamRoadProcessor
         processors[REASONING] = modeling.SegEarthR1ImageProcessor
         processors[CAPTIONING] = modeling.MVCCImageProcessor

@@ -53,6 +53,11 @@ class ReasoningCounts:
         total.totals = gathered.to(self.totals)
         return total
 
+    def as_dict(self) -> dict[str, float]:
+        """The counts by name."""
+        names = ("images", "sum_of_ious", "intersection", "union", *(f"above_{one}" for one in THRESHOLDS))
+        return dict(zip(names, self.totals.tolist(), strict=True))
+
     def reset(self) -> None:
         """Set all counts to 0."""
         self.totals.zero_()

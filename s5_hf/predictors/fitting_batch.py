@@ -7,7 +7,7 @@ import torch
 from .image_probabilities import image_probabilities
 from .interfaces import SceneSegmenter
 
-__all__ = ["fitting_batch_size"]
+__all__ = ["PROCESSOR_BATCH", "fitting_batch_size"]
 
 PROCESSOR_BATCH, LARGEST_BATCH = 4, 64
 # Share of the free memory that a batch may take: the sums of the scene and the cache of the allocator need some too.

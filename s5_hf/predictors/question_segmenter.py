@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from ..modeling.processing_segearth_r1 import fitted_size
 from .devices import default_device, usable_device
 from .processor_kernels import processor_kernels
 
-__all__ = ["ELSEWHERE", "QuestionSegmenter", "load_reasoner"]
+__all__ = ["ELSEWHERE", "QuestionSegmenter", "load_parts", "load_reasoner"]
 
 ELSEWHERE, ANSWER = 0, 1
 LABELS = ("elsewhere", "answer")
@@ -71,6 +72,15 @@ class QuestionSegmenter:
         self.question, self.kind = question, kind
 
     @property
+    def unknown_words(self) -> list[str]:
+        """Words of the question that the tokenizer has no number for, each once."""
+        tokenizer = self.processor.tokenizer
+        if tokenizer.unk_token_id in (None, tokenizer.eos_token_id):
+            return []
+        words = dict.fromkeys(re.findall(r"\w+", self.question))
+        return [word for word in words if tokenizer.unk_token_id in tokenizer(word)["input_ids"]]
+
+    @property
     def fingerprint(self) -> str:
         """Of the weights, and of what is asked."""
         digest = hashlib.blake2b(digest_size=16)
@@ -113,16 +123,13 @@ class QuestionSegmenter:
         return logits
 
 
-def load_reasoner(
-    model: str | Path, question: str, kind: str = "reasoning", device: str | torch.device | None = None
-) -> QuestionSegmenter:
-    """A model folder or a repository of the Hub, and a question.
+def load_parts(name: str) -> tuple[SegEarthR1ForPixelReasoning, SegEarthR1Processor]:
+    """The network and the processor of a model folder or a repository of the Hub.
 
     Raises:
         OSError: there is no such model, or it has no tokenizer.
-        ValueError: it answers no questions, or as `QuestionSegmenter`.
+        ValueError: it answers no questions, or its weights are not finite.
     """
-    name = str(model)
     require_model_folder(name)
     config = AutoConfig.from_pretrained(name)
     if not isinstance(config, SegEarthR1Config):
@@ -135,4 +142,16 @@ def load_reasoner(
         raise OSError(f"{name} has no tokenizer: put tokenizer.json, and what belongs to it, beside the weights")
     network = AutoModel.from_pretrained(name)
     require_finite_weights(network, name)
-    return QuestionSegmenter(network, processor, question, kind, device)
+    return network, processor
+
+
+def load_reasoner(
+    model: str | Path, question: str, kind: str = "reasoning", device: str | torch.device | None = None
+) -> QuestionSegmenter:
+    """A model folder or a repository of the Hub, and a question.
+
+    Raises:
+        OSError: there is no such model, or it has no tokenizer.
+        ValueError: it answers no questions, or as `QuestionSegmenter`.
+    """
+    return QuestionSegmenter(*load_parts(str(model)), question, kind, device)

@@ -6,34 +6,34 @@ mean and contrast, so wide windows that overlap by half have no seams.
 
 from __future__ import annotations
 
-import warnings
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from tqdm import tqdm
 
-from ..files.atomic import atomic_file, temporary_folder
 from ..imaging.rasters import require_geo
 from ..imaging.scene_files import scene_stem
+from ..predictors.fitting_batch import PROCESSOR_BATCH
 from ..predictors.image_probabilities import finite_images, require_finite
 from ..predictors.normalization import normalize_pixels
 from ..predictors.torch_translator import TorchTranslator
-from .blended_rows import BlendedRows, FinishedRows
+from .blended_rows import BlendedRows
 from .reading import SceneReading
-from .scene_run import require_absent, require_distinct
-from .segmentation.map_files import BLOCK_SIDE, is_geotiff, mapped_bytes
+from .scene_run import finished_work_kept, require_absent, require_distinct
+from .segmentation.map_files import is_geotiff
 from .segmentation.scene_probabilities import WindowSettings, scene_grid
 from .source import SceneSource, open_scene
+from .translated_files import TranslatedPixels, has_finished_rows, write_geotiff, write_png
 from .window_batches import prefetch, window_batches
 
-__all__ = ["translate_scene"]
+__all__ = ["TRANSLATION_WINDOWS", "TranslatedScene", "translate_rows", "translate_scene"]
 
 PNG_CHANNELS = (1, 3)
+TRANSLATION_WINDOWS = WindowSettings(overlap=0.5, batch_size=1)
 
 
 # Scenes are read with the same arguments everywhere, so that a user learns them once.
@@ -43,6 +43,7 @@ def translate_scene(
     output: str | Path,
     settings: WindowSettings | None = None,
     reading: SceneReading | None = None,
+    resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
     report: Callable[[str], None] = tqdm.write,
@@ -61,7 +62,8 @@ def translate_scene(
         output: `.tif` or `.png`, 8 bits, with the channels of the network. Pixels without data are masked.
         settings: windows and blending; windows of 512 pixels that overlap by half if left out.
         reading: how the scene is read.
-        overwrite: replace the output.
+        resume: continue an interrupted run; the result is the same, pixel by pixel. A finished output is left alone.
+        overwrite: replace the output, and discard an interrupted run.
         progress: show a bar.
         report: takes notes on how the scene is read.
 
@@ -69,26 +71,43 @@ def translate_scene(
         The output; it is there only once it is whole.
 
     Raises:
-        FileExistsError: the output exists, and `overwrite` is not set.
+        FileExistsError: the output exists, or the work of an interrupted run, and neither `resume` nor `overwrite` is
+            set.
         ImportError: a GeoTIFF is to be written without rasterio.
-        OSError, ValueError: as `open_scene`, for an output of another kind, and for a disk that is full.
+        OSError, ValueError: as `open_scene`, for an output of another kind, and for a disk that is full. Rows that
+            are finished are kept for `resume`.
     """
-    output, settings = Path(output), settings or WindowSettings(overlap=0.5, batch_size=1)
-    channels = len(translator.image_mean)
-    require_writable(output, channels)
+    output, settings = Path(output), settings or TRANSLATION_WINDOWS
+    require_writable(output, len(translator.image_mean))
     require_distinct({source: [output]})
+    if resume and output.exists():
+        report(f"{output} exists already")
+        return output
     if not overwrite:
         require_absent([output])
-    with open_scene(source, channels, (reading or SceneReading()).as_trained(translator)) as scene:
+    work = output.with_name(f".{output.name}.partial")
+    if overwrite and not resume:
+        shutil.rmtree(work, ignore_errors=True)
+    reading = (reading or SceneReading()).as_trained(translator)
+    with open_scene(source, len(translator.image_mean), reading) as scene:
         for note in scene.notes:
             report(note)
-        bar = tqdm(total=scene.height, desc=scene_stem(scene.name), unit="row", disable=not progress)
-        make = geotiff_writer if is_geotiff(output) else png_writer
-        with bar, make(output, scene, channels) as writer:
-            for rows in translated_rows(translator, scene, settings):
-                writer.write(rows.top, to_bytes(rows), rows.valid)
-                bar.update(rows.probabilities.shape[1])
+        pixels = translate_rows(translator, scene, work, settings, resume, progress, report)
+        with finished_work_kept(work, "rows", report):
+            (write_geotiff if is_geotiff(output) else write_png)(output, scene, pixels)
+    shutil.rmtree(work)
     return output
+
+
+@contextmanager
+def removed_unless_begun(work: Path) -> Iterator[None]:
+    """Remove the folder of a run that fails before any row is finished."""
+    try:
+        yield
+    except BaseException:
+        if not has_finished_rows(work):
+            shutil.rmtree(work, ignore_errors=True)
+        raise
 
 
 def require_writable(output: Path, channels: int) -> None:
@@ -102,15 +121,61 @@ def require_writable(output: Path, channels: int) -> None:
         raise ValueError(f"{output}: the network gives {channels} channels, which a PNG cannot hold; expected .tif")
 
 
+def translate_rows(
+    translator: TorchTranslator,
+    scene: SceneSource,
+    work: Path,
+    settings: WindowSettings,
+    resume: bool,
+    progress: bool = True,
+    report: Callable[[str], None] = tqdm.write,
+) -> np.memmap:
+    """Translate the rows of an open scene into a file in the folder `work`, where it is not done yet.
+
+    Args:
+        translator, scene, settings, progress, report: as `translate_scene`.
+        work: folder of the file, with the state of the work.
+        resume: whether to continue what is in the folder.
+
+    Returns:
+        uint8 `(height, width, channels + 1)`; the last channel is 255 where a pixel holds data, else 0.
+
+    Raises:
+        FileExistsError: the folder holds unfinished work, and `resume` is not set.
+        OSError: there is no room.
+        ValueError: it holds that of another scene, translator or windows.
+    """
+    made_of = {
+        "the scene": scene.fingerprint,
+        "the translator": f"{translator.fingerprint} {translator.to}",
+        "the windows": f"{settings.window} {settings.overlap} {settings.batch_size} {settings.blending}",
+    }
+    shape = (scene.height, scene.width, len(translator.image_mean) + 1)
+    with removed_unless_begun(work):
+        kept = TranslatedPixels(work, shape, made_of, resume)
+    if kept.rows_done:
+        report(f"resuming after row {kept.rows_done:,} of {scene.height:,}")
+    bar = tqdm(
+        total=scene.height, initial=kept.rows_done, desc=scene_stem(scene.name), unit="row", disable=not progress
+    )
+    with bar, finished_work_kept(work, "rows", report), removed_unless_begun(work):
+        if kept.rows_done < scene.height:
+            fill_rows(translator, scene, settings, kept, bar)
+    return kept.pixels
+
+
 @torch.inference_mode()
-def translated_rows(
-    translator: TorchTranslator, scene: SceneSource, settings: WindowSettings
-) -> Iterator[FinishedRows]:
-    """Finished rows from top to bottom; their values are those of the translated image, 0 to 255."""
+def fill_rows(
+    translator: TorchTranslator, scene: SceneSource, settings: WindowSettings, kept: TranslatedPixels, bar: tqdm
+) -> None:
+    """Translate the rows that are not finished yet; `bar` follows them."""
     size, channels = (scene.height, scene.width), len(translator.image_mean)
     grid = scene_grid(*size, settings)
-    blended = BlendedRows(grid, size, channels, settings.blending, translator.device)
-    batches = window_batches(scene, grid, settings.batch_size or 1, channels, on_new_rows=blended.note_rows)
+    blended = BlendedRows(
+        grid, size, channels, settings.blending, translator.device, kept.rows_done, kept.start_window
+    )
+    count = settings.batch_size or PROCESSOR_BATCH
+    batches = window_batches(scene, grid, count, channels, kept.start_window, blended.note_rows)
     for batch in prefetch(batches):
         images = torch.empty(0)
         if batch.indices:
@@ -119,114 +184,29 @@ def translated_rows(
                 finite_images(images),
                 lambda index, indices=batch.indices: grid.describe(indices[index], scene.name),
             )
-        yield from blended.add(batch, images)
+        for rows in blended.add(batch, images):
+            kept.write(rows.top, to_bytes(rows.probabilities), rows.valid)
+            bar.update(kept.rows_done - bar.n)
+        if kept.rows_done:
+            kept.save(blended.restart_window(kept.rows_done))
 
 
-def to_bytes(rows: FinishedRows) -> np.ndarray:
-    """Values 0..255 as uint8 `(channels, rows, width)`, rounded; 0 without data."""
-    pixels = rows.probabilities.round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-    if rows.valid is not None:
-        pixels[:, ~rows.valid] = 0
-    return pixels
+def to_bytes(values: torch.Tensor) -> np.ndarray:
+    """Values 0..255 as uint8 of the same shape, rounded."""
+    return values.round().clamp(0, 255).to(torch.uint8).cpu().numpy()
 
 
-class RowWriter(Protocol):
-    """An image that is being written from top to bottom."""
+class TranslatedScene:
+    """A scene whose pixels were translated by `translate_rows`; see `SceneSource`."""
 
-    def write(self, top: int, pixels: np.ndarray, valid: np.ndarray | None) -> None:
-        """Write rows uint8 `(channels, rows, width)`, of which bool `(rows, width)` hold data; None for all.
-
-        Raises:
-            OSError: they cannot be written.
-        """
-        ...
-
-
-class GeoTiffRows:
-    """Rows into a GeoTIFF with a mask; they are gathered into blocks of the height of its tiles.
-
-    Args:
-        dataset: of rasterio, open for writing.
-    """
-
-    def __init__(self, dataset: object) -> None:
-        self._dataset = dataset
-        shape = (dataset.count, BLOCK_SIDE, dataset.width)
-        self._pixels, self._valid, self._top, self._filled = np.zeros(shape, np.uint8), np.zeros(shape[1:], bool), 0, 0
-
-    def write(self, top: int, pixels: np.ndarray, valid: np.ndarray | None) -> None:
-        done = 0
-        while done < pixels.shape[1]:
-            count = min(BLOCK_SIDE - self._filled, pixels.shape[1] - done)
-            place, taken = slice(self._filled, self._filled + count), slice(done, done + count)
-            self._pixels[:, place] = pixels[:, taken]
-            self._valid[place] = True if valid is None else valid[taken]
-            self._filled += count
-            done += count
-            if self._filled == BLOCK_SIDE:
-                self.flush()
-
-    def flush(self) -> None:
-        """Write what was gathered."""
-        from rasterio.windows import Window
-
-        if self._filled:
-            window = Window(0, self._top, self._dataset.width, self._filled)
-            self._dataset.write(self._pixels[:, : self._filled], window=window)
-            self._dataset.write_mask(self._valid[: self._filled], window=window)
-            self._top += self._filled
-            self._filled = 0
-
-
-@contextmanager
-def geotiff_writer(output: Path, scene: SceneSource, channels: int) -> Iterator[GeoTiffRows]:
-    """A GeoTIFF in tiles, compressed, with the coordinates of the scene."""
-    import rasterio
-    import rasterio.errors
-
-    options = {"driver": "GTiff", "dtype": "uint8", "count": channels, "width": scene.width, "height": scene.height}
-    options |= {"tiled": True, "blockxsize": BLOCK_SIDE, "blockysize": BLOCK_SIDE, "compress": "deflate"}
-    options |= {"interleave": "pixel", "BIGTIFF": "IF_SAFER"}
-    if channels == 3:
-        options["photometric"] = "rgb"
-    placed = {"crs": scene.crs, "transform": scene.transform}
-    options |= {name: value for name, value in placed.items() if value is not None}
-    with atomic_file(output) as temporary:
-        try:
-            with warnings.catch_warnings(), rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-                warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-                with rasterio.open(temporary, "w", **options) as dataset:
-                    rows = GeoTiffRows(dataset)
-                    yield rows
-                    rows.flush()
-                with rasterio.open(temporary) as written:  # GDAL does not always say so when a disk is full
-                    written.read(window=((scene.height - 1, scene.height), (0, scene.width)))
-        except rasterio.errors.RasterioError as error:
-            raise OSError(f"{output} cannot be written; is the disk full? {error.__cause__ or error}") from error
-
-
-class PngRows:
-    """Rows into a file of raw pixels, whose last channel says which hold data.
-
-    Args:
-        pixels: uint8 `(height, width, channels + 1)`.
-    """
-
-    def __init__(self, pixels: np.ndarray) -> None:
+    def __init__(self, scene: SceneSource, pixels: np.ndarray, translator: TorchTranslator) -> None:
         self._pixels = pixels
+        self.name, self.width, self.height = scene.name, scene.width, scene.height
+        self.bands, self.crs, self.transform, self.notes = scene.bands, scene.crs, scene.transform, scene.notes
+        self.fingerprint = f"{scene.fingerprint} {translator.fingerprint} {translator.to}"
 
-    def write(self, top: int, pixels: np.ndarray, valid: np.ndarray | None) -> None:
-        place = self._pixels[top : top + pixels.shape[1]]
-        place[..., :-1] = pixels.transpose(1, 2, 0)
-        place[..., -1] = 255 if valid is None else np.uint8(255) * valid
-
-
-@contextmanager
-def png_writer(output: Path, scene: SceneSource, channels: int) -> Iterator[PngRows]:
-    """A PNG; with transparency where pixels hold no data."""
-    with temporary_folder(output) as folder:
-        pixels = mapped_bytes(folder / "pixels.raw", (scene.height, scene.width, channels + 1))
-        yield PngRows(pixels)
-        shown = pixels if (pixels[..., -1] == 0).any() else pixels[..., :-1]
-        with atomic_file(output) as temporary:
-            Image.fromarray(shown.squeeze(axis=2) if shown.shape[2] == 1 else shown).save(temporary, format="PNG")
+    def read_rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Rows `top` to `bottom` (exclusive); see `SceneSource`."""
+        rows = np.array(self._pixels[top:bottom])
+        valid = rows[..., -1] > 0
+        return rows[..., :-1].transpose(2, 0, 1), None if valid.all() else valid

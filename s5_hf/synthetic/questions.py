@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,18 +24,18 @@ RED = 1.35
 
 THINGS = {
     WATER: (
-        "water",
-        ("the water", "where could a boat float?", "where do the fish live?", "show me the river or lake"),
+        ("water", "river or lake"),
+        ("where could a boat float?", "where do the fish live?"),
     ),
-    ROAD: ("road", ("the roads", "where may cars drive?", "what would a driver follow?", "everything that is paved")),
-    BUILDING: ("roofs", ("the roofs", "where do people live?", "what keeps the rain out?", "find the houses")),
-    TREE: ("trees", ("the trees", "where could birds nest?", "what gives shade?", "where would a squirrel climb?")),
-    FIELD: (
-        "open ground",
-        ("the fields", "where would a helicopter land?", "where could a cow graze?", "open ground"),
-    ),
+    ROAD: (("roads",), ("where may cars drive?", "what would a driver follow?", "everything that is paved")),
+    BUILDING: (("roofs", "houses"), ("where do people live?", "what keeps the rain out?")),
+    TREE: (("trees",), ("where could birds nest?", "what gives shade?", "where would a squirrel climb?")),
+    FIELD: (("fields", "open ground"), ("where would a helicopter land?", "where could a cow graze?")),
 }
-"""What is asked for by class: its name in answers, and the questions."""
+"""What is asked for by class: its names, and questions about its use."""
+
+FORMS = ("the {}", "find the {}", "show me the {}")
+"""Questions for a class by its name."""
 
 SIDES = {
     "in the north of the picture": (0, True),
@@ -74,20 +74,22 @@ def scene_questions(scene: SyntheticScene) -> list[SceneQuestion]:
 
 def class_questions(scene: SyntheticScene) -> Iterator[SceneQuestion]:
     """For whole classes."""
-    for class_id, (name, questions) in THINGS.items():
-        for question in questions:
-            yield SceneQuestion(question, f"It is the {name}.", scene.mask == class_id)
+    for class_id, (names, uses) in THINGS.items():
+        for question in [*(form.format(name) for name in names for form in FORMS), *uses]:
+            yield SceneQuestion(question, f"The mask shows the {names[0]}.", scene.mask == class_id)
 
 
 def side_questions(scene: SyntheticScene) -> Iterator[SceneQuestion]:
     """For classes in half of the picture."""
     for class_id in SIDED:
-        name, (question, *_) = THINGS[class_id]
+        (name, *_), _ = THINGS[class_id]
         for words, (axis, is_first) in SIDES.items():
             half = scene.mask.shape[axis] // 2
             place = np.arange(scene.mask.shape[axis]) < half
             place = (place if is_first else ~place)[:, None] if axis == 0 else (place if is_first else ~place)[None]
-            yield SceneQuestion(f"{question} {words}", f"It is the {name} there.", (scene.mask == class_id) & place)
+            yield SceneQuestion(
+                f"the {name} {words}", f"The mask shows the {name} there.", (scene.mask == class_id) & place
+            )
 
 
 def roof_questions(scene: SyntheticScene) -> Iterator[SceneQuestion]:
@@ -143,6 +145,7 @@ def write_synthetic_questions(
     seed: int = 0,
     per_scene: int = 8,
     split: str = "train",
+    wanted: Callable[[str], bool] | None = None,
 ) -> Path:
     """Write scenes with questions as `s5-image-question-mask` reads them: pictures, masks and `SPLIT.csv`.
 
@@ -152,6 +155,7 @@ def write_synthetic_questions(
         size, seed: as `synthetic_dataset`.
         per_scene: questions about each, chosen at random, the same for the same seed.
         split: train, val or test.
+        wanted: says which questions may be asked, all by default; so that some are left for a test.
 
     Returns:
         The folder.
@@ -172,7 +176,7 @@ def write_synthetic_questions(
     writer.writerow(["image", "mask", "question", "answer"])
     for index, scene_seed in enumerate(tqdm(seeds, desc="Questions", unit="scene")):
         scene = synthetic_scene(size, scene_seed)
-        questions = scene_questions(scene)
+        questions = [one for one in scene_questions(scene) if wanted is None or wanted(one.question)]
         chosen = np.random.default_rng(scene_seed).permutation(len(questions))[:per_scene]
         image = f"images/{split}_{index:06d}.png"
         write_file(folder / image, png(scene.image))

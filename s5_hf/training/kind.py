@@ -190,6 +190,13 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
         """
         return {}
 
+    def observations(self) -> dict[str, Any]:
+        """What `observe` has gathered, as plain values; checkpoints hold it."""
+        return {}
+
+    def load_observations(self, found: Mapping[str, Any]) -> None:
+        """Go on from what `observations` gave; empty where a checkpoint holds none."""
+
     def validate(self, training: Training, step: int) -> dict[str, float]:
         """Score the weights after `step` steps, and keep them where they are the best so far."""
         raise NotImplementedError(f"{type(self).__name__} does not validate")

@@ -9,6 +9,8 @@ from torch import nn
 POSITION_NAMES = ("position_embed", "pos_embed", "relative_position", "rel_pos")
 # The deepest numbered layer of a name: `encoder.layers.3` of an S5 ViT, `encoder.layers.0.blocks.1` of a Swin.
 BLOCK = re.compile(r"^(?:.*\.)?(?:layers?|blocks?|stages)\.\d+(?=\.)")
+# What stands before them: the embeddings of a ViT, the stem of an EfficientNet-Lite with its norm.
+STEM = re.compile(r"^backbone\.(?:.*embeddings|stem)")
 FUSED_DEVICES = ("cuda", "cpu", "xpu", "mps")
 
 
@@ -118,7 +120,7 @@ def decoder_distances(model: nn.Module) -> dict[str, int]:
         match = BLOCK.match(name) if name.startswith("backbone.") else None
         if match:
             distances[name] = len(blocks) - blocks[match[0]]
-        elif name.startswith("backbone.") and "embeddings" in name:
+        elif STEM.match(name):
             distances[name] = len(blocks) + 1
         else:
             distances[name] = 0

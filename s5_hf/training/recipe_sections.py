@@ -248,6 +248,15 @@ class ValidatedRunSettings(RunSettings):
         require_not_negative({"validation_steps": self.validation_steps, "panel_images": self.panel_images})
 
 
+@dataclass
+class SelectingRunSettings(ValidatedRunSettings):
+    """The same, and which weights are kept."""
+
+    selection: Literal["last", "validation"] = option(
+        "last", "keep the last weights only, or also those with the best validation, under best/mean"
+    )
+
+
 # What a run may change when it is resumed, beside its bookkeeping.
 SAME_RESULT = frozenset({"num_workers", "gradient_checkpointing", "compile", "encoder", "segmenter"})
 

@@ -51,10 +51,15 @@ class UnlabelledTraining(TrainingKind[AnyRecipe]):
         if run.resume is None and result.exists():
             raise FileExistsError(f"{result} exists already; remove it or choose another output_dir")
         if self.samples is None:
-            options = {"classes": data.classes} if data.classes else {}
-            options |= band_options(data, get_entry(data.dataset))
+            options = self.builder_options()
             self.samples = load_split(data.dataset, data.data_dir, data.split, data.streaming, options)
         return {"images": self.samples}
+
+    def builder_options(self) -> dict[str, Any]:
+        """Options of the builder of the dataset."""
+        data = self.recipe.data
+        options = {"classes": data.classes} if data.classes else {}
+        return options | band_options(data, get_entry(data.dataset))
 
     def learned_from(self) -> Sequence[Any]:
         """The images."""

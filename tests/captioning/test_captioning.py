@@ -8,9 +8,11 @@ import torch
 from datasets import load_dataset
 from PIL import Image
 from transformers import AutoModel, AutoProcessor
+from typer.testing import CliRunner
 
 import s5_hf  # noqa: F401 - makes names and datasets known
 from s5_hf.change import caption_scene_changes, load_captioner
+from s5_hf.cli import app
 from s5_hf.dataset_builders.errors import LayoutError, SampleError
 from s5_hf.imaging.windows import Window
 from s5_hf.metrics.caption_scores import caption_scores_of, meteor
@@ -27,6 +29,7 @@ from s5_hf.synthetic.changes import NO_CHANGE
 from s5_hf.training import CaptioningRecipe, ChangeCaptioning, carry_out, read_log
 from s5_hf.training.captioning.caption_words import MARKS, caption_tokenizer
 from tests.fresh_process import run_in_processes
+from tests.training.best_weights import assert_best_kept, assert_same_best
 from tests.training.pretraining import stop_after_step
 
 VIDEO = ["videomae", *("hidden_size:16", "num_hidden_layers:1", "num_attention_heads:2", "intermediate_size:16")]
@@ -100,8 +103,9 @@ def test_builder(pairs, tmp_path):
 
 
 def test_a_training_resumes_exactly_and_leaves_a_captioner(pairs, tmp_path):
-    carry_out(ChangeCaptioning(tiny(pairs, output_dir=str(tmp_path / "whole"))))
-    parts = {"output_dir": str(tmp_path / "parts")}
+    chosen = {"selection": "validation", "validation_steps": 2}
+    carry_out(ChangeCaptioning(tiny(pairs, output_dir=str(tmp_path / "whole"), **chosen)))
+    parts = {"output_dir": str(tmp_path / "parts"), **chosen}
     first = ChangeCaptioning(tiny(pairs, **parts))
     stop_after_step(first, 2)
     carry_out(ChangeCaptioning(tiny(pairs, **parts, resume="auto")))
@@ -110,10 +114,14 @@ def test_a_training_resumes_exactly_and_leaves_a_captioner(pairs, tmp_path):
 
     scores = read_log(tmp_path / "whole")[-1]
     assert {"validation/bleu_4", "validation/cider", "validation/meteor"} <= set(scores)
-    (written,) = (tmp_path / "whole" / "captions").glob("*.json")
-    assert len(json.loads(written.read_text(encoding="utf-8"))) == 2
+    written = sorted((tmp_path / "whole" / "captions").glob("*.json"))
+    assert [len(json.loads(path.read_text(encoding="utf-8"))) for path in written] == [2, 2]
+    assert assert_best_kept(tmp_path / "whole", "captioner", "bleu_4")["validation"] == "split val"
+    assert_same_best(tmp_path / "whole", tmp_path / "parts")
 
-    model, processor = (kind.from_pretrained(tmp_path / "whole" / "captioner") for kind in (AutoModel, AutoProcessor))
+    model, processor = (
+        kind.from_pretrained(tmp_path / "whole" / "best" / "mean") for kind in (AutoModel, AutoProcessor)
+    )
     change = synthetic_change(64, 1)
     inputs = processor(change.before, change.after, np.uint8(255) * change.mask, text=list(change.captions[:1]))
     assert model(**inputs).loss.isfinite()
@@ -185,16 +193,17 @@ def test_words_and_scores_that_are_refused():
     assert caption_scores_of([[["a", "b", "c", "d"]]], [["a", "b", "c", "d"]])["meteor"] == pytest.approx(1)
 
 
-def tiny_captioner(folder):
+def tiny_captioner(folder, channels=3):
     words = [*MARKS, "a", "roof", "appears"]
     video = {"model_type": "videomae", "image_size": 32, "patch_size": 16, "num_frames": 2, "hidden_size": 8}
-    video |= {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    video |= {"num_channels": channels, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     sizes = {"vocab_size": len(words), "feature_size": 8, "hidden_size": 8, "num_attention_heads": 2}
     torch.manual_seed(0)
     MVCCForChangeCaptioning(
         MVCCConfig(video_config=video, memory_frames=1, leading_tokens=0, max_length=5, **sizes)
     ).save_pretrained(folder)
-    MVCCProcessor(MVCCImageProcessor(side=32, grid=2), caption_tokenizer(words, 5)).save_pretrained(folder)
+    images = MVCCImageProcessor(side=32, grid=2, image_mean=[0.5] * channels, image_std=[0.5] * channels)
+    MVCCProcessor(images, caption_tokenizer(words, 5)).save_pretrained(folder)
     return folder
 
 
@@ -224,3 +233,68 @@ def test_sentences_about_scenes(tmp_path):
     MambaHSIForSemanticSegmentation(MambaHSIConfig(num_channels=4)).save_pretrained(tmp_path / "other")
     with pytest.raises(ValueError, match="expected one of s5-hf train captioning"):
         load_captioner(tmp_path / "other")
+
+
+@pytest.mark.parametrize("decoder", [["bert"], ["gpt2", "n_inner:32"]])
+def test_a_decoder_of_transformers_learns_and_writes(pairs, tmp_path, decoder):
+    words = {"max_length": 12, "total_steps": 8, "learning_rate": 1e-2, "checkpoint_steps": 8}
+    words |= {"logging_steps": 1, "validation_split": "none"}
+    carry_out(ChangeCaptioning(tiny(pairs, output_dir=str(tmp_path), decoder=decoder, **words)))
+    losses = [entry["loss"] for entry in read_log(tmp_path) if "loss" in entry]
+    assert losses[-1] < 0.9 * losses[0]
+    model = AutoModel.from_pretrained(tmp_path / "captioner").eval()
+    processor = AutoProcessor.from_pretrained(tmp_path / "captioner")
+    assert model.config.decoder_config.model_type == decoder[0] and model.config.hidden_size == 16
+    assert model.config.decoder_config.num_hidden_layers == 1
+    change = synthetic_change(64, 1)
+    mask = np.uint8(255) * change.mask
+    inputs = processor(change.before, change.after, mask, text=list(change.captions[:1]))
+    with torch.no_grad():
+        logits = model(**inputs).logits
+        longer = {**inputs, "labels": torch.cat([inputs["labels"], inputs["labels"].new_zeros(1, 2)], dim=1)}
+        torch.testing.assert_close(model(**longer).logits[:, : logits.shape[1]], logits, rtol=1e-4, atol=1e-5)
+        del inputs["labels"]
+        (greedy,) = model.generate(**inputs)
+        assert 2 <= len(model.generate(**inputs, num_beams=2)[0]) <= 12
+    assert greedy[0] == 2 and len(greedy) <= 12
+    (kept,) = model.generate(**{**inputs, "change_mask": torch.zeros_like(inputs["change_mask"])}, max_length=4)
+    assert len(kept) <= 4
+
+
+def test_decoders_of_transformers_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="hidden_size is 24, the decoder's is 16: expected the same"):
+        MVCCConfig(hidden_size=24, decoder_config={"model_type": "bert", "hidden_size": 16})
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    short = {"model_type": "bert", "max_position_embeddings": 8, **small}
+    with pytest.raises(ValueError, match="has 8 places, captions have up to 41"):
+        MVCCForChangeCaptioning(MVCCConfig(decoder_config=short))
+    with pytest.raises(ValueError, match="a 'phi' cannot look at features: expected a decoder with cross-attention"):
+        MVCCForChangeCaptioning(MVCCConfig(decoder_config={"model_type": "phi", **small}))
+
+
+def write_bands(path, count):
+    rasterio = pytest.importorskip("rasterio", reason='needs: pip install "s5_hf[geo]"')
+    pixels = np.random.default_rng(count).integers(0, 255, (count, 40, 50), dtype=np.uint8)
+    size = {"height": 40, "width": 50, "count": count, "dtype": "uint8"}
+    place = rasterio.transform.from_origin(500000, 4000000, 1, 1)
+    with rasterio.open(path, "w", driver="GTiff", crs="EPSG:32618", transform=place, **size) as file:
+        file.write(pixels)
+    return path
+
+
+def test_scenes_with_other_bands_than_the_captioner(tmp_path):
+    """They are refused before any map is made, and read where there is one band for each channel."""
+    three, four = (tiny_captioner(tmp_path / f"of_{count}", count) for count in (3, 4))
+    scenes = [write_bands(tmp_path / f"{year}.tif", 5) for year in (2019, 2024)]
+    words = ["change", *map(str, scenes), str(tmp_path / "out"), "--model", str(tmp_path / "of_3"), "--caption"]
+    with pytest.raises(ValueError, match=r"takes 3 channels, and of .*2019\.tif the bands 1, 2, 3, 4, 5 were chosen"):
+        CliRunner().invoke(app, [*words, str(three)], catch_exceptions=False)
+    with pytest.raises(OSError, match="nowhere"):
+        CliRunner().invoke(app, [*words, str(tmp_path / "nowhere")], catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
+    wide = write_bands(tmp_path / "wide.tif", 4)
+    with pytest.raises(ValueError, match=r"takes 4 channels, and of .*2019\.tif"):
+        caption_scene_changes(load_captioner(four), wide, scenes[0], tmp_path / "out")
+    later = write_bands(tmp_path / "later.tif", 4)
+    _, captions = caption_scene_changes(load_captioner(four), wide, later, tmp_path / "out")
+    assert [caption.window for caption in captions] == [Window(0, 0, 50, 40)]

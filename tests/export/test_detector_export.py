@@ -147,8 +147,10 @@ def test_bad_requests(detector, tmp_path):
         BoxGraph(detector)
 
 
-@pytest.mark.parametrize("size", [(96, 128), (32, 64)])
-def test_the_proposals_of_the_graph_are_those_of_the_model(dense, size, plain_loop):
+@pytest.mark.parametrize(("size", "form"), [((96, 128), "oriented"), ((32, 64), "oriented"), ((32, 64), "horizontal")])
+def test_the_proposals_of_the_graph_are_those_of_the_model(dense, size, form, plain_loop, monkeypatch):
+    for part in (dense.rpn_heads[0], dense.roi_heads[0]):
+        monkeypatch.setattr(part.config, "proposal_form", form)
     graph, pixel_values = BoxGraph(dense), images(*size)
     with torch.inference_mode():
         outputs = dense(pixel_values)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoModelForSemanticSegmentation
+from transformers import AutoImageProcessor, AutoModelForSemanticSegmentation
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
@@ -60,7 +60,9 @@ def first_labels(made, folder):
 def test_first_labels_get_better(tmp_path):
     made = synthetic_cube(seed=0, side=32, bands=16, num_labels=3)
     recipe = tiny(epochs=4, iterations=15, samples=300, window=64, learning_rate=0.003)
-    result = classify_cube(ArrayCube(made.values), tmp_path / "map.png", first_labels(made, tmp_path), recipe)
+    network = tmp_path / "network"
+    first = first_labels(made, tmp_path)
+    result = classify_cube(ArrayCube(made.values), tmp_path / "map.png", first, recipe, network=network)
     found = np.asarray(Image.open(tmp_path / "map.png"))
     before, after = ((labels == made.truth).mean() for labels in (made.first_labels, found))
     assert before == pytest.approx(0.7, abs=0.01)
@@ -71,8 +73,14 @@ def test_first_labels_get_better(tmp_path):
     assert sidecar["id2label"] == dict(zip("012", LABELS, strict=True))
     assert [area.pixels for area in result.areas] == np.bincount(found.reshape(-1), minlength=3).tolist()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "first.png", "map.json", "map.png", "map_first.json", "map_first.png",
+        "first.png", "map.json", "map.png", "map_first.json", "map_first.png", "network",
     ]  # fmt: skip
+    inputs = AutoImageProcessor.from_pretrained(network)(np.asarray(made.values, np.float32), return_tensors="pt")
+    with torch.no_grad():
+        logits = AutoModelForSemanticSegmentation.from_pretrained(network).eval()(**inputs).logits
+    assert (logits[0].argmax(0).numpy() == found).mean() > 0.99
+    with pytest.raises(FileExistsError, match="network exists already"):
+        classify_cube(ArrayCube(made.values), tmp_path / "other.png", first, recipe, network=network)
 
 
 def test_an_interrupted_map_resumes_to_the_same(made, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 from transformers import AutoModel, AutoProcessor
 
 from s5_hf.conversion import convert_checkpoint, export_official
@@ -20,6 +21,15 @@ from s5_hf.modeling.prompt_sequence import IMAGE
 from tests.numerics import assert_equal_but_for_rounding
 from tests.reasoning_models import QUESTIONS, SIDE, TINY_VIT, tiny_processor, tiny_reasoner, write_tiny_reasoner
 
+PLAIN_VIT = {
+    "model_type": "dinov2",
+    "hidden_size": 16,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 2,
+    "image_size": SIDE,
+    "out_features": ["stage1", "stage2", "stage3", "stage4"],
+}
+
 
 @pytest.fixture
 def images():
@@ -28,7 +38,7 @@ def images():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("settings", [{}, {"backbone_config": TINY_VIT}])
+@pytest.mark.parametrize("settings", [{}, {"backbone_config": {**TINY_VIT, "patch_size": 8}}])
 def test_saved_and_loaded_it_gives_the_same_masks(tmp_path, images, settings):
     write_tiny_reasoner(tmp_path / "model", **settings)
     model = AutoModel.from_pretrained(tmp_path / "model")
@@ -42,6 +52,32 @@ def test_saved_and_loaded_it_gives_the_same_masks(tmp_path, images, settings):
     assert len(output.auxiliary_logits) == 2 and output.loss is None and output.language_logits is None
     masks = processor.post_process_masks(output, [image.shape[:2] for image in images])
     assert [mask.shape for mask in masks] == [(40, 64), (70, 50)] and masks[0].dtype == torch.bool
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        TINY_VIT,
+        {**TINY_VIT, "patch_size": 8},
+        {**TINY_VIT, "use_feature_pyramid": False},
+        {**PLAIN_VIT, "patch_size": 8},
+        {**PLAIN_VIT, "patch_size": 14},
+    ],
+    ids=["strides 4 to 32", "strides 2 to 16", "stride 16", "stride 8", "stride 14"],
+)
+def test_maps_of_any_backbone_are_brought_to_the_strides_of_the_decoders(images, backbone):
+    model = tiny_reasoner(backbone_config=backbone)
+    inputs = tiny_processor()(images=images, text=QUESTIONS[:2])
+    maps, own = model.encode_images(inputs["pixel_values"]), model.backbone(inputs["pixel_values"]).feature_maps
+    assert [one.shape[2] for one in maps] == [SIDE // stride for stride in (4, 8, 16, 32)]
+    for values, before in zip(maps, own, strict=True):
+        factor = before.shape[2] / values.shape[2]
+        if factor >= 1:
+            torch.testing.assert_close(values, functional.adaptive_avg_pool2d(before, values.shape[2:]))
+        assert factor != 1 or torch.equal(values, before)
+        assert values.amax() <= before.amax() + 1e-6 and values.amin() >= before.amin() - 1e-6
+    assert model(**inputs).mask_logits.shape == (2, 1, SIDE // 4, SIDE // 4)
 
 
 @torch.no_grad()

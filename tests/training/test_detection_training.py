@@ -102,6 +102,7 @@ class TestRecipe:
             (["--rotation_probability", "1.5"], "rotation_probability must lie between 0 and 1, got 1.5"),
             (["--ships.least_side", "0"], "ships.least_side must be above 0"),
             (["--rpn_positive_iou", "0.2"], r"rpn_positive_iou must lie between 0\.3 and 1, got 0\.2"),
+            (["--proposal_form", "slanted"], "proposal_form"),
             (["--max_proposals", "0"], "max_proposals must be at least 1, got 0"),
             (["--warmup_start", "2"], "warmup_start must lie between 0 and 1"),
             (["--weight_average_decay", "1"], "weight_average_decay must lie between 0 and 1, 1 excluded, got 1"),

@@ -2,13 +2,18 @@
 
 import json
 import math
+import shutil
 import warnings
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from hypothesis import given
+from hypothesis import strategies as st
 
+from s5_hf.training.checkpointing.checkpoints import checkpoint_folders, read_description
+from s5_hf.training.pretraining.class_shares import shares_of_classes
 from s5_hf.training.pretraining.health_report import CURVES, POINTS, curve, per_class, written
 from s5_hf.training.pretraining.pseudo_label_health import PseudoLabelHealth
 from s5_hf.training.run_folder import read_log
@@ -41,6 +46,98 @@ def test_collapse_and_takeover_are_warned_about_once():
     assert "the class 'water' has taken over 100% of the confident pseudo-labels" in found
     assert any("mask ratio has collapsed: 0.10%" in text and "at best it was 50.00%" in text for text in found)
     assert health.warned.keys() == {"class", "mask ratio"}
+
+
+def fed(labelled, pseudo, labels=("land", "water"), steps=40, total=200):
+    """A health that has seen so many steps of these shares, and the warnings that it gave."""
+    health, found = watched(total, labels), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for step in range(steps):
+            health.see_labelled(labelled)
+            found += health.see(step, 0.5, pseudo)
+    return health, found
+
+
+def test_a_class_that_suppresses_what_the_labels_show_is_warned_about_with_both_numbers():
+    _, found = fed([0.61, 0.39], [0.15, 0.85])
+    assert found == [
+        "the class 'water' has taken over 85% of the confident pseudo-labels; of the labelled pixels it has 39%"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labelled", "pseudo"),
+    [
+        ([0.22, 0.78], [0.72, 0.28]),  # another mixture than the labels, no class has three quarters
+        ([0.1, 0.9], [0.04, 0.96]),  # most is water in the labels, too
+        ([0.0, 1.0], [0.0, 1.0]),
+        ([0.2, 0.3], [0.22, 0.78]),  # half of the labelled pixels are ignored
+    ],
+)
+def test_a_class_that_is_common_among_the_labels_has_not_taken_over(labelled, pseudo):
+    assert fed(labelled, pseudo)[1] == []
+
+
+def test_the_labels_count_from_the_first_step_on_and_the_pseudo_labels_after_patience():
+    assert fed([0.6, 0.4], [0.1, 0.9], steps=39)[1] == []
+    assert len(fed([0.6, 0.4], [0.1, 0.9], steps=40)[1]) == 1
+    health = watched()
+    for _ in range(40):
+        health.see_labelled([0.6, 0.4])  # a supervised phase
+        health.see_labelled([0.2, 0.8])
+    assert [share / sum(health.labelled) for share in health.labelled] == pytest.approx([0.4, 0.6])
+
+
+@given(
+    shares=st.lists(st.floats(0.01, 1), min_size=2, max_size=5),
+    factor=st.floats(0.1, 10),
+)
+def test_pseudo_labels_like_the_labels_are_never_warned_about(shares, factor):
+    parts = [share / sum(shares) for share in shares]
+    labels = [str(number) for number in range(len(parts))]
+    assert fed([factor * part for part in parts], parts, labels)[1] == []
+
+
+def test_what_was_seen_survives_being_written_as_json():
+    whole, parts = watched(), watched()
+    with pytest.warns(RuntimeWarning):
+        for step in range(60):
+            if step == 33:
+                state = json.loads(json.dumps(parts.state()))
+                parts = watched()
+                parts.load_state(state)
+            for health in (whole, parts):
+                health.see_labelled([0.7, 0.1])
+                health.see(step, 0.3 + 0.3 / (step + 1), [0.2 / (1 + step), 0.8], 0.9, step / 100)
+    assert parts.state() == whole.state() and parts.warned == whole.warned and whole.warned.keys() == {"class"}
+
+
+def test_a_resumed_run_has_counted_the_same_labelled_pixels(tmp_path):
+    options = ("--total_steps", "6", "--checkpoint_steps", "3", "--validation_steps", "0")
+    pretrain(tmp_path / "whole", *options, "--unlabelled_from_step", "2")
+    shutil.copytree(tmp_path / "whole", tmp_path / "parts")
+    found = observed(tmp_path / "whole")
+    shutil.rmtree(checkpoint_folders(tmp_path / "parts" / "checkpoints")[-1])
+    pretrain(tmp_path / "parts", *options, "--unlabelled_from_step", "2", "--resume", "auto")
+    assert observed(tmp_path / "parts") == found
+    assert 2.5 < sum(found[0]["labelled"]) <= 3 and 5 < sum(found[1]["labelled"]) <= 6  # a few pixels are padding
+    assert found[0]["seen"] == 1 and found[1]["seen"] == 4
+    log = read_log(tmp_path / "whole")
+    for number, label in enumerate(("red", "green", "blue")):
+        logged = [entry[f"labelled_share/{label}"] for entry in log if f"labelled_share/{label}" in entry]
+        assert len(logged) == 6 and sum(logged) == pytest.approx(found[1]["labelled"][number])
+
+
+def test_shares_of_classes_leave_ignored_pixels_out():
+    labels = torch.tensor([[[0, 1, 1, 255], [2, 1, 255, 0]]])
+    assert shares_of_classes(labels, 3).tolist() == [2 / 8, 3 / 8, 1 / 8]
+    assert shares_of_classes(torch.full((1, 2, 2), 255), 3).tolist() == [0, 0, 0]
+
+
+def observed(run):
+    """What the checkpoints of a run hold of the health of its pseudo-labels."""
+    return [read_description(folder)["observations"]["health"] for folder in checkpoint_folders(run / "checkpoints")]
 
 
 def test_a_low_mask_ratio_is_normal_at_first():

@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from s5_hf.recipes import find_recipe, shipped_recipes
-from s5_hf.training.pretraining.kind import make_recipe_method
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
+from s5_hf.training.pretraining.recipe_method import make_recipe_method
 from s5_hf.training.recipe_reading import differing_keys
 
 

@@ -6,8 +6,8 @@ import pytest
 from accelerate import DistributedType
 from accelerate.state import AcceleratorState
 
-from s5_hf.training.pretraining.kind import make_recipe_method
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
+from s5_hf.training.pretraining.recipe_method import make_recipe_method
 from s5_hf.training.run_folder import read_log
 from s5_hf.training.running import refuse_nondeterminism
 from s5_hf.training.setup import make_accelerator

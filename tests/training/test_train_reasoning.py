@@ -15,8 +15,11 @@ from s5_hf.training.reasoning.network import load_mask_former, make_network
 from s5_hf.training.reasoning.word_tokenizer import word_tokenizer
 from tests.numerics import assert_equal_but_for_rounding
 from tests.reasoning_models import TINY_PHI, tiny_processor, tiny_reasoner
+from tests.training.best_weights import assert_best_kept
 from tests.training.pretraining import run_in_two_processes
 from tests.training.reasoning import SMALL, questions, train
+
+CHOSEN = ("--selection", "validation", "--validation_steps", "2")
 
 
 def weights(folder):
@@ -26,17 +29,19 @@ def weights(folder):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reasoning") / "run"
-    train(folder, "--batch_size", "2", "--questions_per_image", "2")
+    train(folder, "--batch_size", "2", "--questions_per_image", "2", *CHOSEN)
     return folder
 
 
 def test_a_run_leaves_a_network_that_answers(whole):
     log = read_log(whole)
-    for entry in log[:4]:
+    for entry in (one for one in log if "loss" in one):
         parts = 5 * entry["cross_entropy"] + 5 * entry["dice"] + entry["language"]
         assert entry["loss"] == pytest.approx(parts, rel=1e-4)
     assert 0 <= log[-1]["validation/gIoU"] <= 100 and "validation/P@0.5" in log[-1]
     assert list((whole / "panels").glob("*.png"))
+    assert_best_kept(whole, "reasoner", "gIoU")
+    AutoProcessor.from_pretrained(whole / "best" / "mean")
     model = AutoModel.from_pretrained(whole / "reasoner")
     processor = AutoProcessor.from_pretrained(whole / "reasoner")
     assert isinstance(model, SegEarthR1ForPixelReasoning) and isinstance(processor, SegEarthR1Processor)
@@ -48,9 +53,11 @@ def test_a_run_leaves_a_network_that_answers(whole):
 def test_it_resumes_exactly(whole, tmp_path):
     shutil.copytree(whole, tmp_path / "again")
     shutil.rmtree(tmp_path / "again" / "checkpoints" / "step-00000004")
-    train(tmp_path / "again", "--batch_size", "2", "--questions_per_image", "2", "--resume", "auto")
+    shutil.rmtree(tmp_path / "again" / "best")
+    train(tmp_path / "again", "--batch_size", "2", "--questions_per_image", "2", "--resume", "auto", *CHOSEN)
     expected = weights(whole)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(tmp_path / "again").items())
+    assert (tmp_path / "again" / "best" / "mean" / "scores.json").is_file()
     with pytest.raises(CheckpointError, match="holds checkpoints already"):
         train(whole, "--batch_size", "2")
 
@@ -96,8 +103,9 @@ def test_adapters_of_a_language_model_are_merged(tmp_path):
     base = model.language_model.layers[0].mlp.fc1.base_layer.weight
     assert torch.equal(base, language.model.layers[0].mlp.fc1.weight)
     assert model.lm_head.weight.shape[0] == len(tokenizer)
-    train(tmp_path / "run", *words[len(SMALL) : -2], "--batch_size", "2", "--freeze_encoder", "true")
+    train(tmp_path / "run", *words[len(SMALL) : -2], "--batch_size", "2", "--freeze_encoder", "true", *CHOSEN)
     saved = weights(tmp_path / "run")
+    assert load_file(tmp_path / "run" / "best" / "mean" / "model.safetensors").keys() == saved.keys()
     assert not any("lora" in name or "base_layer" in name for name in saved)
     changed = saved["language_model.layers.0.mlp.fc1.weight"] - base
     assert np.linalg.matrix_rank(changed.detach().numpy(), tol=1e-7) <= 2 and changed.abs().max() > 0

@@ -16,6 +16,7 @@ from s5_hf.training.roads.tracing import trace_image, window_starts
 from s5_hf.training.roads.validation import best_threshold, compare_graphs
 from s5_hf.training.roads.view import RoadView, collate, graph_of
 from tests.fresh_process import run_in_processes
+from tests.training.best_weights import assert_best_kept
 from tests.training.pretraining import example
 from tests.training.road_samples import road_samples
 
@@ -40,7 +41,8 @@ def run(folder, *arguments):
 
 
 def test_a_run_changes_the_weights_validates_and_resumes_exactly(tmp_path):
-    whole = run(tmp_path / "whole")
+    chosen = ("--selection", "validation", "--validation-steps", "1", "--checkpoint-steps", "1")
+    whole = run(tmp_path / "whole", *chosen)
     log = read_log(tmp_path / "whole")
     assert log[0]["loss"] == pytest.approx(log[0]["mask_loss"] + log[0]["topology_loss"], rel=1e-5)
     scores = {name.removeprefix("validation/") for entry in log for name in entry if name.startswith("validation/")}
@@ -50,6 +52,8 @@ def test_a_run_changes_the_weights_validates_and_resumes_exactly(tmp_path):
     assert (model.config.max_neighbors, model.config.topology_dropout) == (4, 0.0)
     assert model.config.road_threshold != SamRoadConfig().road_threshold  # chosen on the training images
     assert isinstance(SamRoadProcessor.from_pretrained(tmp_path / "whole" / "road_model"), SamRoadProcessor)
+    assert_best_kept(tmp_path / "whole", "road_model", "apls")
+    SamRoadProcessor.from_pretrained(tmp_path / "whole" / "best" / "mean")
     train(tmp_path / "parts", "--checkpoint-steps", "1")
     first = load_file(tmp_path / "parts" / "checkpoints" / "step-00000001" / RESULT)
     assert sum(not torch.equal(first[name], tensor) for name, tensor in whole.items()) > len(whole) / 2

@@ -70,9 +70,9 @@ def test_transparent_pixels_stay_so(folder, tmp_path):
 
 def test_a_geotiff_keeps_its_place_and_its_mask(folder, tmp_path, monkeypatch):
     rasterio = pytest.importorskip("rasterio", reason="GeoTIFFs need: pip install 's5_hf[geo]'")
-    from s5_hf.scenes import translation
+    from s5_hf.scenes import translated_files
 
-    monkeypatch.setattr(translation, "BLOCK_SIDE", 32)
+    monkeypatch.setattr(translated_files, "BLOCK_SIDE", 32)
     place = {"crs": "EPSG:32633", "transform": rasterio.Affine(0.5, 0, 400_000, 0, -0.5, 5_000_000)}
     pixels = np.maximum(PIXELS, 1).transpose(2, 0, 1).copy()
     pixels[:, 70:, :30] = 0
@@ -124,3 +124,39 @@ def test_nothing_is_left_of_a_run_that_fails(folder, tmp_path):
         with pytest.raises(RuntimeError, match="the window at row 0, column 0 of"):
             translate_scene(broken, folder / "scene.png", tmp_path / name, SMALL, progress=False)
     assert not list(tmp_path.iterdir())
+
+
+class Stopped(TorchTranslator):
+    """Is interrupted at a call."""
+
+    stops_at = 1
+
+    def predict(self, pixel_values):
+        self.stops_at -= 1
+        if self.stops_at < 0:
+            raise KeyboardInterrupt
+        return super().predict(pixel_values)
+
+
+@pytest.mark.parametrize(("stops_at", "batch_size"), [(11, 1), (4, 4), (9, 2)])
+def test_an_interrupted_translation_resumes_to_the_same_bytes(folder, tmp_path, stops_at, batch_size):
+    settings = WindowSettings(window=32, overlap=0.5, batch_size=batch_size)
+    whole = load_translator(folder / "model", "after", "cpu")
+    translate_scene(whole, folder / "scene.png", tmp_path / "whole.png", settings, progress=False)
+    stopped = Stopped(whole.model, "after", image_mean=whole.image_mean, image_std=whole.image_std)
+    stopped.stops_at = stops_at
+    where, notes = (folder / "scene.png", tmp_path / "a.png", settings), []
+    with pytest.raises(KeyboardInterrupt):
+        translate_scene(stopped, *where, progress=False, report=notes.append)
+    assert "holds the finished rows" in notes[-1] and not (tmp_path / "a.png").exists()
+    with pytest.raises(FileExistsError, match="holds the unfinished work of an earlier run"):
+        translate_scene(whole, *where, progress=False)
+    with pytest.raises(ValueError, match="since then changed: the translator"):
+        back = load_translator(folder / "model", "before", "cpu")
+        translate_scene(back, *where, resume=True, progress=False, report=notes.append)
+    translate_scene(whole, *where, resume=True, progress=False, report=notes.append)
+    assert notes[-1].startswith("resuming after row")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "whole.png").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "whole.png"]
+    translate_scene(whole, *where, resume=True, progress=False, report=notes.append)
+    assert notes[-1].endswith("a.png exists already")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModel
 
@@ -12,7 +13,9 @@ from s5_hf.synthetic import synthetic_change
 from s5_hf.training import ImageTranslation, TranslationRecipe, carry_out, read_log
 from s5_hf.training.translation.network import TranslationNetwork
 from s5_hf.training.translation.recipe import TranslatorSettings
+from s5_hf.training.translation.validation import validate_translator
 from tests.fresh_process import run_in_processes
+from tests.training.best_weights import assert_best_kept, assert_same_best
 from tests.training.pretraining import stop_after_step
 
 SIZES = {"hidden_size": 4, "num_own_blocks": 1, "num_shared_blocks": 1}
@@ -129,16 +132,21 @@ def test_the_processor_takes_images_to_the_range_of_the_network_and_back():
 
 
 def test_a_training_resumes_exactly_and_leaves_a_translator(pairs, tmp_path):
-    carry_out(ImageTranslation(tiny(pairs, output_dir=str(tmp_path / "whole"), deterministic=True)))
-    parts = {"output_dir": str(tmp_path / "parts"), "deterministic": True}
+    chosen = {"selection": "validation", "validation_split": "unlabelled", "validation_steps": 2}
+    chosen |= {"validation_count": 2, "deterministic": True}
+    carry_out(ImageTranslation(tiny(pairs, output_dir=str(tmp_path / "whole"), **chosen)))
+    parts = {"output_dir": str(tmp_path / "parts"), **chosen}
     first = ImageTranslation(tiny(pairs, **parts))
     stop_after_step(first, 2)
     carry_out(ImageTranslation(tiny(pairs, **parts, resume="auto")))
     for name, tensor in weights(tmp_path / "whole").items():
         assert torch.equal(tensor, weights(tmp_path / "parts")[name]), name
-    assert {"adversarial", "cycle", "self", "discriminator"} <= {
-        key.rpartition("/")[2] for key in read_log(tmp_path / "whole")[-1]
-    }
+    logged = {key for entry in read_log(tmp_path / "whole") for key in entry}
+    assert {"adversarial", "cycle", "self", "discriminator", "validation/psnr/untranslated"} <= logged
+
+    assert assert_best_kept(tmp_path / "whole", "translator", "psnr")["unit"] == "dB"
+    assert_same_best(tmp_path / "whole", tmp_path / "parts")
+    assert (tmp_path / "whole" / "panels" / "step_00000004.png").is_file()
 
     folder = tmp_path / "whole" / "translator"
     model, processor = AutoModel.from_pretrained(folder), AutoImageProcessor.from_pretrained(folder)
@@ -156,6 +164,29 @@ def test_a_training_resumes_exactly_and_leaves_a_translator(pairs, tmp_path):
     (tmp_path / "whole" / "checkpoints").rename(tmp_path / "checkpoints")
     with pytest.raises(FileExistsError, match="translator exists already"):
         carry_out(ImageTranslation(tiny(pairs, output_dir=str(tmp_path / "whole"))))
+
+
+class Mirror:
+    """A translator that gives images back as they are."""
+
+    training = False
+
+    def train(self, mode=True):
+        return self
+
+    eval = train
+
+    def translate(self, pixel_values, to):
+        return pixel_values
+
+
+def test_translated_images_are_compared_with_the_other_date():
+    before, after = np.full((8, 8, 3), 100, np.uint8), np.full((8, 8, 3), 110, np.uint8)
+    samples = [{"image_before": before, "image_after": after}, {"image_before": before, "image_after": before}]
+    scores = validate_translator(Mirror(), samples, None, Accelerator())
+    expected = 10 * np.log10(255**2 / 50)  # half of the pixels differ by 10
+    assert scores == pytest.approx(dict.fromkeys(("psnr", "psnr/after", "psnr/before", "psnr/untranslated"), expected))
+    assert validate_translator(Mirror(), samples[1:], None, Accelerator())["psnr"] == float("inf")
 
 
 class Precise(ImageTranslation):
@@ -222,3 +253,13 @@ def test_a_look_is_learned(pairs, tmp_path):
 def test_settings_that_are_refused(pairs, settings, message):
     with pytest.raises(ValueError, match=message):
         tiny(pairs, **settings)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [("none", "selection: validation needs a validation_split"), ("test", "are what one reports, so it must not")],
+)
+def test_weights_are_not_chosen_on_nothing_or_on_what_is_reported(pairs, tmp_path, split, message):
+    recipe = tiny(pairs, output_dir=str(tmp_path / "run"), selection="validation", validation_split=split)
+    with pytest.raises(ValueError, match=message):
+        carry_out(ImageTranslation(recipe))

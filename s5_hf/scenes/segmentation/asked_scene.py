@@ -79,7 +79,12 @@ def ask_scene(
     with open_scene(source, len(segmenter.image_mean) - 1, reading.as_trained(segmenter)) as scene:
         for note in scene.notes:
             report(note)
+        if segmenter.unknown_words:
+            report(
+                f"words that mean nothing to the model, which never read them: {', '.join(segmenter.unknown_words)}"
+            )
         places = look_from_afar(scene, segmenter, least)
+        report(places.what_is_looked_at())
         maker = MapMaker(places, [segmenter], files, settings, products, palette, progress, report)
         result = maker.make(segmenter.question, "SegEarth-R1", resume)
     if files.polygons is not None:
@@ -115,6 +120,15 @@ class PlacedScene:
         self.crs, self.transform, self.notes = scene.crs, scene.transform, scene.notes
         looked = "everywhere" if places is None else f"{factor} {np.packbits(places).tobytes().hex()}"
         self.fingerprint = f"{scene.fingerprint} {looked}"
+
+    def what_is_looked_at(self) -> str:
+        """A sentence about the look from afar."""
+        if self._places is None:
+            return "every window is looked at"
+        seen = f"seen as a whole, at 1/{self._factor} of its size, the scene shows"
+        if not self._places.any():
+            return f"{seen} nothing of what was asked for, so no window is looked at; --least 0 looks everywhere"
+        return f"{seen} where to look: {self._places.mean():.1%} of it is looked at in detail"
 
     def read_rows(self, top: int, bottom: int) -> tuple[np.ndarray, np.ndarray | None]:
         pixels, valid = self._scene.read_rows(top, bottom)

@@ -37,6 +37,7 @@ class ChangeCaptioning(SampledTraining[CaptioningRecipe]):
     model_folder = "captioner"
     encoder_prefix = "encoder.video."
     headline = "captioning"
+    score = "bleu_4"  # officially, too
     caption_processor: MVCCProcessor
 
     def load_data(self, processes: int) -> Mapping[str, Any]:
@@ -94,7 +95,7 @@ class ChangeCaptioning(SampledTraining[CaptioningRecipe]):
         loss = model(**batch).loss
         return MethodOutput(loss, {"words": loss.detach()})
 
-    def validate(self, training: Training, step: int) -> dict[str, float]:
+    def scores(self, training: Training, step: int) -> dict[str, float]:
         """BLEU, METEOR, ROUGE-L and CIDEr-D; the sentences are in `captions/`."""
         return validate_captioner(
             training.accelerator.unwrap_model(training.model),

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import AutoModel, PretrainedConfig
 
 from ...modeling import MVCCConfig, MVCCForChangeCaptioning, MVCCImageProcessor, MVCCProcessor
-from ...modeling.configuration_mvcc import make_video_config
+from ...modeling.configuration_mvcc import make_part_config
 from ..pretraining.backbone_config import read_backbone
 from ..starting_weights import load_network, read_config
 from .caption_words import caption_tokenizer, caption_words
@@ -76,6 +76,7 @@ def make_network(recipe: CaptioningRecipe, vocab_size: int) -> MVCCForChangeCapt
                 vocab_size=vocab_size,
                 feature_size=video.hidden_size,
                 hidden_size=settings.hidden_size,
+                decoder_config=decoder_config(recipe),
                 num_hidden_layers=settings.num_hidden_layers,
                 num_attention_heads=settings.num_attention_heads,
                 dropout=settings.dropout,
@@ -105,7 +106,7 @@ def video_config(recipe: CaptioningRecipe) -> PretrainedConfig:
     known = read_config(recipe.model.encoder or start) if recipe.model.encoder or start else None
     settings = known.to_dict() if known is not None else {"model_type": changes.pop("model_type", "videomae")}
     side = "crop_size" if settings["model_type"] == "vjepa2" else "image_size"
-    config = make_video_config({**settings, side: data.image_size, **changes})
+    config = make_part_config({**settings, side: data.image_size, **changes})
     if not all(hasattr(config, name) for name in ("tubelet_size", "patch_size", "hidden_size")):
         raise ValueError(f"a {config.model_type} is not a video encoder such as videomae or vjepa2")
     if data.image_size % config.patch_size:
@@ -113,6 +114,29 @@ def video_config(recipe: CaptioningRecipe) -> PretrainedConfig:
             f"image_size is {data.image_size}, expected a multiple of the patches of {config.patch_size} px"
         )
     return config
+
+
+def decoder_config(recipe: CaptioningRecipe) -> PretrainedConfig | None:
+    """The configuration of a decoder of transformers with the sizes of the recipe; None for the published one.
+
+    Raises:
+        ValueError: transformers knows no such model.
+    """
+    settings = recipe.model
+    if not settings.decoder:
+        return None
+    start, changes = read_backbone(settings.decoder)
+    if start or "model_type" not in changes:
+        raise ValueError(f"decoder begins with {settings.decoder[0]!r}, expected a model type such as bert or gpt2")
+    sizes = {name: getattr(settings, name) for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")}
+    known = make_part_config({"model_type": changes["model_type"]})
+    unknown = sorted(set(changes) - set(known.to_dict()))
+    if unknown:
+        raise ValueError(f"a {known.model_type} has no setting {', '.join(unknown)}")
+    if hasattr(known, "intermediate_size"):
+        sizes["intermediate_size"] = 4 * settings.hidden_size
+    names = getattr(known, "attribute_map", {})
+    return make_part_config({**{names.get(name, name): size for name, size in sizes.items()}, **changes})
 
 
 def frames_of(config: PretrainedConfig) -> int:

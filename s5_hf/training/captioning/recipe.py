@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from ...dataset_builders.registry import get_entry
 from ..recipe_reading import SectionedRecipe, option, require_not_negative, require_positive
-from ..recipe_sections import AdamWSettings, ValidatedRunSettings, bookkeeping
+from ..recipe_sections import AdamWSettings, SelectingRunSettings, bookkeeping
 
 
 @dataclass
@@ -23,6 +23,11 @@ class CaptionerSettings:
     )
     encoder: str | None = option(None, "folder or name of pre-trained weights of the video encoder; none for new ones")
     freeze_encoder: bool = option(True, "leave the video encoder as it is, always in evaluation mode")
+    decoder: list[str] = option(
+        [],
+        "a new decoder in place of the published one: a model type of transformers with cross-attention, and settings "
+        "in place of its own, as in --decoder gpt2 n_inner:64; its sizes are the following",
+    )
     hidden_size: int = option(2048, "width of the decoder")
     num_hidden_layers: int = option(1, "depth of the decoder")
     num_attention_heads: int = option(8, "attention heads of the decoder")
@@ -86,7 +91,7 @@ class CaptioningOptimizerSettings(AdamWSettings):
 
 
 @dataclass
-class CaptioningRunSettings(ValidatedRunSettings):
+class CaptioningRunSettings(SelectingRunSettings):
     """Seed, output, checkpoints and logging."""
 
     output_dir: str = option("runs/captioning", "folder of the run")

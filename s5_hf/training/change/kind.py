@@ -61,7 +61,8 @@ class ChangeDetection(S4Pretraining):
     @cached_property
     def health(self) -> PseudoLabelHealth:
         """Warns of sick pseudo-labels; that nearly all of them are unchanged is normal, that all are is not."""
-        return PseudoLabelHealth(self.data.labels, self.total_steps - self.supervised_steps, highest_share=0.995)
+        steps = self.total_steps - self.supervised_steps
+        return PseudoLabelHealth(self.data.labels, steps, highest_share=0.995, dominant_share=0.995)
 
     @property
     def augmentation(self) -> StrongAugmentation:

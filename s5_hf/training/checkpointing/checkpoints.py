@@ -7,7 +7,7 @@
         encoder/     the backbone alone: for AutoModel and AutoBackbone
         average/     the segmenter with averaged weights, where the recipe asks for them
         state/       what Accelerate saves (weights, optimizer, scaler, RNG of every process)
-        run.json     step and recipe
+        run.json     step, recipe, and what was observed so far
         data.json.gz    names and sizes of all samples, see `data_listing.py`
         manifest.json   size and digest of every file
 
@@ -100,6 +100,7 @@ class Checkpoints:
         load_state(self.accelerator, folder / "state", force, with_random_numbers=not divided_anew)
         if divided_anew:
             set_seed(self.recipe.run.seed + description["step"], device_specific=True)
+        self.kind.load_observations(description.get("observations", {}))  # earlier versions saved none
         return description["step"]
 
     def _require_same_run(self, folder: Path, description: Mapping[str, Any]) -> bool:
@@ -184,6 +185,7 @@ class Checkpoints:
                 "step": step,
                 "processes": self.accelerator.num_processes,
                 "recipe": self.recipe.to_dict(),
+                "observations": self.kind.observations(),
             }
             (temporary / "run.json").write_text(json.dumps(description, indent=2), encoding="utf-8")
 

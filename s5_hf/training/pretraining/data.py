@@ -11,7 +11,8 @@ from ...dataset_builders.registry import DatasetEntry, get_entry
 from ...imaging.natural_colors import natural_palette
 from ..batches import IndexedBatches, StreamedBatches
 from ..image_input import band_options
-from ..joint.splits import hold_out, reported_splits
+from ..joint.splits import hold_out
+from ..selection import require_honest
 from ..views.sample_reader import ONE_IMAGE, SampleReader
 from ..views.weak import SampleView, WeakView
 from .labelled_choice import (
@@ -146,11 +147,8 @@ def split_validation(
         source = f"{len(validation)} of {len(labelled)} labelled images, set aside (the last by name of each folder)"
         labelled = rest
     else:
-        if chooses_weights and chosen in reported_splits(entry):
-            raise ValueError(
-                f"results on the split {chosen!r} of {entry.name} are what one reports, so it must not choose the "
-                "weights. Use validation_split: held_out, or selection: last (nothing is chosen)"
-            )
+        if chooses_weights:
+            require_honest(entry, chosen)
         validation = load_split(settings.labelled_dataset, settings.labelled_dir, chosen, False, options)
         source = f"split {chosen}"
     if settings.validation_count is not None:

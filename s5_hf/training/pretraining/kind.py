@@ -1,6 +1,5 @@
 """S4 pre-training (S4P): labelled and unlabelled images, and a semi-supervised method."""
 
-import dataclasses
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,34 +12,27 @@ from tqdm import tqdm
 
 from ...files.atomic import write_text
 from ...modeling.modeling_s5_segmentation import S5ForSemanticSegmentation
-from ...semi_supervised import (
-    METHODS,
-    Method,
-    MethodOutput,
-    Supervised,
-    WeightAverage,
-    make_method,
-)
+from ...semi_supervised import MethodOutput, Supervised, WeightAverage
 from ...semi_supervised.accumulation import Batches, counted_together
 from ..batches import Row
-from ..joint.best_models import MEAN, BestModels
 from ..kind import StateDict, Training, TrainingKind
 from ..low_rank import add_adapters, merged_adapters
 from ..peaks import peak_flops
 from ..schedules import learning_rate_factor
+from ..selection import keep_best
 from ..throughput import Throughput, segmenter_flops
 from ..validation import ValidationSettings, validate
 from ..views.sample_reader import ONE_IMAGE, SampleReader
 from ..views.strong import StrongAugmentation, color_positions
+from .class_shares import labelled_shares, with_labelled_shares
 from .data import SegmentationData, labelled_batches, load_data, sample_ids, unlabelled_batches
 from .health_report import WARNINGS, read_warnings, write_health_report, write_warnings
 from .named_data import load_named_data
 from .pseudo_label_health import PseudoLabelHealth
 from .recipe import PretrainingRecipe
+from .recipe_method import make_recipe_method
 from .starting_model import starting_model
 from .view_maker import ViewMaker, joined
-
-IN_WORDS = "the best weights are chosen on the validation images"
 
 
 class S4Pretraining(TrainingKind[PretrainingRecipe]):
@@ -234,8 +226,12 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         return counted_together(batches, self.method.pastes)
 
     def step(self, model: torch.nn.Module, batch: Batches, step: int) -> MethodOutput:
-        """The loss of the method, or in the supervised phase that of the labelled images."""
-        return (self.supervised if step < self.supervised_steps else self.method)(model, *batch, step)
+        """The loss of the method, or in the supervised phase that of the labelled images.
+
+        Where there are pseudo-labels too, the share of each class in the labelled pixels is among its values.
+        """
+        output = (self.supervised if step < self.supervised_steps else self.method)(model, *batch, step)
+        return with_labelled_shares(output, batch[0], self.data.labels) if self.method.strong_views else output
 
     def after_step(self, model: torch.nn.Module, step: int) -> None:
         """Let the teacher and the average follow."""
@@ -252,6 +248,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         self, training: Training, step: int, values: Mapping[str, float], class_shares: list[float]
     ) -> dict[str, float]:
         """Watch the pseudo-labels; returns the share of each class in them."""
+        self.health.see_labelled(labelled_shares(values, self.data.labels))
         if class_shares and "mask_ratio" in values and training.accelerator.is_main_process:
             threshold = self.method.threshold_now
             lowest = threshold if threshold is None or isinstance(threshold, float) else threshold.min().item()
@@ -260,6 +257,15 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
                 write_warnings(Path(self.recipe.run.output_dir), self.health.warned)
         pairs = zip(self.data.labels, class_shares, strict=bool(class_shares))
         return {f"pseudo_label_share/{label}": share for label, share in pairs}
+
+    def observations(self) -> dict[str, Any]:
+        """What the health of the pseudo-labels is judged by."""
+        return {"health": self.health.state()} if self.method.strong_views else {}
+
+    def load_observations(self, found: Mapping[str, Any]) -> None:
+        """Judge it by the same as before the stop."""
+        if "health" in found:
+            self.health.load_state(found["health"])
 
     def validate(self, training: Training, step: int) -> dict[str, float]:
         """Validate the average of the weights where there is one, else the network."""
@@ -316,11 +322,7 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         is_trained = validated is accelerator.unwrap_model(training.model)  # its weights may be shared by processes
         state_dict = accelerator.get_state_dict(training.model) if is_trained else validated.state_dict()
         state_dict = self.saved_state(validated, state_dict)
-        if accelerator.is_main_process:
-            selection = {"selection": "validation", "in_words": IN_WORDS, "validation": self.data.validation_source}
-            best = BestModels(Path(self.recipe.run.output_dir) / "best", self.processor, selection)
-            best.keep(step, {MEAN: score}, validated, state_dict)
-        accelerator.wait_for_everyone()
+        keep_best(self, accelerator, step, score, validated, state_dict, self.data.validation_source)
 
     def validated(self, training: Training) -> torch.nn.Module:
         """The network that is validated: the average of the weights, else the averaged teacher, else the student."""
@@ -338,12 +340,3 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
         """The segmenters with averaged weights."""
         models = {"average": self.average and self.average.model, "teacher": self.method.teacher_model}
         return {name: model for name, model in models.items() if model is not None}
-
-
-def make_recipe_method(recipe: PretrainingRecipe) -> Method:
-    """The method of a recipe, with those of its options that it has."""
-    settings = {name: value for name, value in dataclasses.asdict(recipe.method).items() if value is not None}
-    settings |= {"image_mean": tuple(recipe.data.image_mean), "image_std": tuple(recipe.data.image_std)}
-    settings |= {"total_steps": recipe.optimizer.total_steps, "classes": recipe.data.classes}
-    options = {field.name for field in dataclasses.fields(METHODS[recipe.method.method]) if field.init}
-    return make_method(recipe.method.method, **{name: settings[name] for name in options & set(settings)})

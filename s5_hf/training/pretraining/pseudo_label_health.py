@@ -3,11 +3,14 @@
 import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 LEAST_STEPS, MOST_STEPS = 10, 100
 """Steps that values are averaged over in a short and in a long run."""
 LONGEST_PATIENCE = 1000
 """Steps after which a long run must have confident pixels."""
+SUPPRESSION = 3.0
+"""How many times smaller the share of the other classes is than among the labels where one has taken over."""
 
 
 class PseudoLabelHealth:
@@ -18,24 +21,38 @@ class PseudoLabelHealth:
         steps: with pseudo-labels that the run makes. Averages are taken over a twentieth of them, and a low mask ratio
             is normal in the first fifth of them, both within limits.
         lowest_mask_ratio: below it the mask ratio has collapsed: nothing is learnt from unlabelled images.
-        highest_share: above it one class has taken over the confident pseudo-labels.
+        highest_share: above it one class has taken over the confident pseudo-labels, where there are no labels to
+            compare with.
+        dominant_share: where there are, it may have taken over from here on.
 
     Attributes:
         warned: kind of trouble, and the step and text of its warning.
+        labelled: how much each class had among the labelled pixels so far; only the ratios count.
     """
 
     def __init__(
-        self, labels: Sequence[str], steps: int, lowest_mask_ratio: float = 0.01, highest_share: float = 0.95
+        self,
+        labels: Sequence[str],
+        steps: int,
+        lowest_mask_ratio: float = 0.01,
+        highest_share: float = 0.95,
+        dominant_share: float = 0.75,
     ) -> None:
         self.labels = list(labels)
         self.window = max(LEAST_STEPS, min(MOST_STEPS, steps // 20))
         self.patience = max(self.window, min(LONGEST_PATIENCE, steps // 5))
         self.lowest_mask_ratio, self.highest_share = lowest_mask_ratio, highest_share
+        self.dominant_share = dominant_share
         self.mask_ratios: deque[float] = deque(maxlen=self.window)
         self.shares: deque[Sequence[float]] = deque(maxlen=self.window)
         self.warned: dict[str, tuple[int, str]] = {}
         self.best_mask_ratio = self.highest_confidence = 0.0
         self.seen = 0
+        self.labelled = [0.0] * len(self.labels)
+
+    def see_labelled(self, shares: Sequence[float]) -> None:
+        """Note the share of each class in the labelled pixels of a step; all of them 0 where it has none."""
+        self.labelled = [total + share for total, share in zip(self.labelled, shares, strict=True)]
 
     def see(
         self,
@@ -71,12 +88,9 @@ class PseudoLabelHealth:
                 f"the mask ratio has collapsed: {average:.2%} of the unlabelled pixels are above the confidence "
                 f"threshold, at best it was {self.best_mask_ratio:.2%}; nothing is learnt from unlabelled images"
             )
-        mean_shares = [sum(column) / len(self.shares) for column in zip(*self.shares, strict=True)]
-        if mean_shares and max(mean_shares) > self.highest_share:
-            label = self.labels[mean_shares.index(max(mean_shares))]
-            found["class"] = (
-                f"the class {label!r} has taken over {max(mean_shares):.0%} of the confident pseudo-labels"
-            )
+        takeover = self._takeover([sum(column) / len(self.shares) for column in zip(*self.shares, strict=True)])
+        if takeover:
+            found["class"] = takeover
         return self._warn(step, found)
 
     def see_validation(self, step: int, scores: Mapping[str, float]) -> list[str]:
@@ -98,6 +112,25 @@ class PseudoLabelHealth:
         )
         return self._warn(step, {"recall": text})
 
+    def _takeover(self, shares: Sequence[float]) -> str:
+        """The warning about a class that has taken over, empty if none has.
+
+        A class has taken over if the others have left less than a third of what they have among the labels. At first,
+        when few pixels are confident, that is normal.
+        """
+        highest = max(shares, default=0.0)
+        if not highest:
+            return ""
+        place, labelled = shares.index(highest), sum(self.labelled)
+        text = f"the class {self.labels[place]!r} has taken over {highest:.0%} of the confident pseudo-labels"
+        if not labelled:
+            return text if highest > self.highest_share else ""
+        own = self.labelled[place] / labelled
+        limit = max(self.dominant_share, 1 - (1 - own) / SUPPRESSION)
+        if self.seen < self.patience or highest <= limit:
+            return ""
+        return f"{text}; of the labelled pixels it has {own:.0%}"
+
     def _nothing_admitted(self, threshold: float | None) -> str:
         text = f"in {self.seen} steps not one unlabelled pixel counted: nothing is learnt from unlabelled images"
         if threshold is None:
@@ -110,3 +143,21 @@ class PseudoLabelHealth:
         for text in fresh.values():
             warnings.warn(f"step {step}: {text}", RuntimeWarning, stacklevel=3)
         return list(fresh.values())
+
+    def state(self) -> dict[str, Any]:
+        """What was seen so far, as plain values: a resumed run warns when an uninterrupted one would."""
+        return {
+            "seen": self.seen,
+            "labelled": self.labelled,
+            "mask_ratios": list(self.mask_ratios),
+            "shares": [list(shares) for shares in self.shares],
+            "best_mask_ratio": self.best_mask_ratio,
+            "highest_confidence": self.highest_confidence,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.seen, self.labelled = state["seen"], list(state["labelled"])
+        self.mask_ratios = deque(state["mask_ratios"], maxlen=self.window)
+        self.shares = deque(state["shares"], maxlen=self.window)
+        self.best_mask_ratio, self.highest_confidence = state["best_mask_ratio"], state["highest_confidence"]

@@ -17,7 +17,7 @@ from ..recipe_sections import (
     AdapterSettings,
     BackboneAdamWSettings,
     ModelSettings,
-    ValidatedRunSettings,
+    SelectingRunSettings,
     ViewSettings,
     bookkeeping,
 )
@@ -154,14 +154,11 @@ class OptimizerSettings(BackboneAdamWSettings):
 
 
 @dataclass
-class PretrainingRunSettings(ValidatedRunSettings):
+class PretrainingRunSettings(SelectingRunSettings):
     """Bookkeeping, and which weights are validated."""
 
     validate_on: Literal["averaged", "student"] = option(
         "averaged", "validate averaged weights where there are some (weight_average_decay, teacher), or the student"
-    )
-    selection: Literal["last", "validation"] = option(
-        "last", "keep the last weights only, or also those with the best validation, under best/mean"
     )
 
 

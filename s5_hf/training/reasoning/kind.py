@@ -38,6 +38,7 @@ class PixelReasoning(SampledTraining[ReasoningRecipe]):
     project = "reasoning"
     model_folder = "reasoner"
     headline = "reasoning"
+    score = "gIoU"
     question_processor: SegEarthR1Processor
     groups: QuestionGroups
 
@@ -105,7 +106,7 @@ class PixelReasoning(SampledTraining[ReasoningRecipe]):
         output = model(**batch)
         return MethodOutput(output.loss, {name: value.detach() for name, value in output.loss_parts.items()})
 
-    def validate(self, training: Training, step: int) -> dict[str, float]:
+    def scores(self, training: Training, step: int) -> dict[str, float]:
         """gIoU, cIoU and P@t in percent; the main process writes them and a picture beside them."""
         run = self.recipe.run
         panels = Path(run.output_dir) / "panels"
@@ -125,6 +126,6 @@ class PixelReasoning(SampledTraining[ReasoningRecipe]):
 
     def save_networks(self, model: SegEarthR1ForPixelReasoning, folder: Path, state_dict: StateDict) -> None:
         """Save the network and its processor to `folder/reasoner`."""
-        own = self.saved_state(model, state_dict)
-        model.save_pretrained(folder / self.model_folder, state_dict=own)
+        network, own = self.kept(model, state_dict)
+        network.save_pretrained(folder / self.model_folder, state_dict=own)
         self.question_processor.save_pretrained(folder / self.model_folder)

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from ...dataset_builders.registry import get_entry
 from ..recipe_reading import SectionedRecipe, option, require_not_negative, require_positive
-from ..recipe_sections import AdamWSettings, AdapterSettings, ValidatedRunSettings, bookkeeping
+from ..recipe_sections import AdamWSettings, AdapterSettings, SelectingRunSettings, bookkeeping
 
 
 @dataclass
@@ -109,7 +109,7 @@ class ReasoningOptimizerSettings(AdamWSettings):
 
 
 @dataclass
-class ReasoningRunSettings(ValidatedRunSettings):
+class ReasoningRunSettings(SelectingRunSettings):
     """Seed, output, checkpoints and logging."""
 
     output_dir: str = option("runs/reasoning", "folder of the run")

@@ -1,12 +1,14 @@
 """Validation of a network that answers questions with masks: gIoU, cIoU, P@t, and a picture."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from PIL import Image
 from tqdm import tqdm
 
@@ -21,7 +23,22 @@ TILE = 320
 TRUE, FOUND = (44, 160, 44), (214, 39, 40)
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Answers:
+    """What a network answers to the questions of samples.
+
+    Attributes:
+        counts: of all processes, the same in each.
+        rows: for every sample, in their order, its `number`, `id`, `question` and `iou`.
+        sheet: picture of the first samples, the true mask green, the found one red; on the main process, and only if
+            there are to be some.
+    """
+
+    counts: ReasoningCounts
+    rows: list[dict[str, Any]]
+    sheet: Image.Image | None
+
+
 def validate_reasoner(
     model: torch.nn.Module,
     samples: Any,
@@ -31,6 +48,26 @@ def validate_reasoner(
     panel_path: Path | None = None,
     panel_images: int = 4,
 ) -> dict[str, float]:
+    """The scores of `answer_questions`: `gIoU`, `cIoU` and `P@0.5` to `P@0.9`, in percent.
+
+    A picture of the first samples is written to `panel_path`.
+    """
+    shown = panel_images if panel_path is not None else 0
+    answers = answer_questions(model, samples, processor, kind, accelerator, shown)
+    if panel_path is not None and answers.sheet is not None:
+        write_panel(panel_path, answers.sheet)
+    return in_percent(answers.counts.scores())
+
+
+@torch.no_grad()
+def answer_questions(
+    model: torch.nn.Module,
+    samples: Any,
+    processor: SegEarthR1Processor,
+    kind: str,
+    accelerator: Accelerator,
+    shown: int = 4,
+) -> Answers:
     """Answer the questions of samples and compare with their masks, in the frame of the network, as published.
 
     The samples are shared among the processes, and each counts once.
@@ -41,17 +78,13 @@ def validate_reasoner(
         processor: of the network.
         kind: of the prompt.
         accelerator: of the run.
-        panel_path: of a picture of the first samples: the true mask green, the found one red.
-        panel_images: how many of them.
-
-    Returns:
-        `gIoU`, `cIoU` and `P@0.5` to `P@0.9`, in percent.
+        shown: samples in the picture.
     """
     was_training = model.training
     model.eval()
-    counts, tiles, captions = ReasoningCounts(), [], []
+    counts, tiles, captions, rows = ReasoningCounts(), [], [], []
     rank, world = accelerator.process_index, accelerator.num_processes
-    for turn in tqdm(range(math.ceil(len(samples) / world)), "validation", leave=False, disable=bool(rank)):
+    for turn in tqdm(range(math.ceil(len(samples) / world)), "questions", leave=False, disable=bool(rank)):
         index = turn * world + rank
         # Every process makes the same number of forward passes, because sharded weights are gathered in each.
         sample = samples[min(index, len(samples) - 1)]
@@ -65,14 +98,16 @@ def validate_reasoner(
             continue
         found = processor.image_processor.frame_logits(output)[0].cpu() > 0
         overlap = counts.update(found, truth)
-        if rank == 0 and len(captions) < 2 * panel_images:
+        name = str(sample.get("id", index))
+        rows.append({"number": index, "id": name, "question": sample["question"], "iou": overlap})
+        if rank == 0 and len(captions) < 2 * shown:
             (mask,) = processor.post_process_masks(output, [pixels.shape[:2]])
             tiles += [tinted(pixels, np.asarray(sample["mask"]) > 0, TRUE), tinted(pixels, mask.cpu().numpy(), FOUND)]
             captions += [sample["question"], f"IoU {overlap:.2f}"]
     model.train(was_training)
-    if panel_path is not None and tiles:
-        write_panel(panel_path, contact_sheet(tiles, captions, columns=4, tile_size=TILE))
-    return {name: in_percent(score) for name, score in counts.reduce(accelerator).scores().items()}
+    sheet = contact_sheet(tiles, captions, columns=4, tile_size=TILE) if tiles else None
+    rows = sorted(gather_object(rows), key=lambda row: row["number"])
+    return Answers(counts.reduce(accelerator), rows, sheet)
 
 
 def tinted(pixels: np.ndarray, mask: np.ndarray, color: tuple[int, int, int]) -> Image.Image:

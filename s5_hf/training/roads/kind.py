@@ -19,8 +19,9 @@ from ...semi_supervised.accumulation import mean_counts
 from ...semi_supervised.losses import mean_over_processes
 from ..batches import Row, SampleOrder, ViewedDatasets, load_in_order
 from ..image_input import band_options
-from ..kind import Training, TrainingKind
+from ..kind import Training
 from ..schedules import milestone_factor
+from ..selection import SelectingTraining, require_honest
 from ..throughput import Throughput
 from ..views.strong import normalize, to_unit_range
 from .model import road_model
@@ -62,7 +63,7 @@ class RoadBatch:
     count: torch.Tensor | None = None
 
 
-class RoadTraining(TrainingKind[RoadRecipe]):
+class RoadTraining(SelectingTraining[RoadRecipe]):
     """Training of a road network.
 
     Args:
@@ -73,6 +74,7 @@ class RoadTraining(TrainingKind[RoadRecipe]):
     project = "roads"
     model_folder = "road_model"
     headline = "road graphs"
+    score = "apls"
     shown = ("loss", "mask_loss", "topology_loss", "images_per_second")
 
     def __init__(self, recipe: RoadRecipe, data: RoadData | None = None) -> None:
@@ -88,11 +90,12 @@ class RoadTraining(TrainingKind[RoadRecipe]):
         """Load the images and graphs; with them follows the number of steps.
 
         Raises:
-            ValueError: if the dataset has no road graphs.
+            ValueError: if the dataset has no road graphs, or there is nothing honest to choose weights on.
         """
         recipe = self.recipe
         if self.data is None:
             self.data = self.named_data()
+        self.require_selection(self.data.validation)
         self.validates = self.data.validation is not None
         self.total_steps = recipe.optimizer.total_steps or recipe.optimizer.epochs * self.steps_per_epoch(processes)
         return {"train": self.data.train, "validation": self.data.validation}
@@ -103,6 +106,8 @@ class RoadTraining(TrainingKind[RoadRecipe]):
         entry = get_entry(settings.dataset)
         if entry.task != "road graph":
             raise ValueError(f"{entry.name} is for {entry.task}; a road network learns from road graphs")
+        if self.selects:
+            require_honest(entry, settings.validation_split)
         options = band_options(settings, entry)
         train, validation = (
             None if split == "none" else load_dataset(entry.name, data_dir=settings.data_dir, split=split, **options)
@@ -192,7 +197,11 @@ class RoadTraining(TrainingKind[RoadRecipe]):
         return MethodOutput(output.loss, parts)
 
     def validate(self, training: Training, step: int) -> dict[str, float]:
-        """Choose the thresholds on training images, and score on the validation images; see `validate_roads`."""
+        """Choose the thresholds on training images, score on the validation images, keep the best weights.
+
+        Returns:
+            As `validate_roads`.
+        """
         data, run = self.recipe.data, self.recipe.run
         settings = RoadValidation(self.view(), data.image_mean, data.image_std, run.panel_images)
         panel = Path(run.output_dir) / "panels" / f"roads-step-{step:08d}.png"
@@ -202,7 +211,9 @@ class RoadTraining(TrainingKind[RoadRecipe]):
             chosen = choose_thresholds(model, first, settings, training.accelerator)
             for name, value in chosen.items():
                 setattr(model.config, name, value)
-        return validate_roads(model, self.data.validation, settings, training.accelerator, panel)
+        scores = validate_roads(model, self.data.validation, settings, training.accelerator, panel)
+        self.keep_best(training, step, scores)
+        return scores
 
     @property
     def processor(self) -> SamRoadProcessor:

@@ -11,7 +11,7 @@ from ..recipe_sections import (
     SAME_RESULT,
     AdamWSettings,
     EncoderSettings,
-    ValidatedRunSettings,
+    SelectingRunSettings,
     ViewSettings,
     bookkeeping,
 )
@@ -70,7 +70,7 @@ class RoadOptimizerSettings(AdamWSettings):
 
 
 @dataclass
-class RoadRunSettings(ValidatedRunSettings):
+class RoadRunSettings(SelectingRunSettings):
     """Seed, output, checkpoints, validation and logging."""
 
     output_dir: str = option("runs/roads", "folder of the run")

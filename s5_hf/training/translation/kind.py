@@ -6,19 +6,23 @@ from typing import Any
 
 import torch
 
-from ...modeling import SRUITImageProcessor
+from ...dataset_builders.registry import get_entry
+from ...modeling import SRUITImageProcessor, SRUITModel
 from ...semi_supervised import MethodOutput
 from ..change.data import images_of_dates
 from ..change.pair_reader import PairReader
 from ..kind import StateDict, Training, TrainingKind
+from ..pretraining.data import load_split
+from ..selection import SelectingTraining, require_honest
 from ..unlabelled_images import UnlabelledTraining
 from .network import TranslationNetwork
 from .recipe import TranslationRecipe
+from .validation import validate_translator
 
 Batch = dict[str, torch.Tensor]
 
 
-class ImageTranslation(UnlabelledTraining[TranslationRecipe]):
+class ImageTranslation(SelectingTraining[TranslationRecipe], UnlabelledTraining[TranslationRecipe]):
     """Training of a network that gives images of one date the look of the other.
 
     The result, `translator/`, loads with `AutoModel` and `AutoImageProcessor`; the discriminators are not part of it.
@@ -26,6 +30,7 @@ class ImageTranslation(UnlabelledTraining[TranslationRecipe]):
     Args:
         recipe: of the run.
         samples: with `image_before` and `image_after` of one size, in place of what the recipe names.
+        validation: such pairs to validate on.
     """
 
     project = "translation"
@@ -33,7 +38,12 @@ class ImageTranslation(UnlabelledTraining[TranslationRecipe]):
     encoder_prefix = "translator."
     result_folder = "translator"
     headline = "translation"
+    score, score_unit = "psnr", "dB"
     reader = PairReader()
+
+    def __init__(self, recipe: TranslationRecipe, samples: Any | None = None, validation: Any | None = None) -> None:
+        super().__init__(recipe, samples)
+        self.validation = validation
 
     @property
     def needs_whole_weights(self) -> str:
@@ -45,6 +55,24 @@ class ImageTranslation(UnlabelledTraining[TranslationRecipe]):
         datasets, data = super().load(processes), self.recipe.data
         data.image_mean, data.image_std = ([0.5] * len(data.image_mean) for _ in range(2))
         return datasets
+
+    def load_data(self, processes: int) -> Mapping[str, Any]:
+        """Load the pairs, and those of the validation if there is one.
+
+        Raises:
+            FileExistsError: if a new run would replace a result.
+            ValueError: if there is nothing honest to choose weights on.
+        """
+        data, entry = self.recipe.data, get_entry(self.recipe.data.dataset)
+        datasets = super().load_data(processes)
+        if self.validation is None and data.validation_split != "none":
+            if self.selects:
+                require_honest(entry, data.validation_split)
+            pairs = load_split(data.dataset, data.data_dir, data.validation_split, False, self.builder_options())
+            self.validation = pairs.select(range(min(len(pairs), data.validation_count or len(pairs))))
+        self.require_selection(self.validation)
+        self.validates = self.validation is not None
+        return datasets if self.validation is None else {**datasets, "validation": self.validation}
 
     def learned_from(self) -> Sequence[Any]:
         """The images of both dates."""
@@ -76,9 +104,28 @@ class ImageTranslation(UnlabelledTraining[TranslationRecipe]):
         """Goes with the translator."""
         return SRUITImageProcessor(**self.input_settings())
 
+    def validate(self, training: Training, step: int) -> dict[str, float]:
+        """See `validate_translator`; keeps the weights where they are the best so far and the recipe says so."""
+        run = self.recipe.run
+        scores = validate_translator(
+            training.accelerator.unwrap_model(training.model).translator,
+            self.validation,
+            self.recipe.data.value_scaling,
+            training.accelerator,
+            Path(run.output_dir) / "panels" / f"step_{step:08d}.png" if run.panel_images else None,
+            run.panel_images,
+        )
+        self.keep_best(training, step, scores)
+        return scores
+
+    def kept(self, model: TranslationNetwork, state_dict: StateDict) -> tuple[SRUITModel, StateDict]:
+        """The translator without the discriminators."""
+        prefix = self.encoder_prefix
+        own = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
+        return model.translator, own
+
     def save_networks(self, model: TranslationNetwork, folder: Path, state_dict: StateDict) -> None:
         """Save the translator and its processor to `folder/translator`."""
-        prefix = self.encoder_prefix
-        kept = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items() if name.startswith(prefix)}
-        model.translator.save_pretrained(folder / self.model_folder, state_dict=kept)
+        translator, own = self.kept(model, state_dict)
+        translator.save_pretrained(folder / self.model_folder, state_dict=own)
         self.processor.save_pretrained(folder / self.model_folder)

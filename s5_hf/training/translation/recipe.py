@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from ...dataset_builders.registry import get_entry
 from ..recipe_reading import SectionedRecipe, option, require_not_negative, require_positive
-from ..recipe_sections import AdamWSettings, RunSettings, UnlabelledSettings, bookkeeping
+from ..recipe_sections import AdamWSettings, SelectingRunSettings, UnlabelledSettings, bookkeeping
 
 LEAST_PATCH = 4
 
@@ -40,6 +40,8 @@ class TranslationDataSettings(UnlabelledSettings):
     """Pairs of two dates; masks are not looked at."""
 
     dataset: str = option("s5-image-pair-mask", "name of a dataset of pairs of two dates")
+    validation_split: str = option("none", "split whose pairs are translated for validation; none for none")
+    validation_count: int | None = option(None, "how many of its pairs, the first ones; default: all")
     crop_size: int = option(256, "side of the crops in pixels, a multiple of 4")
     scale_range: list[float] = option([1.0, 1.0], "range of the random scale")
     image_mean: list[float] = option([0.5, 0.5, 0.5], "mean of each channel: 0.5, as the network gives -1..1")
@@ -48,6 +50,7 @@ class TranslationDataSettings(UnlabelledSettings):
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
         super().check()
+        require_positive({"validation_count": self.validation_count})
         entry = get_entry(self.dataset)
         if entry.task != "change":
             raise ValueError(f"dataset: {entry.name} is for {entry.task}, expected one with pairs of two dates")
@@ -71,7 +74,7 @@ class TranslationOptimizerSettings(AdamWSettings):
 
 
 @dataclass
-class TranslationRunSettings(RunSettings):
+class TranslationRunSettings(SelectingRunSettings):
     """Seed, output, checkpoints and logging."""
 
     output_dir: str = option("runs/translation", "folder of the run")
@@ -82,7 +85,7 @@ class TranslationRecipe(SectionedRecipe):
     """All settings of a run, by section."""
 
     FREE_TO_CHANGE: ClassVar[frozenset[str]] = bookkeeping(TranslationRunSettings) | {
-        *("num_workers", "data_dir", "compile", "translator"),
+        *("num_workers", "data_dir", "compile", "translator", "validation_split", "validation_count"),
     }
 
     model: TranslatorSettings

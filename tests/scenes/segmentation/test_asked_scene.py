@@ -44,7 +44,9 @@ def scene(tmp_path):
 
 def test_details_are_looked_at_where_the_whole_shows_something(tmp_path, scene):
     segmenter = Bright()
-    result = ask_scene(segmenter, scene, tmp_path / "few.png", overlap=0, progress=False)
+    said = []
+    result = ask_scene(segmenter, scene, tmp_path / "few.png", overlap=0, progress=False, report=said.append)
+    assert any("at 1/5 of its size, the scene shows where to look: " in line for line in said)
     expected = np.zeros((200, 300), np.uint8)
     expected[130:190, 220:290] = 1
     found = read(tmp_path / "few.png")
@@ -55,6 +57,19 @@ def test_details_are_looked_at_where_the_whole_shows_something(tmp_path, scene):
     assert segmenter.looks == 20 and few < 10
     assert [area.label for area in result.areas] == ["elsewhere", "answer"]
     assert result.areas[1].pixels == 60 * 70
+
+
+def test_the_user_hears_what_was_not_looked_at_or_not_understood(tmp_path, scene):
+    segmenter, said = Bright(), []
+    Image.fromarray(np.full((200, 300, 3), 20, np.uint8)).save(tmp_path / "dark.png")
+    ask_scene(segmenter, tmp_path / "dark.png", tmp_path / "none.png", progress=False, report=said.append)
+    assert segmenter.looks == 1 and not read(tmp_path / "none.png").any()
+    assert any(line.endswith("so no window is looked at; --least 0 looks everywhere") for line in said)
+    question = "where could a zeppelin float, or a zeppelin land?"
+    asked = QuestionSegmenter(tiny_reasoner(), tiny_processor(), question, device="cpu")
+    assert asked.unknown_words == ["zeppelin", "or", "land"] and segmenter.unknown_words == []
+    ask_scene(asked, scene, tmp_path / "asked.png", least=1, progress=False, report=said.append)
+    assert "words that mean nothing to the model, which never read them: zeppelin, or, land" in said
 
 
 def test_where_to_look_is_a_channel_of_the_scene():

@@ -1,0 +1,1 @@
+"""Evaluation of networks that answer questions, write captions or translate dates: one sample at a time."""
