@@ -1,14 +1,21 @@
 """Does an up-sampler sharpen features? A linear probe on bilinear and on up-sampled features, scored at boundaries.
 
-    s5-hf train mae mae_tiny_cpu --data-dir my-images
-    s5-hf train simfeatup simfeatup_tiny_cpu --featurizer runs/mae_tiny_cpu/encoder --data-dir my-images
-    python benchmarks/upsampler_probe.py --featurizer runs/mae_tiny_cpu/encoder --data-dir my-city --classes 5 \\
+    s5-hf convert efficientnet-lite0-57934424.pth lite0
+    s5-hf train simfeatup simfeatup_tiny_cpu --featurizer lite0 --data-dir my-city/train/images
+    python benchmarks/upsampler_probe.py --featurizer lite0 --data-dir my-city --classes 5 --enlarge 2 \\
         --upsamplers runs/simfeatup_tiny_cpu/upsampler/simfeatup.safetensors --figure probe.png
 
 `my-city` has train/images, train/masks, val/images and val/masks. The probe is one linear layer for each way of
 enlarging, fitted on pixels of random crops of the training images, and scored on crops of the validation images.
 Boundary F1 is the harmonic mean of two shares: of the predicted boundary pixels that lie within some pixels of a true
-one, and of the true ones that lie as near to a predicted one. One up-sampler per seed. "random" is untrained.
+one, and of the true ones that lie as near to a predicted one. Two numbers need no probe:
+
+- "at edges": how steep the features are within a pixel of true boundaries, over the mean of all pixels.
+- "moved": the enlarged features, averaged in patches half a patch further on, are compared with what the network gives
+  for these patches; the squared error as a share of that of bilinear features. More than 1 means that the up-sampler
+  blurs, and has to be trained for longer.
+
+One up-sampler per seed. "random" is untrained.
 """
 
 import argparse
@@ -30,11 +37,12 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PIXELS = 300  # of each training crop
 DECAY = 1e-3
 SHOWN = 6
+MOVED = 20  # crops whose features are compared with those of moved patches
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of an image with its mask and its features before they are enlarged."""
+    """A part of an image with its mask, and at the size that the network sees its pixels and their features."""
 
     image: np.ndarray
     mask: torch.Tensor
@@ -50,21 +58,23 @@ class Score:
     precision: float
     recall: float
     miou: float
+    at_edges: float
     maps: list[torch.Tensor]
 
 
-def load_crops(folder: Path, count: int, size: int, seed: int, featurizer: Featurizer) -> list[Crop]:
-    """Random crops of random images."""
+def load_crops(folder: Path, count: int, size: int, seed: int, featurizer: Featurizer, enlarge: int = 1) -> list[Crop]:
+    """Random crops of random images, each image once before one comes again."""
     generator = np.random.default_rng(seed)
     masks = sorted((folder / "masks").iterdir())
     images = {path.stem: path for path in (folder / "images").iterdir()}
     crops = []
-    for index in generator.permutation(len(masks))[:count]:
+    for index in np.resize(generator.permutation(len(masks)), count):
         mask = np.asarray(Image.open(masks[index]))
         image = np.asarray(Image.open(images[masks[index].stem]).convert("RGB"))
         top, left = (int(generator.integers(0, side - size + 1)) for side in mask.shape)
         part = (slice(top, top + size), slice(left, left + size))
-        unit = torch.from_numpy(image[part].copy()).permute(2, 0, 1)[None] / 255
+        seen = Image.fromarray(image[part]).resize((size * enlarge, size * enlarge), Image.Resampling.BICUBIC)
+        unit = torch.from_numpy(np.array(seen)).permute(2, 0, 1)[None] / 255
         pixels = (unit - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
         labels = torch.from_numpy(mask[part].astype(np.int64))
         crops.append(Crop(image[part], labels, pixels, featurizer.featurize(pixels)))
@@ -73,9 +83,27 @@ def load_crops(folder: Path, count: int, size: int, seed: int, featurizer: Featu
 
 @torch.no_grad()
 def enlarged(crop: Crop, upsampler: SimFeatUpUpsampler | None) -> torch.Tensor:
-    """Features of every pixel, `(pixels, channels)`."""
+    """Features of every pixel of the mask, `(pixels, channels)`."""
+    return at_size(crop, upsampler, crop.mask.shape)[0].flatten(1).T
+
+
+def at_size(crop: Crop, upsampler: SimFeatUpUpsampler | None, size: torch.Size) -> torch.Tensor:
+    """Features `(1, channels, height, width)`."""
     features = crop.features if upsampler is None else upsampler(crop.features, crop.pixels)
-    return functional.interpolate(features, size=crop.mask.shape, mode="bilinear")[0].flatten(1).T
+    return functional.interpolate(features, size=size, mode="bilinear")
+
+
+@torch.no_grad()
+def moved_error(crops: list[Crop], upsampler: SimFeatUpUpsampler | None, featurizer: Featurizer) -> float:
+    """The squared error of enlarged features in patches half a patch further on, those at the border left out."""
+    patch, errors = featurizer.patch_size, []
+    inner = slice(patch // 2, -(patch // 2))
+    for crop in crops:
+        expected = featurizer.featurize(crop.pixels[:, :, inner, inner])
+        features = at_size(crop, upsampler, crop.pixels.shape[2:])[:, :, inner, inner]
+        difference = functional.avg_pool2d(features, patch) - expected
+        errors.append(difference[:, :, 1:-1, 1:-1].square().mean().item())
+    return float(np.mean(errors))
 
 
 def fit_probe(features: torch.Tensor, labels: torch.Tensor, classes: int) -> torch.Tensor:
@@ -104,12 +132,15 @@ def score(
     labels = torch.cat([crop.mask.flatten()[places] for crop, places in zip(train, chosen, strict=True)])
     mean, deviation = features.mean(dim=0), features.std(dim=0) + 1e-6
     weights = fit_probe((features - mean) / deviation, labels, classes)
-    counts, confusion, maps = torch.zeros(4), torch.zeros(classes, classes), []
+    counts, confusion, maps, slopes = torch.zeros(4), torch.zeros(classes, classes), [], torch.zeros(4)
     for crop in val:
-        logits = ((enlarged(crop, upsampler) - mean) / deviation) @ weights[:-1] + weights[-1]
+        features = (enlarged(crop, upsampler) - mean) / deviation
+        logits = features @ weights[:-1] + weights[-1]
         maps.append(logits.argmax(dim=1).view(crop.mask.shape))
         found, true = boundary(maps[-1]), boundary(crop.mask)
         hits, reached = (found & near(true, tolerance)).sum(), (true & near(found, tolerance)).sum()
+        slope, edges = steepness(features.view(*crop.mask.shape, -1)), near(true, 1)
+        slopes += torch.tensor([slope[edges].sum(), edges.sum(), slope.sum(), slope.numel()])
         counts += torch.tensor([hits, found.sum(), reached, true.sum()])
         known = crop.mask < classes
         pairs = crop.mask[known] * classes + maps[-1][known]
@@ -117,7 +148,14 @@ def score(
     precision, recall = (counts[::2] / counts[1::2].clamp(min=1)).tolist()
     unions = confusion.sum(dim=0) + confusion.sum(dim=1) - confusion.diag()
     miou = (confusion.diag() / unions.clamp(min=1)).mean().item()
-    return Score(2 * precision * recall / max(precision + recall, 1e-9), precision, recall, miou, maps)
+    at_edges, everywhere = (slopes[::2] / slopes[1::2]).tolist()
+    f1 = 2 * precision * recall / max(precision + recall, 1e-9)
+    return Score(f1, precision, recall, miou, at_edges / everywhere, maps)
+
+
+def steepness(features: torch.Tensor) -> torch.Tensor:
+    """How much features `(height, width, channels)` change from a pixel to its neighbours, `(height, width)`."""
+    return torch.stack([change.square().sum(dim=2) for change in torch.gradient(features, dim=(0, 1))]).sum(0).sqrt()
 
 
 def boundary(labels: torch.Tensor) -> torch.Tensor:
@@ -157,6 +195,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--train-crops", type=int, default=40)
     parser.add_argument("--val-crops", type=int, default=60)
     parser.add_argument("--size", type=int, default=112, help="of the crops in pixels")
+    parser.add_argument("--enlarge", type=int, default=1, help="how many times larger the network sees them")
     parser.add_argument("--tolerance", type=int, default=3, help="in pixels")
     parser.add_argument("--first-seed", type=int, default=0, help="to score up-samplers in processes of their own")
     parser.add_argument("--figure", type=Path, help="picture of crops, masks, bilinear and up-sampled maps")
@@ -167,19 +206,27 @@ def main() -> None:
     arguments = parse_arguments()
     featurizer = load_featurizer(arguments.featurizer, MEAN, STD)
     scores: dict[str, list[Score]] = {"bilinear": [], "random": [], "simfeatup": []}
-    val = load_crops(arguments.data_dir / "val", arguments.val_crops, arguments.size, 1000, featurizer)
+    errors: dict[str, list[float]] = {name: [] for name in scores}
+    val = load_crops(
+        arguments.data_dir / "val", arguments.val_crops, arguments.size, 1000, featurizer, arguments.enlarge
+    )
     for seed, file in enumerate(arguments.upsamplers, arguments.first_seed):
-        train = load_crops(arguments.data_dir / "train", arguments.train_crops, arguments.size, seed, featurizer)
+        train = load_crops(
+            arguments.data_dir / "train", arguments.train_crops, arguments.size, seed, featurizer, arguments.enlarge
+        )
         trained = read_upsampler(file)
         torch.manual_seed(seed)
         ways = {"bilinear": None, "random": SimFeatUpUpsampler(featurizer.channels, trained.kind).eval()}
         for name, upsampler in {**ways, "simfeatup": trained}.items():
             found = score(upsampler, train, val, arguments.classes, arguments.tolerance, seed)
             scores[name].append(found)
-    print_head("features", "boundary F1", "precision", "recall", "mIoU")
+            errors[name].append(moved_error(val[:MOVED], upsampler, featurizer))
+    print_head("features", "boundary F1", "precision", "recall", "mIoU", "at edges", "moved")
     for name, found in scores.items():
         columns = ("f1", "precision", "recall", "miou")
-        print_row(name, *(spread([100 * getattr(one, column) for one in found]) for column in columns))
+        shares = (spread([100 * getattr(one, column) for one in found]) for column in columns)
+        moved = [error / bilinear for error, bilinear in zip(errors[name], errors["bilinear"], strict=True)]
+        print_row(name, *shares, spread([one.at_edges for one in found], 2), spread(moved, 2))
     print_row(
         "F1 of each seed",
         *(f"{name}: {', '.join(f'{100 * one.f1:.1f}' for one in found)}" for name, found in scores.items()),

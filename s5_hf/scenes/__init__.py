@@ -5,6 +5,7 @@ from ..lazy_face import lazy_face
 __getattr__, __dir__, __all__ = lazy_face(
     __name__,
     {
+        "pair_looks": ("ColorMatching", "PairTranslation", "choose_look"),
         "reading": ("SceneReading",),
         "segmentation": (
             "MapProducts",

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from ..imaging.scene_files import is_remote
 
-__all__ = ["finished_work_kept", "model_name", "require_absent", "require_distinct"]
+__all__ = [
+    "finished_work_kept",
+    "model_name",
+    "refuse_unfinished",
+    "require_absent",
+    "require_distinct",
+    "require_same_work",
+]
 
 
 def require_absent(paths: Iterable[Path]) -> None:
@@ -44,6 +51,29 @@ def require_distinct(products: Mapping[str | Path, Iterable[Path]]) -> None:
             if place in makers:
                 raise ValueError(f"two results of {scene} would both become {path}; choose other names")
             makers[place] = scene
+
+
+def refuse_unfinished(work: Path) -> None:
+    """Raise a FileExistsError that names the work of an interrupted run, which is not to be resumed."""
+    raise FileExistsError(
+        f"{work} holds the unfinished work of an earlier run; choose resume (--resume) to continue it or overwrite "
+        "(--overwrite) to start afresh"
+    )
+
+
+def require_same_work(work: Path, earlier: Mapping[str, object], now: Mapping[str, object]) -> None:
+    """Raise a ValueError that says what has changed since an interrupted run.
+
+    Args:
+        work: its file or folder.
+        earlier, now: what decides the result, by the words for it, then and now.
+    """
+    changed = [name for name, value in now.items() if earlier.get(name) != value]
+    if changed:
+        raise ValueError(
+            f"{work} holds unfinished work, but since then changed: {', '.join(changed)}. Start afresh with overwrite "
+            "instead of resume, or go back to what it was"
+        )
 
 
 @contextmanager

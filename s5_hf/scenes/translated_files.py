@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..files.atomic import atomic_file, write_text
 from ..files.json_files import read_json_object
+from .scene_run import refuse_unfinished, require_same_work
 from .segmentation.map_files import BLOCK_SIDE, mapped_bytes
 from .source import SceneSource
 
@@ -77,17 +78,9 @@ class TranslatedPixels:
 
     def _take_up(self, folder: Path, resume: bool) -> None:
         if not resume:
-            raise FileExistsError(
-                f"{folder} holds the unfinished work of an earlier run; choose resume (--resume) to continue it or "
-                "overwrite (--overwrite) to start afresh"
-            )
+            refuse_unfinished(folder)
         state = read_json_object(self._state)
-        changed = [name for name, value in self._made_of.items() if state["made_of"].get(name) != value]
-        if changed:
-            raise ValueError(
-                f"{folder} holds unfinished work, but since then changed: {', '.join(changed)}. Start afresh with "
-                "overwrite instead of resume, or go back to what it was"
-            )
+        require_same_work(folder, state["made_of"], self._made_of)
         self.rows_done, self.start_window = state["rows_done"], state["start_window"]
 
 

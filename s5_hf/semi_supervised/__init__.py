@@ -1,9 +1,18 @@
-"""Semi-supervised segmentation methods: FixMatch (the default), others by name, and the supervised baseline.
+"""Semi-supervised methods by name: of segmentation, FixMatch first, and of oriented detection.
 
-A new method is a dataclass that derives from [`Method`] and is decorated with [`register_method`].
+A new method is a dataclass that derives from [`Method`] and is decorated with [`register_method`]; one of detection
+derives from [`DetectionMethod`] and is decorated with [`register_detection_method`].
 """
 
+from .agreeing_views import AgreeingViews
 from .batches import LabelledBatch, UnlabelledBatch
+from .detection_method import (
+    DETECTION_METHODS,
+    DetectionMethod,
+    UnlabelledObjects,
+    make_detection_method,
+    register_detection_method,
+)
 from .dwl import DWL
 from .fixmatch import FixMatch
 from .method import METHODS, Method, MethodOutput, make_method, method_names, register_method
@@ -15,9 +24,12 @@ from .unimatch_v2 import UniMatchV2
 from .weight_average import WeightAverage
 
 __all__ = [
+    "DETECTION_METHODS",
     "DWL",
     "METHODS",
     "RSMTDF",
+    "AgreeingViews",
+    "DetectionMethod",
     "FixMatch",
     "LabelledBatch",
     "Method",
@@ -27,8 +39,11 @@ __all__ = [
     "TaughtMethod",
     "UniMatchV2",
     "UnlabelledBatch",
+    "UnlabelledObjects",
     "WeightAverage",
+    "make_detection_method",
     "make_method",
     "method_names",
+    "register_detection_method",
     "register_method",
 ]

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import nn
 
 from .batches import LabelledBatch, UnlabelledBatch
+from .registry import made, registering
 
 
 @dataclass(frozen=True)
@@ -101,16 +102,7 @@ def register_method(name: str) -> Callable[[AnyMethod], AnyMethod]:
     Raises:
         ValueError: if the name is taken by another class.
     """
-
-    def register(method: AnyMethod) -> AnyMethod:
-        known = METHODS.get(name)
-        if known is not None and known.__qualname__ != method.__qualname__:
-            raise ValueError(f"a method called {name!r} is registered already: {known.__qualname__}")
-        method.name = name
-        METHODS[name] = method
-        return method
-
-    return register
+    return registering(METHODS, name)
 
 
 def method_names() -> list[str]:
@@ -128,11 +120,4 @@ def make_method(name: str, **options: Any) -> Method:
     Raises:
         ValueError: if there is no such method, or it has no such option.
     """
-    if name not in METHODS:
-        raise ValueError(f"unknown method {name!r}; known methods: {', '.join(method_names())}")
-    method = METHODS[name]
-    known = [option.name for option in fields(method) if option.init]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise ValueError(f"method {name!r} has no option {', '.join(unknown)}; its options: {', '.join(known)}")
-    return method(**options)
+    return made(METHODS, name, options)

@@ -139,9 +139,7 @@ class TaughtMethod(Method):
 
     def weight_at(self, step: int) -> float:
         """Weight of the unsupervised loss at a step counted from 0."""
-        since = step - self.unlabelled_from_step
-        ramp = 1.0 if since >= self.unlabelled_ramp_steps else max(0.0, (since + 1) / (self.unlabelled_ramp_steps + 1))
-        return ramp * self.unlabelled_weight
+        return ramped(step - self.unlabelled_from_step, self.unlabelled_ramp_steps) * self.unlabelled_weight
 
     def after_step(self, model: nn.Module, step: int) -> None:
         """Let the teacher follow."""
@@ -173,6 +171,11 @@ class TaughtMethod(Method):
             self.averaged.load_state_dict(state["teacher"])
         if self.confidence.has_state:
             self.confidence.load_state_dict(state["confidence"])
+
+
+def ramped(since: int, steps: int) -> float:
+    """A weight that grows evenly to 1 in so many steps; `since` counts them from 0, before it the weight is 0."""
+    return 1.0 if since >= steps else max(0.0, (since + 1) / (steps + 1))
 
 
 def taught_output(

@@ -238,6 +238,7 @@ def test_sentences_about_scenes(tmp_path):
 @pytest.mark.parametrize("decoder", [["bert"], ["gpt2", "n_inner:32"]])
 def test_a_decoder_of_transformers_learns_and_writes(pairs, tmp_path, decoder):
     words = {"max_length": 12, "total_steps": 8, "learning_rate": 1e-2, "checkpoint_steps": 8}
+    words |= {"logging_steps": 1, "validation_split": "none"}
     carry_out(ChangeCaptioning(tiny(pairs, output_dir=str(tmp_path), decoder=decoder, **words)))
     losses = [entry["loss"] for entry in read_log(tmp_path) if "loss" in entry]
     assert losses[-1] < 0.9 * losses[0]

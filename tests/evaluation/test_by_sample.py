@@ -35,8 +35,8 @@ def work(tmp_path_factory):
     (folder / "questions").mkdir()
     rows = []
     for number, question in enumerate(QUESTIONS):
-        change = synthetic_change(48, number)
-        mask = np.zeros((48, 48), np.uint8)
+        change = synthetic_change(64, number)
+        mask = np.zeros((64, 64), np.uint8)
         mask[8 * number : 30, 4:40] = 255
         for name, pixels in (("image", change.before), ("mask", mask)):
             Image.fromarray(pixels).save(folder / "questions" / f"{name}{number}.png")
@@ -109,9 +109,9 @@ def test_captions_are_scored_on_words_and_on_numbers(work, tmp_path):
 def test_translations_are_compared_with_the_other_date(work, tmp_path):
     report = evaluated(work, "translator", tmp_path)
     counts = report["counts"]
-    truth = [synthetic_change(48, number) for number in range(3)]
+    truth = [synthetic_change(64, number) for number in range(3)]
     squared = sum(np.square(one.before.astype(float) - one.after).sum() for one in truth)
-    assert counts["untranslated"] == pytest.approx(squared) and counts["count"] == 3 * 48 * 48 * 3
+    assert counts["untranslated"] == pytest.approx(squared) and counts["count"] == 3 * 64 * 64 * 3
     together = counts["like_after"] + counts["like_before"]
     assert report["value"] == pytest.approx(10 * np.log10(255**2 * 2 * counts["count"] / together))
     assert report["unit"] == "dB" and not (tmp_path / "captions.json").exists()

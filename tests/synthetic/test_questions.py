@@ -36,8 +36,15 @@ def test_answers_are_parts_of_their_classes(scene):
 
 
 def test_they_are_written_as_a_dataset(tmp_path):
-    for split, seed in (("train", 0), ("val", 7)):
-        write_synthetic_questions(tmp_path, 2, size=64, seed=seed, per_scene=3, split=split)
+    kept_back = {"the fields", "the trees"}
+    for split, seed, wanted in (("train", 0, lambda words: words not in kept_back), ("val", 7, None)):
+        write_synthetic_questions(tmp_path, 2, size=64, seed=seed, per_scene=3, split=split, wanted=wanted)
+    write_synthetic_questions(tmp_path, 2, size=64, split="test", wanted=kept_back.__contains__)
+    asked = {}
+    for split in ("train", "test"):
+        with (tmp_path / f"{split}.csv").open(encoding="utf-8", newline="") as file:
+            asked[split] = {row["question"] for row in csv.DictReader(file)}
+    assert asked["test"] and asked["test"] <= kept_back and not asked["train"] & kept_back
     loaded = load_dataset("s5-image-question-mask", data_dir=str(tmp_path), split="val", streaming=True)
     rows = list(loaded)
     with (tmp_path / "val.csv").open(encoding="utf-8", newline="") as file:

@@ -53,13 +53,13 @@ def finetune(output_dir: Path, *arguments: str, data: list[TaskData] | None = No
 
 
 def interrupt_step(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None], step: type, number: int) -> None:
-    """Run `action` when a step of a joint training is called for the `number`-th time, counted from 0."""
+    """Run `action` when the step of a joint training, or its method, is called for the `number`-th time, from 0."""
     original, calls = step.__call__, []
 
-    def call(self: object, model: object, batch: object, epoch: int) -> object:
+    def call(self: object, *arguments: object) -> object:
         if len(calls) == number:
             action()
-        calls.append(epoch)
-        return original(self, model, batch, epoch)
+        calls.append(arguments)
+        return original(self, *arguments)
 
     monkeypatch.setattr(step, "__call__", call)

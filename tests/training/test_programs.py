@@ -91,7 +91,8 @@ def data_of(recipe):
              for settings in read.datasets}  # fmt: skip
     labels = {settings.name: tuple(settings.classes) or known[settings.name] for settings in read.datasets}
     if kind == "detection":
-        return [DetectionTaskData(name, own, painted_samples(4, 1, 2), None) for name, own in labels.items()]
+        images = painted_samples(4, 1, 2)
+        return [DetectionTaskData(name, own, images, None, unlabelled=images) for name, own in labels.items()]
     if kind == "joint_change":
         return [
             PairTaskData(name, own, CHANGE_COLORS, 255, pair_samples(4, 1), pair_samples(2, 2))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.nn import functional
+from transformers import AutoBackbone, ConvNextConfig, ResNetBackbone, ResNetConfig
 
 from s5_hf.modeling import S5ImageProcessor, S5ViTConfig, S5ViTModel
 from s5_hf.predictors import processor_kernels
@@ -85,6 +86,11 @@ def test_bad_settings(tmp_path, featurizer):
         run(tmp_path, featurizer, "--crop_size", "16", "--upsampler", "jbu_one")
     with pytest.raises(ValueError, match="jitter_padding is 32, expected less than crop_size 16"):
         run(tmp_path, featurizer, "--jitter_padding", "32")
+    config = ConvNextConfig(depths=[1] * 2, hidden_sizes=[4] * 2, num_stages=2)
+    AutoBackbone.from_config(config).save_pretrained(tmp_path / "shallow")
+    S5ImageProcessor().save_pretrained(tmp_path / "shallow")
+    with pytest.raises(ValueError, match=r"shallow has maps at strides 4, 8, expected one at stride 16"):
+        run(tmp_path, tmp_path / "shallow")
     with pytest.raises(FileNotFoundError, match=r"the featurizer .*nowhere cannot be loaded"):
         run(tmp_path, tmp_path / "nowhere")
     (tmp_path / "upsampler").mkdir()
@@ -107,6 +113,29 @@ def test_any_vision_transformer_gives_features(tmp_path):
         tokens = network(pixel_values=(images - 0.5) / 0.5).last_hidden_state
     assert features.shape == (1, 32, 2, 3)
     torch.testing.assert_close(features[0, :, 1, 2], tokens[0, 5], rtol=1e-4, atol=1e-5)
+
+
+def write_resnet(folder):
+    """Its maps are at strides 4, 8, 16 and 32."""
+    config = ResNetConfig(embedding_size=4, hidden_sizes=[4, 6, 8, 10], depths=[1] * 4, layer_type="basic")
+    torch.manual_seed(0)
+    network = ResNetBackbone(config).eval()
+    network.save_pretrained(folder)
+    S5ImageProcessor(image_mean=[0.5] * 3, image_std=[0.5] * 3).save_pretrained(folder)
+    return network
+
+
+def test_a_backbone_in_stages_gives_features_of_its_patches(tmp_path):
+    network = write_resnet(tmp_path)
+    found = load_featurizer(str(tmp_path), mean=[0.4] * 3, std=[0.2] * 3)
+    assert (found.channels, found.patch_size) == (8, 16)
+    images = torch.randn(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    features = found.featurize(images)
+    assert features.shape == (1, 8, 3, 4)
+    with torch.no_grad():
+        expected = network((images * 0.2 + 0.4 - 0.5) / 0.5, output_hidden_states=True).hidden_states[3]
+    expected = (expected - expected.mean(dim=1)) / expected.std(dim=1, correction=0)
+    torch.testing.assert_close(features, expected, rtol=1e-2, atol=1e-3)
 
 
 def test_copies_differ_and_keep_their_size():

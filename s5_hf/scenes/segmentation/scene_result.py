@@ -16,7 +16,7 @@ from ...imaging.palettes import Color, Palette
 from ...imaging.rasters import require_geo
 from ...imaging.scene_files import scene_stem
 from ..scene_names import relative_source
-from ..scene_run import require_absent
+from ..scene_run import refuse_unfinished, require_absent
 from ..source import SceneSource, has_rasterio
 from .areas import ClassArea
 from .class_rows import NO_DATA
@@ -192,10 +192,7 @@ class SceneFiles:
             return
         require_absent(self.paths(labels))
         if self.state.is_file():
-            raise FileExistsError(
-                f"{self.work} holds the unfinished work of an earlier run; choose resume (--resume) to continue it or "
-                "overwrite (--overwrite) to start afresh"
-            )
+            refuse_unfinished(self.work)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ...files.atomic import atomic_file, write_text
 from ...files.json_files import read_json_object
 from ...imaging.palettes import Palette
 from ..scene_names import relative_source
+from ..scene_run import require_same_work
 from ..source import SceneSource
 from ..window_batches import NewRows
 from .areas import AreaCounter, ClassArea, pixel_areas
@@ -246,11 +247,5 @@ class SceneWriter:
         if not self.files.state.is_file():
             return {}
         state = read_json_object(self.files.state)
-        earlier = state["fingerprint"]
-        changed = [name for name, value in self._fingerprint.items() if earlier.get(name) != value]
-        if changed:
-            raise ValueError(
-                f"{self.files.work} holds unfinished work, but since then changed: {', '.join(changed)}. Start "
-                "afresh with overwrite instead of resume, or go back to what it was"
-            )
+        require_same_work(self.files.work, state["fingerprint"], self._fingerprint)
         return state

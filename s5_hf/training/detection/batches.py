@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ...semi_supervised import UnlabelledObjects
 from ..batches import Row
 from ..joint.step import JointBatch, JointStep, JointViews, TaskLoss
 
@@ -22,9 +23,11 @@ class DetectionBatch(JointBatch):
 
     Attributes:
         image_sizes: height and width of each image without its padding, on the host.
+        unlabelled: images without labels beside them; `None` for none.
     """
 
     image_sizes: list[list[int]] = field(default_factory=list)
+    unlabelled: UnlabelledObjects | None = None
 
 
 class DetectionViews(JointViews):

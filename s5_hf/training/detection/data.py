@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ...dataset_builders.registry import DatasetEntry
+from ...dataset_builders.errors import LayoutError
+from ...dataset_builders.registry import DatasetEntry, get_entry
 from ...imaging.palettes import default_palette
 from ..image_input import band_options
 from ..joint.splits import chosen_classes, chosen_entry, load_images, require_images
+from ..pretraining.data import load_split, sample_ids
+from ..pretraining.labelled_choice import listed_choice, random_choice, read_names
 from ..recipe_sections import ImageSettings
 from .recipe import DetectionDatasetSettings
 
@@ -27,6 +31,7 @@ class DetectionTaskData:
         validation_source: where they come from, in words.
         voc07: score by the 11 points of VOC 2007, where difficult objects count as others, as DIOR-R is; else by the
             area under the curve, where they need not be found.
+        unlabelled: samples with `image`, for a semi-supervised method; `None` for no such.
     """
 
     name: str
@@ -35,9 +40,12 @@ class DetectionTaskData:
     validation: Sequence[Any] | None
     validation_source: str = "given"
     voc07: bool = False
+    unlabelled: Sequence[Any] | None = None
 
     def __post_init__(self) -> None:
         require_images(self.name, self.train, self.validation)
+        if self.unlabelled is not None and len(self.unlabelled) == 0:
+            raise ValueError(f"the task {self.name!r} has no unlabelled images: all of its images are labelled")
 
     @property
     def palette(self) -> Sequence[tuple[int, int, int]]:
@@ -46,15 +54,26 @@ class DetectionTaskData:
 
 
 def load_detection_task(
-    settings: DetectionDatasetSettings, selection: str, images: ImageSettings | None = None
+    settings: DetectionDatasetSettings,
+    selection: str,
+    images: ImageSettings | None = None,
+    seed: int = 0,
+    with_unlabelled: bool = False,
 ) -> DetectionTaskData:
-    """Load one dataset of a recipe, whose `selection` decides on which images weights may be chosen.
+    """Load one dataset of a recipe.
 
-    `images` of the recipe say which bands are read.
+    Args:
+        settings: of the dataset.
+        selection: of the recipe; it decides on which images weights may be chosen.
+        images: of the recipe; they say which bands are read.
+        seed: chooses the labelled images where only some are used.
+        with_unlabelled: whether there is a method that takes unlabelled images.
 
     Raises:
         KeyError: for an unknown dataset.
-        ValueError: if its classes or images do not fit: see `detection_labels` and `load_images`.
+        ValueError: if its classes or images do not fit: see `detection_labels` and `load_images`; if there are too few
+            labelled images, or no unlabelled ones.
+        FileNotFoundError: if there is no list of labelled images.
     """
     entry = chosen_entry(settings, OWN_DATASET)
     labels = detection_labels(settings, entry)
@@ -64,7 +83,43 @@ def load_detection_task(
     if settings.drop_empty:
         train = train.select([row for row, objects in enumerate(train["objects"]) if objects["category"]])
     voc07 = entry.evaluation is not None and entry.evaluation.average_precision == "voc07"
-    return DetectionTaskData(settings.name, labels, train, validation, source, voc07)
+    train, unlabelled = labelled_and_rest(settings, train, seed)
+    if settings.unlabelled_dataset != "rest":
+        unlabelled = other_images(settings, images) if settings.has_unlabelled and with_unlabelled else None
+    return DetectionTaskData(
+        settings.name, labels, train, validation, source, voc07, unlabelled if with_unlabelled else None
+    )
+
+
+def labelled_and_rest(settings: DetectionDatasetSettings, train: Any, seed: int) -> tuple[Any, Any | None]:
+    """The images of `labelled_count` or `labelled_list`, and what is left; all and `None` where there is neither.
+
+    Raises:
+        ValueError: if there are too few images, or the list names others.
+        FileNotFoundError: if there is no such list.
+    """
+    if settings.labelled_list is not None:
+        path = Path(settings.labelled_list)
+        chosen = sorted(listed_choice(sample_ids(train), read_names(path), settings.labelled_count, str(path)))
+    elif settings.labelled_count is not None:
+        chosen = random_choice(len(train), settings.labelled_count, seed)
+    else:
+        return train, None
+    return train.select(chosen), train.select(sorted(set(range(len(train))) - set(chosen)))
+
+
+def other_images(settings: DetectionDatasetSettings, images: ImageSettings | None) -> Any:
+    """The images without labels that the recipe names.
+
+    Raises:
+        ValueError: if they cannot be loaded.
+    """
+    entry = get_entry(settings.unlabelled_dataset)
+    options = {} if images is None else band_options(images, entry)
+    try:
+        return load_split(entry.name, settings.unlabelled_dir, settings.unlabelled_split, False, options)
+    except (LayoutError, ValueError) as error:
+        raise ValueError(f"the unlabelled images of {settings.name!r} cannot be loaded: {error}") from error
 
 
 def detection_labels(settings: DetectionDatasetSettings, entry: DatasetEntry) -> tuple[str, ...]:

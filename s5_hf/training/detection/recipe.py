@@ -12,9 +12,11 @@ The defaults are the published ones.
 
 # Settings look alike because they are lists of keys; what is shared is in recipe_sections.py.
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from ...semi_supervised import DETECTION_METHODS, DetectionMethod, make_detection_method
 from ..joint.recipe import (
     DatasetSettings,
     JointDataSettings,
@@ -26,6 +28,7 @@ from ..joint.recipe import (
 from ..recipe_reading import option, require_not_negative, require_positive
 from ..recipe_sections import ImageSettings
 
+OWN_IMAGES = "s5-images"
 PADDED_TO = 32
 """Sides of views are multiples of this: the coarsest map of the backbone has this stride."""
 
@@ -42,6 +45,20 @@ class DetectionDatasetSettings(DatasetSettings):
         0.0, "boxes whose horizontal hull is narrower, in pixels of the view, are left out (officially 2 for DOTA)"
     )
     drop_empty: bool = option(False, "leave out training images without objects (officially for DOTA)")
+    labelled_count: int | None = option(None, "learn from only this many labelled images, which the seed chooses")
+    labelled_list: str | None = option(None, "text file with the ids of the labelled images to use, one a line")
+    unlabelled_dataset: str = option(
+        OWN_IMAGES,
+        "images without labels, for a method: name of their dataset, by default any folder of images, unlabelled_dir; "
+        "or 'rest': what labelled_count leaves out",
+    )
+    unlabelled_dir: str | None = option(None, "its data_dir, or the folder of images; null for no such images")
+    unlabelled_split: str = option("train", "its split")
+
+    @property
+    def has_unlabelled(self) -> bool:
+        """Whether there are images without labels."""
+        return self.unlabelled_dataset != OWN_IMAGES or self.unlabelled_dir is not None
 
 
 @dataclass
@@ -110,6 +127,7 @@ class DetectionDataSettings(JointDataSettings, ImageSettings):
     """The views of all datasets."""
 
     batch_size: int = option(2, "images of each dataset per process and micro-step")
+    unlabelled_batch_size: int = option(2, "unlabelled images of each dataset per process and micro-step")
     image_size: int = option(1024, "side of the views in pixels, a multiple of 32")
     image_scale: float | None = option(
         None, "factor by which images are resized, in validation too; default: their longer side becomes image_size"
@@ -125,6 +143,7 @@ class DetectionDataSettings(JointDataSettings, ImageSettings):
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
         super().check()
+        require_positive({"unlabelled_batch_size": self.unlabelled_batch_size})
         if self.image_size < PADDED_TO or self.image_size % PADDED_TO:
             raise ValueError(f"image_size must be a multiple of {PADDED_TO}, got {self.image_size}")
         if self.image_scale is not None and not self.image_scale > 0:
@@ -138,6 +157,35 @@ class DetectionDataSettings(JointDataSettings, ImageSettings):
         ):
             if not 0 <= getattr(self, key) <= 1:
                 raise ValueError(f"{key} must lie between 0 and 1, got {getattr(self, key)}")
+
+
+@dataclass
+class DetectionMethodSettings:
+    """Learning from images without labels."""
+
+    method: str | None = option(
+        None, "semi-supervised method: agreeing_views or another registered one; null for labelled images only"
+    )
+    confidence_threshold: float = option(0.7, "score from which on an object becomes a pseudo-box")
+    agreement_threshold: float = option(0.5, "rotated IoU of its boxes in two views from which on it does")
+    ignore_threshold: float = option(0.2, "score from which on what becomes no pseudo-box is no background either")
+    unlabelled_from_step: int = option(0, "steps of a supervised phase, in which unlabelled images are not read")
+    unlabelled_weight: float = option(1.0, "weight of the unlabelled loss")
+    unlabelled_ramp_steps: int = option(0, "steps from unlabelled_from_step on in which that weight grows from 0")
+    teacher_decay: float = option(0.996, "decay of the averaged teacher")
+
+    def make(self) -> DetectionMethod | None:
+        """The method, with those of the options that it has; `None` where the recipe names none.
+
+        Raises:
+            ValueError: if it is unknown, or an option is out of range.
+        """
+        if self.method is None:
+            return None
+        known = DETECTION_METHODS.get(self.method)
+        names = [field.name for field in dataclasses.fields(known) if field.init] if known else []
+        own = {field.name for field in dataclasses.fields(self)}
+        return make_detection_method(self.method, **{name: getattr(self, name) for name in names if name in own})
 
 
 @dataclass
@@ -166,13 +214,14 @@ class DetectionRunSettings(JointRunSettings):
 class DetectionRecipe(JointRecipe):
     """All settings of a run, by section, and its datasets in the order of the experts."""
 
-    FREE_TO_CHANGE: ClassVar[frozenset[str]] = JointRecipe.FREE_TO_CHANGE | {"detector"}
+    FREE_TO_CHANGE: ClassVar[frozenset[str]] = JointRecipe.FREE_TO_CHANGE | {"detector", "unlabelled_dir"}
     DATASET: ClassVar[type[DatasetSettings]] = DetectionDatasetSettings
 
     model: DetectionModelSettings
     data: DetectionDataSettings
     optimizer: DetectionOptimizerSettings
     run: DetectionRunSettings
+    method: DetectionMethodSettings = dataclasses.field(default_factory=DetectionMethodSettings)
 
     def image_scale_of(self, name: str) -> float | None:
         """The factor by which the images of a dataset are resized, `None` to fit them into the view."""
@@ -184,6 +233,24 @@ class DetectionRecipe(JointRecipe):
         super().check()
         if not 0 <= self.optimizer.warmup_start <= 1:
             raise ValueError(f"warmup_start must lie between 0 and 1, got {self.optimizer.warmup_start}")
+        if self.method.method is not None:
+            self.check_method()
+
+    def check_method(self) -> None:
+        """Raise a ValueError for a method that cannot work, or has nothing to learn from."""
+        self.method.make()
+        phase, total = self.method.unlabelled_from_step, self.optimizer.total_steps
+        if total is not None and phase >= total:
+            raise ValueError(
+                f"unlabelled_from_step is {phase}, but the run ends after {total} steps: no unlabelled image would be "
+                "read"
+            )
+        if not any(settings.has_unlabelled for settings in self.datasets):
+            raise ValueError(
+                f"method {self.method.method} learns from images without labels, and no dataset has any: name a "
+                f"folder with --{self.datasets[0].name}.unlabelled-dir, or give --{self.datasets[0].name}."
+                "unlabelled-dataset rest and a labelled-count"
+            )
 
     def check_dataset(self, settings: DetectionDatasetSettings) -> None:
         """Raise a ValueError for settings of a dataset that cannot work."""
@@ -192,3 +259,10 @@ class DetectionRecipe(JointRecipe):
             raise ValueError(f"{settings.name}.image_scale must be above 0, got {settings.image_scale}")
         if settings.least_side <= 0:
             raise ValueError(f"{settings.name}.least_side must be above 0, got {settings.least_side}")
+        require_positive({f"{settings.name}.labelled_count": settings.labelled_count})
+        chooses = settings.labelled_count is not None or settings.labelled_list is not None
+        if settings.unlabelled_dataset == "rest" and not chooses:
+            raise ValueError(
+                f"{settings.name}.unlabelled_dataset: rest needs labelled_count or labelled_list, which says what it "
+                "is the rest of"
+            )

@@ -169,7 +169,8 @@ class JointRecipe(SectionedRecipe):
             dataset_settings(name, [*of_datasets.get(name, []), *overrides.get(name, [])], cls.DATASET)
             for name in names
         ]
-        return cls(*sections, tuple(datasets))
+        names_of_sections = [field.name for field in dataclasses.fields(cls) if field.type in cls.sections()]
+        return cls(**dict(zip(names_of_sections, sections, strict=True)), datasets=tuple(datasets))
 
     @classmethod
     def help_of_keys(cls) -> str:

@@ -16,7 +16,8 @@ class SimFeatUpSettings:
 
     featurizer: str | None = option(
         None,
-        "folder or name of the frozen network: a CLIP, a SegEarth-OV model, or any vision transformer, such as DINOv2",
+        "folder or name of the frozen network: a CLIP, a SegEarth-OV model, any vision transformer, such as DINOv2, "
+        "or a backbone in stages with a map at stride 16, such as ResNet or EfficientNet-Lite",
     )
     upsampler: Literal["jbu_one", "jbu_stack"] = option("jbu_one", "one module used four times, or four modules")
     jitters: int = option(5, "moved and enlarged copies of an image in a step")

@@ -11,7 +11,7 @@ have.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
@@ -194,7 +194,7 @@ def strong_view(
     blurred = (parameters.sigma > 0).nonzero().flatten()
     if len(blurred):
         rows, sigma = on_device(blurred, images.device), on_device(parameters.sigma[blurred], images.device)
-        images[rows] = gaussian_blur(images[rows], sigma)
+        change_rows(images, blurred, rows, lambda part: gaussian_blur(part, sigma))
     return images
 
 
@@ -217,8 +217,7 @@ def _with_colors(images: torch.Tensor, parameters: StrongParameters, colors: lis
     seen = color_jitter(channels_of(images, colors), parameters.jitter, parameters.order, parameters.factors)
     gray = parameters.grayscale.nonzero().flatten()
     if len(gray):
-        gray_rows = on_device(gray, images.device)
-        seen[gray_rows] = grayscale(seen[gray_rows]).expand(-1, 3, -1, -1)
+        change_rows(seen, gray, on_device(gray, images.device), lambda part: grayscale(part).expand(-1, 3, -1, -1))
     if images.shape[1] == len(colors) and colors == sorted(colors):
         return seen
     return images.index_copy(1, constants(tuple(colors), torch.int64, images.device).flatten(), seen)
@@ -250,10 +249,28 @@ def color_jitter(
     chosen = on_device(torch.cat([rows for _, rows in turns]), images.device)  # all turns in one transfer
     strength = on_device(torch.cat([factors[rows, index] for index, rows in turns]), images.device).to(images.dtype)
     counts = [len(rows) for _, rows in turns]
-    for (index, _), rows, factor in zip(turns, chosen.split(counts), strength.split(counts), strict=True):
-        if len(rows):
-            images[rows] = ADJUST[OPERATIONS[index]](images[rows], factor[:, None, None, None])
+    for (index, asked), rows, factor in zip(turns, chosen.split(counts), strength.split(counts), strict=True):
+        adjust, amount = ADJUST[OPERATIONS[index]], factor[:, None, None, None]
+        change_rows(images, asked, rows, lambda part, adjust=adjust, amount=amount: adjust(part, amount))
     return images
+
+
+def change_rows(
+    images: torch.Tensor, asked: torch.Tensor, rows: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    """Replace some images of a batch by what `change` makes of them.
+
+    Args:
+        images: `(batch, channels, height, width)`, changed in place.
+        asked: their numbers int64 `(n,)`, on the host.
+        rows: the same on the device of the images.
+        change: from images to images of the same size.
+    """
+    if len(asked) == 1:  # as most are: it need not be copied to be looked at
+        one = images[int(asked) :][:1]
+        one.copy_(change(one))
+    elif len(asked):
+        images[rows] = change(images[rows])
 
 
 def adjust_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,191 @@
+"""Oriented detection from few labels: pseudo-boxes by agreement of rotated views against labelled images alone.
+
+    OMP_NUM_THREADS=1 python benchmarks/detection_few_labels.py quality --hituav DATA/hituav --seeds 0
+    OMP_NUM_THREADS=1 python benchmarks/detection_few_labels.py runs --hituav DATA/hituav --seeds 0 1 2
+
+The data is HIT-UAV, of whose 160 training images the seed chooses 32 that keep their labels. For each seed:
+
+- `base`: `detection_few_labels_cpu` on the 32 images alone. Each of the others goes on from its averaged weights.
+- `supervised`: the same for some more steps.
+- `pseudo`: as many steps, and the other 128 images without their labels, by the method of the recipe.
+- `longer`: labelled images alone, for the processor time that `pseudo` took.
+
+`quality` compares the pseudo-boxes of the base with the annotations of the 128 images, which no training sees: that is
+how thresholds are chosen. Nothing is chosen on the validation images: the averaged weights after the last step are
+validated once. What stands behind `--` goes to examples/finetune_detection.py. Runs that are complete are not
+repeated, stopped ones resume.
+"""
+
+import os
+import resource
+import sys
+from argparse import Namespace
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+
+from measuring import argument_parser, parse_with_options, print_head, print_row, run_example, spread
+from s5_hf.modeling import S5ForOrientedObjectDetection
+from s5_hf.modeling.rotated_iou import rotated_iou
+from s5_hf.recipes import find_recipe
+from s5_hf.semi_supervised import AgreeingViews, UnlabelledObjects
+from s5_hf.training.batches import SampleOrder, ViewedDatasets, load_in_order
+from s5_hf.training.detection.batches import collate
+from s5_hf.training.detection.kind import JointDetection
+from s5_hf.training.detection.recipe import DetectionRecipe
+from s5_hf.training.run_folder import read_log
+
+RECIPE = "detection_few_labels_cpu"
+LABELS = ("Person", "Car", "Bicycle", "OtherVehicle")
+CONTINUED = ("--learning-rate", "7e-4", "--warmup-steps", "10", "--unlabelled-from-step", "0")
+RAMP = 20
+RUNS = ("base", "supervised", "pseudo", "longer")
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+AGREEMENTS = (0.0, 0.3, 0.5, 0.7)
+VIEWS = 96
+"""Views of unlabelled images that the quality is measured on."""
+
+
+def folder_of(arguments: Namespace, run: str, seed: int) -> Path:
+    """The folder of a run."""
+    return arguments.output_dir / f"{run}-{seed}"
+
+
+def words_of(arguments: Namespace, run: str, seed: int) -> list[str]:
+    """The options of a run."""
+    words = [RECIPE, f"--hituav.data-dir={arguments.hituav}", "--selection", "last", "--seed", str(seed)]
+    words += arguments.options
+    if run == "base":
+        unseen = ["--hituav.validation-split", "none"]
+        return [*words, "--method", "null", "--total-steps", str(arguments.base_steps), *unseen]
+    words += ["--detector", str(folder_of(arguments, "base", seed) / "average"), *CONTINUED]
+    if run == "pseudo":
+        return [*words, "--unlabelled-ramp-steps", str(RAMP), "--total-steps", str(arguments.steps)]
+    steps = arguments.steps
+    if run == "longer":
+        both = (seconds_of(folder_of(arguments, name, seed)) for name in ("pseudo", "supervised"))
+        steps = round(steps * Fraction(*both))
+    return [*words, "--method", "null", "--total-steps", str(steps)]
+
+
+def train(arguments: Namespace, run: str, seed: int) -> None:
+    """Make a run, unless it is complete; its processor time, in seconds, is added up in a file."""
+    folder = folder_of(arguments, run, seed)
+    words = words_of(arguments, run, seed)
+    print(f"{folder.name}: training; output in {folder.with_suffix('.log')}", file=sys.stderr)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    try:
+        run_example("finetune_detection.py", words, folder, "detector")
+    finally:
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        with folder.with_suffix(".seconds").open("a", encoding="utf-8") as seconds:
+            seconds.write(f"{used:.0f}\n")
+
+
+def seconds_of(folder: Path) -> int:
+    """Processor time of a run."""
+    return sum(map(int, folder.with_suffix(".seconds").read_text(encoding="utf-8").split()))
+
+
+def scores_of(folder: Path) -> dict[str, float]:
+    """Average precision at IoU 0.5, percent, of the validation at the end of a run."""
+    final = next(entry for entry in reversed(read_log(folder)) if "validation/mean/map50" in entry)
+    return {"mean": final["validation/hituav/map50"]} | {
+        label: final[f"validation/hituav/ap50/{label}"] for label in LABELS
+    }
+
+
+def print_runs(arguments: Namespace) -> None:
+    """Train, and print mean and standard deviation over the seeds, and the paired differences to `supervised`."""
+    for seed in arguments.seeds:
+        for run in arguments.runs:
+            train(arguments, run, seed)
+    print_head("run", "seeds", "minutes of one core", "mean AP50, percent", *LABELS)
+    validated = [run for run in arguments.runs if run != "base"]
+    found = {run: [scores_of(folder_of(arguments, run, seed)) for seed in arguments.seeds] for run in validated}
+    for run, scores in found.items():
+        minutes = [seconds_of(folder_of(arguments, run, seed)) / 60 for seed in arguments.seeds]
+        cells = (spread([one[key] for one in scores]) for key in ("mean", *LABELS))
+        print_row(run, str(len(scores)), spread(minutes), *cells)
+    print(f"\n{os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}\n")
+    if "supervised" in found:
+        print_head("run minus supervised, of each seed", "mean AP50", *LABELS)
+        for run, scores in found.items():
+            pairs = list(zip(scores, found["supervised"], strict=True))
+            cells = (", ".join(f"{one[key] - other[key]:+.1f}" for one, other in pairs) for key in ("mean", *LABELS))
+            print_row(run, *cells)
+
+
+def measured_pseudo_boxes(arguments: Namespace, seed: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """All agreeing boxes of the base on views of its unlabelled images, and how many objects of each class there are.
+
+    The boxes have `labels`, `scores`, `agreement` and `right`: whether an object of the class has a rotated IoU of 0.5
+    or more with the box.
+    """
+    recipe = DetectionRecipe.read([str(find_recipe(RECIPE, "detection")), *words_of(arguments, "base", seed)[1:]])
+    recipe.method.method = "agreeing_views"
+    kind = JointDetection(recipe)
+    kind.load(processes=1)
+    (task,) = kind.tasks
+    method = AgreeingViews(confidence_threshold=0.2, ignore_threshold=0.2, agreement_threshold=0.0)
+    method.attach(S5ForOrientedObjectDetection.from_pretrained(folder_of(arguments, "base", seed) / "average"))
+    views, order = kind.views(torch.device("cpu")), SampleOrder((len(task.unlabelled),), (4,), (seed,))
+    dataset = ViewedDatasets((task.unlabelled,), (kind.sample_view(task, recipe.datasets[0]),))
+    columns: dict[str, list[torch.Tensor]] = {"labels": [], "scores": [], "agreement": [], "right": []}
+    objects = torch.zeros(len(LABELS))
+    for number, rows in enumerate(load_in_order(dataset, order, 0, 0, collate)):
+        if 4 * number >= VIEWS:
+            break
+        batch = views(rows)
+        pseudo, _ = method.label(
+            UnlabelledObjects(batch.pixel_values, batch.pixel_values, batch.tasks, batch.image_sizes)
+        )
+        for image, truth in zip(pseudo, batch.labels, strict=True):
+            objects += torch.bincount(truth["class_labels"], minlength=len(LABELS))
+            same = image.labels[:, None] == truth["class_labels"]
+            near = (rotated_iou(image.boxes, truth["boxes"]) >= 0.5) & same
+            for name, values in (*vars(image).items(), ("right", near.any(dim=1))):
+                if name in columns:
+                    columns[name].append(values)
+    return {name: torch.cat(values) for name, values in columns.items()}, objects
+
+
+def print_quality(arguments: Namespace) -> None:
+    """Print how many pseudo-boxes there are for other thresholds, and how many of them are right."""
+    for seed in arguments.seeds:
+        train(arguments, "base", seed)
+        found, objects = measured_pseudo_boxes(arguments, seed)
+        counts = ", ".join(f"{label} {int(count)}" for label, count in zip(LABELS, objects, strict=True))
+        print(f"\nseed {seed}, {VIEWS} views, objects: {counts}\n")
+        print_head(
+            "score", "agreement", "pseudo-boxes", "right, percent", *(f"{label}, right of all" for label in LABELS)
+        )
+        for threshold in THRESHOLDS:
+            for agreement in AGREEMENTS:
+                kept = (found["scores"] >= threshold) & (found["agreement"] >= agreement)
+                cells = [
+                    f"{int((kept & found['right'] & own).sum())} of {int((kept & own).sum())}"
+                    for own in (found["labels"] == number for number in range(len(LABELS)))
+                ]
+                share = 100 * (kept & found["right"]).sum() / max(int(kept.sum()), 1)
+                print_row(f"{threshold}", f"{agreement}", str(int(kept.sum())), f"{share:.0f}", *cells)
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("what", choices=["quality", "runs"])
+    parser.add_argument("--hituav", type=Path, required=True, help="folder with {train,val}/images and labelTxt")
+    parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--base-steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--output-dir", type=Path, default=Path("runs/detection_few_labels"))
+    arguments, arguments.options = parse_with_options(parser)
+    torch.set_num_threads(1)
+    {"quality": print_quality, "runs": print_runs}[arguments.what](arguments)
+
+
+if __name__ == "__main__":
+    main()
