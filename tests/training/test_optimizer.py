@@ -1,9 +1,16 @@
 """Parameter groups: who is decayed, who learns how fast."""
 
 import pytest
+import torch
+from torch import nn
 from transformers import SwinConfig
 
-from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig
+from s5_hf.modeling import (
+    S5EfficientNetLiteBackbone,
+    S5EfficientNetLiteConfig,
+    S5ForSemanticSegmentation,
+    S5SegmentationConfig,
+)
 from s5_hf.training.optimizer import decoder_distances, make_optimizer, parameter_groups
 
 
@@ -57,6 +64,15 @@ def test_the_encoder_may_be_slower_than_the_decoder(dense_model):
 def test_experts_belong_to_their_block(moe_model):
     distances = decoder_distances(moe_model)
     assert distances["backbone.encoder.layers.0.feed_forward.experts.1.weight"] == 4
+
+
+def test_the_stem_of_an_efficientnet_lite_comes_before_its_stages():
+    with torch.device("meta"):
+        model = nn.ModuleDict({"backbone": S5EfficientNetLiteBackbone(S5EfficientNetLiteConfig())})
+    distances = decoder_distances(model)
+    assert distances["backbone.stages.3.0.project.weight"] == 1
+    assert distances["backbone.stages.0.0.project.weight"] == 4
+    assert distances["backbone.stem.weight"] == distances["backbone.stem_norm.bias"] == 5
 
 
 def test_layer_decay_acts(dense_model):
