@@ -1,11 +1,13 @@
 """Oriented detection on real thermal images: a small detector over several seeds, and others to compare it with.
 
     OMP_NUM_THREADS=1 python benchmarks/detection.py --hituav DATA/hituav --runs small horizontal --seeds 0 1 2
+    OMP_NUM_THREADS=1 python benchmarks/detection.py --hituav DATA/hituav --runs pretrained -- --encoder lite0
     OMP_NUM_THREADS=1 python benchmarks/detection.py --hituav DATA/hituav --runs vit moe --seeds 0
 
 - `small`: `detection_small_cpu` on HIT-UAV (thermal images from a drone, 160 for training, 48 for validation).
 - `horizontal`: the same recipe, steps and images, with the horizontal hulls of the objects in place of the boxes: what
   it learns is a Faster R-CNN with horizontal boxes.
+- `pretrained`: `detection_pretrained_cpu`, from an EfficientNet-Lite0 trained on ImageNet (docs/models.md).
 - `vit`: `detection_tiny_cpu`, a ViT, on the same images.
 - `moe`: that as a mixture of experts, with synthetic aerial scenes (s5_hf.synthetic) as the second task.
 
@@ -43,6 +45,7 @@ from s5_hf.training.views.oriented import read_sample
 RECIPES = {
     "small": "detection_small_cpu",
     "horizontal": "detection_small_cpu",
+    "pretrained": "detection_pretrained_cpu",
     "vit": "detection_tiny_cpu",
     "moe": "detection_tiny_cpu",
 }
