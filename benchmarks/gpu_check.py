@@ -7,8 +7,9 @@
     python benchmarks/gpu_check.py --smoke      # all of it tiny and on the CPU, to try the program itself
 
 The first three parts need torch, transformers and accelerate, and this checkout; the package need not be installed.
-The official algorithm of part 2 needs Pillow, and part 4 needs what the package needs. A measurement that fails, or
-for which no time is left, is named in the findings, and the others go on.
+The official algorithm of part 2 needs Pillow, and part 4 needs what the package needs: beside what a machine for torch
+usually has, the wheels of datasets, dill, multiprocess and xxhash. A measurement that fails, or for which no time is
+left, is named in the findings, and the others go on.
 """
 
 import argparse
@@ -21,7 +22,11 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for the deterministic step
 
-import torch  # noqa: E402 - after the path is set
+from gpu_parts.checkout import make_importable  # noqa: E402 - after the path is set
+
+make_importable(HERE.parent)
+
+import torch  # noqa: E402
 from gpu_parts.report import Check  # noqa: E402
 
 PARTS = (1, 2, 3, 4)

@@ -6,13 +6,15 @@
 
 Every row is a process of its own. `streamed` is `segment_scene`, from a tiled GeoTIFF to a tiled GeoTIFF with
 overviews; the baseline `whole` keeps image, sums and weights of the whole scene in memory, in the same windows and
-batches, and writes nothing. `bare` is the forward pass of the same number of windows in the same batches on one
-batch that stays in memory, measured in the same process before, after and between the batches of the scene, one for
-every four, and taken out of the time of the scene. The goals: below 2 GB at 20,000 pixels, level time per megapixel,
-and bare / streamed time of at least 0.9; on a busy machine the ratio of processor times tells more. Scenes up to
-5,000 pixels are measured `--rounds` times, and the table holds the medians. A scene of 1,000 pixels needs 9 windows
-per megapixel, larger ones 6.3 to 6.8: the time per window shows what the size of a scene costs. Scenes are made by
-repetition of a synthetic one.
+batches, and writes nothing. `tiler` is what terratorch's `tiled_inference` does at the same windows and batches,
+written here after its source (terratorch itself is not run): the whole scene as normalised float32, logits blended by
+cosine ramps over the overlaps, and, as its user then does, a GeoTIFF written at the end. `bare` is the forward pass of
+the same number of windows in the same batches on one batch that stays in memory, measured in the same process before,
+after and between the batches of the scene, one for every four, and taken out of the time of the scene. The goals:
+below 2 GB at 20,000 pixels, level time per megapixel, and bare / streamed time of at least 0.9; on a busy machine the
+ratio of processor times tells more. Scenes up to 5,000 pixels are measured `--rounds` times, and the table holds the
+medians. A scene of 1,000 pixels needs 9 windows per megapixel, larger ones 6.3 to 6.8: the time per window shows what
+the size of a scene costs. Scenes are made by repetition of a synthetic one.
 """
 
 import argparse
@@ -113,7 +115,36 @@ def whole(segmenter: TorchSegmenter, scene: Path, output: Path, arguments: argpa
     (sums / weight_sums).argmax(dim=0).to(torch.uint8).cpu()
 
 
-WAYS = {"streamed": streamed, "whole": whole}
+def ramp_weights(side: int, stride: int) -> torch.Tensor:
+    """Weights `(side, side)` of terratorch's tiler: 1, and at the borders cosine ramps as long as the overlap."""
+    overlap, along = min(side // 2, side - stride), torch.ones(side)
+    ramp = torch.cos(torch.pi * (torch.arange(overlap) + 1) / (overlap + 1)) / 2 + 0.5
+    along[:overlap], along[side - overlap :] = ramp.flip(0), ramp
+    return along[:, None] * along + 1e-6
+
+
+@torch.inference_mode()
+def tiler(segmenter: TorchSegmenter, scene: Path, output: Path, arguments: argparse.Namespace) -> None:
+    """Terratorch's algorithm: everything of the scene in memory, in float32."""
+    with rasterio.open(scene) as dataset:
+        profile, image = dataset.profile, normalize_pixels(torch.from_numpy(dataset.read())[None], segmenter).cpu()[0]
+    grid = scene_grid(image.shape[1], image.shape[2], make_settings(arguments))
+    weights = ramp_weights(WINDOW, round(WINDOW * (1 - arguments.overlap)))
+    sums, counts = torch.zeros(arguments.classes, *image.shape[1:]), torch.zeros(image.shape[1:])
+    places = [(slice(window.top, window.bottom), slice(window.left, window.right)) for window in grid]
+    chips = [image[:, rows, columns] for rows, columns in places]
+    for start in range(0, len(chips), arguments.batch_size):
+        part = slice(start, start + arguments.batch_size)
+        logits = segmenter.predict(torch.stack(chips[part]).to(arguments.device)).float().cpu()
+        for (rows, columns), found in zip(places[part], logits, strict=True):
+            sums[:, rows, columns] += found * weights
+            counts[rows, columns] += weights
+    classes = (sums / counts).argmax(dim=0).to(torch.uint8).numpy()
+    with rasterio.open(output, "w", **{**profile, "count": 1}) as dataset:
+        dataset.write(classes, 1)
+
+
+WAYS = {"streamed": streamed, "whole": whole, "tiler": tiler}
 
 
 class Bare:
@@ -171,7 +202,7 @@ def measure(arguments: argparse.Namespace) -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argument_parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 2000, 5000, 10000, 20000])
-    parser.add_argument("--whole-up-to", type=int, default=5000, help="largest scene for the baseline")
+    parser.add_argument("--whole-up-to", type=int, default=5000, help="largest scene for the baselines")
     parser.add_argument("--classes", type=int, default=7)
     parser.add_argument("--hidden-size", type=int, default=192)
     parser.add_argument("--layers", type=int, default=6)
@@ -208,7 +239,7 @@ def print_table(arguments: argparse.Namespace, folder: Path) -> None:
         if not scene.exists():
             write_scene(scene, side)
         for way in WAYS:
-            if way == "whole" and side > arguments.whole_up_to:
+            if way != "streamed" and side > arguments.whole_up_to:
                 continue
             rounds = arguments.rounds if side <= LARGEST_REPEATED else 1
             rows = [run_row(way, side, scene) for _ in range(rounds)]

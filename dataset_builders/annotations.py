@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -11,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from .errors import SampleError
-from .oriented_geometry import polygons_to_boxes
+from .oriented_geometry import boxes_to_polygons, points_to_box, polygons_to_boxes
 
 _HEADER = re.compile(r"\s*(imagesource|gsd|acquisition dates?)\s*:", re.IGNORECASE)
 # Python's own float() and int() also take "1_0", "nan" and digits of other scripts.
@@ -26,18 +27,36 @@ _DIOR_CORNERS = tuple(
 
 @dataclass(frozen=True)
 class OrientedObject:
-    """One annotated object: corners x1, y1 .. x4, y4 in pixels, class name, and whether it is hard to recognise."""
+    """One annotated object: its corners x1, y1, x2 .. in pixels, class name, and whether it is hard to recognise.
+
+    Attributes:
+        polygon: four corners or more.
+    """
 
     polygon: tuple[float, ...]
     category: str
     difficult: bool
+
+    @property
+    def four_corners(self) -> tuple[float, ...]:
+        """The corners x1, y1 .. x4, y4; of a polygon with more corners those of the smallest rectangle around it."""
+        if len(self.polygon) == 8:
+            return self.polygon
+        warnings.warn(MANY_CORNERS, stacklevel=2)
+        box = points_to_box(np.array(self.polygon).reshape(-1, 2))
+        return tuple(boxes_to_polygons(box).ravel().tolist())
+
+
+MANY_CORNERS = "polygons with more than four corners are replaced by the smallest rectangles around them"
+"""A warning of one text, so that Python shows it once."""
 
 
 def parse_dota_text(text: str, name: str) -> list[OrientedObject]:
     """Objects of a DOTA text file: `x1 y1 x2 y2 x3 y3 x4 y4 class difficult` per line.
 
     Lines such as `imagesource:GoogleEarth` and `gsd:0.15` are skipped; without `difficult` an object is not difficult.
-    `difficult` is 0, 1, or 2, which DOTA's own tool for cutting images writes where it cut through an object.
+    `difficult` is 0, 1, or 2, which DOTA's own tool for cutting images writes where it cut through an object. Polygons
+    may have more than four corners, which DOTA's have not.
 
     Raises:
         SampleError: for a line of another form, with `name` and the line's number.
@@ -47,10 +66,12 @@ def parse_dota_text(text: str, name: str) -> list[OrientedObject]:
         if not line.strip() or _HEADER.match(line):
             continue
         fields, place = line.split(), f"{name}, line {number}"
-        if len(fields) not in (9, 10):
+        numbers = (len(fields) - 1) // 2 * 2
+        if numbers < 8:
             raise SampleError(f"{place}: expected {_DOTA_LINE}, got {line[:200]!r}")
-        polygon, difficult = _polygon(fields[:8], place, _DOTA_LINE), _is_difficult((*fields, "0")[9], place)
-        objects.append(OrientedObject(polygon, fields[8], difficult))
+        polygon = _polygon(fields[:numbers], place, _DOTA_LINE)
+        difficult = _is_difficult((*fields, "0")[numbers + 1], place)
+        objects.append(OrientedObject(polygon, fields[numbers], difficult))
     return objects
 
 
@@ -117,7 +138,7 @@ def as_columns(objects: Sequence[OrientedObject], labels: Sequence[str], ignored
     unknown = next((found.category for found in kept if found.category.lower() not in ids), None)
     if unknown is not None:
         raise SampleError(f"{name}: unknown class {unknown!r}, known: {', '.join(labels)}")
-    polygons = np.array([found.polygon for found in kept], dtype=np.float64).reshape(-1, 8)
+    polygons = np.array([found.four_corners for found in kept], dtype=np.float64).reshape(-1, 8)
     return {
         "obb": polygons_to_boxes(polygons).astype(np.float32).tolist(),
         "polygon": polygons.astype(np.float32).tolist(),

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu_check.py"
-# What an image for GPUs may lack; the first three parts must do without.
-ABSENT = "import sys\nsys.modules.update(dict.fromkeys(['datasets', 'rasterio', 'shapely', 'pyarrow', 'pandas']))\n"
+# What an image for GPUs may lack, and that the package is installed; the first three parts must do without.
+ABSENT = """import sys
+sys.modules.update(dict.fromkeys(['datasets', 'rasterio', 'shapely', 'pyarrow', 'pandas']))
+sys.meta_path[:] = [finder for finder in sys.meta_path if "__editable__" not in getattr(finder, "__module__", "")]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def test_every_measurement_runs_without_what_a_gpu_image_may_lack(findings):
     names = [row["name"] for content in findings.values() for row in content["rows"]]
     assert names == [
         *("machine", "segmenter fp32", "segmenter tf32", "segmenter bf16", "boxes", "detector", "deterministic step"),
-        *("s4p ti", "s4p ti checkpointed", "official algorithm", "moe ti", "detection ti 3"),
+        *("s4p ti", "official algorithm", "s4p ti checkpointed", "moe ti", "detection ti 3"),
     ]
 
 
@@ -46,5 +49,5 @@ def test_the_same_machine_agrees_with_itself(findings):
 def test_steps_are_measured_with_their_waits(findings):
     rows = {row["name"]: row for part in (2, 3) for row in findings[part]["rows"]}
     assert rows["s4p ti"]["pairs_per_second"] > 0 and rows["s4p ti"]["waits"] == 0
-    assert rows["moe ti"]["waits"] <= 1 < rows["detection ti 3"]["waits"]
+    assert rows["moe ti"]["waits"] <= 1 < rows["detection ti 3"]["waits"] < 30
     assert rows["s4p ti"]["attention"] and rows["official algorithm"]["speed_over_official"] > 0

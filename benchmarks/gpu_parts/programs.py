@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import s5_hf
 from gpu_parts.report import Check
 
-ROOT = Path(__file__).resolve().parents[2]
+PLACE = Path(s5_hf.__file__).parents[1]
+"""Where programs find the package: the checkout, or links to its parts."""
 CLASSES = ("field", "road", "building")
 STOPPED = 128 + signal.SIGTERM
 
@@ -67,11 +69,12 @@ def command(check: Check, data: Path, output: Path, steps: int, *words: str) -> 
 
 def start(check: Check, words: list[str]) -> subprocess.Popen:
     """The program, on the device that is checked."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PLACE), *paths]), "HF_HUB_OFFLINE": "1"}
     if check.device.type == "cpu":
         environment["ACCELERATE_USE_CPU"] = "true"
     return subprocess.Popen(
-        words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        words, cwd=PLACE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
@@ -102,7 +105,8 @@ def fed_row(check: Check, data: Path, suffix: str) -> dict[str, Any]:
     count, side, steps = (12, 64, 3) if check.smoke else (160, 768, 30)
     write_images(data, count, side, suffix)
     output = data.parent / f"run_{suffix}"
-    finish(start(check, command(check, data, output, steps)))
+    every = "1" if check.smoke else "5"  # between two entries of the log the host does not wait for the device
+    finish(start(check, command(check, data, output, steps, "--logging-steps", every)))
     seconds = [entry["seconds_per_step"] for entry in logged(output) if "seconds_per_step" in entry]
     found = median(seconds[len(seconds) // 3 :])
     size, crop, batch = ("ti", 64, 2) if check.smoke else ("b", 512, 12)

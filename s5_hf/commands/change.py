@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .change_sentences import load_fitting_captioner, write_captions
 from .option_values import Overwrite, Resume, scene_reading, takes
 from .word_lists import ClassListCommand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..change import ChangeCaptioner, SearchRecipe
+    from ..change import SearchRecipe
     from ..scenes import SceneReading
     from ..scenes.segmentation.areas import ClassArea
 
@@ -235,49 +236,6 @@ def change(
         typer.echo(f"{path}\n  {label}: {result.objects[label]} objects changed")
         print_areas(result.areas[label])
     write_captions(captioner, before, after, output, list(result.maps.values()), dates, common)
-
-
-def load_fitting_captioner(
-    name: str, before: str, after: str, reading: "SceneReading", device: str | None
-) -> "ChangeCaptioner":
-    """A captioner that can read the scenes: what does not fit is found before the maps are made."""
-    from ..change import load_captioner, open_captioned
-
-    captioner = load_captioner(name, device)
-    with open_captioned(captioner, before, after, reading):
-        return captioner
-
-
-def write_captions(
-    captioner: "ChangeCaptioner | None",
-    before: str,
-    after: str,
-    output: Path,
-    maps: "Sequence[Path]",
-    dates: str,
-    common: dict[str, Any],
-) -> None:
-    """Write and print sentences about what changed, where a captioner is given."""
-    if captioner is None:
-        return
-    from ..change import caption_scene_changes
-
-    day_before, _, day_after = dates.partition(",")
-    path, captions = caption_scene_changes(
-        captioner,
-        before,
-        after,
-        output,
-        maps=maps,
-        reading=common["reading"],
-        align=common["align"],
-        dates=(day_before.strip(), day_after.strip()),
-        overwrite=common["overwrite"] or common["resume"],
-        report=lambda line: None,  # said before
-    )
-    typer.echo(str(path))
-    for found in captions:
-        typer.echo(f"  {found.window.left}, {found.window.top}: {found.text}")
 
 
 def map_with_model(

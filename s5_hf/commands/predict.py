@@ -41,7 +41,10 @@ def predict(
     blending: Annotated[
         str, typer.Option(help="How overlapping windows are weighted: cosine, gaussian or flat.")
     ] = "cosine",
-    batch_size: Annotated[int, typer.Option(help="Number of windows per forward pass.")] = 4,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Number of windows per forward pass; by default 4, on a GPU as many as fit (up to 64)."),
+    ] = None,
     flips: Flips = "none",
     scales: Scales = "1",
     reading: "SceneReading",
@@ -112,7 +115,8 @@ def predict(
     - `s5-hf predict my-segmenter city.tif maps --polygons houses.gpkg --classes building --square-corners`
     - `s5-hf predict my-open-model city.tif maps --classes background building,roof road water`
 
-    To share the scenes among several GPUs: `accelerate launch -m s5_hf.cli predict ...`.
+    To share the scenes among several GPUs: `accelerate launch -m s5_hf.cli predict ...`. If there are fewer scenes
+    than processes, all processes make each scene together, a band of its rows each.
     """
     from ..imaging import find_scenes
     from ..predictors.named_classes import takes_any_classes

@@ -12,6 +12,7 @@ from ..modeling import (
     S5ChangeDetectionConfig,
     S5DetectionConfig,
     S5Dinov2Config,
+    S5EfficientNetLiteConfig,
     S5SegformerConfig,
     S5SegmentationConfig,
     S5ViTConfig,
@@ -76,6 +77,7 @@ PURPOSES = {
     S5ViTConfig.model_type: ENCODER,
     S5Dinov2Config.model_type: ENCODER,
     S5SegformerConfig.model_type: ENCODER,
+    S5EfficientNetLiteConfig.model_type: ENCODER,
     S5SegmentationConfig.model_type: Purpose(
         "image-segmentation",
         "semantic-segmentation",

@@ -42,7 +42,7 @@ def read_boxes(path: Path, labels: Collection[str]) -> DotaBoxes:
     known = {label.lower() for label in labels}
     if unknown := sorted({found.category for found in objects if found.category.lower() not in known}):
         raise ValueError(f"{path}: unknown class {unknown[0]!r}; known: {', '.join(labels)}")
-    polygons = np.array([found.polygon for found in objects], dtype=np.float64).reshape(-1, 4, 2)
+    polygons = np.array([found.four_corners for found in objects], dtype=np.float64).reshape(-1, 4, 2)
     return DotaBoxes(polygons, tuple(found.category for found in objects), tuple(found.difficult for found in objects))
 
 

@@ -21,21 +21,25 @@ class SceneShare:
 
     Args:
         products: every scene, and the files that are made of it.
+        by_rows: whether processes make scenes together where there are fewer scenes than processes.
 
     Attributes:
         own: the scenes of this process.
+        together: whether all processes make each scene together.
         state: of the process among the others.
 
     Raises:
         ValueError: two scenes would have the same file, or a scene would be replaced.
     """
 
-    def __init__(self, products: Mapping[str | Path, Iterable[Path]]) -> None:
+    def __init__(self, products: Mapping[str | Path, Iterable[Path]], by_rows: bool = False) -> None:
         require_distinct(products)
         # A process that is done waits for the others, however long: torchrun ends them all when one fails.
         self.state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=30))
-        self.own = list(products)[self.state.process_index :: self.state.num_processes]
-        self._is_single = len(products) == 1
+        self.together = by_rows and len(products) < self.state.num_processes
+        first, step = (0, 1) if self.together else (self.state.process_index, self.state.num_processes)
+        self.own = list(products)[first::step]
+        self._fails_at_once = self.together or len(products) == 1
         self._failures: list[str] = []
 
     @property
@@ -44,7 +48,8 @@ class SceneShare:
         return str(self.state.device) if self.state.num_processes > 1 else None
 
     def make_all(self, make: Callable[[str | Path], Result], report: Callable[[str], None]) -> list[Result]:
-        """The results of this process's scenes. A scene that fails does not stop the others, unless it is alone.
+        """The results of this process's scenes. A scene that fails does not stop the others, unless it is alone, or
+        others make it too.
 
         Args:
             make: from a scene to its result.
@@ -56,7 +61,7 @@ class SceneShare:
             try:
                 results.append(make(source))
             except (OSError, ValueError, NonFiniteOutputError) as error:
-                if self._is_single:
+                if self._fails_at_once:
                     raise
                 self._failures.append(f"{source}: {error}")
                 report(f"failed: {self._failures[-1]}")

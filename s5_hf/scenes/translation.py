@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from ..imaging.rasters import require_geo
 from ..imaging.scene_files import scene_stem
+from ..predictors.fitting_batch import PROCESSOR_BATCH
 from ..predictors.image_probabilities import finite_images, require_finite
 from ..predictors.normalization import normalize_pixels
 from ..predictors.torch_translator import TorchTranslator
@@ -173,7 +174,8 @@ def fill_rows(
     blended = BlendedRows(
         grid, size, channels, settings.blending, translator.device, kept.rows_done, kept.start_window
     )
-    batches = window_batches(scene, grid, settings.batch_size, channels, kept.start_window, blended.note_rows)
+    count = settings.batch_size or PROCESSOR_BATCH
+    batches = window_batches(scene, grid, count, channels, kept.start_window, blended.note_rows)
     for batch in prefetch(batches):
         images = torch.empty(0)
         if batch.indices:

@@ -66,6 +66,12 @@ class WindowGrid:
         top, left = self.tops[index // len(self.lefts)], self.lefts[index % len(self.lefts)]
         return Window(left, top, left + self.window_width, top + self.window_height)
 
+    def first_window_of(self, row: int, batch_size: int) -> int:
+        """The window from which to start for the rows from `row` on: the first of a batch, where all windows count."""
+        reach = (index for index, top in enumerate(self.tops) if top + self.window_height > row)
+        needed = next(reach, len(self.tops)) * len(self.lefts)
+        return needed - needed % batch_size
+
     def describe(self, index: int, scene: str) -> str:
         """A window of a scene in words: where it starts, in pixels."""
         window = self[index]

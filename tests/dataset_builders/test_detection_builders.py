@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 
-from s5_hf.dataset_builders.annotations import OrientedObject, parse_dior_xml, parse_dota_text
+from s5_hf.dataset_builders.annotations import OrientedObject, as_columns, parse_dior_xml, parse_dota_text
 from s5_hf.dataset_builders.errors import LayoutError, SampleError
 
 SQUARE = "0 0 4 0 4 2 0 2"
@@ -64,6 +64,22 @@ def test_dota_marks_of_cut_objects_are_difficult():
         False,
     ]
     assert parse_dota_text("-1.5 .5 4. 0 4e0 2 0 +2 a 0", "a.txt")[0].polygon == (-1.5, 0.5, 4, 0, 4, 2, 0, 2)
+
+
+def test_polygons_with_more_corners_become_the_smallest_rectangles():
+    """A house of five corners, 4 x 3 pixels; the mark of a difficult object stays."""
+    first, second, third = parse_dota_text(
+        f"0 1 2 0 4 1 4 3 0 3 hut 1\n{SQUARE} hut\n0 1 2 0 4 1 4 3 0 3 hut\n", "a.txt"
+    )
+    assert len(first.polygon) == 10 and (first.category, first.difficult, third.difficult) == ("hut", True, False)
+    assert second.four_corners == second.polygon
+    with pytest.warns(UserWarning, match="more than four corners are replaced by the smallest rectangles") as said:
+        columns = as_columns([first, second, third], ["hut"], (), "a.txt")
+    assert len({str(warning.message) for warning in said}) == 1  # Python shows a text once
+    assert columns["obb"][0][:4] == pytest.approx([2, 1.5, 4, 3])
+    assert sorted(zip(columns["polygon"][0][::2], columns["polygon"][0][1::2], strict=True)) == [
+        (0.0, 0.0), (0.0, 3.0), (4.0, 0.0), (4.0, 3.0)
+    ]  # fmt: skip
 
 
 def test_dior_xml():

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from typer.testing import CliRunner
 
 from s5_hf.cli import app
 from s5_hf.evaluation import EvaluationSettings, run_evaluation
+from s5_hf.evaluation.by_sample.captioning import evaluate_captioner
+from s5_hf.evaluation.by_sample.reasoning import evaluate_reasoner
+from s5_hf.evaluation.by_sample.translation import evaluate_translator
 from s5_hf.metrics import ReasoningCounts
 from s5_hf.metrics.caption_scores import caption_scores_of
 from s5_hf.modeling import SRUITConfig, SRUITImageProcessor, SRUITModel
 from s5_hf.synthetic import synthetic_change, write_synthetic_changes
-from tests.fresh_process import run_in_processes
 from tests.hub.test_push_others import tiny_captioner
 from tests.reasoning_models import QUESTIONS, write_tiny_reasoner
 
@@ -117,26 +120,33 @@ def test_translations_are_compared_with_the_other_date(work, tmp_path):
     assert report["unit"] == "dB" and not (tmp_path / "captions.json").exists()
 
 
-TWO = """
-import sys
-from pathlib import Path
-from s5_hf.evaluation import run_evaluation
-from s5_hf.files.processes import patient_accelerator
-from tests.evaluation.test_by_sample import DATA, settings
-accelerator = patient_accelerator()
-for name in DATA:
-    run_evaluation(settings(Path(sys.argv[1]), name, output=Path(sys.argv[2]) / name), accelerator)
-accelerator.end_training()
-"""
+EVALUATIONS = {"reasoner": evaluate_reasoner, "captioner": evaluate_captioner, "translator": evaluate_translator}
 
 
-def test_two_processes_give_what_one_gives(work, tmp_path, accelerator):
-    run_in_processes(2, TWO, work, tmp_path)
-    for name in DATA:
-        one = run_evaluation(settings(work, name), accelerator).as_json()
-        two = json.loads((tmp_path / name / "results.json").read_text(encoding="utf-8"))
-        assert two["value"] == pytest.approx(one["value"]) and two["counts"] == pytest.approx(one["counts"])
-    assert len(json.loads((tmp_path / "captioner" / "captions.json").read_text(encoding="utf-8"))) == 3
+class Half:
+    """One of two processes, whose counts stay by themselves."""
+
+    num_processes, device = 2, torch.device("cpu")
+
+    def __init__(self, number):
+        self.process_index, self.is_main_process = number, number == 0
+
+    def reduce(self, tensor, reduction):
+        return tensor
+
+    def main_process_first(self):
+        return nullcontext()
+
+    autocast = main_process_first
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_processes_share_the_samples(work, accelerator, name):
+    whole, *halves = (EVALUATIONS[name](settings(work, name), one) for one in (accelerator, Half(0), Half(1)))
+    for count, value in whole.counts.items():
+        assert sum(half.counts[count] for half in halves) == pytest.approx(value), count
+    assert sorted((row for half in halves for row in half.rows), key=lambda row: row["number"]) == list(whole.rows)
+    assert all(len(half.rows) < 3 for half in halves) and halves[0].sheet is not None and halves[1].sheet is None
 
 
 @pytest.mark.parametrize(

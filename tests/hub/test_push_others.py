@@ -1,6 +1,7 @@
-"""Models that read or write words, see cubes or give images: the snippets of their cards run without s5_hf."""
+"""Models that read or write words, see cubes, draw roads or give images: their cards' snippets run without s5_hf."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ from s5_hf.modeling import (
     MVCCImageProcessor,
     MVCCProcessor,
     S5Dinov2Config,
+    SamRoadProcessor,
     SRUITConfig,
     SRUITImageProcessor,
     SRUITModel,
@@ -37,6 +39,7 @@ from s5_hf.synthetic import synthetic_change
 from s5_hf.training.captioning.caption_words import MARKS, caption_tokenizer
 from tests.hub.hub_server import LoopbackHub
 from tests.hub.test_push import NO_S5_HF, minimal_environment, snippet
+from tests.modeling.test_samroad import micro_model
 from tests.open_models import tiny_processor as open_processor
 from tests.open_models import write_tiny_model
 from tests.reasoning_models import TINY_VIT, tiny_processor, write_tiny_reasoner
@@ -57,7 +60,14 @@ assert not any(name.split(".")[0] == "s5_hf" for name in sys.modules)
 numpy.savez("found.npz", **{name: numpy.asarray(value) for name, value in found.items()})
 """
 )
-RESULTS = {"open": "class_map", "reasoner": "mask", "captioner": "sentence", "cube": "class_map", "translator": ""}
+RESULTS = {  # what a snippet leaves, by the name of the model
+    "open": "class_map",
+    "reasoner": "mask",
+    "captioner": "sentence",
+    "cube": "class_map",
+    "translator": "image_like_after",
+    "roads": "[part.numpy() for part in processor.post_process_road_masks(outputs, 0.5, 0.5)]",
+}
 QUESTION = "where would a helicopter land?"
 
 
@@ -80,13 +90,13 @@ def tiny_captioner() -> tuple[MVCCForChangeCaptioning, MVCCProcessor]:
 
 
 def write_others(folder: Path) -> dict[str, object]:
-    """Folders with one model of each kind, and what each makes of the files in the working directory."""
+    """Write models of each kind and the files that their snippets open; what each makes of them."""
     change = synthetic_change(64, seed=1)
     for name, pixels in (("image", change.before), ("before", change.before), ("after", change.after)):
-        Image.fromarray(pixels).save(f"{name}.png")
-    Image.fromarray(np.uint8(255) * change.mask).save("changed.png")
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    Image.fromarray(np.uint8(255) * change.mask).save(folder / "changed.png")
     cube = np.random.default_rng(0).uniform(50, 900, (16, 20, 6)).astype(np.float32)
-    np.save("cube.npy", cube)
+    np.save(folder / "cube.npy", cube)
     torch.manual_seed(0)
     labels = {0: "soil", 1: "crop_1", 2: "water"}
     made = {
@@ -96,6 +106,7 @@ def write_others(folder: Path) -> dict[str, object]:
         ),
         "translator": (SRUITModel(SRUITConfig(hidden_size=4, num_own_blocks=1)).eval(), SRUITImageProcessor()),
         "captioner": tiny_captioner(),
+        "roads": (micro_model().eval(), SamRoadProcessor()),
     }
     for name, parts in made.items():
         for part in parts:
@@ -104,6 +115,18 @@ def write_others(folder: Path) -> dict[str, object]:
     write_tiny_reasoner(folder / "reasoner", backbone_config=TINY_VIT)
     with torch.no_grad():
         return expected_results(folder, made, change, cube)
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory) -> tuple[Path, dict[str, object]]:
+    """The folder of the models and of the files that the snippets open, and what comes out."""
+    folder = tmp_path_factory.mktemp("others")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the other process
+    try:
+        return folder, write_others(folder)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def expected_results(folder: Path, made: dict, change: object, cube: np.ndarray) -> dict[str, object]:
@@ -117,7 +140,10 @@ def expected_results(folder: Path, made: dict, change: object, cube: np.ndarray)
     network, of_cubes = made["cube"]
     translator, of_dates = made["translator"]
     pair = of_pairs(change.before, change.after, np.uint8(255) * change.mask)
+    roads, of_crops = made["roads"]
+    outputs = roads(**of_crops(image, return_tensors="pt"))
     return {
+        "roads": [part.numpy() for part in of_crops.post_process_road_masks(outputs, 0.5, 0.5)],
         "open": of_image.post_process_semantic_segmentation(
             segmenter(**of_image(image, return_tensors="pt")), [(64, 64)]
         )[0],
@@ -130,19 +156,20 @@ def expected_results(folder: Path, made: dict, change: object, cube: np.ndarray)
     }
 
 
-def test_the_snippets_of_the_cards_run_without_s5_hf(own_folders: Path, one_thread: None):
-    expected = write_others(own_folders)
+def test_the_snippets_of_the_cards_run_without_s5_hf(own_folders: Path, others: tuple[Path, dict]):
+    folder, expected = others
     cards = []
     for name, result in RESULTS.items():
         stage = own_folders / "staged" / name
         stage.mkdir(parents=True)
-        stage_for_hub(own_folders / name, stage, str(stage))
+        stage_for_hub(folder / name, stage, str(stage))
         code = snippet((stage / "README.md").read_text(encoding="utf-8"))
         cards.append(str(own_folders / f"{name}.py"))
-        Path(cards[-1]).write_text(f"{code}\nRESULT = {result or 'image_like_after'}\n", encoding="utf-8")
+        Path(cards[-1]).write_text(f"{code}\nRESULT = {result}\n", encoding="utf-8")
     environment = {**minimal_environment(), "HF_HOME": str(own_folders / "home"), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-c", WITHOUT_S5_HF, json.dumps(cards)], env=environment, check=True, timeout=120)
-    found = np.load("found.npz")
+    program = [sys.executable, "-c", WITHOUT_S5_HF, json.dumps(cards)]
+    subprocess.run(program, env=environment, cwd=folder, check=True, timeout=120)
+    found = np.load(folder / "found.npz")
     for name, value in expected.items():
         assert np.asarray(value).shape == found[name].shape, name
         if name == "captioner":
@@ -151,12 +178,12 @@ def test_the_snippets_of_the_cards_run_without_s5_hf(own_folders: Path, one_thre
             assert np.mean(np.asarray(value) == found[name]) > 0.99, name
 
 
-def test_cards_tell_strangers_what_the_models_are_for(own_folders: Path):
-    write_others(own_folders)
+def test_cards_tell_strangers_what_the_models_are_for(own_folders: Path, others: tuple[Path, dict]):
+    folder, _ = others
     cards = {}
     for name in RESULTS:
         (own_folders / f"staged_{name}").mkdir()
-        stage_for_hub(own_folders / name, own_folders / f"staged_{name}", f"me/{name}", metrics={"val": {"score": 5}})
+        stage_for_hub(folder / name, own_folders / f"staged_{name}", f"me/{name}", metrics={"val": {"score": 5}})
         cards[name] = ModelCard.load(own_folders / f"staged_{name}" / "README.md")
     assert {card.data.pipeline_tag for card in cards.values()} == {
         *("image-segmentation", "image-to-text", "image-to-image")
@@ -170,8 +197,11 @@ def test_cards_tell_strangers_what_the_models_are_for(own_folders: Path):
         ("a mask of what changed", "captioner"),
         ("as we read the paper", "translator"),
         ("Those that you name", "open"),
+        ("SAM-Road++", "roads"),
+        ("outputs.probabilities[0]", "roads"),
     ):
         assert word in cards[name].text, (word, name)
+    assert "road-graph" in cards["roads"].data.tags
     assert all("| val | score | 5 |" in card.text for card in cards.values())
     assert (own_folders / "staged_reasoner" / "tokenizer.json").is_file()
     assert (own_folders / "staged_captioner" / "generation_config.json").is_file()
@@ -184,9 +214,8 @@ def test_every_registered_model_can_be_pushed():
     assert "model.generate(features=features" in text and "(batch, tokens, 24)" in text
 
 
-def test_a_model_that_reads_words_is_pushed_with_its_tokenizer(loopback_hub: LoopbackHub, own_folders: Path):
-    write_tiny_reasoner(own_folders / "reasoner")
-    result = CliRunner().invoke(app, ["push", str(own_folders / "reasoner"), "me/reasoner"])
+def test_a_model_that_reads_words_is_pushed_with_its_tokenizer(loopback_hub: LoopbackHub, others: tuple[Path, dict]):
+    result = CliRunner().invoke(app, ["push", str(others[0] / "reasoner"), "me/reasoner"])
     assert result.exit_code == 0, result.output
     files = loopback_hub.repositories["me/reasoner"]
     settings = json.loads(files["processor_config.json"])
@@ -195,8 +224,9 @@ def test_a_model_that_reads_words_is_pushed_with_its_tokenizer(loopback_hub: Loo
     assert {"tokenizer.json", "model.safetensors", "description_projector.py", "s5_networks.py"} <= set(files)
 
 
-def test_models_that_lack_what_they_need_are_refused(own_folders: Path):
-    write_others(own_folders)
+def test_models_that_lack_what_they_need_are_refused(own_folders: Path, others: tuple[Path, dict]):
+    for name in ("captioner", "cube"):
+        shutil.copytree(others[0] / name, own_folders / name)
     (own_folders / "stage").mkdir()
     (own_folders / "captioner" / "tokenizer.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"expected tokenizer\.json .*captioner: the model reads or writes"):

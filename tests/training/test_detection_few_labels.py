@@ -239,6 +239,8 @@ class TestHealth:
         health = PseudoBoxHealth(["ship", "boat"], 0.9, steps=50)
         for step in range(9):
             assert health.see(step, 0.0, [0, 0], 0.1 * step) == []
+            state, health = json.loads(json.dumps(health.state())), PseudoBoxHealth(["ship", "boat"], 0.9, steps=50)
+            health.load_state(state)  # as a resumed run does
         with pytest.warns(RuntimeWarning, match=r"step 9: in 10 steps not one .* threshold is 0\.9, .* was 0\.800"):
             health.see(9, 0.0, [0, 0], 0.2)
         assert health.see(10, 0.0, [0, 0], 0.2) == [] and health.warned["admission"][0] == 9

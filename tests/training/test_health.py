@@ -69,7 +69,7 @@ def test_a_class_that_suppresses_what_the_labels_show_is_warned_about_with_both_
 @pytest.mark.parametrize(
     ("labelled", "pseudo"),
     [
-        ([0.22, 0.78], [0.72, 0.28]),  # another mixture than the labels, no class has three quarters
+        ([0.22, 0.78], [0.72, 0.28]),  # another mixture than the labels, no class has four fifths
         ([0.1, 0.9], [0.04, 0.96]),  # most is water in the labels, too
         ([0.0, 1.0], [0.0, 1.0]),
         ([0.2, 0.3], [0.22, 0.78]),  # half of the labelled pixels are ignored
@@ -109,7 +109,7 @@ def test_what_was_seen_survives_being_written_as_json():
                 parts.load_state(state)
             for health in (whole, parts):
                 health.see_labelled([0.7, 0.1])
-                health.see(step, 0.3 + 0.3 / (step + 1), [0.2 / (1 + step), 0.8], 0.9, step / 100)
+                health.see(step, 0.3 + 0.3 / (step + 1), [0.1 / (1 + step), 0.9], 0.9, step / 100)
     assert parts.state() == whole.state() and parts.warned == whole.warned and whole.warned.keys() == {"class"}
 
 

@@ -48,7 +48,7 @@ def evaluate_captioner(settings: EvaluationSettings, accelerator: Accelerator) -
         scores={**word_scores(rows, processor), "on_token_numbers": number_scores(rows, processor)},
         metric="bleu_4",
         unit="percent, cider 0 to 10",
-        counts={},
+        counts={"captions": len(rows)},
         rows=rows,
         rows_file="captions.json",
         sheet=sheet_of(data.samples, rows) if accelerator.is_main_process else None,

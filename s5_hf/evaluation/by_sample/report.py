@@ -24,7 +24,7 @@ class SampleResults(EvaluationResults):
     Attributes:
         metric: name of the score for the headline.
         unit: of it.
-        counts: what the scores were computed from, as numbers that add up over samples; empty where there are none.
+        counts: what the scores were computed from, as numbers that add up over samples.
         rows: what was made of every sample, in the order of the samples.
         rows_file: name of the JSON file for them.
         sheet: picture of the first samples; `None` on other processes than the main one.
@@ -43,7 +43,7 @@ class SampleResults(EvaluationResults):
         return self.metric, self.scores[self.metric]
 
     def facts(self) -> dict[str, Any]:
-        return {"counts": dict(self.counts)} if self.counts else {}
+        return {"counts": dict(self.counts)}
 
     def as_json(self) -> dict[str, Any]:
         return {**super().as_json(), "unit": self.unit}

@@ -26,7 +26,7 @@ def read(source: LabelSource) -> list[LabelledImage]:
         except UnicodeDecodeError as error:
             raise ValueError(f"{path} is not UTF-8 text: {error.reason}") from error
         outlines = [
-            Outline(np.array(found.polygon).reshape(4, 2), found.category, found.difficult, f"{path}, object {index}")
+            Outline(np.array(found.polygon).reshape(-1, 2), found.category, found.difficult, f"{path}, object {index}")
             for index, found in enumerate(objects, start=1)
         ]
         images.append(labelled_image(*source.image_of(path.stem), outlines, source.notes))

@@ -18,9 +18,10 @@ from ..reading import SceneReading
 from ..reduction import reduce_scene, reduction_factor
 from ..scene_run import require_distinct
 from ..source import SceneSource, open_scene
+from .map_maker import MapMaker
 from .scene_probabilities import WindowSettings
 from .scene_result import MapProducts, SceneFiles, SceneResult
-from .single_scene import MapMaker, write_map_polygons
+from .single_scene import write_map_polygons
 
 __all__ = ["ask_scene"]
 

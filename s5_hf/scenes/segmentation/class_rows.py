@@ -29,6 +29,11 @@ class ClassRows:
     probabilities: np.ndarray | None = None
     entropy: np.ndarray | None = None
 
+    def part(self, start: int, stop: int) -> "ClassRows":
+        """The rows from `start` to `stop`, as views."""
+        maps = (self.classes, self.probabilities, self.entropy)
+        return ClassRows(*(None if values is None else values[..., start:stop, :] for values in maps))
+
 
 def class_rows(
     probabilities: torch.Tensor, valid: np.ndarray | None, keep_probabilities: bool, keep_entropy: bool

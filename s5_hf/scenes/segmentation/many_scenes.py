@@ -10,7 +10,8 @@ from ...predictors.interfaces import SceneSegmenter
 from ...predictors.torch_segmenter import load_segmenters
 from ..many_scenes import SceneShare
 from .scene_result import MapProducts, SceneFiles, SceneResult
-from .single_scene import segment_scene
+from .shared_rows import RowTeam
+from .single_scene import segment_scene_together
 
 __all__ = ["segment_scenes"]
 
@@ -33,7 +34,8 @@ def segment_scenes(
 ) -> list[SceneResult]:
     """Segment scenes into a folder; under `accelerate launch` or `torchrun` each process takes its share of them.
 
-    A scene that fails does not stop the others.
+    A scene that fails does not stop the others. If there are fewer scenes than processes, all of them make each scene
+    together, a band of its rows each; a scene that fails then ends the run.
 
     Args:
         model, task, devices, precision, compile_model, classes: as `segment_scene`; the model is loaded once. Each
@@ -45,7 +47,8 @@ def segment_scenes(
         **options: further arguments of `segment_scene`.
 
     Returns:
-        The results of this process, in the order of the scenes.
+        The results of this process, in the order of the scenes; of scenes that are made together, the first process
+        has them.
 
     Raises:
         FileExistsError: a file already exists, and neither `resume` nor `overwrite` is set; nothing has been done
@@ -60,7 +63,10 @@ def segment_scenes(
             f"{Path(products.polygons).suffix}"
         )
     files = {source: SceneFiles.of_scene(source, output, products) for source in sources}
-    share = SceneShare({source: named.paths() for source, named in files.items()})
+    share = SceneShare({source: named.paths() for source, named in files.items()}, by_rows=True)
+    team, is_main = RowTeam(), share.state.is_main_process
+    if share.together:
+        team = RowTeam(share.state.process_index, share.state.num_processes, share.state.wait_for_everyone)
     if devices is None and share.device is not None:
         devices = (share.device,)
 
@@ -73,7 +79,8 @@ def segment_scenes(
     require_new(list(segmenters[0].id2label.values()) if segmenters else ())
 
     def segment(source: str | Path) -> SceneResult:
-        return segment_scene(
+        return segment_scene_together(
+            team,
             segmenters,
             source,
             output,
@@ -81,11 +88,11 @@ def segment_scenes(
             products=products,
             resume=resume,
             overwrite=overwrite,
-            progress=share.state.is_main_process,
-            report=report,
+            progress=is_main,
+            report=report if team.index == 0 else lambda line: None,
             **options,
         )
 
     results = share.make_all(segment, report)
     share.finish()
-    return results
+    return results if team.index == 0 else []

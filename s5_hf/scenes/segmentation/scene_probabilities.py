@@ -7,6 +7,7 @@ from itertools import cycle
 
 import torch
 
+from ...predictors.fitting_batch import fitting_batch_size
 from ...predictors.image_probabilities import image_probabilities, require_finite
 from ...predictors.interfaces import SceneSegmenter
 from ...predictors.test_time_augmentation import SIZE_STEP
@@ -27,7 +28,7 @@ class WindowSettings:
             extended to a multiple of 16 by repeating its border.
         overlap: share of a window that the next one covers again, 0 (no overlap) to 0.9.
         blending: `"cosine"`, `"gaussian"` or `"flat"`.
-        batch_size: windows per forward pass.
+        batch_size: windows per forward pass; `None` for 4, or on a GPU as many as fit into its free memory.
         flips, scales: of test-time augmentation, as `predict_probabilities` takes them.
 
     Raises:
@@ -37,7 +38,7 @@ class WindowSettings:
     window: int = 512
     overlap: float = 0.25
     blending: str = "cosine"
-    batch_size: int = 4
+    batch_size: int | None = None
     flips: tuple[str, ...] = ("none",)
     scales: tuple[float, ...] = (1.0,)
 
@@ -48,7 +49,7 @@ class WindowSettings:
             raise ValueError(f"overlap must be a share from 0 to 0.9 of the window, got {self.overlap:g}")
         if self.blending not in BLENDINGS:
             raise ValueError(f"blending must be one of {', '.join(BLENDINGS)}, got {self.blending!r}")
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
 
 
@@ -76,7 +77,8 @@ class SceneProbabilities:
             device of the first.
         settings: windows, augmentation, blending.
         first_row: rows above it are not given.
-        start_window: the window to begin with, from `restart_window` of an earlier run that got to `first_row`.
+        start_window: the window to begin with, from `restart_window` of an earlier run that got to `first_row`; by
+            default the first that is needed.
         on_new_rows: takes the rows of the image as they are read, in the thread that reads.
     """
 
@@ -86,11 +88,15 @@ class SceneProbabilities:
         segmenters: Sequence[SceneSegmenter],
         settings: WindowSettings,
         first_row: int = 0,
-        start_window: int = 0,
+        start_window: int | None = None,
         on_new_rows: Callable[[NewRows], None] = lambda rows: None,
     ) -> None:
         self.grid = scene_grid(scene.height, scene.width, settings)
         self._scene, self._segmenters, self._settings = scene, segmenters, settings
+        self.batch_size = settings.batch_size or fitting_batch_size(
+            segmenters[0], (self.grid.window_height, self.grid.window_width), settings.flips, settings.scales
+        )
+        start_window = self.start_window(first_row) if start_window is None else start_window
         self._start_window, self._on_new_rows = start_window, on_new_rows
         network = segmenters[0]
         size = scene.height, scene.width
@@ -101,6 +107,10 @@ class SceneProbabilities:
     def __iter__(self) -> Iterator[FinishedRows]:
         for batch, probabilities in self._predictions():
             yield from self._rows.add(batch, probabilities)
+
+    def start_window(self, row: int) -> int:
+        """The window from which to start for the rows from `row` on: the first of a batch, if none is left out."""
+        return self.grid.first_window_of(row, self.batch_size)
 
     def restart_window(self, row: int) -> int:
         """The window from which to start for the rows from `row` on; see `BlendedRows`."""
@@ -117,7 +127,7 @@ class SceneProbabilities:
         batches = window_batches(
             self._scene,
             self.grid,
-            self._settings.batch_size,
+            self.batch_size,
             len(segmenter.image_mean),
             self._start_window,
             note_rows,

@@ -7,35 +7,29 @@ it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from ...files.atomic import write_text
-from ...imaging.palettes import Color, Palette
-from ...imaging.scene_files import scene_stem
+from ...imaging.palettes import Palette
 from ...predictors.interfaces import SceneSegmenter
 from ...predictors.test_time_augmentation import check_augmentations
 from ...predictors.torch_segmenter import load_segmenters
-from ..qgis_styles import raster_style
 from ..reading import SceneReading
-from ..scene_run import finished_work_kept, model_name, require_distinct
+from ..scene_run import model_name, require_distinct
 from ..source import SceneSource, open_scene
-from ..stac import map_item
-from .areas import ClassArea, write_areas
-from .class_rows import NO_DATA, class_rows
+from .class_rows import NO_DATA
 from .map_files import is_geotiff
-from .scene_probabilities import SceneProbabilities, WindowSettings
-from .scene_result import MapProducts, SceneFiles, SceneResult, read_sidecar_areas, write_sidecar
-from .scene_writer import SceneWriter
+from .map_maker import MapMaker
+from .scene_probabilities import WindowSettings
+from .scene_result import MapProducts, SceneFiles, SceneResult, read_sidecar_areas
+from .shared_rows import RowTeam
 
-__all__ = ["MapMaker", "map_scene", "segment_scene", "write_map_polygons"]
+__all__ = ["map_scene", "segment_scene", "segment_scene_together", "write_map_polygons"]
 
 
 # `detect_scene` has the same arguments on purpose, so that a user learns them once.
@@ -90,6 +84,45 @@ def segment_scene(
         OSError: a file cannot be read or written. Rows that are finished are kept for `resume`.
         ValueError: an option is out of range, the model lacks the task, or the bands do not fit.
     """
+    return segment_scene_together(
+        RowTeam(),
+        model,
+        source,
+        output,
+        task,
+        settings,
+        products,
+        reading,
+        devices,
+        precision,
+        compile_model,
+        classes,
+        resume,
+        overwrite,
+        progress,
+        report,
+    )
+
+
+def segment_scene_together(
+    team: RowTeam,
+    model: str | Path | PreTrainedModel | SceneSegmenter | Sequence[SceneSegmenter],
+    source: str | Path,
+    output: str | Path,
+    task: str | None = None,
+    settings: WindowSettings | None = None,
+    products: MapProducts | None = None,
+    reading: SceneReading | None = None,
+    devices: Sequence[str | torch.device] | None = None,
+    precision: str = "fp32",
+    compile_model: bool = False,
+    classes: Sequence[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    report: Callable[[str], None] = tqdm.write,
+) -> SceneResult:
+    """`segment_scene`, by a process of a team that makes the scene together; all of them call it alike."""
     products, reading = products or MapProducts(), reading or SceneReading()
     return map_scene(
         [source],
@@ -105,6 +138,7 @@ def segment_scene(
         progress=progress,
         report=report,
         model=model,
+        team=team,
     )
 
 
@@ -124,6 +158,7 @@ def map_scene(
     overwrite: bool = False,
     progress: bool = True,
     report: Callable[[str], None] = tqdm.write,
+    team: RowTeam | None = None,
 ) -> SceneResult:
     """Make the map of a scene, whatever it consists of; see `segment_scene`, whose errors these are.
 
@@ -135,9 +170,10 @@ def map_scene(
         model: what the segmenters were loaded from, for the description.
         colors: gives a colour per class where `products` name no file; `natural_palette` if left out.
         maximum_pixels: of a map that is read again to be cut into polygons.
+        team: the processes that make the scene together; only the first has areas in its result.
         task, settings, products, resume, overwrite, progress, report: as `segment_scene`.
     """
-    settings, products = settings or WindowSettings(), products or MapProducts()
+    settings, products, team = settings or WindowSettings(), products or MapProducts(), team or RowTeam()
     check_augmentations(settings.flips, settings.scales)
     made = {source: [] for source in sources[1:]}
     require_distinct({**made, sources[0]: files.paths()})
@@ -157,12 +193,16 @@ def map_scene(
     require_distinct({**made, sources[0]: files.paths(labels)})
     if not overwrite:
         files.require_new(resume, labels)
+    team.wait()  # all have looked which files are there
     with opened(segmenters[0]) as scene:
         if scene.crs is not None and not is_geotiff(files.classes):
             scene.notes.append(f"{files.classes} carries no coordinates; a .tif would")
         for note in scene.notes:
             report(note)
-        maps = MapMaker(scene, segmenters, files, settings, products, palette, progress, report)
+        maps = MapMaker(scene, segmenters, files, settings, products, palette, progress, report, team)
+        if team.index:
+            maps.make_band()
+            return SceneResult(files, [], scene.notes)
         result = maps.make(task, model_name(model, segmenters[0]), resume)
     if files.polygons is not None:
         write_map_polygons(files, products, scene.width * scene.height)  # of a map that has just been made
@@ -178,84 +218,6 @@ def _require_classes(classes: Sequence[str | int] | None, segmenter: SceneSegmen
             f"the model has no classes {', '.join(map(str, unknown))} to make polygons of; it has: "
             f"{', '.join(segmenter.id2label.values())}"
         )
-
-
-@dataclass(frozen=True)
-class MapMaker:
-    """One scene on its way into files; the attributes are those of `segment_scene`."""
-
-    scene: SceneSource
-    segmenters: Sequence[SceneSegmenter]
-    files: SceneFiles
-    settings: WindowSettings
-    products: MapProducts
-    palette: Palette
-    progress: bool
-    report: Callable[[str], None]
-
-    def make(self, task: str | None, model: str, resume: bool) -> SceneResult:
-        """All files except the polygons; `task` and `model` are for the description."""
-        scene, files, segmenter, cog = self.scene, self.files, self.segmenters[0], self.products.cloud_optimized
-        id2label = {index: segmenter.id2label[index] for index in range(segmenter.num_labels)}
-        with (
-            finished_work_kept(files.work, "rows", self.report),
-            SceneWriter(files, scene, id2label, self.palette, task, self._fingerprint(), resume, cog) as writer,
-        ):
-            if writer.rows_done:
-                self.report(f"resuming after row {writer.rows_done:,} of {scene.height:,}")
-            self._fill(writer)
-            areas = writer.finish(self.products.minimum_area)
-            write_sidecar(files, scene, areas, self.palette, task, model)
-            if files.style is not None:
-                write_text(files.style, raster_style(_styled(areas, self.palette)))
-            if files.stac is not None:
-                classes, size = list(_styled(areas, self.palette).values()), (scene.height, scene.width)
-                item = map_item(files.classes, size, scene.crs, scene.transform, classes, NO_DATA)
-                write_text(files.stac, json.dumps(item, indent=2) + "\n")
-            if files.areas is not None:
-                write_areas(areas, files.areas)
-            writer.publish()
-        return SceneResult(files, areas, scene.notes)
-
-    def _fingerprint(self) -> dict[str, str]:
-        """What decides the content of the maps, under names for people."""
-        products = self.products
-        return {
-            "the model": self.segmenters[0].fingerprint,
-            "the scene or how it is read": self.scene.fingerprint,
-            "the windows or their augmentation": repr(self.settings),
-            "the palette": repr([tuple(color) for color in self.palette]),
-            "the products": repr((products.probabilities, products.entropy, products.overlay)),
-        }
-
-    def _fill(self, writer: SceneWriter) -> None:
-        """Predict the rows that are missing, and hand them to the writer."""
-        scene, products = self.scene, self.products
-        stream = SceneProbabilities(
-            scene, self.segmenters, self.settings, writer.rows_done, writer.restart_window, writer.add_image
-        )
-        with tqdm(
-            total=scene.height,
-            initial=writer.rows_done,
-            desc=scene_stem(scene.name),
-            unit="row",
-            disable=not self.progress,
-        ) as bar:
-            for rows in stream:
-                done = 0
-                while done < rows.probabilities.shape[1]:
-                    stop = min(done + writer.rows_to_block(), rows.probabilities.shape[1])
-                    valid = None if rows.valid is None else rows.valid[done:stop]
-                    piece = rows.probabilities[:, done:stop]
-                    maps = class_rows(piece, valid, products.probabilities, products.entropy)
-                    writer.add(maps, stream.restart_window(rows.top + stop))
-                    bar.update(stop - done)
-                    done = stop
-
-
-def _styled(areas: Sequence[ClassArea], palette: Palette) -> dict[int, tuple[str, Color]]:
-    """Names and colours by class id."""
-    return {area.id: (area.label, color) for area, color in zip(areas, palette, strict=True)}
 
 
 def write_map_polygons(files: SceneFiles, products: MapProducts, maximum_pixels: int | None) -> None:

@@ -79,7 +79,8 @@ def word_scores(rows: Sequence[Mapping[str, Any]], processor: MVCCProcessor) -> 
 
 def number_scores(rows: Sequence[Mapping[str, Any]], processor: MVCCProcessor) -> dict[str, float]:
     """The same of the numbers of the words, as officially: all words that the network does not know are one."""
-    return _scores(rows, lambda sentence: processor.tokenizer(sentence, add_special_tokens=False)["input_ids"])
+    tokenizer = processor.tokenizer
+    return _scores(rows, lambda sentence: tokenizer.convert_tokens_to_ids(words_of(tokenizer, sentence)))
 
 
 def _scores(rows: Sequence[Mapping[str, Any]], parts_of: Callable[[str], Caption]) -> dict[str, float]:

@@ -192,6 +192,15 @@ class JointDetection(JointTraining):
         pairs = zip(self.health.labels, class_shares, strict=True)
         return observed | {f"pseudo_box_share/{label}": share for label, share in pairs}
 
+    def observations(self) -> dict[str, Any]:
+        """What the health of the pseudo-boxes is judged by."""
+        return {} if self.method is None else {"health": self.health.state()}
+
+    def load_observations(self, found: Mapping[str, Any]) -> None:
+        """Judge it by the same as before the stop."""
+        if "health" in found:
+            self.health.load_state(found["health"])
+
     def images_per_process(self) -> float:
         """Images of an optimizer step on one process, after the supervised phase."""
         return super().images_per_process() + self.unlabelled_per_process

@@ -2,7 +2,8 @@
 
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 WINDOW = 50
 """Steps that class shares are averaged over."""
@@ -28,6 +29,20 @@ class PseudoBoxHealth:
         self.shares: deque[Sequence[float]] = deque(maxlen=WINDOW)
         self.warned: dict[str, tuple[int, str]] = {}
         self.seen, self.highest_score, self.admitted = 0, 0.0, False
+
+    def state(self) -> dict[str, Any]:
+        """What was seen so far, as plain values: a resumed run warns when an uninterrupted one would."""
+        return {
+            "seen": self.seen,
+            "admitted": self.admitted,
+            "highest_score": self.highest_score,
+            "shares": [list(shares) for shares in self.shares],
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.seen, self.admitted, self.highest_score = state["seen"], state["admitted"], state["highest_score"]
+        self.shares = deque(state["shares"], maxlen=WINDOW)
 
     def see(self, step: int, boxes: float, shares: Sequence[float], highest_score: float) -> list[str]:
         """Note a step; returns the warnings that were given.

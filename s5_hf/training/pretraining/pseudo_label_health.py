@@ -36,7 +36,7 @@ class PseudoLabelHealth:
         steps: int,
         lowest_mask_ratio: float = 0.01,
         highest_share: float = 0.95,
-        dominant_share: float = 0.75,
+        dominant_share: float = 0.8,
     ) -> None:
         self.labels = list(labels)
         self.window = max(LEAST_STEPS, min(MOST_STEPS, steps // 20))

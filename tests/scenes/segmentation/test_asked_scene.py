@@ -72,6 +72,33 @@ def test_the_user_hears_what_was_not_looked_at_or_not_understood(tmp_path, scene
     assert "words that mean nothing to the model, which never read them: zeppelin, or, land" in said
 
 
+def test_an_interrupted_question_leaves_no_map_and_resumes_to_the_same(tmp_path):
+    scene = tmp_path / "tall.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (SIDE * 16, SIDE, 3), np.uint8)
+    Image.fromarray(pixels).save(scene)
+
+    class Interrupted(Bright):
+        def answer(self, image):
+            if self.looks == 12:
+                raise KeyboardInterrupt
+            return super().answer(image)
+
+    settings = {"overlap": 0, "least": 0, "progress": False}
+    ask_scene(Bright(), scene, tmp_path / "whole.png", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        ask_scene(Interrupted(), scene, tmp_path / "mask.png", **settings)
+    assert not (tmp_path / "mask.png").exists() and (tmp_path / ".mask.png.partial").is_dir()
+    with pytest.raises(FileExistsError, match=r"unfinished work of an earlier run; choose resume"):
+        ask_scene(Bright(), scene, tmp_path / "mask.png", **settings)
+    other = QuestionSegmenter(tiny_reasoner(), tiny_processor(), QUESTIONS[1], device="cpu")
+    with pytest.raises(ValueError, match="unfinished work, but since then changed: "):
+        ask_scene(other, scene, tmp_path / "mask.png", resume=True, **settings)
+    resumed = Bright()
+    ask_scene(resumed, scene, tmp_path / "mask.png", resume=True, **settings)
+    assert (tmp_path / "mask.png").read_bytes() == (tmp_path / "whole.png").read_bytes()
+    assert 0 < resumed.looks <= 8 and not (tmp_path / ".mask.png.partial").exists()
+
+
 def test_where_to_look_is_a_channel_of_the_scene():
     pixels = np.zeros((5, 7, 3), np.uint8)
     places = np.array([[True, False, False, False], [False] * 4, [False, False, False, True]])
