@@ -1,7 +1,7 @@
 """Curated against random unlabelled images, over several seeds: FixMatch with as many of an archive, in pairs.
 
     python benchmarks/s4p_archive.py s4p_few_labels_cpu --side 100 --positive 4 --mixed 0.05 --labelled 1 \
-        --foreign DATA/rsscn7 DATA/massroads/train/images DATA/flood/train/images --arms random curated \
+        --foreign DATA/rsscn7 DATA/massroads/train/images DATA/flood/train/images --arms random curated clean \
         --start "--total-steps 150 --learning-rate 3e-3" -- --labelled-dir DATA/citymaps --classes land water
 
 For each seed an archive is made: the unlabelled tiles, and a share of patches that are bad or redundant. These are
