@@ -45,8 +45,8 @@ class HostWaits(TorchFunctionMode):
         self.addresses = {tensor.data_ptr() for tensor in on_device}
 
     def holds(self, value: Any) -> bool:
-        """Whether a value is a tensor on the device."""
-        return isinstance(value, torch.Tensor) and value.data_ptr() in self.addresses
+        """Whether a value is a tensor on the device; empty ones, which all have one address, need no wait."""
+        return isinstance(value, torch.Tensor) and value.numel() > 0 and value.data_ptr() in self.addresses
 
     def place(self, value: Any, on_device: bool) -> None:
         """Note where a result is; addresses are used again."""

@@ -193,8 +193,8 @@ def strong_view(
         images.index_copy_(1, constants(tuple(others), torch.int64, images.device).flatten(), changed)
     blurred = (parameters.sigma > 0).nonzero().flatten()
     if len(blurred):
-        rows, sigma = on_device(blurred, images.device), on_device(parameters.sigma[blurred], images.device)
-        change_rows(images, blurred, rows, lambda part: gaussian_blur(part, sigma))
+        asked, sigma = blurred.tolist(), on_device(parameters.sigma[blurred], images.device)
+        change_rows(images, asked, on_device(blurred, images.device), lambda part: gaussian_blur(part, sigma))
     return images
 
 
@@ -217,7 +217,8 @@ def _with_colors(images: torch.Tensor, parameters: StrongParameters, colors: lis
     seen = color_jitter(channels_of(images, colors), parameters.jitter, parameters.order, parameters.factors)
     gray = parameters.grayscale.nonzero().flatten()
     if len(gray):
-        change_rows(seen, gray, on_device(gray, images.device), lambda part: grayscale(part).expand(-1, 3, -1, -1))
+        asked, rows = gray.tolist(), on_device(gray, images.device)
+        change_rows(seen, asked, rows, lambda part: grayscale(part).expand(-1, 3, -1, -1))
     if images.shape[1] == len(colors) and colors == sorted(colors):
         return seen
     return images.index_copy(1, constants(tuple(colors), torch.int64, images.device).flatten(), seen)
@@ -251,23 +252,23 @@ def color_jitter(
     counts = [len(rows) for _, rows in turns]
     for (index, asked), rows, factor in zip(turns, chosen.split(counts), strength.split(counts), strict=True):
         adjust, amount = ADJUST[OPERATIONS[index]], factor[:, None, None, None]
-        change_rows(images, asked, rows, lambda part, adjust=adjust, amount=amount: adjust(part, amount))
+        change_rows(images, asked.tolist(), rows, lambda part, adjust=adjust, amount=amount: adjust(part, amount))
     return images
 
 
 def change_rows(
-    images: torch.Tensor, asked: torch.Tensor, rows: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor]
+    images: torch.Tensor, asked: Sequence[int], rows: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
     """Replace some images of a batch by what `change` makes of them.
 
     Args:
         images: `(batch, channels, height, width)`, changed in place.
-        asked: their numbers int64 `(n,)`, on the host.
-        rows: the same on the device of the images.
+        asked: their numbers.
+        rows: the same int64 `(n,)`, on the device of the images.
         change: from images to images of the same size.
     """
     if len(asked) == 1:  # as most are: it need not be copied to be looked at
-        one = images[int(asked) :][:1]
+        one = images[asked[0] :][:1]
         one.copy_(change(one))
     elif len(asked):
         images[rows] = change(images[rows])
