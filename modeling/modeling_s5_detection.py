@@ -293,13 +293,13 @@ def losses_of_parts(
 
 
 def mean_scores(passes: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Logits `(n, classes + 1)` whose softmax is the mean of that of several, as Cascade R-CNN scores its boxes.
+    """Logits `(..., classes + 1)` whose softmax is the mean of that of several, as Cascade R-CNN scores its boxes.
 
     Those of one pass stay as they are. (arXiv 1712.00726, section 6.1.)
     """
     if len(passes) == 1:
         return passes[0]
-    return torch.stack([logits.log_softmax(dim=1) for logits in passes]).logsumexp(dim=0) - math.log(len(passes))
+    return torch.stack([logits.log_softmax(dim=-1) for logits in passes]).logsumexp(dim=0) - math.log(len(passes))
 
 
 def by_entry(predictions: Sequence[ImagePrediction | None]) -> dict[str, list[torch.Tensor] | None]:

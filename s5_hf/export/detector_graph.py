@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ..modeling import S5DetectionConfig, S5ForOrientedObjectDetection
 from ..modeling.anchors import STRIDES
-from ..modeling.modeling_s5_detection import COARSEST_STRIDE
+from ..modeling.modeling_s5_detection import COARSEST_STRIDE, mean_scores
 from ..modeling.oriented_boxes import oriented_boxes_to_horizontal
 from ..modeling.oriented_roi_head import POOLED_STRIDES, OrientedRoIHead
 from ..modeling.oriented_rpn import OrientedRPN, RPNOutput
@@ -77,10 +77,13 @@ class BoxGraph(ExportGraph):
         rpn_output = self.model.rpn_heads[0](levels)
         proposals, exists = propose(self.model.rpn_heads[0], rpn_output, self.proposals)
         roi_head = self.model.roi_heads[0]
-        # Of NaN no pixel can be looked up; it still reaches the caller, in the boxes.
-        logits, deltas = classify(roi_head, levels, torch.where(proposals.isfinite(), proposals, 0))
-        boxes = roi_head.decode(proposals.flatten(0, 1), deltas.flatten(0, 1)).unflatten(0, proposals.shape[:2])
-        return logits, boxes, exists & ~in_padding(boxes, image_sizes, pixel_values)
+        boxes, passes = proposals, []
+        for _ in range(self.model.config.roi_passes):
+            # Of NaN no pixel can be looked up; it still reaches the caller, in the boxes.
+            logits, deltas = classify(roi_head, levels, torch.where(boxes.isfinite(), boxes, 0))
+            boxes = roi_head.decode(boxes.flatten(0, 1), deltas.flatten(0, 1)).unflatten(0, boxes.shape[:2])
+            passes.append(logits)
+        return mean_scores(passes), boxes, exists & ~in_padding(boxes, image_sizes, pixel_values)
 
 
 class ObjectGraph(BoxGraph):

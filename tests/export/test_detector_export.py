@@ -168,6 +168,23 @@ def test_the_proposals_of_the_graph_are_those_of_the_model(dense, size, form, pl
         )
 
 
+def test_boxes_are_refined_as_often_as_in_the_model(dense, plain_loop, monkeypatch):
+    pixel_values = images(32, 64)
+    once = BoxGraph(dense)(pixel_values, torch.tensor([[32, 64]] * 2))[0]
+    for part in (dense, dense.roi_heads[0]):
+        monkeypatch.setattr(part.config, "roi_passes", 3)
+    with torch.inference_mode():
+        logits, boxes, exists = BoxGraph(dense)(pixel_values, torch.tensor([[32, 64]] * 2))
+        outputs = dense(pixel_values)
+    assert (logits - once).abs().max() > 0.01
+    for index, expected in enumerate(outputs.pred_boxes):
+        found = rotated_iou(expected, boxes[index][exists[index]])
+        assert len(expected) and found.amax(dim=1).min() > 0.999
+        torch.testing.assert_close(
+            logits[index][exists[index]][found.argmax(dim=1)], outputs.logits[index], rtol=0, atol=1e-3
+        )
+
+
 @pytest.fixture(scope="module")
 def plain_loop():
     """The loop of graphs as one of Python: torch would compile it, once for every size."""
