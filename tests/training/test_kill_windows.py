@@ -145,7 +145,9 @@ class Weights(S4Pretraining):
 
     def __init__(self, folder):
         AcceleratorState._reset_state(reset_partial_state=True)
-        super().__init__(PretrainingRecipe.make(output_dir=str(folder), keep_checkpoints=1, resume="auto"))
+        super().__init__(
+            PretrainingRecipe.make(method="supervised", output_dir=str(folder), keep_checkpoints=1, resume="auto")
+        )
         accelerator = Accelerator(cpu=True)
         self.model = accelerator.prepare(torch.nn.Linear(1, 1))
         self.checkpoints = Checkpoints(self, accelerator)
