@@ -22,9 +22,20 @@ def without_weights() -> Iterator[None]:
 
 
 def read_config(name: str, **settings: Any) -> PretrainedConfig:
-    """The configuration of a folder or a name; inside `without_weights` the Hub is not asked for known encoders."""
+    """The configuration of a folder or a name; inside `without_weights` the Hub is not asked for known encoders.
+
+    Raises:
+        OSError: if there is no such folder, and the Hub gives no model of that name or cannot be reached.
+    """
     shape = published_shape(name) if weights_are_left_out() and not Path(name).is_dir() else None
-    return AutoConfig.from_pretrained(name, **settings) if shape is None else shape.make_config()
+    if shape is not None:
+        return shape.make_config()
+    try:
+        return AutoConfig.from_pretrained(name, **settings)
+    except OSError as error:
+        if Path(name).exists():
+            raise
+        raise OSError(f"there is no folder {name} here, and the Hub gave no model of that name: {error}") from error
 
 
 def load_network(model_class: Any, name: str, **settings: Any) -> PreTrainedModel:
