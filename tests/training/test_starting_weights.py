@@ -16,7 +16,7 @@ def test_a_missing_folder_is_named(monkeypatch, tmp_path):
         OSError, match="there is no folder lite0 here, and the Hub gave no model of that name: We could"
     ):
         read_config("lite0")
-    with pytest.raises(OSError, match="^We couldn't connect$"):  # the folder is there, its reader speaks
+    with pytest.raises(OSError, match=r"^We couldn't connect$"):  # the folder is there, its reader speaks
         read_config(str(tmp_path))
 
 
