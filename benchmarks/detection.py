@@ -8,6 +8,7 @@
 - `horizontal`: the same recipe, steps and images, with the horizontal hulls of the objects in place of the boxes: what
   it learns is a Faster R-CNN with horizontal boxes.
 - `pretrained`: `detection_pretrained_cpu`, from an EfficientNet-Lite0 trained on ImageNet (docs/models.md).
+- `pretrained_horizontal`: that with horizontal hulls in place of the boxes.
 - `vit`: `detection_tiny_cpu`, a ViT, on the same images.
 - `moe`: that as a mixture of experts, with synthetic aerial scenes (s5_hf.synthetic) as the second task.
 
@@ -46,6 +47,7 @@ RECIPES = {
     "small": "detection_small_cpu",
     "horizontal": "detection_small_cpu",
     "pretrained": "detection_pretrained_cpu",
+    "pretrained_horizontal": "detection_pretrained_cpu",
     "vit": "detection_tiny_cpu",
     "moe": "detection_tiny_cpu",
 }
@@ -93,7 +95,7 @@ def train(name: str, seed: int, hituav: Path, folder: Path, options: Sequence[st
     names, second, data = ["hituav"], [], hituav
     if name == "moe":
         names, second = ["hituav", "scenes"], write_scenes(folder.parent / "scenes")
-    if name == "horizontal":
+    if name.endswith("horizontal"):
         data = folder.parent / "hulls"
         write_hulls(hituav, data)
     mode = ["--mode", "moe" if name == "moe" else "sdf", "--datasets", *names, f"--hituav.data-dir={data}", *second]
