@@ -89,7 +89,7 @@ def clouded(tile: Image.Image, generator: random.Random) -> Image.Image:
 
 
 def emptied(tile: Image.Image, generator: random.Random) -> Image.Image:
-    """No data: black but for a strip of the tile, or one grey with the noise of a sensor."""
+    """No data: black except for a strip of the tile, or one grey with the noise of a sensor."""
     if generator.random() < 0.5:
         black = Image.new("RGB", tile.size)
         black.paste(tile.crop((0, 0, round(tile.width * generator.uniform(0, 0.3)), tile.height)))

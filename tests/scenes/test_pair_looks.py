@@ -21,7 +21,7 @@ SMALL = WindowSettings(window=32, overlap=0.5, batch_size=3)
 
 @pytest.fixture
 def dates(tmp_path):
-    """Noise, the later date darker and of less contrast, but for a brighter field."""
+    """Noise, the later date darker and of less contrast, except for a brighter field."""
     before = np.random.default_rng(0).integers(50, 120, (96, 80, 3), dtype=np.uint8)
     truth = np.zeros((96, 80), dtype=bool)
     truth[10:30, 20:50] = True
