@@ -2,13 +2,17 @@
 
     OMP_NUM_THREADS=1 python benchmarks/detection_few_labels.py quality --hituav DATA/hituav --seeds 0
     OMP_NUM_THREADS=1 python benchmarks/detection_few_labels.py runs --hituav DATA/hituav --seeds 0 1 2
+    OMP_NUM_THREADS=1 python benchmarks/detection_few_labels.py runs --hituav DATA/hituav --seeds 0 1 2 \
+        --encoder lite0 --base-steps 600 --steps 240
 
 The data is HIT-UAV, of whose 160 training images the seed chooses 32 that keep their labels. For each seed:
 
-- `base`: `detection_few_labels_cpu` on the 32 images alone. Each of the others goes on from its averaged weights.
+- `base`: `detection_few_labels_cpu` on the 32 images alone, or with an encoder `detection_pretrained_cpu`. Each of the
+  others goes on from its averaged weights.
 - `supervised`: the same for some more steps.
 - `pseudo`: as many steps, and the other 128 images without their labels, by the method of the recipe.
 - `longer`: labelled images alone, for the processor time that `pseudo` took.
+- `all_labels`: as many steps with the labels of all 160 images: what there is to gain.
 
 `quality` compares the pseudo-boxes of the base with the annotations of the 128 images, which no training sees: that is
 how thresholds are chosen. Nothing is chosen on the validation images: the averaged weights after the last step are
@@ -36,11 +40,18 @@ from s5_hf.training.detection.kind import JointDetection
 from s5_hf.training.detection.recipe import DetectionRecipe
 from s5_hf.training.run_folder import read_log
 
-RECIPE = "detection_few_labels_cpu"
+RECIPE, PRETRAINED_RECIPE = "detection_few_labels_cpu", "detection_pretrained_cpu"
+FEW_LABELS = (
+    *("--hituav.labelled-count", "32", "--hituav.unlabelled-dataset", "rest", "--unlabelled-batch-size", "2"),
+    *("--method", "agreeing_views", "--confidence-threshold", "0.6", "--agreement-threshold", "0.5"),
+    *("--ignore-threshold", "0.2", "--teacher-decay", "0.99", "--weight-average-decay", "0.99"),
+)
+"""What the first recipe has, as options of the second."""
 LABELS = ("Person", "Car", "Bicycle", "OtherVehicle")
-CONTINUED = ("--learning-rate", "7e-4", "--warmup-steps", "10", "--unlabelled-from-step", "0")
+CONTINUED = ("--encoder", "none", "--learning-rate", "7e-4", "--warmup-steps", "10", "--unlabelled-from-step", "0")
 RAMP = 20
-RUNS = ("base", "supervised", "pseudo", "longer")
+RUNS = ("base", "supervised", "pseudo", "longer", "all_labels")
+ALL_LABELS = ("--hituav.labelled-count", "null", "--hituav.unlabelled-dataset", "s5-images")
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 AGREEMENTS = (0.0, 0.3, 0.5, 0.7)
 VIEWS = 96
@@ -52,9 +63,16 @@ def folder_of(arguments: Namespace, run: str, seed: int) -> Path:
     return arguments.output_dir / f"{run}-{seed}"
 
 
+def recipe_of(arguments: Namespace) -> str:
+    """The recipe of all runs."""
+    return PRETRAINED_RECIPE if arguments.encoder else RECIPE
+
+
 def words_of(arguments: Namespace, run: str, seed: int) -> list[str]:
     """The options of a run."""
-    words = [RECIPE, f"--hituav.data-dir={arguments.hituav}", "--selection", "last", "--seed", str(seed)]
+    words = [recipe_of(arguments), f"--hituav.data-dir={arguments.hituav}", "--selection", "last", "--seed", str(seed)]
+    if arguments.encoder:
+        words += ["--encoder", arguments.encoder, "--validation-steps", "0", *FEW_LABELS]
     words += arguments.options
     if run == "base":
         unseen = ["--hituav.validation-split", "none"]
@@ -63,6 +81,8 @@ def words_of(arguments: Namespace, run: str, seed: int) -> list[str]:
     if run == "pseudo":
         return [*words, "--unlabelled-ramp-steps", str(RAMP), "--total-steps", str(arguments.steps)]
     steps = arguments.steps
+    if run == "all_labels":
+        words += ALL_LABELS
     if run == "longer":
         both = (seconds_of(folder_of(arguments, name, seed)) for name in ("pseudo", "supervised"))
         steps = round(steps * Fraction(*both))
@@ -124,7 +144,9 @@ def measured_pseudo_boxes(arguments: Namespace, seed: int) -> tuple[dict[str, to
     The boxes have `labels`, `scores`, `agreement` and `right`: whether an object of the class has a rotated IoU of 0.5
     or more with the box.
     """
-    recipe = DetectionRecipe.read([str(find_recipe(RECIPE, "detection")), *words_of(arguments, "base", seed)[1:]])
+    recipe = DetectionRecipe.read(
+        [str(find_recipe(recipe_of(arguments), "detection")), *words_of(arguments, "base", seed)[1:]]
+    )
     recipe.method.method = "agreeing_views"
     kind = JointDetection(recipe)
     kind.load(processes=1)
@@ -179,6 +201,7 @@ def main() -> None:
     parser.add_argument("--hituav", type=Path, required=True, help="folder with {train,val}/images and labelTxt")
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--encoder", help="folder of an EfficientNet-Lite0 trained on ImageNet (docs/models.md)")
     parser.add_argument("--base-steps", type=int, default=300)
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--output-dir", type=Path, default=Path("runs/detection_few_labels"))
