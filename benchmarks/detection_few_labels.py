@@ -20,16 +20,14 @@ validated once. What stands behind `--` goes to examples/finetune_detection.py. 
 repeated, stopped ones resume.
 """
 
-import os
-import resource
-import sys
 from argparse import Namespace
 from fractions import Fraction
 from pathlib import Path
 
 import torch
+from detection_runs import LABELS, print_compared, seconds_of, train_detector
 
-from measuring import argument_parser, parse_with_options, print_head, print_row, run_example, spread
+from measuring import argument_parser, parse_with_options, print_head, print_row
 from s5_hf.modeling import S5ForOrientedObjectDetection
 from s5_hf.modeling.rotated_iou import rotated_iou
 from s5_hf.recipes import find_recipe
@@ -38,7 +36,6 @@ from s5_hf.training.batches import SampleOrder, ViewedDatasets, load_in_order
 from s5_hf.training.detection.batches import collate
 from s5_hf.training.detection.kind import JointDetection
 from s5_hf.training.detection.recipe import DetectionRecipe
-from s5_hf.training.run_folder import read_log
 
 RECIPE, PRETRAINED_RECIPE = "detection_few_labels_cpu", "detection_pretrained_cpu"
 FEW_LABELS = (
@@ -47,7 +44,6 @@ FEW_LABELS = (
     *("--ignore-threshold", "0.2", "--teacher-decay", "0.99", "--weight-average-decay", "0.99"),
 )
 """What the first recipe has, as options of the second."""
-LABELS = ("Person", "Car", "Bicycle", "OtherVehicle")
 CONTINUED = ("--encoder", "none", "--learning-rate", "7e-4", "--warmup-steps", "10", "--unlabelled-from-step", "0")
 RAMP = 20
 RUNS = ("base", "supervised", "pseudo", "longer", "all_labels")
@@ -89,53 +85,15 @@ def words_of(arguments: Namespace, run: str, seed: int) -> list[str]:
     return [*words, "--method", "null", "--total-steps", str(steps)]
 
 
-def train(arguments: Namespace, run: str, seed: int) -> None:
-    """Make a run, unless it is complete; its processor time, in seconds, is added up in a file."""
-    folder = folder_of(arguments, run, seed)
-    words = words_of(arguments, run, seed)
-    print(f"{folder.name}: training; output in {folder.with_suffix('.log')}", file=sys.stderr)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    try:
-        run_example("finetune_detection.py", words, folder, "detector")
-    finally:
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        with folder.with_suffix(".seconds").open("a", encoding="utf-8") as seconds:
-            seconds.write(f"{used:.0f}\n")
-
-
-def seconds_of(folder: Path) -> int:
-    """Processor time of a run."""
-    return sum(map(int, folder.with_suffix(".seconds").read_text(encoding="utf-8").split()))
-
-
-def scores_of(folder: Path) -> dict[str, float]:
-    """Average precision at IoU 0.5, percent, of the validation at the end of a run."""
-    final = next(entry for entry in reversed(read_log(folder)) if "validation/mean/map50" in entry)
-    return {"mean": final["validation/hituav/map50"]} | {
-        label: final[f"validation/hituav/ap50/{label}"] for label in LABELS
-    }
-
-
 def print_runs(arguments: Namespace) -> None:
     """Train, and print mean and standard deviation over the seeds, and the paired differences to `supervised`."""
     for seed in arguments.seeds:
         for run in arguments.runs:
-            train(arguments, run, seed)
-    print_head("run", "seeds", "minutes of one core", "mean AP50, percent", *LABELS)
+            train_detector(words_of(arguments, run, seed), folder_of(arguments, run, seed))
     validated = [run for run in arguments.runs if run != "base"]
-    found = {run: [scores_of(folder_of(arguments, run, seed)) for seed in arguments.seeds] for run in validated}
-    for run, scores in found.items():
-        minutes = [seconds_of(folder_of(arguments, run, seed)) / 60 for seed in arguments.seeds]
-        cells = (spread([one[key] for one in scores]) for key in ("mean", *LABELS))
-        print_row(run, str(len(scores)), spread(minutes), *cells)
-    print(f"\n{os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}\n")
-    if "supervised" in found:
-        print_head("run minus supervised, of each seed", "mean AP50", *LABELS)
-        for run, scores in found.items():
-            pairs = list(zip(scores, found["supervised"], strict=True))
-            cells = (", ".join(f"{one[key] - other[key]:+.1f}" for one, other in pairs) for key in ("mean", *LABELS))
-            print_row(run, *cells)
+    print_compared(
+        {run: [folder_of(arguments, run, seed) for seed in arguments.seeds] for run in validated}, "supervised"
+    )
 
 
 def measured_pseudo_boxes(arguments: Namespace, seed: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -177,7 +135,7 @@ def measured_pseudo_boxes(arguments: Namespace, seed: int) -> tuple[dict[str, to
 def print_quality(arguments: Namespace) -> None:
     """Print how many pseudo-boxes there are for other thresholds, and how many of them are right."""
     for seed in arguments.seeds:
-        train(arguments, "base", seed)
+        train_detector(words_of(arguments, "base", seed), folder_of(arguments, "base", seed))
         found, objects = measured_pseudo_boxes(arguments, seed)
         counts = ", ".join(f"{label} {int(count)}" for label, count in zip(LABELS, objects, strict=True))
         print(f"\nseed {seed}, {VIEWS} views, objects: {counts}\n")

@@ -70,6 +70,8 @@ def test_a_stopped_run_resumes_exactly(tmp_path, monkeypatch):
 def test_bad_settings(tmp_path):
     with pytest.raises(ValueError, match="crop_size 60 is not a multiple of the patch size 16"):
         run(tmp_path, "--crop_size", "60")
+    with pytest.raises(ValueError, match="patch_size"):
+        run(tmp_path, "--patch_size", "0")
     with pytest.raises(ValueError, match="--mask-ration"):
         run(tmp_path, "--mask_ration", "0.5")
     run(tmp_path, "--total_steps", "1")
@@ -87,10 +89,11 @@ def test_a_checkpoint_in_the_layout_of_the_first_release_is_refused(tmp_path):
 
 
 def test_a_run_leaves_its_log_and_a_whole_encoder_in_each_checkpoint(tmp_path):
-    run(tmp_path, "--total_steps", "2", "--checkpoint_steps", "1", "--keep_checkpoints", "2")
+    run(tmp_path, "--total_steps", "2", "--checkpoint_steps", "1", "--keep_checkpoints", "2", "--patch_size", "8")
     assert [entry["step"] for entry in read_log(tmp_path)] == [2]
     first, last = (folder / "encoder" for folder in checkpoint_folders(tmp_path / "checkpoints"))
-    assert AutoModel.from_pretrained(first).config.hidden_size == 32
+    config = AutoModel.from_pretrained(first).config
+    assert (config.hidden_size, config.patch_size) == (32, 8)
     result = tmp_path / "encoder" / "model.safetensors"
     assert (last / "model.safetensors").read_bytes() == result.read_bytes()
 
