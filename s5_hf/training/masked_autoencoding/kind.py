@@ -14,7 +14,7 @@ from ..kind import StateDict, Training
 from ..peaks import peak_flops
 from ..throughput import Throughput, count_flops
 from ..unlabelled_images import UnlabelledTraining
-from .recipe import PATCH_SIZE, MAERecipe
+from .recipe import MAERecipe
 
 
 class MaskedAutoencoding(UnlabelledTraining[MAERecipe]):
@@ -58,7 +58,7 @@ class MaskedAutoencoding(UnlabelledTraining[MAERecipe]):
             decoder_intermediate_size=4 * settings.decoder_hidden_size,
             image_size=data.crop_size,
             num_channels=len(data.image_mean),
-            patch_size=PATCH_SIZE,
+            patch_size=settings.patch_size,
             mask_ratio=settings.mask_ratio,
             norm_pix_loss=True,
             layer_norm_eps=1e-6,
