@@ -27,7 +27,7 @@ def run(folder, *arguments, samples=None):
 
 
 def test_mae_starts_s4p(tmp_path):
-    run(tmp_path / "mae", "--total_steps", "3")
+    run(tmp_path / "mae", "--total_steps", "3", "--patch_size", "8")
     encoder = AutoModel.from_pretrained(tmp_path / "mae" / "encoder").eval()
     mae = ViTMAEForPreTraining.from_pretrained(tmp_path / "mae" / "mae", mask_ratio=0.0).eval()
     images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -35,6 +35,7 @@ def test_mae_starts_s4p(tmp_path):
     # before the first block can be equal.
     patches = mae.vit.embeddings.patch_embeddings(images) + mae.vit.embeddings.position_embeddings[:, 1:]
     torch.testing.assert_close(encoder.embeddings(images)[0], patches)
+    assert patches.shape[1] == 64, "8 x 8 patches of 8 px"
     own = encoder.encoder.layers[2].feed_forward.fc1.weight
     assert any(torch.equal(own, tensor) for tensor in mae.state_dict().values() if tensor.shape == own.shape)
 
@@ -70,7 +71,7 @@ def test_a_stopped_run_resumes_exactly(tmp_path, monkeypatch):
 def test_bad_settings(tmp_path):
     with pytest.raises(ValueError, match="crop_size 60 is not a multiple of the patch size 16"):
         run(tmp_path, "--crop_size", "60")
-    with pytest.raises(ValueError, match="patch_size"):
+    with pytest.raises(ValueError, match="patch_size must be at least 1, got 0"):
         run(tmp_path, "--patch_size", "0")
     with pytest.raises(ValueError, match="--mask-ration"):
         run(tmp_path, "--mask_ration", "0.5")
