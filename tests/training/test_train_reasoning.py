@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.testing import assert_close
 from transformers import AutoModel, AutoProcessor, Mask2FormerConfig, Mask2FormerModel, PhiForCausalLM
 
 from s5_hf.modeling import SegEarthR1ForPixelReasoning, SegEarthR1Processor
@@ -86,6 +87,41 @@ def test_questions_about_an_image_share_its_features():
     shared = model(pixel_values=image, image_rows=torch.zeros(3, dtype=torch.int64), **prompts).mask_logits
     alone = model(pixel_values=image.expand(3, -1, -1, -1), **prompts).mask_logits
     assert_equal_but_for_rounding(shared, alone)
+
+
+class Columns(list):
+    """Samples as a table that notes which columns are asked for."""
+
+    def __init__(self, samples, asked):
+        super().__init__(samples)
+        self.asked = asked
+
+    def select_columns(self, names):
+        self.asked.append(sorted(names))
+        return [{name: sample[name] for name in names} for sample in self]
+
+
+def test_an_image_is_read_once_for_all_its_questions():
+    asked, samples = [], questions(2, 0)
+    view = QuestionView(tiny_processor(), seed=3, per_image=3)
+    row = view(QuestionGroups(Columns(samples, asked), grouped=True)[1], epoch=0)
+    assert asked == [["image"], ["answer", "mask", "question"]]
+    plain = view(QuestionGroups(samples, grouped=True)[1], epoch=0)
+    assert row["questions"] == plain["questions"] and torch.equal(row["mask_labels"], plain["mask_labels"])
+    assert torch.equal(row["pixel_values"], plain["pixel_values"])
+
+
+@pytest.mark.parametrize("width", [32, 34])
+def test_positions_of_a_new_vit_are_those_of_the_decoder(width):
+    vit = ("--backbone", "s5_vit", f"hidden_size:{width}", "num_hidden_layers:4", "num_attention_heads:2")
+    model = make_network(ReasoningRecipe.read([*SMALL, *vit, "patch_size:8", "--output_dir", "x"]), 50)
+    found = model.backbone.embeddings.position_embeddings[0].unflatten(0, (8, 8))
+    if width % 4:
+        assert found.abs().max() < 0.2  # drawn, with a deviation of 0.02
+        return
+    angles = 2 * torch.pi * torch.arange(1, 9) / 8
+    assert_close(found[:, 3, 0], angles.sin(), atol=1e-4, rtol=0)  # of the row
+    assert_close(found[5, :, width // 2 + 1], angles.cos(), atol=1e-4, rtol=0)  # of the column
 
 
 def test_adapters_of_a_language_model_are_merged(tmp_path):
