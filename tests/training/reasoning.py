@@ -9,7 +9,7 @@ from s5_hf.training.programs import run_training
 
 SMALL = [
     *("--backbone", "swin", "embed_dim:8", "depths:[1,1,1,1]", "num_heads:[1,1,1,1]", "window_size:4"),
-    *("--freeze_encoder", "false", "--image_size", "64", "--decoder_channels", "64", "--decoder_feedforward", "32"),
+    *("--freeze_encoder", "false", "--image_size", "64", "--decoder_channels", "32", "--decoder_feedforward", "32"),
     *("--pixel_decoder_layers", "1", "--mask_decoder_layers", "1", "--projector_channels", "16"),
     *("--projector_heads", "2", "--language_width", "16", "--language_heads", "2", "--language_layers", "1"),
     *("--train_points", "32", "--num_workers", "0", "--trackers", "none", "--logging_steps", "1"),

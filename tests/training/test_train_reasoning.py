@@ -27,6 +27,14 @@ def weights(folder):
     return load_file(folder / "reasoner" / "model.safetensors")
 
 
+def masks_of(folder):
+    """The logits of a trained network for one sample."""
+    sample = questions(1, 3)[0]
+    inputs = AutoProcessor.from_pretrained(folder / "reasoner")(sample["image"], sample["question"])
+    with torch.no_grad():
+        return AutoModel.from_pretrained(folder / "reasoner")(**inputs).mask_logits
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reasoning") / "run"
@@ -65,9 +73,10 @@ def test_it_resumes_exactly(whole, tmp_path):
 
 def test_two_processes_equal_one(whole, tmp_path):
     run_in_two_processes(train, tmp_path / "two", "--batch_size", "1", "--questions_per_image", "2")
-    expected = weights(whole)
-    for name, tensor in weights(tmp_path / "two").items():
-        assert (tensor - expected[name]).abs().max() < 2e-4, name  # Adam makes a rounding a step
+    # Weights without influence, such as biases of keys, have gradients of roundings, which Adam makes steps.
+    expected, found = masks_of(whole), masks_of(tmp_path / "two")
+    assert (found - expected).abs().max() < 2e-3 * expected.abs().max()
+    assert expected.std() > 0.01 * expected.abs().max()
     one, two = (read_log(folder)[0] for folder in (whole, tmp_path / "two"))
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
     assert two["language"] == pytest.approx(one["language"], rel=1e-5)
