@@ -17,8 +17,9 @@ from s5_hf.training import read_log
 from s5_hf.training.simfeatup.colour_start import code_colours, start_from_colours
 from s5_hf.training.simfeatup.featurizer import load_featurizer
 from s5_hf.training.simfeatup.jitter import random_jitter
+from s5_hf.training.simfeatup.kind import SimFeatUpTraining
 from s5_hf.training.simfeatup.network import LEFT_OUT, AttentionDownsampler, SimFeatUpNetwork, blur
-from s5_hf.training.simfeatup.recipe import SimFeatUpSettings
+from s5_hf.training.simfeatup.recipe import SimFeatUpRecipe, SimFeatUpSettings
 from tests.fresh_process import run_in_processes
 from tests.open_models import write_tiny_model
 from tests.training.pretraining import random_samples, run_example
@@ -197,6 +198,17 @@ def test_a_start_from_colours_keeps_to_pixels_of_like_colour():
         assert shares[:, :3, 6].sum() < 1e-3
         # Where all is alike, only the distance counts.
         torch.testing.assert_close(shares[:, :, 2] / shares[3, 3, 2], module.spatial_kernel()[0].detach().view(7, 7))
+
+
+@pytest.mark.parametrize(("start", "width", "log_temperature"), [("random", 1, 0), ("colours", 0.7, 3.3)])
+def test_a_recipe_names_the_start(featurizer, start, width, log_temperature):
+    recipe = SimFeatUpRecipe.make(featurizer=str(featurizer), upsampler="jbu_stack", start=start)
+    modules = joint_modules(SimFeatUpTraining(recipe).make_model().upsampler)
+    assert len(modules) == 4
+    for module in modules:
+        assert module.sigma_spatial.item() == pytest.approx(width)
+        assert module.range_temp.item() == pytest.approx(log_temperature)
+        assert (module.range_proj[0].weight.count_nonzero() == 30) == (start == "colours")
 
 
 def joint_modules(upsampler):
