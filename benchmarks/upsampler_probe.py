@@ -15,7 +15,7 @@ one, and of the true ones that lie as near to a predicted one. Two numbers need 
   for these patches; the squared error as a share of that of bilinear features. More than 1 means that the up-sampler
   blurs, and has to be trained for longer.
 
-One up-sampler per seed. "random" is untrained.
+One up-sampler per seed. "random" and "colours" are the two starts of a training, untrained.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from measuring import argument_parser, print_head, print_row, spread
 from s5_hf.conversion import read_upsampler
 from s5_hf.imaging import colorize_mask, default_palette
 from s5_hf.modeling import SimFeatUpUpsampler
+from s5_hf.training.simfeatup.colour_start import start_from_colours
 from s5_hf.training.simfeatup.featurizer import Featurizer, load_featurizer
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -52,18 +53,18 @@ class Crop:
 
 @dataclass(frozen=True)
 class Score:
-    """What a way of enlarging gives with one seed."""
+    """What a way of enlarging gives with one seed; boundaries are those of each tolerance: F1, precision, recall."""
 
-    f1: float
-    precision: float
-    recall: float
+    boundaries: dict[int, tuple[float, float, float]]
     miou: float
     at_edges: float
     maps: list[torch.Tensor]
 
 
-def load_crops(folder: Path, count: int, size: int, seed: int, featurizer: Featurizer, enlarge: int = 1) -> list[Crop]:
-    """Random crops of random images, each image once before one comes again."""
+def load_crops(
+    folder: Path, count: int, size: int, seed: int, featurizer: Featurizer, enlarge: int, renumber: np.ndarray
+) -> list[Crop]:
+    """Random crops of random images, each image once before one comes again; masks with other numbers."""
     generator = np.random.default_rng(seed)
     masks = sorted((folder / "masks").iterdir())
     images = {path.stem: path for path in (folder / "images").iterdir()}
@@ -76,9 +77,18 @@ def load_crops(folder: Path, count: int, size: int, seed: int, featurizer: Featu
         seen = Image.fromarray(image[part]).resize((size * enlarge, size * enlarge), Image.Resampling.BICUBIC)
         unit = torch.from_numpy(np.array(seen)).permute(2, 0, 1)[None] / 255
         pixels = (unit - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
-        labels = torch.from_numpy(mask[part].astype(np.int64))
+        labels = torch.from_numpy(renumber[mask[part]])
         crops.append(Crop(image[part], labels, pixels, featurizer.featurize(pixels)))
     return crops
+
+
+def numbers(classes: int, only: list[int] | None) -> np.ndarray:
+    """The number that each value of a mask becomes: with `only` these from 1 on, and the other classes 0."""
+    found = np.arange(256, dtype=np.int64)
+    if only:
+        found[:classes] = 0
+        found[only] = np.arange(1, len(only) + 1)
+    return found
 
 
 @torch.no_grad()
@@ -123,7 +133,12 @@ def fit_probe(features: torch.Tensor, labels: torch.Tensor, classes: int) -> tor
 
 
 def score(
-    upsampler: SimFeatUpUpsampler | None, train: list[Crop], val: list[Crop], classes: int, tolerance: int, seed: int
+    upsampler: SimFeatUpUpsampler | None,
+    train: list[Crop],
+    val: list[Crop],
+    classes: int,
+    tolerances: list[int],
+    seed: int,
 ) -> Score:
     """Fit a probe on training crops and score its maps of validation crops."""
     generator = torch.Generator().manual_seed(seed)
@@ -132,25 +147,32 @@ def score(
     labels = torch.cat([crop.mask.flatten()[places] for crop, places in zip(train, chosen, strict=True)])
     mean, deviation = features.mean(dim=0), features.std(dim=0) + 1e-6
     weights = fit_probe((features - mean) / deviation, labels, classes)
-    counts, confusion, maps, slopes = torch.zeros(4), torch.zeros(classes, classes), [], torch.zeros(4)
+    confusion, maps, slopes = torch.zeros(classes, classes), [], torch.zeros(4)
     for crop in val:
         features = (enlarged(crop, upsampler) - mean) / deviation
         logits = features @ weights[:-1] + weights[-1]
         maps.append(logits.argmax(dim=1).view(crop.mask.shape))
-        found, true = boundary(maps[-1]), boundary(crop.mask)
-        hits, reached = (found & near(true, tolerance)).sum(), (true & near(found, tolerance)).sum()
-        slope, edges = steepness(features.view(*crop.mask.shape, -1)), near(true, 1)
+        slope, edges = steepness(features.view(*crop.mask.shape, -1)), near(boundary(crop.mask), 1)
         slopes += torch.tensor([slope[edges].sum(), edges.sum(), slope.sum(), slope.numel()])
-        counts += torch.tensor([hits, found.sum(), reached, true.sum()])
         known = crop.mask < classes
         pairs = crop.mask[known] * classes + maps[-1][known]
         confusion += torch.bincount(pairs, minlength=classes**2).view(classes, classes)
-    precision, recall = (counts[::2] / counts[1::2].clamp(min=1)).tolist()
     unions = confusion.sum(dim=0) + confusion.sum(dim=1) - confusion.diag()
     miou = (confusion.diag() / unions.clamp(min=1)).mean().item()
     at_edges, everywhere = (slopes[::2] / slopes[1::2]).tolist()
-    f1 = 2 * precision * recall / max(precision + recall, 1e-9)
-    return Score(f1, precision, recall, miou, at_edges / everywhere, maps)
+    boundaries = {tolerance: boundary_score(val, maps, tolerance) for tolerance in tolerances}
+    return Score(boundaries, miou, at_edges / everywhere, maps)
+
+
+def boundary_score(val: list[Crop], maps: list[torch.Tensor], tolerance: int) -> tuple[float, float, float]:
+    """F1, precision and recall of the boundaries of all maps together."""
+    counts = torch.zeros(4)
+    for crop, labels in zip(val, maps, strict=True):
+        found, true = boundary(labels), boundary(crop.mask)
+        hits, reached = (found & near(true, tolerance)).sum(), (true & near(found, tolerance)).sum()
+        counts += torch.tensor([hits, found.sum(), reached, true.sum()])
+    precision, recall = (counts[::2] / counts[1::2].clamp(min=1)).tolist()
+    return 2 * precision * recall / max(precision + recall, 1e-9), precision, recall
 
 
 def steepness(features: torch.Tensor) -> torch.Tensor:
@@ -192,47 +214,59 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--upsamplers", nargs="+", required=True, help="one for each seed")
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--classes", type=int, required=True, help="how many; larger values of masks are left out")
+    parser.add_argument("--only", type=int, nargs="+", help="classes that are told apart; all others become one")
     parser.add_argument("--train-crops", type=int, default=40)
     parser.add_argument("--val-crops", type=int, default=60)
     parser.add_argument("--size", type=int, default=112, help="of the crops in pixels")
     parser.add_argument("--enlarge", type=int, default=1, help="how many times larger the network sees them")
-    parser.add_argument("--tolerance", type=int, default=3, help="in pixels")
+    parser.add_argument("--tolerances", type=int, nargs="+", default=[3], help="in pixels; one table for each")
     parser.add_argument("--first-seed", type=int, default=0, help="to score up-samplers in processes of their own")
     parser.add_argument("--figure", type=Path, help="picture of crops, masks, bilinear and up-sampled maps")
     return parser.parse_args()
 
 
+def ways_of_enlarging(channels: int, file: str, seed: int) -> dict[str, SimFeatUpUpsampler | None]:
+    """Bilinear, both starts of a training, and the trained up-sampler."""
+    trained = read_upsampler(file)
+    ways: dict[str, SimFeatUpUpsampler | None] = {"bilinear": None}
+    for start in ("random", "colours"):
+        torch.manual_seed(seed)
+        ways[start] = SimFeatUpUpsampler(channels, trained.kind).eval()
+    start_from_colours(ways["colours"], MEAN, STD)
+    return ways | {"simfeatup": trained}
+
+
+def print_scores(scores: dict[str, list[Score]], errors: dict[str, list[float]], tolerance: int) -> None:
+    """A table, and the F1 of each seed."""
+    print_head(f"features, {tolerance} px", "boundary F1", "precision", "recall", "mIoU", "at edges", "moved")
+    for name, found in scores.items():
+        columns = [*zip(*(one.boundaries[tolerance] for one in found), strict=True), [one.miou for one in found]]
+        shares = (spread([100 * value for value in column]) for column in columns)
+        moved = [error / bilinear for error, bilinear in zip(errors[name], errors["bilinear"], strict=True)]
+        print_row(name, *shares, spread([one.at_edges for one in found], 2), spread(moved, 2))
+    seeds = {name: ", ".join(f"{100 * one.boundaries[tolerance][0]:.1f}" for one in scores[name]) for name in scores}
+    print_row("F1 of each seed", *(f"{name}: {values}" for name, values in seeds.items()))
+
+
 def main() -> None:
     arguments = parse_arguments()
     featurizer = load_featurizer(arguments.featurizer, MEAN, STD)
-    scores: dict[str, list[Score]] = {"bilinear": [], "random": [], "simfeatup": []}
-    errors: dict[str, list[float]] = {name: [] for name in scores}
-    val = load_crops(
-        arguments.data_dir / "val", arguments.val_crops, arguments.size, 1000, featurizer, arguments.enlarge
-    )
+    names = ("bilinear", "random", "colours", "simfeatup")
+    scores: dict[str, list[Score]] = {name: [] for name in names}
+    errors: dict[str, list[float]] = {name: [] for name in names}
+    renumber = numbers(arguments.classes, arguments.only)
+    classes = len(arguments.only) + 1 if arguments.only else arguments.classes
+    seen = (arguments.size, featurizer, arguments.enlarge, renumber)
+    val = load_crops(arguments.data_dir / "val", arguments.val_crops, seen[0], 1000, *seen[1:])
     for seed, file in enumerate(arguments.upsamplers, arguments.first_seed):
-        train = load_crops(
-            arguments.data_dir / "train", arguments.train_crops, arguments.size, seed, featurizer, arguments.enlarge
-        )
-        trained = read_upsampler(file)
-        torch.manual_seed(seed)
-        ways = {"bilinear": None, "random": SimFeatUpUpsampler(featurizer.channels, trained.kind).eval()}
-        for name, upsampler in {**ways, "simfeatup": trained}.items():
-            found = score(upsampler, train, val, arguments.classes, arguments.tolerance, seed)
-            scores[name].append(found)
+        train = load_crops(arguments.data_dir / "train", arguments.train_crops, seen[0], seed, *seen[1:])
+        for name, upsampler in ways_of_enlarging(featurizer.channels, file, seed).items():
+            scores[name].append(score(upsampler, train, val, classes, arguments.tolerances, seed))
             errors[name].append(moved_error(val[:MOVED], upsampler, featurizer))
-    print_head("features", "boundary F1", "precision", "recall", "mIoU", "at edges", "moved")
-    for name, found in scores.items():
-        columns = ("f1", "precision", "recall", "miou")
-        shares = (spread([100 * getattr(one, column) for one in found]) for column in columns)
-        moved = [error / bilinear for error, bilinear in zip(errors[name], errors["bilinear"], strict=True)]
-        print_row(name, *shares, spread([one.at_edges for one in found], 2), spread(moved, 2))
-    print_row(
-        "F1 of each seed",
-        *(f"{name}: {', '.join(f'{100 * one.f1:.1f}' for one in found)}" for name, found in scores.items()),
-    )
+    for tolerance in arguments.tolerances:
+        print_scores(scores, errors, tolerance)
     if arguments.figure:
-        draw(val, [scores[name][0].maps for name in ("bilinear", "simfeatup")], arguments.classes, arguments.figure)
+        draw(val, [scores[name][0].maps for name in ("bilinear", "simfeatup")], classes, arguments.figure)
 
 
 if __name__ == "__main__":

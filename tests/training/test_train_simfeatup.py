@@ -4,17 +4,22 @@ import contextlib
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import AutoBackbone, ConvNextConfig, ResNetBackbone, ResNetConfig
 
-from s5_hf.modeling import S5ImageProcessor, S5ViTConfig, S5ViTModel
+from s5_hf.modeling import S5ImageProcessor, S5ViTConfig, S5ViTModel, SimFeatUpUpsampler
+from s5_hf.modeling.simfeatup import JointBilateralUpsampler
 from s5_hf.predictors import processor_kernels
 from s5_hf.training import read_log
+from s5_hf.training.simfeatup.colour_start import code_colours, start_from_colours
 from s5_hf.training.simfeatup.featurizer import load_featurizer
 from s5_hf.training.simfeatup.jitter import random_jitter
+from s5_hf.training.simfeatup.kind import SimFeatUpTraining
 from s5_hf.training.simfeatup.network import LEFT_OUT, AttentionDownsampler, SimFeatUpNetwork, blur
-from s5_hf.training.simfeatup.recipe import SimFeatUpSettings
+from s5_hf.training.simfeatup.recipe import SimFeatUpRecipe, SimFeatUpSettings
 from tests.fresh_process import run_in_processes
 from tests.open_models import write_tiny_model
 from tests.training.pretraining import random_samples, run_example
@@ -173,3 +178,54 @@ def test_a_patch_that_is_left_out_is_averaged_blindly():
     expected = (blur(features)[0, :, :4, 4:] * weights).sum(dim=(1, 2))
     torch.testing.assert_close(blind[0, :, 0, 1], expected)
     assert not torch.allclose(downsampler(features, torch.ones(2, 2)), blind, atol=1e-4)
+
+
+def test_a_start_from_colours_keeps_to_pixels_of_like_colour():
+    mean, std = (0.4, 0.5, 0.3), (0.2, 0.25, 0.3)
+    torch.manual_seed(0)
+    upsampler = SimFeatUpUpsampler(4, "jbu_stack").eval()
+    corrections = [module.fixup_proj[3].weight.clone() for module in joint_modules(upsampler)]
+    start_from_colours(upsampler, mean, std)
+    unit = torch.full((1, 3, 12, 12), 0.5)
+    unit[:, 1, :, 6:] = 0.75
+    image = (unit - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    for module, correction in zip(joint_modules(upsampler), corrections, strict=True):
+        assert torch.equal(module.fixup_proj[3].weight, correction)
+        kernels = (module.range_kernels(image) * module.spatial_kernel()).detach()
+        shares = (kernels / kernels.sum(dim=1, keepdim=True)).unflatten(1, (7, 7))[0, :, :, 6]
+        # Pixel 5 is the last of the left colour, so columns 4 to 6 of its taps see the other one, and so on.
+        assert shares[:, 4:, 5].sum() < 1e-3
+        assert shares[:, :3, 6].sum() < 1e-3
+        # Where all is alike, only the distance counts.
+        torch.testing.assert_close(shares[:, :, 2] / shares[3, 3, 2], module.spatial_kernel()[0].detach().view(7, 7))
+
+
+@pytest.mark.parametrize(("start", "width", "log_temperature"), [("random", 1, 0), ("colours", 0.7, 3.3)])
+def test_a_recipe_names_the_start(featurizer, start, width, log_temperature):
+    recipe = SimFeatUpRecipe.make(featurizer=str(featurizer), upsampler="jbu_stack", start=start)
+    modules = joint_modules(SimFeatUpTraining(recipe).make_model().upsampler)
+    assert len(modules) == 4
+    for module in modules:
+        assert module.sigma_spatial.item() == pytest.approx(width)
+        assert module.range_temp.item() == pytest.approx(log_temperature)
+        assert (module.range_proj[0].weight.count_nonzero() == 30) == (start == "colours")
+
+
+def joint_modules(upsampler):
+    return [module for module in upsampler.modules() if isinstance(module, JointBilateralUpsampler)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_keys_of_two_colours_are_alike_where_their_brightness_is(first, second):
+    keys = torch.nn.Sequential(torch.nn.Conv2d(1, 10, 1), torch.nn.GELU(), torch.nn.Conv2d(10, 8, 1))
+    code_colours(keys[0], keys[2], [0.5], [0.25])
+    one, other = ((torch.full((1, 1, 1, 1), value) - 0.5) / 0.25 for value in (first, second))
+    with torch.no_grad():
+        product = (keys(one) * keys(other)).sum().item()
+        norms = [keys(value).square().sum().item() for value in (one, other)]
+    assert all(0.3 < norm < 1.5 for norm in norms)
+    if abs(first - second) > 0.3:
+        assert abs(product) < 0.15
+    if abs(first - second) < 0.02:
+        assert product > 0.8 * min(norms)

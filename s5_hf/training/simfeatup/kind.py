@@ -11,6 +11,7 @@ from ..batches import Row
 from ..kind import StateDict, Training
 from ..optimizer import parameter_groups
 from ..unlabelled_images import UnlabelledTraining
+from .colour_start import start_from_colours
 from .featurizer import Featurizer, load_featurizer
 from .network import SimFeatUpNetwork
 from .recipe import SimFeatUpRecipe
@@ -58,7 +59,10 @@ class SimFeatUpTraining(UnlabelledTraining[SimFeatUpRecipe]):
                 f"crop_size is {data.crop_size}, expected a multiple of the featurizer's patches of {patch_size} px, "
                 f"{smallest} or more"
             )
-        return SimFeatUpNetwork(self.featurizer.channels, self.featurizer.patch_size, self.recipe.model)
+        network = SimFeatUpNetwork(self.featurizer.channels, self.featurizer.patch_size, model)
+        if model.start == "colours":
+            start_from_colours(network.upsampler, data.image_mean, data.image_std)
+        return network
 
     def make_optimizer(self, model: torch.nn.Module, processes: int) -> torch.optim.NAdam:
         """NAdam."""

@@ -20,6 +20,11 @@ class SimFeatUpSettings:
         "or a backbone in stages with a map at stride 16, such as ResNet or EfficientNet-Lite",
     )
     upsampler: Literal["jbu_one", "jbu_stack"] = option("jbu_one", "one module used four times, or four modules")
+    start: Literal["random", "colours"] = option(
+        "random",
+        "weights of a new up-sampler: random, as published, or kernels that keep to pixels of like colour, which "
+        "minutes of training do not reach from random ones",
+    )
     jitters: int = option(5, "moved and enlarged copies of an image in a step")
     jitter_padding: int = option(20, "pixels of reflected border before a copy is cut out")
     jitter_zoom: float = option(2.0, "a copy is enlarged up to this with a probability of one half")
