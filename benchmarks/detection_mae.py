@@ -37,7 +37,18 @@ def train_encoder(arguments: Namespace, folder: Path) -> None:
     words = ["mae_tiny_cpu", "--dataset", "s5-images", "--data-dir", str(arguments.hituav / "train" / "images")]
     for name, value in NETWORK.items():
         words += [f"--{name.replace('_', '-')}", str(value)]
-    words += ["--crop-size", "128", *VALUES, "--total-steps", str(arguments.mae_steps), "--trackers", "none"]
+    # In thermal images most patches are noise around a mean: normalised, they cannot be filled in (the loss stays at 1).
+    words += [
+        "--crop-size",
+        "128",
+        "--normalized-targets",
+        "false",
+        *VALUES,
+        "--total-steps",
+        str(arguments.mae_steps),
+        "--trackers",
+        "none",
+    ]
     timed_example("pretrain_mae.py", words, folder, "encoder")
 
 
@@ -62,8 +73,8 @@ def main() -> None:
     parser.add_argument("--hituav", type=Path, required=True, help="folder with {train,val}/images and labelTxt")
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--mae-steps", type=int, default=800)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--mae-steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--output-dir", type=Path, default=Path("runs/detection_mae"))
     arguments, arguments.options = parse_with_options(parser)
     mae = arguments.output_dir / "mae"

@@ -25,6 +25,9 @@ class MAEModelSettings:
     decoder_num_hidden_layers: int = option(8, "its depth")
     decoder_num_attention_heads: int = option(16, "its heads")
     mask_ratio: float = option(0.75, "share of the patches that are hidden")
+    normalized_targets: bool = option(
+        True, "hidden patches are compared each normalised by itself; false for images in which most patches are noise"
+    )
 
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
