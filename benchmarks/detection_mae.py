@@ -37,7 +37,7 @@ def train_encoder(arguments: Namespace, folder: Path) -> None:
     words = ["mae_tiny_cpu", "--dataset", "s5-images", "--data-dir", str(arguments.hituav / "train" / "images")]
     for name, value in NETWORK.items():
         words += [f"--{name.replace('_', '-')}", str(value)]
-    # In thermal images most patches are noise around a mean: normalised, they cannot be filled in (the loss stays at 1).
+    # Most patches of a thermal image are noise around a mean: normalised, they cannot be filled in.
     words += [
         "--crop-size",
         "128",
