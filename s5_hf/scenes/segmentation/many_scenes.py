@@ -11,7 +11,7 @@ from ...predictors.torch_segmenter import load_segmenters
 from ..many_scenes import SceneShare
 from .scene_result import MapProducts, SceneFiles, SceneResult
 from .shared_rows import RowTeam
-from .single_scene import segment_scene_together
+from .single_scene import segment_scene
 
 __all__ = ["segment_scenes"]
 
@@ -79,8 +79,7 @@ def segment_scenes(
     require_new(list(segmenters[0].id2label.values()) if segmenters else ())
 
     def segment(source: str | Path) -> SceneResult:
-        return segment_scene_together(
-            team,
+        return segment_scene(
             segmenters,
             source,
             output,
@@ -90,6 +89,7 @@ def segment_scenes(
             overwrite=overwrite,
             progress=is_main,
             report=report if team.index == 0 else lambda line: None,
+            team=team,
             **options,
         )
 

@@ -29,7 +29,7 @@ from .scene_probabilities import WindowSettings
 from .scene_result import MapProducts, SceneFiles, SceneResult, read_sidecar_areas
 from .shared_rows import RowTeam
 
-__all__ = ["map_scene", "segment_scene", "segment_scene_together", "write_map_polygons"]
+__all__ = ["map_scene", "segment_scene", "write_map_polygons"]
 
 
 # `detect_scene` has the same arguments on purpose, so that a user learns them once.
@@ -49,6 +49,7 @@ def segment_scene(
     overwrite: bool = False,
     progress: bool = True,
     report: Callable[[str], None] = tqdm.write,
+    team: RowTeam | None = None,
 ) -> SceneResult:
     """Segment a scene of any size into a map of classes, georeferenced as the scene is.
 
@@ -76,6 +77,7 @@ def segment_scene(
         overwrite: replace existing files, and discard an interrupted run.
         progress: whether to show a bar over the rows.
         report: takes what the user should know, a line at a time.
+        team: the processes that make the scene together, all of which call this alike; by default this one alone.
 
     Raises:
         FileExistsError: one of the files already exists, and neither `resume` nor `overwrite` is set.
@@ -84,45 +86,6 @@ def segment_scene(
         OSError: a file cannot be read or written. Rows that are finished are kept for `resume`.
         ValueError: an option is out of range, the model lacks the task, or the bands do not fit.
     """
-    return segment_scene_together(
-        RowTeam(),
-        model,
-        source,
-        output,
-        task,
-        settings,
-        products,
-        reading,
-        devices,
-        precision,
-        compile_model,
-        classes,
-        resume,
-        overwrite,
-        progress,
-        report,
-    )
-
-
-def segment_scene_together(
-    team: RowTeam,
-    model: str | Path | PreTrainedModel | SceneSegmenter | Sequence[SceneSegmenter],
-    source: str | Path,
-    output: str | Path,
-    task: str | None = None,
-    settings: WindowSettings | None = None,
-    products: MapProducts | None = None,
-    reading: SceneReading | None = None,
-    devices: Sequence[str | torch.device] | None = None,
-    precision: str = "fp32",
-    compile_model: bool = False,
-    classes: Sequence[str] | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: bool = True,
-    report: Callable[[str], None] = tqdm.write,
-) -> SceneResult:
-    """`segment_scene`, by a process of a team that makes the scene together; all of them call it alike."""
     products, reading = products or MapProducts(), reading or SceneReading()
     return map_scene(
         [source],

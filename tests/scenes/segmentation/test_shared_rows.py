@@ -6,10 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from s5_hf.scenes import MapProducts, WindowSettings
+from s5_hf.scenes import MapProducts, WindowSettings, segment_scene
 from s5_hf.scenes.many_scenes import SceneShare
 from s5_hf.scenes.segmentation.shared_rows import RowTeam
-from s5_hf.scenes.segmentation.single_scene import segment_scene_together
 from tests.scenes.conftest import smooth_image
 from tests.scenes.segmentation.test_resume import EVERYTHING, Interrupted, names, pixels
 from tests.scenes.segmenters import NeighbourSegmenter
@@ -18,8 +17,7 @@ SETTINGS = WindowSettings(window=128, overlap=0.5, batch_size=3)
 
 
 def make(team, scene, output, segmenter=None, settings=SETTINGS, **options):
-    return segment_scene_together(
-        team,
+    return segment_scene(
         segmenter or NeighbourSegmenter(),
         scene,
         output,
@@ -27,6 +25,7 @@ def make(team, scene, output, segmenter=None, settings=SETTINGS, **options):
         products=EVERYTHING,
         progress=False,
         report=lambda line: None,
+        team=team,
         **options,
     )
 
@@ -169,8 +168,7 @@ def test_products_of_a_band_are_those_that_are_wanted(tmp_path, scene):
     barrier = threading.Barrier(2, timeout=20)
     with ThreadPoolExecutor(2) as threads:
         results = threads.map(
-            lambda index: segment_scene_together(
-                RowTeam(index, 2, barrier.wait),
+            lambda index: segment_scene(
                 NeighbourSegmenter(),
                 scene,
                 tmp_path / "map.tif",
@@ -178,6 +176,7 @@ def test_products_of_a_band_are_those_that_are_wanted(tmp_path, scene):
                 products=MapProducts(),
                 progress=False,
                 report=lambda line: None,
+                team=RowTeam(index, 2, barrier.wait),
             ),
             range(2),
         )
