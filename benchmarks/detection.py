@@ -19,16 +19,15 @@ complete are not repeated, stopped ones resume.
 
 import json
 import os
-import resource
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from detection_runs import LABELS, last_validation, scores_of, seconds_of, train_detector
 
-from measuring import argument_parser, parse_with_options, print_head, print_row, run_example, spread
+from measuring import argument_parser, parse_with_options, print_head, print_row, spread
 from s5_hf.metrics import OrientedAveragePrecision
 from s5_hf.modeling import S5ForOrientedObjectDetection
 from s5_hf.modeling.oriented_boxes import (
@@ -40,7 +39,6 @@ from s5_hf.synthetic import BOX_LABELS, write_synthetic_dataset
 from s5_hf.training.detection.data import DetectionTaskData, load_detection_task
 from s5_hf.training.detection.recipe import DetectionDatasetSettings, DetectionRecipe
 from s5_hf.training.detection.validation import DetectionValidation, detect
-from s5_hf.training.run_folder import read_log
 from s5_hf.training.views.oriented import read_sample
 
 RECIPES = {
@@ -51,7 +49,6 @@ RECIPES = {
     "vit": "detection_tiny_cpu",
     "moe": "detection_tiny_cpu",
 }
-LABELS = ("Person", "Car", "Bicycle", "OtherVehicle")
 SCENE_SIDE = 256
 SCENES = {"train": (160, 0), "val": (32, 1)}
 """Number and seed of the synthetic scenes of a split."""
@@ -100,32 +97,19 @@ def train(name: str, seed: int, hituav: Path, folder: Path, options: Sequence[st
         write_hulls(hituav, data)
     mode = ["--mode", "moe" if name == "moe" else "sdf", "--datasets", *names, f"--hituav.data-dir={data}", *second]
     last = ["--selection", "last", "--validation-steps", "0", "--seed", str(seed)]
-    print(f"{folder.name}: training; output in {folder.with_suffix('.log')}", file=sys.stderr)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    try:
-        run_example("finetune_detection.py", [RECIPES[name], *mode, *last, *options], folder, "detector")
-    finally:
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        with folder.with_suffix(".seconds").open("a", encoding="utf-8") as seconds:
-            seconds.write(f"{used:.0f}\n")
+    train_detector([RECIPES[name], *mode, *last, *options], folder)
 
 
 def row(name: str, folders: Sequence[Path]) -> Iterator[str]:
     """The cells of a row: mean and standard deviation over the seeds, of the validation at the end of each run."""
-    finals = [
-        next(entry for entry in reversed(read_log(folder)) if "validation/mean/map50" in entry) for folder in folders
-    ]
     model = S5ForOrientedObjectDetection.from_pretrained(folders[0] / "detector")
-    seconds = [sum(map(int, folder.with_suffix(".seconds").read_text().split())) for folder in folders]
-    yield from (name, f"{model.num_parameters() / 1e6:.2f} M", str(finals[0]["step"]), str(len(folders)))
-    yield spread([one / 60 for one in seconds])
+    steps = last_validation(folders[0])["step"]
+    yield from (name, f"{model.num_parameters() / 1e6:.2f} M", str(steps), str(len(folders)))
+    yield spread([seconds_of(folder) / 60 for folder in folders])
     tables = []
     for task, labels in model.config.tasks.items():
-        means = spread([final[f"validation/{task}/map50"] for final in finals])
-        tables.append(
-            [means, *(spread([final[f"validation/{task}/ap50/{label}"] for final in finals]) for label in labels)]
-        )
+        scores = [scores_of(folder, task, list(labels)) for folder in folders]
+        tables.append([spread([one[key] for one in scores]) for key in ("mean", *labels)])
     yield from tables[0]
     yield ", ".join(tables[1]) if len(tables) > 1 else ""
 

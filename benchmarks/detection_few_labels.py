@@ -2,13 +2,17 @@
 
     OMP_NUM_THREADS=1 python benchmarks/detection_few_labels.py quality --hituav DATA/hituav --seeds 0
     OMP_NUM_THREADS=1 python benchmarks/detection_few_labels.py runs --hituav DATA/hituav --seeds 0 1 2
+    OMP_NUM_THREADS=1 python benchmarks/detection_few_labels.py runs --hituav DATA/hituav --seeds 0 1 2 \
+        --encoder lite0 --base-steps 600 --steps 240
 
 The data is HIT-UAV, of whose 160 training images the seed chooses 32 that keep their labels. For each seed:
 
-- `base`: `detection_few_labels_cpu` on the 32 images alone. Each of the others goes on from its averaged weights.
+- `base`: `detection_few_labels_cpu` on the 32 images alone, or with an encoder `detection_pretrained_cpu`. Each of the
+  others goes on from its averaged weights.
 - `supervised`: the same for some more steps.
 - `pseudo`: as many steps, and the other 128 images without their labels, by the method of the recipe.
 - `longer`: labelled images alone, for the processor time that `pseudo` took.
+- `all_labels`: as many steps with the labels of all 160 images: what there is to gain.
 
 `quality` compares the pseudo-boxes of the base with the annotations of the 128 images, which no training sees: that is
 how thresholds are chosen. Nothing is chosen on the validation images: the averaged weights after the last step are
@@ -16,16 +20,14 @@ validated once. What stands behind `--` goes to examples/finetune_detection.py. 
 repeated, stopped ones resume.
 """
 
-import os
-import resource
-import sys
 from argparse import Namespace
 from fractions import Fraction
 from pathlib import Path
 
 import torch
+from detection_runs import LABELS, print_compared, seconds_of, train_detector
 
-from measuring import argument_parser, parse_with_options, print_head, print_row, run_example, spread
+from measuring import argument_parser, parse_with_options, print_head, print_row
 from s5_hf.modeling import S5ForOrientedObjectDetection
 from s5_hf.modeling.rotated_iou import rotated_iou
 from s5_hf.recipes import find_recipe
@@ -34,13 +36,18 @@ from s5_hf.training.batches import SampleOrder, ViewedDatasets, load_in_order
 from s5_hf.training.detection.batches import collate
 from s5_hf.training.detection.kind import JointDetection
 from s5_hf.training.detection.recipe import DetectionRecipe
-from s5_hf.training.run_folder import read_log
 
-RECIPE = "detection_few_labels_cpu"
-LABELS = ("Person", "Car", "Bicycle", "OtherVehicle")
-CONTINUED = ("--learning-rate", "7e-4", "--warmup-steps", "10", "--unlabelled-from-step", "0")
+RECIPE, PRETRAINED_RECIPE = "detection_few_labels_cpu", "detection_pretrained_cpu"
+FEW_LABELS = (
+    *("--hituav.labelled-count", "32", "--hituav.unlabelled-dataset", "rest", "--unlabelled-batch-size", "2"),
+    *("--method", "agreeing_views", "--confidence-threshold", "0.6", "--agreement-threshold", "0.5"),
+    *("--ignore-threshold", "0.2", "--teacher-decay", "0.99", "--weight-average-decay", "0.99"),
+)
+"""What the first recipe has, as options of the second."""
+CONTINUED = ("--encoder", "none", "--learning-rate", "7e-4", "--warmup-steps", "10", "--unlabelled-from-step", "0")
 RAMP = 20
-RUNS = ("base", "supervised", "pseudo", "longer")
+RUNS = ("base", "supervised", "pseudo", "longer", "all_labels")
+ALL_LABELS = ("--hituav.labelled-count", "null", "--hituav.unlabelled-dataset", "s5-images")
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 AGREEMENTS = (0.0, 0.3, 0.5, 0.7)
 VIEWS = 96
@@ -52,9 +59,16 @@ def folder_of(arguments: Namespace, run: str, seed: int) -> Path:
     return arguments.output_dir / f"{run}-{seed}"
 
 
+def recipe_of(arguments: Namespace) -> str:
+    """The recipe of all runs."""
+    return PRETRAINED_RECIPE if arguments.encoder else RECIPE
+
+
 def words_of(arguments: Namespace, run: str, seed: int) -> list[str]:
     """The options of a run."""
-    words = [RECIPE, f"--hituav.data-dir={arguments.hituav}", "--selection", "last", "--seed", str(seed)]
+    words = [recipe_of(arguments), f"--hituav.data-dir={arguments.hituav}", "--selection", "last", "--seed", str(seed)]
+    if arguments.encoder:
+        words += ["--encoder", arguments.encoder, "--validation-steps", "0", *FEW_LABELS]
     words += arguments.options
     if run == "base":
         unseen = ["--hituav.validation-split", "none"]
@@ -63,59 +77,23 @@ def words_of(arguments: Namespace, run: str, seed: int) -> list[str]:
     if run == "pseudo":
         return [*words, "--unlabelled-ramp-steps", str(RAMP), "--total-steps", str(arguments.steps)]
     steps = arguments.steps
+    if run == "all_labels":
+        words += ALL_LABELS
     if run == "longer":
         both = (seconds_of(folder_of(arguments, name, seed)) for name in ("pseudo", "supervised"))
         steps = round(steps * Fraction(*both))
     return [*words, "--method", "null", "--total-steps", str(steps)]
 
 
-def train(arguments: Namespace, run: str, seed: int) -> None:
-    """Make a run, unless it is complete; its processor time, in seconds, is added up in a file."""
-    folder = folder_of(arguments, run, seed)
-    words = words_of(arguments, run, seed)
-    print(f"{folder.name}: training; output in {folder.with_suffix('.log')}", file=sys.stderr)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    try:
-        run_example("finetune_detection.py", words, folder, "detector")
-    finally:
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        with folder.with_suffix(".seconds").open("a", encoding="utf-8") as seconds:
-            seconds.write(f"{used:.0f}\n")
-
-
-def seconds_of(folder: Path) -> int:
-    """Processor time of a run."""
-    return sum(map(int, folder.with_suffix(".seconds").read_text(encoding="utf-8").split()))
-
-
-def scores_of(folder: Path) -> dict[str, float]:
-    """Average precision at IoU 0.5, percent, of the validation at the end of a run."""
-    final = next(entry for entry in reversed(read_log(folder)) if "validation/mean/map50" in entry)
-    return {"mean": final["validation/hituav/map50"]} | {
-        label: final[f"validation/hituav/ap50/{label}"] for label in LABELS
-    }
-
-
 def print_runs(arguments: Namespace) -> None:
     """Train, and print mean and standard deviation over the seeds, and the paired differences to `supervised`."""
     for seed in arguments.seeds:
         for run in arguments.runs:
-            train(arguments, run, seed)
-    print_head("run", "seeds", "minutes of one core", "mean AP50, percent", *LABELS)
+            train_detector(words_of(arguments, run, seed), folder_of(arguments, run, seed))
     validated = [run for run in arguments.runs if run != "base"]
-    found = {run: [scores_of(folder_of(arguments, run, seed)) for seed in arguments.seeds] for run in validated}
-    for run, scores in found.items():
-        minutes = [seconds_of(folder_of(arguments, run, seed)) / 60 for seed in arguments.seeds]
-        cells = (spread([one[key] for one in scores]) for key in ("mean", *LABELS))
-        print_row(run, str(len(scores)), spread(minutes), *cells)
-    print(f"\n{os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}\n")
-    if "supervised" in found:
-        print_head("run minus supervised, of each seed", "mean AP50", *LABELS)
-        for run, scores in found.items():
-            pairs = list(zip(scores, found["supervised"], strict=True))
-            cells = (", ".join(f"{one[key] - other[key]:+.1f}" for one, other in pairs) for key in ("mean", *LABELS))
-            print_row(run, *cells)
+    print_compared(
+        {run: [folder_of(arguments, run, seed) for seed in arguments.seeds] for run in validated}, "supervised"
+    )
 
 
 def measured_pseudo_boxes(arguments: Namespace, seed: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -124,7 +102,9 @@ def measured_pseudo_boxes(arguments: Namespace, seed: int) -> tuple[dict[str, to
     The boxes have `labels`, `scores`, `agreement` and `right`: whether an object of the class has a rotated IoU of 0.5
     or more with the box.
     """
-    recipe = DetectionRecipe.read([str(find_recipe(RECIPE, "detection")), *words_of(arguments, "base", seed)[1:]])
+    recipe = DetectionRecipe.read(
+        [str(find_recipe(recipe_of(arguments), "detection")), *words_of(arguments, "base", seed)[1:]]
+    )
     recipe.method.method = "agreeing_views"
     kind = JointDetection(recipe)
     kind.load(processes=1)
@@ -155,7 +135,7 @@ def measured_pseudo_boxes(arguments: Namespace, seed: int) -> tuple[dict[str, to
 def print_quality(arguments: Namespace) -> None:
     """Print how many pseudo-boxes there are for other thresholds, and how many of them are right."""
     for seed in arguments.seeds:
-        train(arguments, "base", seed)
+        train_detector(words_of(arguments, "base", seed), folder_of(arguments, "base", seed))
         found, objects = measured_pseudo_boxes(arguments, seed)
         counts = ", ".join(f"{label} {int(count)}" for label, count in zip(LABELS, objects, strict=True))
         print(f"\nseed {seed}, {VIEWS} views, objects: {counts}\n")
@@ -179,6 +159,7 @@ def main() -> None:
     parser.add_argument("--hituav", type=Path, required=True, help="folder with {train,val}/images and labelTxt")
     parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--encoder", help="folder of an EfficientNet-Lite0 trained on ImageNet (docs/models.md)")
     parser.add_argument("--base-steps", type=int, default=300)
     parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--output-dir", type=Path, default=Path("runs/detection_few_labels"))

@@ -16,6 +16,8 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,10 @@ from measuring import argument_parser, parse_with_options, print_head, print_row
 if TYPE_CHECKING:
     from s5_hf.metrics import ReasoningCounts
 
-TRAINING_SCENES, TEST_SCENES = 160, 32
+Sample = dict[str, Any]
+TRAINING_SCENES, TEST_SCENES = 320, 32
+TRAINING_QUESTIONS = 12
+"""About each scene of the training; the tests have 8."""
 WITHHELD = frozenset(
     {
         *("find the water", "find the fields", "show me the roads", "show me the trees", "show me the roofs"),
@@ -56,7 +61,7 @@ def write_questions(folder: Path, seed: int) -> None:
 
     common = {"folder": folder, "wanted": lambda question: question not in WITHHELD}
     for split, count, first, changes in (
-        ("train", TRAINING_SCENES, 1000 * seed + 1, {}),
+        ("train", TRAINING_SCENES, 1000 * seed + 1, {"per_scene": TRAINING_QUESTIONS}),
         ("val", TEST_SCENES, 1000 * seed + 900, {}),
         ("test", TEST_SCENES, 1000 * seed + 900, {"wanted": WITHHELD.__contains__}),
     ):
@@ -80,11 +85,8 @@ def whole_classes(seed: int) -> dict[str, Any]:
 
 def score(model_folder: Path, data: Path, seed: int) -> dict[str, dict[str, float]]:
     """Percent: the scores of known and new questions, and gIoU by kind, of the model and of whole classes."""
-    import numpy as np
-    import torch
     from datasets import load_dataset
 
-    from s5_hf.imaging import image_pixels
     from s5_hf.metrics import ReasoningCounts, in_percent
     from s5_hf.modeling import SegEarthR1ForPixelReasoning, SegEarthR1Processor
 
@@ -94,23 +96,42 @@ def score(model_folder: Path, data: Path, seed: int) -> dict[str, dict[str, floa
     found: dict[str, dict[str, float]] = {}
     for split, asked in ASKED.items():
         total, kinds = ReasoningCounts(), {}
-        for sample in load_dataset("s5-image-question-mask", data_dir=str(data), split=split, streaming=True):
-            question, truth = sample["question"], np.asarray(sample["mask"]) > 0
-            with torch.inference_mode():
-                output = model(**processor(image_pixels(sample["image"]), question))
-            answer = processor.post_process_masks(output, [truth.shape])[0]
-            total.update(answer, truth)
-            kind = kind_of(question)
-            mine, whole = kinds.setdefault(kind, (ReasoningCounts(), ReasoningCounts()))
-            mine.update(answer, truth)
-            if kind not in ("name", "use"):
-                name = "roofs" if "roofs" in question else question.split()[1]
-                scene = sample["id"].rpartition(":")[0].rpartition("_")[2].removesuffix(".png")
-                whole.update(classes[f"{scene} {name}"], truth)
+        samples = load_dataset("s5-image-question-mask", data_dir=str(data), split=split, streaming=True)
+        for scene, about in groupby(samples, key=scene_of):
+            for question, answer, truth in answers(model, processor, list(about)):
+                total.update(answer, truth)
+                kind = kind_of(question)
+                mine, whole = kinds.setdefault(kind, (ReasoningCounts(), ReasoningCounts()))
+                mine.update(answer, truth)
+                if kind not in ("name", "use"):
+                    name = "roofs" if "roofs" in question else question.split()[1]
+                    whole.update(classes[f"{scene} {name}"], truth)
         found[asked] = {name: in_percent(total.scores()[name]) for name in SCORES}
         for kind, (mine, whole) in kinds.items():
             found[f"{asked}, {kind}"] = {"gIoU": giou(mine), "class alone": giou(whole)}
     return found
+
+
+def scene_of(sample: Sample) -> str:
+    """The number of the scene, in six digits."""
+    return sample["id"].rpartition(":")[0].rpartition("_")[2].removesuffix(".png")
+
+
+def answers(model: Any, processor: Any, samples: list[Sample]) -> Iterator[tuple[str, Any, Any]]:
+    """Question, answer and truth of samples about one scene."""
+    import numpy as np
+    import torch
+
+    from s5_hf.imaging import image_pixels
+
+    questions, truths = [one["question"] for one in samples], [np.asarray(one["mask"]) > 0 for one in samples]
+    prompts = processor.encode_prompts(questions).as_inputs()
+    del prompts["labels"]
+    pixels = processor.image_processor(image_pixels(samples[0]["image"]), return_tensors="pt")["pixel_values"]
+    with torch.inference_mode():
+        output = model(pixel_values=pixels, image_rows=torch.zeros(len(samples), dtype=torch.int64), **prompts)
+    masks = processor.post_process_masks(output, [truth.shape for truth in truths])
+    return zip(questions, masks, truths, strict=True)
 
 
 def giou(counts: ReasoningCounts) -> float | None:

@@ -1,12 +1,13 @@
 """What masked autoencoding on all images brings to supervised and to semi-supervised training, over several seeds.
 
-    python benchmarks/s4p_mae.py s4p_few_labels_cpu --side 200 --positive 4 --mixed 0.05 --labelled 1 \
-        --start "--total-steps 150 --learning-rate 1e-3" -- --labelled-dir DATA --classes land water
+    python benchmarks/s4p_mae.py s4p_few_labels_cpu --side 100 --positive 4 --mixed 0.05 --labelled 1 \
+        --masked "--patch-size 8 --crop-size 64" --start "--total-steps 150 --learning-rate 1e-3" \
+        -- --labelled-dir DATA --classes land water
 
-A small ViT is trained with mae_tiny_cpu on the images of train, without labels and without --mixed: once, for all
-seeds. Then each seed has two starts, supervised runs with the options of --start: one from that encoder, one from new
-weights of the same network. The arms go on from either. A paired table compares arms of one start, another one the
-same arm of both. The other options are those of s4p_effect.py.
+A small ViT is trained on the images of train, without labels and without --mixed: once, for all seeds, with
+mae_tiny_cpu and the options of --masked. Then each seed has two starts, supervised runs with the options of --start:
+one from that encoder, one from new weights of the same network. The arms go on from either. A paired table compares
+arms of one start, another one the same arm of both. The other options are those of s4p_effect.py.
 """
 
 import shlex
@@ -28,7 +29,6 @@ from s4p_effect import (
 from trial_images import prepared
 
 from measuring import parse_with_options
-from s5_hf.modeling import S5ViTConfig
 from s5_hf.recipes import find_recipe
 from s5_hf.training import MAERecipe, MaskedAutoencoding, carry_out
 
@@ -45,16 +45,9 @@ def pretrained_encoder(options: str, images: Path, folder: Path) -> Path:
     return encoder
 
 
-def new_encoder(encoder: Path) -> list[str]:
-    """Options of a new network of the size of another."""
-    config = S5ViTConfig.from_pretrained(encoder)
-    names = ("hidden_size", "num_hidden_layers", "num_attention_heads")
-    return [word for name in names for word in (f"--{name.replace('_', '-')}", str(getattr(config, name)))]
-
-
 def begun(trial: Trial, name: str, words: list[str]) -> Trial:
     """The trial with one of the two starts, in a folder of its own."""
-    start = shlex.join(["--backbone", "null", *words, *shlex.split(trial.start or "")])
+    start = shlex.join([*words, *shlex.split(trial.start or "")])
     return replace(trial, output=trial.output / name, start=start, results=[])
 
 
@@ -68,7 +61,8 @@ def main() -> None:
     source = labelled_dir(parse_with_options(parser)[1])
     everything = prepared(source, trial.output / "everything", arguments.side, arguments.positive, 0)
     encoder = pretrained_encoder(arguments.masked, everything / "train" / "images", trial.output / "masked")
-    trials = {MASKED: begun(trial, MASKED, ["--encoder", str(encoder)]), NEW: begun(trial, NEW, new_encoder(encoder))}
+    weights = ["--backbone", "null", "--encoder", str(encoder)]
+    trials = {MASKED: begun(trial, MASKED, weights), NEW: begun(trial, NEW, ["--backbone", str(encoder)])}
     for seed in arguments.seeds:
         for each in trials.values():
             each.carry_out_all(arguments.methods, seed)

@@ -7,6 +7,7 @@ remainder; the results are equal to the bit. Both take turns in one process on o
 """
 
 import argparse
+from collections.abc import Callable
 from statistics import median
 
 import torch
@@ -64,11 +65,20 @@ def main() -> None:
             strong.strong_view(images, parameters)
         strong.ADJUST["hue"] = new_hue
 
+    def one_by_one(change: Callable[..., torch.Tensor], amounts: torch.Tensor) -> Callable[[], None]:
+        """A change of every image, as the views on a processor make it."""
+
+        def work() -> None:
+            for image, amount in zip(images.split(1), amounts.split(1), strict=True):
+                change(image, amount)
+
+        return work
+
     works = {"views, usual hue": lambda: views(usual_hue), "views, s5_hf": lambda: views(new_hue)}
-    works |= {"usual hue": lambda: usual_hue(images, factors - 1), "hue, s5_hf": lambda: new_hue(images, factors - 1)}
+    works |= {"usual hue": one_by_one(usual_hue, factors - 1), "hue, s5_hf": one_by_one(new_hue, factors - 1)}
     for name in ("brightness", "contrast", "saturation"):
-        works[name] = lambda name=name: strong.ADJUST[name](images, factors)
-    works["blur"] = lambda: strong.gaussian_blur(images, sigma)
+        works[name] = one_by_one(strong.ADJUST[name], factors)
+    works["blur"] = one_by_one(strong.gaussian_blur, sigma)
     found = take_turns(works, arguments.repeats)
     print(f"{size} px, {processor_in_words()}, {torch_in_words()}, peak memory {peak_bytes() / 2**30:.2f} GiB\n")
     print_head("work", "ms/image, processor time", "of the fastest turn", "ms/image, wall", "images/s")

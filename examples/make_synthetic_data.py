@@ -7,11 +7,13 @@
     my-data/archive  images without labels, and among them what an archive should not have: noise, blanks, copies of
                      its own images, copies of validation images of city
     my-data/scene.png  a scene larger than any training image
+    my-data/shores   with --shores: tiles of land and water that differ in light and colours; train and val
 
 All of it is made up and follows from the seed. Files that are there are written again, with the same content.
 """
 
 import argparse
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,11 +23,12 @@ from tqdm import tqdm
 
 from s5_hf.files.atomic import atomic_file
 from s5_hf.scripts import run_script
-from s5_hf.synthetic import SCENE_LABELS, SyntheticScene, synthetic_dataset, synthetic_scene
+from s5_hf.synthetic import SCENE_LABELS, SyntheticScene, synthetic_dataset, synthetic_scene, synthetic_shores
 
 ROADS_LABELS = ("ground", "road")
 # What stands on a road counts as road.
 CITY_TO_ROADS = np.array([label in ("road", "car") for label in SCENE_LABELS], dtype=np.uint8)
+SHORE_SIDE = 100
 COARSER = 1.5  # the ground that a pixel of roads shows, over that of city
 
 
@@ -80,6 +83,13 @@ def write_archive(folder: Path, foreign: list[Path], count: int, size: int, seed
             save(np.asarray(Image.open(path)), folder / f"validation_{path.stem}.png")
 
 
+def write_shores(folder: Path, count: int, side: int, seed: int) -> None:
+    """Write tiles of land and water, and a third as many for validation."""
+    tiles = ((tile.image, tile.mask) for tile in synthetic_shores(count + count // 3, side, seed))
+    for split, number in (("train", count), ("val", count // 3)):
+        write_labelled(folder / split, itertools.islice(tiles, number), number)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
@@ -88,6 +98,7 @@ def main() -> None:
     parser.add_argument("--validation", type=int, default=8, help="validation images of each dataset")
     parser.add_argument("--archive", type=int, default=48, help="good images of the archive")
     parser.add_argument("--scene", type=int, default=640, help="side of the scene in pixels")
+    parser.add_argument("--shores", type=int, default=0, help="training tiles of land and water, 100 px or --size")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
@@ -103,6 +114,8 @@ def main() -> None:
     validation = sorted((output / "city" / "val" / "images").iterdir())
     write_archive(output / "archive", validation, arguments.archive, size, seed + 100)
     save(synthetic_scene(arguments.scene, seed + 200).image, output / "scene.png")
+    if arguments.shores:
+        write_shores(output / "shores", arguments.shores, min(SHORE_SIDE, size), seed + 800)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from transformers import Mask2FormerConfig
+from transformers import initialization as init
 from transformers.models.mask2former.modeling_mask2former import (
     Mask2FormerMaskedAttentionDecoder,
     Mask2FormerPixelDecoder,
@@ -46,6 +47,22 @@ class QueryMaskDecoder(Mask2FormerPreTrainedModel):
         self.decoder = Mask2FormerMaskedAttentionDecoder(config)
         self.positions = Mask2FormerSinePositionEmbedding(config.hidden_dim // 2, normalize=True)
         self.post_init()
+
+    def _initialize_weights(self, module: nn.Module, *unused: object, **also_unused: object) -> None:
+        # Classes from outside of transformers are told so, and modules without parameters of their own are then passed
+        # over. But it is those that start the deformable attention, the layers of the decoder and the heads.
+        super()._initialize_weights(module)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            # As Mask2Former's own code starts what is left of the pixel decoder. transformers draws with a deviation
+            # of 0.02, which is for wide networks: the masks of narrow ones hardly differ between queries for long.
+            init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        else:
+            super()._init_weights(module)
 
     def forward(
         self, query: torch.Tensor, feature_maps: Sequence[torch.Tensor], image_rows: torch.Tensor | None = None

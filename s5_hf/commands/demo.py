@@ -18,6 +18,14 @@ def demo(
     ] = 48,
     steps: Annotated[int, typer.Option(help="Steps of every training run.", min=2)] = 200,
     scene: Annotated[int, typer.Option(help="Width and height of the scene in pixels.", min=64, max=4096)] = 640,
+    shores: Annotated[
+        int,
+        typer.Option(
+            help="Number of tiles of land and water for the comparison with supervised training, a few of them "
+            "labelled; 0 leaves it out.",
+            min=0,
+        ),
+    ] = 75,
 ) -> None:
     """Run the whole chain of S5 on synthetic scenes: train, curate, pre-train, fine-tune, evaluate, map.
 
@@ -34,7 +42,9 @@ def demo(
 
     # Networks this small gain little from a second thread, and lose a lot where other work keeps the cores busy.
     torch.set_num_threads(1)
-    settings = DemoSettings(seed=seed, size=size, labelled=labelled, archive=archive, steps=steps, scene=scene)
+    settings = DemoSettings(
+        seed=seed, size=size, labelled=labelled, archive=archive, steps=steps, scene=scene, shores=shores
+    )
     with exit_when_stopped():
         run_demo(output, settings, report=typer.echo)
 

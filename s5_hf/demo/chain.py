@@ -20,6 +20,7 @@ PARTS = {
     "data": "Make data",
     **{part: heading for part, heading in PROJECT_PARTS.items() if part not in ("prepare", "accuracy")},
     "official": "To the official layout and back",
+    "pair": "Beside the chain: what unlabelled images bring",
 }
 """The parts of the report in their order: name and heading."""
 
@@ -31,8 +32,10 @@ def data_step(settings: DemoSettings, output: Path) -> Step:
         *("python", "examples/make_synthetic_data.py", data),
         *("--size", settings.size, "--labelled", settings.labelled, "--validation", settings.validation),
         *("--archive", settings.archive, "--scene", settings.scene, "--seed", settings.seed),
+        *(("--shores", settings.shores) if settings.shores else ()),
     ]
-    return Step("data", "data", "two labelled datasets, an archive, a scene", tuple(map(str, words)), (data,))
+    title = "two labelled datasets, an archive, a scene" + (", tiles of land and water" if settings.shores else "")
+    return Step("data", "data", title, tuple(map(str, words)), (data,))
 
 
 def project_content(settings: DemoSettings) -> dict[str, Any]:

@@ -19,13 +19,15 @@ from ..project.record import Record
 from ..project.report import curve, part_sections, percent
 from ..project.settings import Project
 from ..project.steps import Step
+from ..training.run_folder import read_log
 from .chain import CITY, PARTS, ROADS, TASK_LABELS
-from .results import FINE_TUNED, fine_tuning_rows, last, load_validation, mean_curve, predict
+from .pair import LABELLED, PAIR_ARMS, SHORES
+from .results import FINE_TUNED, LABELS, fine_tuning_rows, last, load_validation, mean_curve, predict
 from .settings import DemoSettings
 
 __all__ = ["SECTIONS", "write_demo_report"]
 
-PALETTES = {task: natural_palette(labels) for task, labels in TASK_LABELS.items()}
+PALETTES = {task: natural_palette(labels) for task, labels in LABELS.items()}
 PRETRAINED = {"supervised": "supervised", "S4P (FixMatch)": "pretrain"}
 PLANTED = {
     "noise": "noise",
@@ -34,6 +36,7 @@ PLANTED = {
     "validation": "validation image",
 }
 SHOWN = 4
+SEVERAL_SEEDS = "One seed says little: benchmarks/s4p_effect.md has the same comparison over five."
 
 
 def write_demo_report(settings: DemoSettings, project: Project, steps: Sequence[Step], record: Record) -> Path:
@@ -181,6 +184,27 @@ def official_section(folders: ProjectFolders) -> str:
     )
 
 
+def pair_section(folders: ProjectFolders) -> str:
+    """What unlabelled tiles bring to a residual network: this run, and what several seeds came to."""
+    names = ("miou", *(f"iou/{label}" for label in LABELS[SHORES]))
+    rows = []
+    for arm, run in PAIR_ARMS.items():
+        scores = (percent(last(folders.run(run), f"validation/{name}")) for name in names)
+        rows.append((arm, *scores, str(read_log(folders.run(run))[-1]["step"])))
+    tiles = [
+        sum(1 for _ in (folders.output / "data" / SHORES / split / "images").iterdir()) for split in ("train", "val")
+    ]
+    models = {arm: (run, None) for arm, run in PAIR_ARMS.items() if run != "pair-start"}
+    return (
+        f"<p>{LABELLED} tiles of land and water have labels, {tiles[0] - LABELLED} others have none: "
+        "they show other light and other colours. Three runs go on from one supervised start, on the same labelled "
+        f"tiles; scores are those of the {tiles[1]} validation tiles after the last step, no weights are chosen.</p>"
+        + table(("", "mIoU", *LABELS[SHORES], "steps"), rows)
+        + f"<p class='note'>{SEVERAL_SEEDS}</p>"
+        + prediction_grid(folders, SHORES, models)
+    )
+
+
 def both(
     usual: Callable[[Project, ProjectFolders], str], own: Callable[[ProjectFolders], str]
 ) -> Callable[[Project, ProjectFolders], str]:
@@ -197,6 +221,7 @@ SECTIONS: dict[str, Callable[[Project, ProjectFolders], str]] = {
     "evaluate": project_report.SECTIONS["evaluate"],
     "maps": project_report.SECTIONS["maps"],
     "official": lambda project, folders: official_section(folders),
+    "pair": lambda project, folders: pair_section(folders),
 }
 
 
@@ -239,6 +264,6 @@ def prediction_grid(folders: ProjectFolders, task: str, models: dict) -> str:
             [picture(overlay(image, ids, PALETTES[task])) for image, ids in zip(images, classes, strict=True)]
         )
     cells = [cell for row in zip(*columns, strict=True) for cell in row]
-    return class_legend(TASK_LABELS[task], PALETTES[task]) + picture_grid(
+    return class_legend(LABELS[task], PALETTES[task]) + picture_grid(
         cells, len(columns), ("image", "true classes", *models)
     )

@@ -17,11 +17,14 @@ from ..modeling import S5ForSemanticSegmentation
 from ..pages import Points
 from ..project.folders import ProjectFolders
 from ..project.report import curve
+from ..synthetic import SHORE_LABELS
 from ..training.run_folder import read_log
 from .chain import CITY, ROADS, TASK_LABELS
+from .pair import SHORES
 
 __all__ = [
     "FINE_TUNED",
+    "LABELS",
     "LabelledImage",
     "fine_tuning_rows",
     "last",
@@ -37,6 +40,10 @@ FINE_TUNED = {
     "MoE-MDF": {CITY: "finetune", ROADS: "finetune"},
 }
 """The runs that serve each task, for each way of fine-tuning."""
+
+
+LABELS = {**TASK_LABELS, SHORES: SHORE_LABELS}
+"""The classes of every labelled dataset."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +96,13 @@ def mean_curve(folders: ProjectFolders, runs: dict[str, str]) -> Points:
 
 
 def load_validation(folders: ProjectFolders, task: str) -> list[LabelledImage]:
-    """The validation images of a task."""
+    """The validation images of a labelled dataset."""
     samples = load_dataset(
         "s5-image-mask",
         data_dir=str(folders.output / "data" / task),
         split="val",
         streaming=True,
-        classes=list(TASK_LABELS[task]),
+        classes=list(LABELS[task]),
     )
     return [
         LabelledImage(np.asarray(sample["image"].convert("RGB")), np.asarray(sample["mask"])) for sample in samples

@@ -13,6 +13,7 @@ from ..project.folders import ProjectFolders
 from ..project.record import Record
 from ..project.run import make, stoppable
 from .chain import chain, data_step, project_content
+from .pair import pair_steps
 from .settings import DemoSettings
 
 __all__ = ["PROJECT_FILE", "run_demo"]
@@ -55,7 +56,7 @@ def run_demo(output: str | Path, settings: DemoSettings | None = None, report: C
         make(data, record, f"[ data] {data.title}", path, report)
         write_text(path, yaml.safe_dump(project_content(settings), sort_keys=False, width=110))
         project = read_project(path)
-        steps = chain(project)
+        steps = [*chain(project), *pair_steps(settings, folders.output)]
         for number, step in enumerate(steps, 1):
             make(step, record, f"[{number:2}/{len(steps)}] {step.title}", path, report)
         # Drawn anew every time: it takes seconds, and shows what lies in the folder.

@@ -20,6 +20,8 @@ class DemoSettings:
         archive: good images of the archive, from 8.
         steps: of every training, from 2.
         scene: side in pixels of the scene that is mapped at the end, from 64.
+        shores: training tiles of the comparison beside the chain, of which a few have labels; from 8, or 0 for no
+            comparison.
 
     Raises:
         ValueError: for a number that is too small.
@@ -32,12 +34,24 @@ class DemoSettings:
     archive: int = 48
     steps: int = 200
     scene: int = 640
+    shores: int = 75
 
     def __post_init__(self) -> None:
-        least = {"seed": 0, "size": 64, "labelled": 4, "validation": 1, "archive": 8, "steps": 2, "scene": 64}
+        least = {
+            "seed": 0,
+            "size": 64,
+            "labelled": 4,
+            "validation": 1,
+            "archive": 8,
+            "steps": 2,
+            "scene": 64,
+            "shores": 0,
+        }
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
                 raise ValueError(f"{name} of the demonstration must be at least {smallest}, got {getattr(self, name)}")
+        if self.shores and self.shores < 8:
+            raise ValueError(f"shores of the demonstration must be at least 8, or 0 for none, got {self.shores}")
 
     @property
     def crop(self) -> int:

@@ -120,8 +120,8 @@ def usage(config: PretrainedConfig, repository: str) -> str:
 {purpose.imports}
 from transformers import {", ".join(sorted((purpose.auto_processor, purpose.auto_class)))}
 
-processor = {purpose.auto_processor}.from_pretrained({repository}, trust_remote_code=True)
-model = {purpose.auto_class}.from_pretrained({repository}, trust_remote_code=True).eval()
+processor = {purpose.auto_processor}.from_pretrained({repository}{purpose.loading})
+model = {purpose.auto_class}.from_pretrained({repository}{purpose.loading}).eval()
 
 {opened}
 {purpose.call.format(inputs=inputs, task=task)}

@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 
 import torch
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import CLIPConfig, CLIPModel, PretrainedConfig, PreTrainedModel
 
 from ..conversion.official_tasks import (
     DETECTION_TASKS,
@@ -42,6 +42,9 @@ NETWORKS: dict[str, type[PreTrainedModel]] = MODEL_CLASSES | {
     )
 }
 """The class of every model type of this package."""
+
+PLAIN_NETWORKS: dict[str, type[PreTrainedModel]] = {CLIPConfig.model_type: CLIPModel}
+"""Networks of transformers itself that a training of this package makes, such as `s5-hf train alignearth`."""
 
 # What the official release holds, by size. The authors have named the repository, not the files inside: these are the
 # names in their code. Where the repository has none of this name, its list of files is searched by size.
@@ -163,4 +166,4 @@ def count_bytes(config: PretrainedConfig) -> int:
 def model_without_memory(config: PretrainedConfig) -> PreTrainedModel:
     """A model of this configuration on the meta device."""
     with torch.device("meta"):
-        return NETWORKS[config.model_type](config)
+        return (NETWORKS | PLAIN_NETWORKS)[config.model_type](config)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from transformers import PretrainedConfig
+from transformers import CLIPConfig, PretrainedConfig
 
 from ..modeling import (
     MambaHSIConfig,
@@ -47,6 +47,7 @@ class Purpose:
         auto_processor: what loads the processor.
         call: line of the snippet that gives `outputs`; with places for the inputs and for the task.
         imports: lines of the snippet before those of transformers.
+        loading: further arguments of `from_pretrained`.
     """
 
     pipeline_tag: str
@@ -61,6 +62,7 @@ class Purpose:
     auto_processor: str = "AutoImageProcessor"
     call: str = "outputs = model(**{inputs}{task})"
     imports: str = "from PIL import Image"
+    loading: str = ", trust_remote_code=True"
 
 
 ENCODER = Purpose(
@@ -168,6 +170,19 @@ PURPOSES = {
         "# s5-hf translate MODEL scene.tif like_after.tif does so for a whole scene",
         source="[SRUIT](https://arxiv.org/abs/2502.11468), as we read the paper: its code is not published",
         call='outputs = model(**{inputs}, to="after")  # or to="before", for an image of the second date',
+    ),
+    CLIPConfig.model_type: Purpose(
+        "image-feature-extraction",
+        "image-text-features",
+        "Features of images and words in one space (CLIP), such as a training on pairs makes for radar images",
+        "AutoModel",
+        "features = outputs.pooler_output[0]  # (channels,), in the space of the words\n"
+        "# SegEarthOVForSemanticSegmentation.from_clip of s5_hf makes maps of classes by name with it",
+        source="[AlignEarth](https://arxiv.org/abs/2508.18067), as we read the paper: its training is not published",
+        takes="RGB or grey images of any size with values from 0 to 255; words go through the tokenizer of the CLIP "
+        "that it began as",
+        call="outputs = model.get_image_features(**{inputs})",
+        loading="",
     ),
 }
 

@@ -1,4 +1,7 @@
-"""A model folder to the Hub, with its code and a model card, so that it also loads where s5_hf is not installed."""
+"""A model folder to the Hub, with its code and a model card, so that it also loads where s5_hf is not installed.
+
+A plain CLIP needs no code of ours: it goes as it is, with a card.
+"""
 
 import json
 import shutil
@@ -8,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from transformers import AutoConfig, AutoProcessor, ProcessorMixin
+from transformers import AutoConfig, AutoProcessor, PretrainedConfig, ProcessorMixin
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from ..files.json_files import read_json_object
@@ -32,7 +35,7 @@ from .download import DOWNLOAD_ERRORS, LIBRARY, reason
 from .model_card import Metrics, check_metrics, model_card
 from .model_folder import require_configuration, require_model_folder
 from .name_form import is_of_this_family
-from .names import NETWORKS
+from .names import NETWORKS, PLAIN_NETWORKS
 from .store import is_model_folder, stored
 
 # Which class `trust_remote_code=True` loads for which Auto class, by model type.
@@ -73,6 +76,12 @@ PROCESSORS: Mapping[str, type[S5ImageProcessor] | type[ProcessorMixin]] = {
     SRUITConfig.model_type: SRUITImageProcessor,
 }
 """Processors of model types that have another one than S5ImageProcessor."""
+
+PLAIN_FILES = (
+    *("config.json", "preprocessor_config.json", "processor_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt"),
+)
+"""What a model of transformers may have beside its weights."""
 
 # All classes are reached through one file. transformers copies only what a file itself imports (5.0), and makes one
 # copy of the code per file it is sent to (5.20 and later), so that classes of two files would not fit together.
@@ -134,13 +143,37 @@ def stage_for_hub(
     folder = model_folder(folder)
     require_configuration(folder / "config.json")
     config = AutoConfig.from_pretrained(folder)
-    if config.model_type not in AUTO_CLASSES:
-        raise ValueError(f"{folder} holds a {config.model_type!r} model, expected one of {', '.join(AUTO_CLASSES)}")
+    known = {**AUTO_CLASSES, **PLAIN_NETWORKS}
+    if config.model_type not in known:
+        raise ValueError(f"{folder} holds a {config.model_type!r} model, expected one of {', '.join(known)}")
     require_model_folder(folder)
     checked: Metrics = check_metrics(metrics, config)
 
     for weights in folder.glob("*.safetensors*"):
         shutil.copyfile(weights, stage / weights.name)
+    put = put_plain_model if config.model_type in PLAIN_NETWORKS else put_own_model
+    put(folder, stage, config)
+    model_card(config, repository, license_name, checked).save(stage / "README.md")
+
+
+def put_plain_model(folder: Path, stage: Path, config: PretrainedConfig) -> None:
+    """Copy what a model of transformers itself has beside its weights to `stage`.
+
+    Raises:
+        FileNotFoundError: if it has no image processor, without which nobody knows how images are scaled.
+    """
+    if not (folder / "preprocessor_config.json").is_file():
+        raise FileNotFoundError(
+            f"{folder} has no preprocessor_config.json, which says how the images of a {config.model_type!r} model "
+            "are scaled; save its image processor there (`save_pretrained`)"
+        )
+    for name in PLAIN_FILES:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, stage / name)
+
+
+def put_own_model(folder: Path, stage: Path, config: PretrainedConfig) -> None:
+    """Write configurations, processor and code of a model of this package to `stage`."""
     auto_map = entries(AUTO_CLASSES[config.model_type])
     write_json(stage / "config.json", {**read_json_object(folder / "config.json"), "auto_map": auto_map})
     generation = folder / "generation_config.json"
@@ -151,7 +184,6 @@ def stage_for_hub(
     put_processor(folder, stage, processor_class)
     classes = (type(config), NETWORKS[config.model_type], processor_class)
     copy_code([own_class.__module__ for own_class in classes], stage)
-    model_card(config, repository, license_name, checked).save(stage / "README.md")
 
 
 def put_image_processor(folder: Path, stage: Path, processor_class: type[S5ImageProcessor]) -> None:

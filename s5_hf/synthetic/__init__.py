@@ -14,5 +14,6 @@ __getattr__, __dir__, __all__ = lazy_face(
             *("BOX_LABELS", "LARGEST_SIDE", "SCENE_PALETTE", "SMALLEST_SIDE"),
             *("SyntheticScene", "synthetic_dataset", "synthetic_scene"),
         ),
+        "shores": ("SHORE_LABELS", "ShoreTile", "synthetic_shores"),
     },
 )

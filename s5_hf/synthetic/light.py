@@ -86,3 +86,23 @@ def expose(image: np.ndarray, shadow: np.ndarray, rng: np.random.Generator) -> n
     grain = rng.standard_normal((height, width, 1), dtype=np.float32) * np.float32(rng.uniform(1.2, 3.2))
     grain = grain + rng.standard_normal((height, width, 3), dtype=np.float32)
     return np.clip(blurred + grain + 0.5, 0, 255).astype(np.uint8)
+
+
+def vary_light(image: np.ndarray, variety: float, rng: np.random.Generator) -> np.ndarray:
+    """Change contrast, colour cast, haze and saturation, as another sensor, season or weather would.
+
+    Args:
+        image: uint8 [height, width, 3].
+        variety: how far photographs may differ, from 0, not at all, to 1, which gives some of them false colours.
+        rng: of this photograph.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    lit = (image.astype(np.float32) / 255) ** np.float32(np.exp(rng.normal(0, 0.3 * variety)))
+    lit *= np.exp(rng.normal(0, 0.22 * variety, 3)).astype(np.float32)
+    haze = np.float32(rng.uniform(0, 0.35 * variety))
+    lit += haze * (np.array([0.66, 0.70, 0.76], dtype=np.float32) - lit)
+    grey = lit.mean(axis=2, keepdims=True)
+    lit = grey + (lit - grey) * np.float32(np.exp(rng.normal(0, 0.4 * variety)))
+    return (np.clip(lit, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -44,7 +44,6 @@ SIDES = {
     "in the east of the picture": (1, False),
 }
 """Halves of a scene: along which axis, and whether the first one."""
-SIDED = (FIELD, TREE, WATER)
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,7 @@ def class_questions(scene: SyntheticScene) -> Iterator[SceneQuestion]:
 
 def side_questions(scene: SyntheticScene) -> Iterator[SceneQuestion]:
     """For classes in half of the picture."""
-    for class_id in SIDED:
-        (name, *_), _ = THINGS[class_id]
+    for class_id, ((name, *_), _) in THINGS.items():
         for words, (axis, is_first) in SIDES.items():
             half = scene.mask.shape[axis] // 2
             place = np.arange(scene.mask.shape[axis]) < half

@@ -9,7 +9,7 @@ import numpy as np
 from .canvas import Box, Canvas
 from .cars import place_cars
 from .fields import paint_fields
-from .light import Sun, cast_shadows, expose
+from .light import Sun, cast_shadows, expose, vary_light
 from .roads import paint_roads, side_roads, through_roads
 from .settlement import build_settlement
 from .trees import plant_trees
@@ -61,22 +61,26 @@ class SyntheticScene:
     seed: int
 
 
-def synthetic_scene(size: int | tuple[int, int] = 512, seed: int = 0) -> SyntheticScene:
-    """Make a scene. The same size and seed always give the same scene.
+def synthetic_scene(size: int | tuple[int, int] = 512, seed: int = 0, variety: float = 0.0) -> SyntheticScene:
+    """Make a scene. The same arguments always give the same scene.
 
     Args:
         size: the side of a square, or (height, width); each from 64 to 4096 pixels. A larger scene shows more land,
             not more detail.
         seed: not negative. Season, light, colours, layout and density all depend on it.
+        variety: how far photographs differ as if they came from several sensors, seasons and weathers, 0 to 1; what
+            the scene holds does not depend on it.
 
     Raises:
         TypeError: size or seed are not integers.
-        ValueError: size or seed are out of range.
+        ValueError: size, seed or variety are out of range.
     """
     shape = checked_shape(size)
     _check_seed(seed)
+    if not 0 <= variety <= 1:
+        raise ValueError(f"variety must lie between 0 and 1, got {variety}")
     # A stream for each layer: a change in one of them leaves the others as they were.
-    streams = iter([np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(9)])
+    streams = iter([np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(10)])
     layout = next(streams)
     sun = Sun.random(layout)
     heading = layout.uniform(0, math.pi)
@@ -99,6 +103,8 @@ def synthetic_scene(size: int | tuple[int, int] = 512, seed: int = 0) -> Synthet
     cars = place_cars(canvas, roads, settlement.parking, next(streams))
     plant_trees(canvas, parcels, settlement, to_road, to_water, sun, next(streams))
     image = expose(canvas.image, cast_shadows(canvas.elevation, sun), next(streams))
+    if variety:
+        image = vary_light(image, variety, next(streams))
     boxes, labels = _as_arrays(settlement.roofs, cars)
     return SyntheticScene(image, canvas.mask, boxes, labels, int(seed))
 

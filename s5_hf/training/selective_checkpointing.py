@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch.utils.checkpoint import create_selective_checkpoint_contexts
 
+from ..predictors.head_attention import OPERATION as ATTENTION_BY_HEAD
 from ..predictors.processor_kernels import ProcessorKernels
 
 __all__ = ["checkpointing_arguments"]
@@ -37,7 +38,7 @@ def _contexts(selective: bool) -> tuple[AbstractContextManager, AbstractContextM
     forward, again = nullcontext(), nullcontext()
     if selective:
         operations = [getattr(torch.ops.aten, name).default for name in _KEPT if hasattr(torch.ops.aten, name)]
-        forward, again = create_selective_checkpoint_contexts(operations)
+        forward, again = create_selective_checkpoint_contexts([*operations, ATTENTION_BY_HEAD])
     return forward, _with_kernels(again) if ProcessorKernels.active else again
 
 

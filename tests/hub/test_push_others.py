@@ -11,13 +11,14 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from PIL import Image
-from transformers import VideoMAEConfig
+from transformers import AutoModel, VideoMAEConfig
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from typer.testing import CliRunner
 
 from s5_hf.cli import app
 from s5_hf.hub import stage_for_hub
 from s5_hf.hub.model_card import model_card
-from s5_hf.hub.names import NETWORKS
+from s5_hf.hub.names import NETWORKS, PLAIN_NETWORKS
 from s5_hf.hub.purposes import PURPOSES
 from s5_hf.hub.to_hub import AUTO_CLASSES
 from s5_hf.modeling import (
@@ -40,8 +41,8 @@ from s5_hf.training.captioning.caption_words import MARKS, caption_tokenizer
 from tests.hub.hub_server import LoopbackHub
 from tests.hub.test_push import NO_S5_HF, minimal_environment, snippet
 from tests.modeling.test_samroad import micro_model
+from tests.open_models import tiny_model, write_tiny_model
 from tests.open_models import tiny_processor as open_processor
-from tests.open_models import write_tiny_model
 from tests.reasoning_models import TINY_VIT, tiny_processor, write_tiny_reasoner
 
 WITHOUT_S5_HF = (
@@ -66,6 +67,7 @@ RESULTS = {  # what a snippet leaves, by the name of the model
     "captioner": "sentence",
     "cube": "class_map",
     "translator": "image_like_after",
+    "clip": "features.detach()",
     "roads": "[part.numpy() for part in processor.post_process_road_masks(outputs, 0.5, 0.5)]",
 }
 QUESTION = "where would a helicopter land?"
@@ -112,6 +114,10 @@ def write_others(folder: Path) -> dict[str, object]:
         for part in parts:
             part.save_pretrained(folder / name)
     write_tiny_model(folder / "open")
+    tiny_model().clip.save_pretrained(folder / "clip")
+    settings = {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 32}}
+    settings["crop_size"] = {"height": 32, "width": 32}
+    (folder / "clip" / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
     write_tiny_reasoner(folder / "reasoner", backbone_config=TINY_VIT)
     with torch.no_grad():
         return expected_results(folder, made, change, cube)
@@ -139,10 +145,12 @@ def expected_results(folder: Path, made: dict, change: object, cube: np.ndarray)
     captioner, of_pairs = made["captioner"]
     network, of_cubes = made["cube"]
     translator, of_dates = made["translator"]
+    clip, of_clip = AutoModel.from_pretrained(folder / "clip"), AutoImageProcessor.from_pretrained(folder / "clip")
     pair = of_pairs(change.before, change.after, np.uint8(255) * change.mask)
     roads, of_crops = made["roads"]
     outputs = roads(**of_crops(image, return_tensors="pt"))
     return {
+        "clip": clip.get_image_features(**of_clip(image, return_tensors="pt")).pooler_output[0],
         "roads": [part.numpy() for part in of_crops.post_process_road_masks(outputs, 0.5, 0.5)],
         "open": of_image.post_process_semantic_segmentation(
             segmenter(**of_image(image, return_tensors="pt")), [(64, 64)]
@@ -174,6 +182,8 @@ def test_the_snippets_of_the_cards_run_without_s5_hf(own_folders: Path, others: 
         assert np.asarray(value).shape == found[name].shape, name
         if name == "captioner":
             assert found[name].item() == value
+        elif name == "clip":
+            np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5)
         else:
             assert np.mean(np.asarray(value) == found[name]) > 0.99, name
 
@@ -186,7 +196,7 @@ def test_cards_tell_strangers_what_the_models_are_for(own_folders: Path, others:
         stage_for_hub(folder / name, own_folders / f"staged_{name}", f"me/{name}", metrics={"val": {"score": 5}})
         cards[name] = ModelCard.load(own_folders / f"staged_{name}" / "README.md")
     assert {card.data.pipeline_tag for card in cards.values()} == {
-        *("image-segmentation", "image-to-text", "image-to-image")
+        *("image-segmentation", "image-to-text", "image-to-image", "image-feature-extraction")
     }
     for word, name in (
         ("0 soil, 1 crop&#95;1, 2 water", "cube"),
@@ -199,6 +209,7 @@ def test_cards_tell_strangers_what_the_models_are_for(own_folders: Path, others:
         ("Those that you name", "open"),
         ("SAM-Road++", "roads"),
         ("outputs.probabilities[0]", "roads"),
+        ("AlignEarth", "clip"),
     ):
         assert word in cards[name].text, (word, name)
     assert "road-graph" in cards["roads"].data.tags
@@ -208,7 +219,7 @@ def test_cards_tell_strangers_what_the_models_are_for(own_folders: Path, others:
 
 
 def test_every_registered_model_can_be_pushed():
-    assert set(AUTO_CLASSES) == set(NETWORKS) == set(PURPOSES)
+    assert set(AUTO_CLASSES) == set(NETWORKS) == set(PURPOSES) - set(PLAIN_NETWORKS)
     assert "AutoBackbone" in model_card(S5Dinov2Config(), "me/encoder", None, {}).text
     text = model_card(MVCCConfig(hidden_size=16, feature_size=24), "me/captioner", None, {}).text
     assert "model.generate(features=features" in text and "(batch, tokens, 24)" in text
@@ -224,9 +235,24 @@ def test_a_model_that_reads_words_is_pushed_with_its_tokenizer(loopback_hub: Loo
     assert {"tokenizer.json", "model.safetensors", "description_projector.py", "s5_networks.py"} <= set(files)
 
 
+def test_a_plain_clip_is_pushed_without_code(loopback_hub: LoopbackHub, others: tuple[Path, dict]):
+    result = CliRunner().invoke(app, ["push", str(others[0] / "clip"), "me/radar-clip", "--license", "mit"])
+    assert result.exit_code == 0, result.output
+    files = loopback_hub.repositories["me/radar-clip"]
+    assert {"README.md", "config.json", "model.safetensors", "preprocessor_config.json"} <= set(files)
+    assert not [name for name in files if name.endswith(".py")]
+    assert "auto_map" not in json.loads(files["config.json"])
+    assert "trust_remote_code" not in files["README.md"].decode()
+
+
 def test_models_that_lack_what_they_need_are_refused(own_folders: Path, others: tuple[Path, dict]):
-    for name in ("captioner", "cube"):
+    for name in ("captioner", "cube", "clip"):
         shutil.copytree(others[0] / name, own_folders / name)
+    (own_folders / "stage").mkdir()
+    (own_folders / "clip" / "preprocessor_config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no preprocessor_config\.json, which says how the images"):
+        stage_for_hub(own_folders / "clip", own_folders / "stage", "me/model")
+    shutil.rmtree(own_folders / "stage")
     (own_folders / "stage").mkdir()
     (own_folders / "captioner" / "tokenizer.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"expected tokenizer\.json .*captioner: the model reads or writes"):

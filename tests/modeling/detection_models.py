@@ -1,10 +1,14 @@
-"""Micro detectors, and a scene with painted rectangles, for the tests of the detector."""
+"""Micro detectors, random boxes, and a scene with painted rectangles, for the tests of the detector."""
+
+import math
 
 import torch
 
 from s5_hf.modeling import S5DetectionConfig, S5ViTConfig
 
 DETECTION_TASKS = {"vehicles": ["car", "ship", "plane"], "roofs": ["roof"]}
+
+RPN_STDS = (1.0, 1.0, 1.0, 1.0, 0.5, 0.5)
 
 # Small enough for a few milliseconds a step; scale and levels fit images of about 100 px.
 MICRO_DETECTOR = {
@@ -32,6 +36,15 @@ def micro_detection_config(num_experts: int = 0, **settings: object) -> S5Detect
         expert_channels=8,
     )
     return S5DetectionConfig(backbone_config=vit, tasks=tasks, **{**MICRO_DETECTOR, **settings})
+
+
+def random_boxes(count: int, seed: int, largest: float = 200.0) -> torch.Tensor:
+    """Oriented boxes `(count, 5)`, float64, with sides of 4 pixels or more."""
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.rand(count, 5, generator=generator, dtype=torch.float64)
+    low = torch.tensor([0.0, 0.0, 4.0, 4.0, -math.pi], dtype=torch.float64)
+    high = torch.tensor([500.0, 500.0, largest, largest, math.pi], dtype=torch.float64)
+    return low + values * (high - low)
 
 
 def painted_scene(boxes: torch.Tensor, classes: torch.Tensor, size: int) -> torch.Tensor:

@@ -18,31 +18,14 @@ from s5_hf.modeling import (
 )
 from s5_hf.modeling.anchors import STRIDES, AnchorBands, inside_image, level_anchors
 from s5_hf.modeling.necks import FeaturePyramidNetwork
-from s5_hf.modeling.oriented_boxes import horizontal_to_oriented_boxes, oriented_boxes_to_horizontal
+from s5_hf.modeling.oriented_boxes import oriented_boxes_to_horizontal
 from s5_hf.modeling.oriented_roi_head import OrientedRoIHead, ProposalSample
 from s5_hf.modeling.oriented_rpn import AnchorSample, OrientedRPN, RPNOutput
 from s5_hf.modeling.rotated_iou import elementwise_rotated_iou
-from s5_hf.modeling.target_assignment import (
-    IGNORED,
-    NEGATIVE,
-    assign_anchors,
-    assign_by_hulls,
-    assign_proposals,
-    moved_copies,
-    sample,
-)
-from tests.modeling.detection_models import micro_detection_config
+from s5_hf.modeling.target_assignment import IGNORED, NEGATIVE, assign_anchors, assign_proposals, sample
+from tests.modeling.detection_models import RPN_STDS, micro_detection_config, random_boxes
 
-RPN_STDS = (1.0, 1.0, 1.0, 1.0, 0.5, 0.5)
 ROI_STDS = (0.1, 0.1, 0.2, 0.2, 0.1)
-
-
-def random_boxes(count, seed, largest=200.0):
-    generator = torch.Generator().manual_seed(seed)
-    values = torch.rand(count, 5, generator=generator, dtype=torch.float64)
-    low = torch.tensor([0.0, 0.0, 4.0, 4.0, -math.pi], dtype=torch.float64)
-    high = torch.tensor([500.0, 500.0, largest, largest, math.pi], dtype=torch.float64)
-    return low + values * (high - low)
 
 
 def test_anchors_of_a_level():
@@ -193,63 +176,6 @@ def test_assignment_of_proposals():
     assert assign_proposals(proposals[:0], boxes, 0.5).shape == (0,)
 
 
-class TestHorizontalProposals:
-    """What a region proposal network in the form of Faster R-CNN gives the RoI head."""
-
-    def test_hulls_of_midpoint_offsets(self):
-        """They are decoded whatever the touching points are; the sides that the offsets name remain."""
-        anchor = torch.tensor([[0.0, 0, 20, 10]])
-        for touching in (0.0, 1.0, -0.3):
-            deltas = torch.tensor([[0.1, 0, 0, math.log(4), touching, touching]])
-            box = box_coders.decode_midpoint_hulls(anchor, deltas, RPN_STDS)[0].tolist()
-            assert box == pytest.approx([12, 5, 40, 20, math.pi / 2]), "upright, the long side first"
-
-    def test_the_hulls_of_encoded_boxes_come_back(self):
-        boxes, anchors = random_boxes(50, 8), oriented_boxes_to_horizontal(random_boxes(50, 9))
-        deltas = box_coders.encode_midpoint_offsets(anchors, boxes, RPN_STDS)
-        found = oriented_boxes_to_horizontal(box_coders.decode_midpoint_hulls(anchors, deltas, RPN_STDS))
-        hulls = oriented_boxes_to_horizontal(boxes)
-        within_clamp = ((hulls[:, 2:] - hulls[:, :2]) < 60 * (anchors[:, 2:] - anchors[:, :2])).all(dim=1)
-        assert within_clamp.sum() > 40
-        torch.testing.assert_close(found[within_clamp], hulls[within_clamp], rtol=0, atol=1e-4)
-
-    def test_they_are_assigned_by_hulls(self):
-        """A slanted box fills too little of its own hull to be found by the rotated IoU."""
-        boxes = torch.tensor([[10.0, 10, 10, 10, 0], [50, 50, 40, 10, math.pi / 4]])
-        hulls = horizontal_to_oriented_boxes(oriented_boxes_to_horizontal(boxes))
-        proposals = torch.cat([hulls.flip(0), torch.tensor([[10.0, 10, 10, 4.9, 0], [90, 90, 5, 5, 0]])])
-        assert assign_by_hulls(proposals, boxes, 0.5).tolist() == [1, 0, NEGATIVE, NEGATIVE]
-        assert assign_proposals(proposals, boxes, 0.5).tolist() == [NEGATIVE, 0, NEGATIVE, NEGATIVE]
-        assert assign_by_hulls(proposals, boxes[:0], 0.5).tolist() == [NEGATIVE] * 4
-        assert assign_by_hulls(proposals[:0], boxes, 0.5).shape == (0,)
-
-    def test_the_network_proposes_them(self):
-        torch.manual_seed(0)
-        oriented, horizontal = (
-            OrientedRPN(micro_detection_config(proposal_form=form)) for form in ("oriented", "horizontal")
-        )
-        horizontal.load_state_dict(oriented.state_dict())
-        output = oriented([torch.randn(1, 16, 64 // stride, 64 // stride) for stride in (4, 8, 16, 32, 64)])
-        (slanted, _), (upright, scores) = oriented.propose(output)[0], horizontal.propose(output)[0]
-        assert upright.shape == (len(scores), 5) and len(upright) > 20
-        assert ((upright[:, 4] == 0) | (upright[:, 4] == upright.new_tensor(math.pi / 2))).all()
-        assert slanted[:, 4].unique().numel() > 20
-
-    def test_the_head_learns_the_angle_from_them(self):
-        config = micro_detection_config(proposal_form="horizontal")
-        box, label = torch.tensor([[50.0, 50, 40, 10, 0.6]]), torch.tensor([2])
-        hull = horizontal_to_oriented_boxes(oriented_boxes_to_horizontal(box))
-        drawn = OrientedRoIHead(config, 3).sample_proposals(hull, box, label)
-        torch.testing.assert_close(drawn.proposals, torch.cat([box, hull]))
-        assert drawn.labels.tolist() == [2, 2] and drawn.targets[1, 4].item() == pytest.approx(-6, abs=1e-4)
-        by_overlap = OrientedRoIHead(micro_detection_config(), 3).sample_proposals(hull, box, label)
-        assert by_overlap.labels.tolist() == [2, 3]
-
-    def test_another_form_is_refused(self):
-        with pytest.raises(ValueError, match="proposal_form is 'slanted', expected one of oriented, horizontal"):
-            micro_detection_config(proposal_form="slanted")
-
-
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), st.integers(0, 1000))
 def test_samples_are_subsets_of_the_asked_size(positive, negative, ignored, seed):
@@ -367,39 +293,6 @@ def test_boxes_at_another_size():
         PROCESSOR.post_process_oriented_object_detection(outputs, target_sizes=[(1, 1), (2, 2)])
     with pytest.raises(ValueError, match="in training mode with labels there are only losses"):
         PROCESSOR.post_process_oriented_object_detection(S5ObjectDetectionOutput())
-
-
-class TestMovedCopies:
-    def test_most_overlap_their_box_by_half_or_more(self):
-        boxes = random_boxes(20, 5).float()
-        boxes[:, 3] = boxes[:, 2] / 2  # as slender as cars
-        copies = moved_copies(boxes, 50, 0.3, torch.Generator().manual_seed(1))
-        overlap = elementwise_rotated_iou(copies, boxes.repeat(50, 1))
-        assert copies.shape == (1000, 5) and 0.4 < (overlap >= 0.5).float().mean() < 0.95
-        assert overlap.max() < 1, "every copy is moved"
-
-    def test_they_move_in_the_axes_of_their_box(self):
-        """A quarter turn of a box turns its copies by as much."""
-        box = torch.tensor([[50.0, 60, 80, 4, 0.0]])
-        turned = torch.tensor([[50.0, 60, 80, 4, math.pi / 2]])
-        first, second = (moved_copies(one, 9, 0.3, torch.Generator().manual_seed(2)) for one in (box, turned))
-        offset, turned_offset = first[:, :2] - box[:, :2], second[:, :2] - turned[:, :2]
-        torch.testing.assert_close(turned_offset, torch.stack([-offset[:, 1], offset[:, 0]], dim=1))
-        torch.testing.assert_close(second[:, 2:4], first[:, 2:4])
-
-    def test_the_head_learns_from_them(self):
-        config = micro_detection_config(roi_moved_copies=8)
-        boxes, labels = torch.tensor([[40.0, 40, 30, 15, 0.4]]), torch.tensor([2])
-        far = torch.tensor([[5.0, 5, 4, 4, 0.0]])
-        drawn = OrientedRoIHead(config, 3).sample_proposals(far, boxes, labels, torch.Generator().manual_seed(0))
-        assert len(drawn.proposals) == 10 and len(drawn.targets) > 3
-        assert (drawn.labels[: len(drawn.targets)] == 2).all() and drawn.targets[1:].abs().max() > 0.1
-        official = OrientedRoIHead(micro_detection_config(), 3).sample_proposals(far, boxes, labels)
-        assert len(official.proposals) == 2 and len(official.targets) == 1
-
-    def test_refused(self):
-        with pytest.raises(ValueError, match="roi_moved_copies must not be negative, got -1"):
-            micro_detection_config(roi_moved_copies=-1)
 
 
 def test_group_norms_of_the_pyramid():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from torch.testing import assert_close
 from transformers import AutoModel, AutoProcessor
 
 from s5_hf.conversion import convert_checkpoint, export_official
@@ -121,6 +122,18 @@ def test_losses_reach_every_part_but_the_frozen_encoder(images):
     assert trained.backbone.training
     trained(**inputs).loss.backward()
     assert trained.backbone.swin.embeddings.norm.weight.grad is not None
+
+
+def test_new_decoders_start_as_officially():
+    decoder = tiny_reasoner().mask_decoder
+    linear = decoder.pixel_decoder.encoder.layers[0].fc1
+    assert 0.15 < linear.weight.std() < 0.2  # (2 / (32 + 32)) ** 0.5 = 0.177
+    assert 0.15 < decoder.pixel_decoder.mask_projection.weight.std() < 0.2
+    attention = decoder.pixel_decoder.encoder.layers[0].self_attn
+    assert not attention.sampling_offsets.weight.any() and not attention.attention_weights.weight.any()
+    offsets = attention.sampling_offsets.bias.view(2, 3, 4, 2)  # heads, levels, points, x and y
+    assert_close(offsets[:, 1, :, 0], torch.tensor([[1.0, 2, 3, 4], [-1, -2, -3, -4]]))
+    assert 0.08 < decoder.decoder.mask_predictor.mask_embedder.layers[0].layers[0].weight.std() < 0.12  # 1 / 96 ** 0.5
 
 
 def test_points_belong_to_an_image():

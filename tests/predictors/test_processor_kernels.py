@@ -79,23 +79,38 @@ def test_convolutions_of_single_pixels(called, monkeypatch):
     assert found.shape == (2, 4, 5, 7) and relative(found, pointwise(images)) < 1e-6
 
 
-@torch.no_grad()
-def test_attention_in_bf16_head_by_head(called):
+@pytest.mark.parametrize("autocast", [False, True])
+def test_attention_in_bf16_head_by_head(called, autocast):
     torch.manual_seed(0)
-    query, key, value = (torch.randn(2, 9, 3, 3, 8).permute(3, 0, 2, 1, 4)).unbind(0)
-    exact = functional.scaled_dot_product_attention(query, key, value)
+    parts = torch.randn(2, 9, 3, 3, 8).permute(3, 0, 2, 1, 4).unbind(0)
+    query, key, value = (part.bfloat16().requires_grad_() for part in parts)
+    exact = [part.detach().double().requires_grad_() for part in (query, key, value)]
+    weights = torch.randn(2, 3, 9, 8)
+    for scale in (None, 0.1):
+        expected = functional.scaled_dot_product_attention(*exact, scale=scale)
+        gradients = torch.autograd.grad((expected * weights).sum(), exact)
+        with ProcessorKernels(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            found = functional.scaled_dot_product_attention(query, key, value, scale=scale)
+        assert found.shape == expected.shape and found.dtype == torch.bfloat16
+        assert relative(found.double(), expected) < 1e-2
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            own = torch.autograd.grad((found * weights).sum(), (query, key, value))
+        for mine, theirs in zip(own, gradients, strict=True):
+            assert mine.dtype == torch.bfloat16 and relative(mine.double(), theirs) < 1.5e-2
+    assert called == ["_attention", "_attention"]
+
+
+def test_attention_that_is_left_to_torch(called):
+    query, key, value = torch.randn(3, 1, 2, 9, 8).unbind(0)
     halves = [part.bfloat16() for part in (query, key, value)]
     with ProcessorKernels():
-        found = functional.scaled_dot_product_attention(*halves)
-        assert called == ["_attention"] and found.shape == exact.shape and found.dtype == torch.bfloat16
-        assert relative(found.float(), exact) < 1e-2
-        scaled = functional.scaled_dot_product_attention(*halves, scale=0.1)
         functional.scaled_dot_product_attention(query, key, value)
         functional.scaled_dot_product_attention(*halves, is_causal=True)
-        with torch.enable_grad():
+        functional.scaled_dot_product_attention(*halves, dropout_p=0.5)
+        assert called == []
+        with torch.inference_mode():
             functional.scaled_dot_product_attention(*halves)
-    assert called == ["_attention", "_attention"]
-    assert relative(scaled.float(), functional.scaled_dot_product_attention(query, key, value, scale=0.1)) < 1e-2
+    assert called == ["_attention"]
 
 
 def test_what_is_left_to_torch(called, monkeypatch):

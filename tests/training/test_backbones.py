@@ -56,6 +56,13 @@ def test_the_recipe_gives_size_channels_and_drop_path_unless_the_backbone_says_o
     assert config_of("dinov2", "drop_path_rate:0.0", "out_indices:[6,12]").out_indices == [6, 12]
 
 
+def test_an_s5_vit_of_another_width_has_the_inner_width_that_goes_with_it():
+    assert config_of("s5_vit", "hidden_size:32", "num_attention_heads:4").intermediate_size == 128
+    assert config_of("s5_vit", "num_hidden_layers:4").intermediate_size == 3072
+    given = config_of("s5_vit", "hidden_size:32", "num_attention_heads:4", "intermediate_size:48")
+    assert given.intermediate_size == 48
+
+
 def test_a_configuration_comes_from_a_folder_and_its_weights_with_encoder(tmp_path):
     config = ConvNextConfig(depths=[1, 1, 1, 1], hidden_sizes=[8, 16, 24, 32])  # one feature map, as saved by default
     encoder = AutoBackbone.from_config(config)

@@ -27,7 +27,7 @@ def run(folder, *arguments, samples=None):
 
 
 def test_mae_starts_s4p(tmp_path):
-    run(tmp_path / "mae", "--total_steps", "3")
+    run(tmp_path / "mae", "--total_steps", "3", "--patch_size", "8")
     encoder = AutoModel.from_pretrained(tmp_path / "mae" / "encoder").eval()
     mae = ViTMAEForPreTraining.from_pretrained(tmp_path / "mae" / "mae", mask_ratio=0.0).eval()
     images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -35,6 +35,7 @@ def test_mae_starts_s4p(tmp_path):
     # before the first block can be equal.
     patches = mae.vit.embeddings.patch_embeddings(images) + mae.vit.embeddings.position_embeddings[:, 1:]
     torch.testing.assert_close(encoder.embeddings(images)[0], patches)
+    assert patches.shape[1] == 64, "8 x 8 patches of 8 px"
     own = encoder.encoder.layers[2].feed_forward.fc1.weight
     assert any(torch.equal(own, tensor) for tensor in mae.state_dict().values() if tensor.shape == own.shape)
 
@@ -70,6 +71,8 @@ def test_a_stopped_run_resumes_exactly(tmp_path, monkeypatch):
 def test_bad_settings(tmp_path):
     with pytest.raises(ValueError, match="crop_size 60 is not a multiple of the patch size 16"):
         run(tmp_path, "--crop_size", "60")
+    with pytest.raises(ValueError, match="patch_size must be at least 1, got 0"):
+        run(tmp_path, "--patch_size", "0")
     with pytest.raises(ValueError, match="--mask-ration"):
         run(tmp_path, "--mask_ration", "0.5")
     run(tmp_path, "--total_steps", "1")
@@ -87,10 +90,21 @@ def test_a_checkpoint_in_the_layout_of_the_first_release_is_refused(tmp_path):
 
 
 def test_a_run_leaves_its_log_and_a_whole_encoder_in_each_checkpoint(tmp_path):
-    run(tmp_path, "--total_steps", "2", "--checkpoint_steps", "1", "--keep_checkpoints", "2")
+    run(
+        tmp_path,
+        "--total_steps",
+        "2",
+        "--checkpoint_steps",
+        "1",
+        "--keep_checkpoints",
+        "2",
+        "--normalized_targets",
+        "false",
+    )
     assert [entry["step"] for entry in read_log(tmp_path)] == [2]
     first, last = (folder / "encoder" for folder in checkpoint_folders(tmp_path / "checkpoints"))
     assert AutoModel.from_pretrained(first).config.hidden_size == 32
+    assert not ViTMAEForPreTraining.from_pretrained(first.parent / "mae").config.norm_pix_loss
     result = tmp_path / "encoder" / "model.safetensors"
     assert (last / "model.safetensors").read_bytes() == result.read_bytes()
 

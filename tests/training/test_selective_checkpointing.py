@@ -14,16 +14,17 @@ from s5_hf.training.selective_checkpointing import checkpointing_arguments
 
 
 class CountedCalls(TorchDispatchMode):
-    """Counts matrix products and activation functions."""
+    """Counts matrix products, activation functions and attention head by head."""
 
     def __init__(self):
         super().__init__()
-        self.products = self.activations = 0
+        self.products = self.activations = self.attentions = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
         self.products += name in ("addmm", "mm", "bmm", "mkldnn_linear")
         self.activations += name == "gelu"
+        self.attentions += name == "attention_by_head"
         return func(*args, **(kwargs or {}))
 
 
@@ -47,6 +48,7 @@ def step(kind, images, bf16=False, kernels=False):
 @pytest.mark.parametrize("bf16", [False, True])
 def test_gradients_are_the_same_and_products_are_not_repeated(monkeypatch, bf16, kernels):
     monkeypatch.setattr(processor_kernels, "_WORTHWHILE", 0)
+    monkeypatch.setattr(processor_kernels, "_LARGE_HEAD", 0)
     monkeypatch.setattr(processor_kernels, "onednn_is_faster", torch.backends.mkldnn.is_available)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     plain, plain_calls = step("false", images, bf16, kernels)
@@ -56,6 +58,7 @@ def test_gradients_are_the_same_and_products_are_not_repeated(monkeypatch, bf16,
         assert calls.activations == plain_calls.activations + 4
         repeated = calls.products - plain_calls.products  # of qkv, projection, fc1 and fc2 of four blocks
         assert repeated >= 12 if kind == "true" else repeated == 0
+        assert calls.attentions == (4 if kind == "true" and bf16 and kernels else 0)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """AlignEarth on a few pairs: what it learns, what it leaves, that it resumes exactly, and what is refused."""
 
+import json
+
 import pytest
 import torch
 from PIL import Image
@@ -9,6 +11,7 @@ from s5_hf.modeling import SegEarthOVForSemanticSegmentation
 from s5_hf.training import read_log
 from s5_hf.training.alignearth.kind import alignment_losses
 from s5_hf.training.alignearth.pairs import find_pairs
+from s5_hf.training.alignearth.recipe import AlignEarthDataSettings
 from tests.open_models import tiny_model
 from tests.training.pretraining import random_samples, run_example
 
@@ -51,6 +54,8 @@ def test_the_student_comes_near_the_teacher_and_resumes_exactly(tmp_path, parts)
     (tmp_path / "checkpoints" / "step-00000008").rename(tmp_path / "lost")
     again = run(tmp_path, parts, *settings, "--resume", "auto")
     assert all(torch.equal(again[name], tensor) for name, tensor in whole.items())
+    settings = json.loads((tmp_path / "clip" / "preprocessor_config.json").read_text(encoding="utf-8"))
+    assert settings["size"] == {"shortest_edge": 32} and settings["image_mean"] == AlignEarthDataSettings().image_mean
     model = SegEarthOVForSemanticSegmentation.from_clip(str(tmp_path / "clip"), upsampler="none", last_n_layers=2)
     assert torch.equal(model.clip.state_dict()["visual_projection.weight"], whole["visual_projection.weight"])
 

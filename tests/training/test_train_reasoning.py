@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.testing import assert_close
 from transformers import AutoModel, AutoProcessor, Mask2FormerConfig, Mask2FormerModel, PhiForCausalLM
 
 from s5_hf.modeling import SegEarthR1ForPixelReasoning, SegEarthR1Processor
@@ -24,6 +25,14 @@ CHOSEN = ("--selection", "validation", "--validation_steps", "2")
 
 def weights(folder):
     return load_file(folder / "reasoner" / "model.safetensors")
+
+
+def masks_of(folder):
+    """The logits of a trained network for one sample."""
+    sample = questions(1, 3)[0]
+    inputs = AutoProcessor.from_pretrained(folder / "reasoner")(sample["image"], sample["question"])
+    with torch.no_grad():
+        return AutoModel.from_pretrained(folder / "reasoner")(**inputs).mask_logits
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +73,10 @@ def test_it_resumes_exactly(whole, tmp_path):
 
 def test_two_processes_equal_one(whole, tmp_path):
     run_in_two_processes(train, tmp_path / "two", "--batch_size", "1", "--questions_per_image", "2")
-    expected = weights(whole)
-    for name, tensor in weights(tmp_path / "two").items():
-        assert (tensor - expected[name]).abs().max() < 2e-4, name  # Adam makes a rounding a step
+    # Weights without influence, such as biases of keys, have gradients of roundings, which Adam makes steps.
+    expected, found = masks_of(whole), masks_of(tmp_path / "two")
+    assert (found - expected).abs().max() < 2e-3 * expected.abs().max()
+    assert expected.std() > 0.01 * expected.abs().max()
     one, two = (read_log(folder)[0] for folder in (whole, tmp_path / "two"))
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
     assert two["language"] == pytest.approx(one["language"], rel=1e-5)
@@ -86,6 +96,41 @@ def test_questions_about_an_image_share_its_features():
     shared = model(pixel_values=image, image_rows=torch.zeros(3, dtype=torch.int64), **prompts).mask_logits
     alone = model(pixel_values=image.expand(3, -1, -1, -1), **prompts).mask_logits
     assert_equal_but_for_rounding(shared, alone)
+
+
+class Columns(list):
+    """Samples as a table that notes which columns are asked for."""
+
+    def __init__(self, samples, asked):
+        super().__init__(samples)
+        self.asked = asked
+
+    def select_columns(self, names):
+        self.asked.append(sorted(names))
+        return [{name: sample[name] for name in names} for sample in self]
+
+
+def test_an_image_is_read_once_for_all_its_questions():
+    asked, samples = [], questions(2, 0)
+    view = QuestionView(tiny_processor(), seed=3, per_image=3)
+    row = view(QuestionGroups(Columns(samples, asked), grouped=True)[1], epoch=0)
+    assert asked == [["image"], ["answer", "mask", "question"]]
+    plain = view(QuestionGroups(samples, grouped=True)[1], epoch=0)
+    assert row["questions"] == plain["questions"] and torch.equal(row["mask_labels"], plain["mask_labels"])
+    assert torch.equal(row["pixel_values"], plain["pixel_values"])
+
+
+@pytest.mark.parametrize("width", [32, 34])
+def test_positions_of_a_new_vit_are_those_of_the_decoder(width):
+    vit = ("--backbone", "s5_vit", f"hidden_size:{width}", "num_hidden_layers:4", "num_attention_heads:2")
+    model = make_network(ReasoningRecipe.read([*SMALL, *vit, "patch_size:8", "--output_dir", "x"]), 50)
+    found = model.backbone.embeddings.position_embeddings[0].unflatten(0, (8, 8))
+    if width % 4:
+        assert found.abs().max() < 0.2  # drawn, with a deviation of 0.02
+        return
+    angles = 2 * torch.pi * torch.arange(1, 9) / 8
+    assert_close(found[:, 3, 0], angles.sin(), atol=1e-4, rtol=0)  # of the row
+    assert_close(found[5, :, width // 2 + 1], angles.cos(), atol=1e-4, rtol=0)  # of the column
 
 
 def test_adapters_of_a_language_model_are_merged(tmp_path):

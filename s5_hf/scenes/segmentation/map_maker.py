@@ -25,7 +25,7 @@ from .map_files import BLOCK_SIDE
 from .scene_probabilities import SceneProbabilities, WindowSettings
 from .scene_result import MapProducts, SceneFiles, SceneResult, write_sidecar
 from .scene_writer import SceneWriter
-from .shared_rows import BandFiles, RowTeam
+from .shared_rows import Band, BandFiles, RowTeam, missing_rows
 
 __all__ = ["MapMaker"]
 
@@ -79,43 +79,55 @@ class MapMaker:
             "the products": repr((products.probabilities, products.entropy, products.overlay)),
         }
 
-    def make_band(self) -> None:
+    def make_bands(self) -> None:
         """The rows of a process that does not write the maps, into files of their own."""
-        self.team.wait()
-        state = self.files.state
+        state, team, files = self.files.state, self.team, self._band_files()
+        team.wait()  # the first process has made or taken up the folder of the unfinished work
         first_row = read_json_object(state)["rows"] if state.is_file() else 0
-        self.team.wait()
-        top, bottom = self.team.band(self.team.index, first_row, self.scene.height)
-        if top < bottom:
-            stream = self._stream(top)
-            pieces = ((rows.top - top, self._class_rows(rows)) for rows in rows_above(bottom, stream))
-            self._band_files(self.team.index, bottom - top).make(pieces)
-        self.team.wait()
+        bands = files.finished()
+        windows = {band.bottom: band.next_window for band in bands}
+        team.wait()
+        for top, bottom in team.share(missing_rows(first_row, self.scene.height, bands)):
+            stream = self._stream(top, windows.get(top))
+            pieces = ((rows.top, self._class_rows(rows)) for rows in rows_above(bottom, stream))
+            files.make((top, bottom), stream.first_window, pieces, stream.restart_window)
+        team.wait()
 
     def _fill(self, writer: SceneWriter) -> None:
-        """Predict the rows that are missing, and hand them to the writer."""
-        scene, team, first_row = self.scene, self.team, writer.rows_done
-        team.wait()  # from here to the next line the others read which rows are missing
+        """Predict the rows that are missing, and hand them to the writer with those that the others have made."""
+        scene, team, row, files = self.scene, self.team, writer.rows_done, self._band_files()
+        team.wait()  # from here to the next call all look which rows are missing
+        bands = files.finished()
+        windows = {band.bottom: band.next_window for band in bands} | {row: writer.restart_window}
         team.wait()
-        _, bottom = team.band(0, first_row, scene.height)
-        stream = self._stream(first_row, writer.restart_window, writer.add_image)
         with tqdm(
-            total=scene.height, initial=first_row, desc=scene_stem(scene.name), unit="row", disable=not self.progress
+            total=scene.height, initial=row, desc=scene_stem(scene.name), unit="row", disable=not self.progress
         ) as bar:
-            for rows in rows_above(bottom, stream):
-                self._hand_on(writer, rows.top, self._class_rows(rows), stream.restart_window)
-                bar.update(rows.probabilities.shape[1])
+            for top, bottom in team.share(missing_rows(row, scene.height, bands)):
+                self._copy(writer, files, bands, (row, top), bar)
+                stream = self._stream(top, windows.get(top), writer.add_image)
+                for rows in rows_above(bottom, stream):
+                    self._hand_on(writer, rows.top, self._class_rows(rows), stream.restart_window)
+                    bar.update(rows.probabilities.shape[1])
+                row = bottom
             team.wait()
-            for index in range(1, team.count):
-                top, bottom = team.band(index, first_row, scene.height)
-                band = self._band_files(index, bottom - top)
-                for start in range(top, bottom, BLOCK_SIDE):
-                    stop = min(start + BLOCK_SIDE, bottom)
-                    if self.files.overlay is not None:
-                        writer.add_image(NewRows(start, *scene.read_rows(start, stop)))
-                    self._hand_on(writer, start, band.read(start - top, stop - top), stream.start_window)
-                    bar.update(stop - start)
-                band.remove()
+            self._copy(writer, files, files.finished(), (row, scene.height), bar)
+
+    def _copy(
+        self, writer: SceneWriter, files: BandFiles, bands: Sequence[Band], rows: tuple[int, int], bar: tqdm
+    ) -> None:
+        """Hand finished rows of bands to the writer, and delete bands that it has written."""
+        for band in bands:
+            top, bottom = max(band.top, rows[0]), min(band.bottom, rows[1])
+            for start in range(top, bottom, BLOCK_SIDE):
+                stop = min(start + BLOCK_SIDE, bottom)
+                if self.files.overlay is not None:
+                    writer.add_image(NewRows(start, *self.scene.read_rows(start, stop)))
+                self._hand_on(writer, start, files.read(band, start, stop), band.restart_window)
+                bar.update(stop - start)
+            for passed in bands:
+                if passed.bottom <= writer.rows_done:
+                    files.remove(passed)
 
     def _stream(
         self,
@@ -137,12 +149,11 @@ class MapMaker:
             writer.add(rows.part(done, stop), restart_window(top + stop))
             done = stop
 
-    def _band_files(self, index: int, rows: int) -> BandFiles:
+    def _band_files(self) -> BandFiles:
         wanted = {"probabilities": self.products.probabilities, "entropy": self.products.entropy, "classes": True}
-        flat = (rows, self.scene.width)
-        shapes = {"classes": flat, "probabilities": (self.segmenters[0].num_labels, *flat), "entropy": flat}
-        kept = {name: shape for name, shape in shapes.items() if wanted[name]}
-        return BandFiles(self.files.work, index, kept if rows else {})
+        layers = {"classes": None, "probabilities": self.segmenters[0].num_labels, "entropy": None}
+        kept = {name: count for name, count in layers.items() if wanted[name]}
+        return BandFiles(self.files, kept, self.scene.width, self._fingerprint())
 
 
 def rows_above(bottom: int, stream: Iterable[FinishedRows]) -> Iterator[FinishedRows]:

@@ -80,6 +80,9 @@ class SceneProbabilities:
         start_window: the window to begin with, from `restart_window` of an earlier run that got to `first_row`; by
             default the first that is needed.
         on_new_rows: takes the rows of the image as they are read, in the thread that reads.
+
+    Attributes:
+        first_window: with which it begins.
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class SceneProbabilities:
             segmenters[0], (self.grid.window_height, self.grid.window_width), settings.flips, settings.scales
         )
         start_window = self.start_window(first_row) if start_window is None else start_window
-        self._start_window, self._on_new_rows = start_window, on_new_rows
+        self.first_window, self._on_new_rows = start_window, on_new_rows
         network = segmenters[0]
         size = scene.height, scene.width
         self._rows = BlendedRows(
@@ -129,7 +132,7 @@ class SceneProbabilities:
             self.grid,
             self.batch_size,
             len(segmenter.image_mean),
-            self._start_window,
+            self.first_window,
             note_rows,
         )
         waiting: deque[tuple[WindowBatch, torch.Tensor, torch.Tensor]] = deque()

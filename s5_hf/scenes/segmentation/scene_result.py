@@ -174,6 +174,19 @@ class SceneFiles:
         """The file among the unfinished work that says how far it got."""
         return self.work / "state.json"
 
+    @property
+    def bands(self) -> Path:
+        """The folder among the unfinished work for rows of processes that do not write the maps; see `BandFiles`."""
+        return self.work / "bands"
+
+    def band_notes(self) -> list[Path]:
+        """The files that say how far those processes got."""
+        return sorted(self.bands.glob("*.json"))
+
+    def is_begun(self) -> bool:
+        """Whether the unfinished work holds finished rows."""
+        return self.state.is_file() or bool(self.band_notes())
+
     def is_finished(self) -> bool:
         """Whether the scene has been segmented before."""
         return self.classes.is_file() and self.sidecar.is_file() and not self.work.exists()
@@ -188,10 +201,10 @@ class SceneFiles:
         Raises:
             FileExistsError: a file exists already, or the work of an interrupted run that is not to be resumed.
         """
-        if resume and (self.is_finished() or self.state.is_file()):
+        if resume and (self.is_finished() or self.is_begun()):
             return
         require_absent(self.paths(labels))
-        if self.state.is_file():
+        if self.is_begun():
             refuse_unfinished(self.work)
 
 

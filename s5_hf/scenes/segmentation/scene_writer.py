@@ -69,8 +69,7 @@ class SceneWriter:
         self._fingerprint, self._cloud_optimized = fingerprint, cloud_optimized
         state = self._earlier_state() if resume else {}
         if not state:
-            shutil.rmtree(files.work, ignore_errors=True)
-            files.work.mkdir(parents=True)
+            self._empty_folder(kept=files.bands if resume else None)
         self.rows_done, self.restart_window = state.get("rows", 0), state.get("window", 0)
         self._row_areas = pixel_areas(scene.crs, scene.transform, scene.height)
         self._areas = AreaCounter(len(id2label), self._row_areas, state.get("pixels"), state.get("square_metres"))
@@ -79,7 +78,7 @@ class SceneWriter:
             self._maps = self._open_maps()
             self._overlay = SceneOverlay(files.work, scene.height, scene.width) if files.overlay else None
         except OSError:
-            if not self.rows_done:
+            if not files.is_begun():
                 self._remove_folder()
             raise
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scene-writer")
@@ -97,7 +96,7 @@ class SceneWriter:
     ) -> None:
         # Blocks that are complete are written even so: a resumed run continues after them.
         self._thread.shutdown(wait=True)
-        if kind is None or not self.rows_done:
+        if kind is None or not self.files.is_begun():
             self._remove_folder()
 
     def add_image(self, rows: NewRows) -> None:
@@ -184,6 +183,15 @@ class SceneWriter:
             lambda top, bottom: given.read(top, bottom)[0], write, size, minimum_area, self._row_areas, NO_DATA
         )
         self._maps["classes"] = merged
+
+    def _empty_folder(self, kept: Path | None) -> None:
+        """Begin with a folder that holds nothing, except what other processes have finished."""
+        self.files.work.mkdir(parents=True, exist_ok=True)
+        for path in self.files.work.iterdir():
+            if path.is_dir() and path != kept:
+                shutil.rmtree(path)
+            elif path != kept:
+                path.unlink()
 
     def _remove_folder(self) -> None:
         shutil.rmtree(self.files.work, ignore_errors=True)

@@ -201,7 +201,7 @@ def map_scene(
             report(note)
         maps = MapMaker(scene, segmenters, files, settings, products, palette, progress, report, team)
         if team.index:
-            maps.make_band()
+            maps.make_bands()
             return SceneResult(files, [], scene.notes)
         result = maps.make(task, model_name(model, segmenters[0]), resume)
     if files.polygons is not None:

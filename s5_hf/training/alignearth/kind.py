@@ -6,6 +6,7 @@ InfoNCE in both directions at CLIP's own temperature, the cosine distance, and t
 """
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import CLIPModel
 
+from ...files.atomic import write_text
 from ...modeling.clip_dense_features import early_states, in_common_space, patch_grid
 from ...semi_supervised import MethodOutput
 from ..batches import IndexedBatches
@@ -132,9 +134,18 @@ class AlignEarth(TrainingKind[AlignEarthRecipe]):
         return MethodOutput(loss, {name: value.detach() for name, value in losses.items()})
 
     def save_networks(self, model: ImageTower, folder: Path, state_dict: StateDict) -> None:
-        """Save the CLIP to `folder/clip`."""
+        """Save the CLIP to `folder/clip`, with the settings of its image processor."""
         own = {name.removeprefix("clip."): tensor for name, tensor in state_dict.items()}
         model.clip.save_pretrained(folder / self.model_folder, state_dict=own)
+        data, side = self.recipe.data, model.clip.config.vision_config.image_size
+        settings = {
+            "image_processor_type": "CLIPImageProcessor",
+            "size": {"shortest_edge": side},
+            "crop_size": {"height": side, "width": side},
+            "image_mean": list(data.image_mean),
+            "image_std": list(data.image_std),
+        }
+        write_text(folder / self.model_folder / "preprocessor_config.json", json.dumps(settings, indent=2) + "\n")
 
 
 def alignment_losses(

@@ -14,7 +14,7 @@ from ..kind import StateDict, Training
 from ..peaks import peak_flops
 from ..throughput import Throughput, count_flops
 from ..unlabelled_images import UnlabelledTraining
-from .recipe import PATCH_SIZE, MAERecipe
+from .recipe import MAERecipe
 
 
 class MaskedAutoencoding(UnlabelledTraining[MAERecipe]):
@@ -58,9 +58,9 @@ class MaskedAutoencoding(UnlabelledTraining[MAERecipe]):
             decoder_intermediate_size=4 * settings.decoder_hidden_size,
             image_size=data.crop_size,
             num_channels=len(data.image_mean),
-            patch_size=PATCH_SIZE,
+            patch_size=settings.patch_size,
             mask_ratio=settings.mask_ratio,
-            norm_pix_loss=True,
+            norm_pix_loss=settings.normalized_targets,
             layer_norm_eps=1e-6,
         )
         return ViTMAEForPreTraining(config)
@@ -85,7 +85,7 @@ class MaskedAutoencoding(UnlabelledTraining[MAERecipe]):
         return (row["image"] for row in self.rows(training, taken))
 
     def step(self, model: torch.nn.Module, batch: torch.Tensor, step: int) -> MethodOutput:
-        """The mean squared error of the hidden patches, each normalised."""
+        """The mean squared error of the hidden patches, each normalised unless the recipe says otherwise."""
         return MethodOutput(model(batch).loss, {})
 
     def save_networks(self, model: ViTMAEForPreTraining, folder: Path, state_dict: StateDict) -> None:

@@ -9,7 +9,6 @@ from typing import ClassVar
 from ..recipe_reading import SectionedRecipe, option, require_positive
 from ..recipe_sections import AdamWSettings, RunSettings, UnlabelledSettings, bookkeeping
 
-PATCH_SIZE = 16
 IMAGES_OF_BASE = 256
 """Images of a step for which a base learning rate holds."""
 
@@ -21,15 +20,20 @@ class MAEModelSettings:
     hidden_size: int = option(768, "width of the encoder")
     num_hidden_layers: int = option(12, "its depth")
     num_attention_heads: int = option(12, "its heads")
+    patch_size: int = option(16, "side of its patches in pixels; smaller ones suit small objects and cost more")
     decoder_hidden_size: int = option(512, "width of MAE's decoder")
     decoder_num_hidden_layers: int = option(8, "its depth")
     decoder_num_attention_heads: int = option(16, "its heads")
     mask_ratio: float = option(0.75, "share of the patches that are hidden")
+    normalized_targets: bool = option(
+        True, "hidden patches are compared each normalised by itself; false for images in which most patches are noise"
+    )
 
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
         heads = {"hidden_size": "num_attention_heads", "decoder_hidden_size": "decoder_num_attention_heads"}
-        require_positive({name: getattr(self, name) for name in ("decoder_num_hidden_layers", *heads.values())})
+        counts = ("patch_size", "decoder_num_hidden_layers", *heads.values())
+        require_positive({name: getattr(self, name) for name in counts})
         if self.num_hidden_layers < 4:
             raise ValueError(f"num_hidden_layers must be at least 4, got {self.num_hidden_layers}")
         for width, count in heads.items():
@@ -46,12 +50,6 @@ class MAEDataSettings(UnlabelledSettings):
     """Images without labels."""
 
     scale_range: list[float] = option([0.75, 1.5], "range of the random scale")
-
-    def check(self) -> None:
-        """Raise a ValueError for settings that cannot work."""
-        super().check()
-        if self.crop_size % PATCH_SIZE:
-            raise ValueError(f"crop_size {self.crop_size} is not a multiple of the patch size {PATCH_SIZE}")
 
 
 @dataclass
@@ -101,4 +99,8 @@ class MAERecipe(SectionedRecipe):
         require_positive({name: getattr(self.optimizer, name) for name in counts})
         self.model.check()
         self.data.check()
+        if self.data.crop_size % self.model.patch_size:
+            raise ValueError(
+                f"crop_size {self.data.crop_size} is not a multiple of the patch size {self.model.patch_size}"
+            )
         self.run.check()

@@ -1,6 +1,6 @@
 """The configuration of a backbone with new weights: an S5 ViT, or any backbone that transformers knows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -71,13 +71,21 @@ def any_backbone_config(settings: EncoderSettings, crop_size: int, channels: int
             f"a {config.model_type} has no setting {', '.join(unknown)}; its settings: {', '.join(sorted(known))}"
         )
     values = {**known, **{name: value for name, value in of_recipe.items() if name in known}, **changes}
-    for derived in ({"stage_names"} | EXPLICIT_TAPS) - set(changes):  # they follow from the depth
+    for derived in derived_settings(config, changes) - set(changes):
         values.pop(derived, None)
     try:
         config = type(config).from_dict(values)
     except (StrictDataclassError, TypeError) as error:
         raise ValueError(f"backbone: a {config.model_type} cannot have these settings: {error}") from error
     return config if EXPLICIT_TAPS & set(changes) else with_four_taps(config, taps)
+
+
+def derived_settings(config: PretrainedConfig, changes: Mapping[str, Any]) -> frozenset[str]:
+    """What follows from the depth, and what follows from the width of an S5 ViT where that is another."""
+    follows = {"stage_names"} | EXPLICIT_TAPS
+    if isinstance(config, S5ViTConfig) and "hidden_size" in changes:
+        follows |= {"intermediate_size"}
+    return frozenset(follows)
 
 
 def read_backbone(words: Sequence[str]) -> tuple[str | None, dict[str, Any]]:

@@ -14,8 +14,13 @@ from ...modeling import SegEarthR1Processor
 Row = dict[str, Any]
 
 
+def columns_alone(samples: Any, *names: str) -> Any:
+    """Samples with these columns only where they are a table, so that others are not decoded; else as they are."""
+    return samples.select_columns(list(names)) if hasattr(samples, "select_columns") else samples
+
+
 class QuestionGroups(Sequence):
-    """Samples by image: `id`, and the `members` among the samples `source`.
+    """Samples by image: `id`, and the numbers of its `members` among `images` and `questions`, the samples' columns.
 
     Args:
         samples: with `id`; those whose ids share what stands before the last colon are of one image.
@@ -23,7 +28,8 @@ class QuestionGroups(Sequence):
     """
 
     def __init__(self, samples: Any, grouped: bool) -> None:
-        self._samples = samples
+        self._images = columns_alone(samples, "image")
+        self._questions = columns_alone(samples, "mask", "question", "answer")
         ids = samples["id"] if hasattr(samples, "column_names") else [sample["id"] for sample in samples]
         groups: dict[str, list[int]] = {}
         for index, name in enumerate(map(str, ids)):
@@ -35,7 +41,7 @@ class QuestionGroups(Sequence):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         name, members = self._groups[index]
-        return {"id": name, "members": members, "source": self._samples}
+        return {"id": name, "members": members, "images": self._images, "questions": self._questions}
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,13 @@ class QuestionView:
         name, members = str(group["id"]), group["members"]
         draws = np.random.default_rng([self.seed, epoch, zlib.crc32(name.encode())])
         chosen = draws.choice(len(members), self.per_image, replace=len(members) < self.per_image)
-        samples = [group["source"][members[index]] for index in chosen.tolist()]
+        samples = [group["questions"][members[index]] for index in chosen.tolist()]
         for sample in samples:
             if sample["mask"] is None:
                 raise ValueError(f"{name} has no mask to learn from")
         images = self.processor.image_processor
-        batch = images(image_pixels(samples[0]["image"]), return_tensors="pt")
+        image = group["images"][members[chosen[0]]]["image"]
+        batch = images(image_pixels(image), return_tensors="pt")
         masks = [images.frame_mask(np.asarray(sample["mask"])) for sample in samples]
         return {
             "pixel_values": batch["pixel_values"][0],

@@ -5,13 +5,16 @@ from typing import Any
 
 import torch
 from transformers import AutoBackbone, AutoModelForCausalLM, AutoTokenizer, Mask2FormerModel, PhiConfig
+from transformers.models.mask2former.modeling_mask2former import Mask2FormerSinePositionEmbedding
 
 from ...modeling import SegEarthR1Config, SegEarthR1ForPixelReasoning, SegEarthR1ImageProcessor, SegEarthR1Processor
 from ...modeling.processing_segearth_r1 import BEFORE_IMAGE, NO_TARGET
 from ...modeling.published_shapes import weights_are_left_out
+from ...modeling.vit_embeddings import S5ViTEmbeddings
 from ..low_rank import LANGUAGE_LAYERS, adapt_layers
 from ..pretraining.backbone_config import any_backbone_config
 from ..starting_weights import load_network, read_config
+from .batches import columns_alone
 from .recipe import ReasonerSettings, ReasoningRecipe
 from .word_tokenizer import word_tokenizer
 
@@ -39,9 +42,7 @@ def make_processor(recipe: ReasoningRecipe, samples: Any) -> SegEarthR1Processor
 def words_of(samples: Any) -> Sequence[str]:
     """All questions and answers, without a look at the images."""
     columns = ("question", "answer")
-    if hasattr(samples, "select_columns"):
-        samples = samples.select_columns(columns)
-    return [sample.get(name) or "" for sample in samples for name in columns]
+    return [sample.get(name) or "" for sample in columns_alone(samples, *columns) for name in columns]
 
 
 def make_network(recipe: ReasoningRecipe, vocab_size: int) -> SegEarthR1ForPixelReasoning:
@@ -60,6 +61,7 @@ def make_network(recipe: ReasoningRecipe, vocab_size: int) -> SegEarthR1ForPixel
         model.config.freeze_backbone = settings.freeze_encoder
     else:
         model = SegEarthR1ForPixelReasoning(network_config(recipe, vocab_size))
+        start_positions(model)
         load_parts(model, settings)
     model.backbone.requires_grad_(not settings.freeze_encoder)
     if settings.lora_rank:
@@ -91,6 +93,21 @@ def network_config(recipe: ReasoningRecipe, vocab_size: int) -> SegEarthR1Config
         freeze_backbone=settings.freeze_encoder,
         **{name: getattr(settings, name) for name in (*names, *weights)},
     )
+
+
+@torch.no_grad()
+def start_positions(model: SegEarthR1ForPixelReasoning) -> None:
+    """Let the positions of a new ViT of this package be the sines and cosines that the mask decoder has.
+
+    Drawn at random they say nothing of what lies beside or above what, so that a place in the picture has to be
+    learned patch by patch. A width that is no multiple of 4 has no such positions and keeps its own.
+    """
+    embeddings, width = getattr(model.backbone, "embeddings", None), getattr(model.backbone.config, "hidden_size", 0)
+    if isinstance(embeddings, S5ViTEmbeddings) and width % 4 == 0:
+        positions = embeddings.position_embeddings
+        make = Mask2FormerSinePositionEmbedding(width // 2, normalize=True)
+        made = make(torch.Size((1, width, *embeddings.stored_grid)), positions.device, positions.dtype)
+        positions.copy_(made.flatten(2).transpose(1, 2))
 
 
 class BackboneChoice:

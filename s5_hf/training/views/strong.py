@@ -194,7 +194,7 @@ def strong_view(
     blurred = (parameters.sigma > 0).nonzero().flatten()
     if len(blurred):
         asked, sigma = blurred.tolist(), on_device(parameters.sigma[blurred], images.device)
-        change_rows(images, asked, on_device(blurred, images.device), lambda part: gaussian_blur(part, sigma))
+        change_rows(images, asked, on_device(blurred, images.device), gaussian_blur, sigma)
     return images
 
 
@@ -251,13 +251,16 @@ def color_jitter(
     strength = on_device(torch.cat([factors[rows, index] for index, rows in turns]), images.device).to(images.dtype)
     counts = [len(rows) for _, rows in turns]
     for (index, asked), rows, factor in zip(turns, chosen.split(counts), strength.split(counts), strict=True):
-        adjust, amount = ADJUST[OPERATIONS[index]], factor[:, None, None, None]
-        change_rows(images, asked.tolist(), rows, lambda part, adjust=adjust, amount=amount: adjust(part, amount))
+        change_rows(images, asked.tolist(), rows, ADJUST[OPERATIONS[index]], factor[:, None, None, None])
     return images
 
 
 def change_rows(
-    images: torch.Tensor, asked: Sequence[int], rows: torch.Tensor, change: Callable[[torch.Tensor], torch.Tensor]
+    images: torch.Tensor,
+    asked: Sequence[int],
+    rows: torch.Tensor,
+    change: Callable[..., torch.Tensor],
+    *amounts: torch.Tensor,
 ) -> None:
     """Replace some images of a batch by what `change` makes of them.
 
@@ -265,13 +268,16 @@ def change_rows(
         images: `(batch, channels, height, width)`, changed in place.
         asked: their numbers.
         rows: the same int64 `(n,)`, on the device of the images.
-        change: from images to images of the same size.
+        change: from images, and `amounts`, to images of the same size.
+        amounts: `(n, ...)`, a row for each image that is changed.
     """
-    if len(asked) == 1:  # as most are: it need not be copied to be looked at
-        one = images[asked[0] :][:1]
-        one.copy_(change(one))
+    if len(asked) == 1 or images.device.type == "cpu":
+        # One image need not be copied to be looked at, and a processor keeps it in its cache.
+        for place, row in enumerate(asked):
+            one = images[row:][:1]
+            one.copy_(change(one, *(amount[place:][:1] for amount in amounts)))
     elif len(asked):
-        images[rows] = change(images[rows])
+        images[rows] = change(images[rows], *amounts)
 
 
 def adjust_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -281,7 +287,7 @@ def adjust_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tenso
 
 def adjust_contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """Scale the differences from the mean grey of the image."""
-    mean = grayscale(images).mean(dim=(1, 2, 3), keepdim=True)
+    mean = grayscale(images.mean(dim=(2, 3), keepdim=True))
     return torch.lerp(mean.expand_as(images), images, factor).clamp_(0, 1)
 
 
@@ -292,12 +298,6 @@ def adjust_saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tenso
 
 def adjust_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """Shift the hue of the HSV colour by `shift` (1 is the full circle)."""
-    # A processor keeps the planes of one image in its cache, not those of a batch.
-    parts = len(images) if images.device.type == "cpu" else 1
-    return torch.cat([_shift_hue(*part) for part in zip(images.chunk(parts), shift.chunk(parts), strict=True)])
-
-
-def _shift_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     red, green, blue = images.unbind(1)
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)
@@ -330,8 +330,8 @@ ADJUST = {
 
 def grayscale(images: torch.Tensor) -> torch.Tensor:
     """Luma `(batch, 1, height, width)` of RGB images."""
-    weights = constants(LUMA, images.dtype, images.device)
-    return (images * weights).sum(dim=1, keepdim=True)
+    red, green, blue = images.split(1, dim=1)
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
 
 def gaussian_blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -340,6 +340,8 @@ def gaussian_blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, dtype=torch.float32, device=sigma.device)
     weights = torch.exp(-0.5 * (offsets / sigma[:, None].float()) ** 2)
     weights = (weights / weights.sum(dim=1, keepdim=True)).to(images)
+    if images.device.type == "cpu":
+        return _blur_by_shifts(images, weights[:, BLUR_RADIUS:].tolist())
     weights = weights.repeat_interleave(channels, dim=0)[:, None]  # (batch * channels, 1, taps)
     planes = images.reshape(1, batch * channels, height, width)
     padded = functional.pad(planes, (BLUR_RADIUS, BLUR_RADIUS, 0, 0), mode="replicate")
@@ -347,6 +349,37 @@ def gaussian_blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     padded = functional.pad(planes, (0, 0, BLUR_RADIUS, BLUR_RADIUS), mode="replicate")
     planes = functional.conv2d(padded, weights[:, :, :, None], groups=batch * channels)
     return planes.reshape(batch, channels, height, width)
+
+
+def _blur_by_shifts(images: torch.Tensor, weights: Sequence[Sequence[float]]) -> torch.Tensor:
+    """Blur plane by plane, which stay in a processor's cache, as sums of shifted planes: a third of the time of the
+    convolution with few channels.
+
+    Args:
+        images: float `(batch, channels, height, width)`.
+        weights: of each image, from the centre outwards.
+    """
+    height, width = images.shape[2:]
+    blurred = torch.empty_like(images)
+    down = images.new_empty(height, width + 2 * BLUR_RADIUS)
+    pair = torch.empty_like(down)
+    sides = (BLUR_RADIUS,) * 4
+    for image, result, taps in zip(images, blurred, weights, strict=True):
+        for plane, across in zip(functional.pad(image, sides, mode="replicate"), result, strict=True):
+            _weighted_shifts(plane, taps, 0, pair, down)
+            _weighted_shifts(down, taps, 1, pair[:, :width], across)
+    return blurred
+
+
+def _weighted_shifts(
+    padded: torch.Tensor, taps: Sequence[float], axis: int, pair: torch.Tensor, out: torch.Tensor
+) -> None:
+    """The weighted sum of a padded plane and its copies shifted both ways along an axis; `pair` is overwritten."""
+    size, centre = out.shape[axis], len(taps) - 1
+    torch.mul(padded.narrow(axis, centre, size), taps[0], out=out)
+    for shift, weight in enumerate(taps[1:], start=1):
+        before, after = (padded.narrow(axis, centre + way * shift, size) for way in (-1, 1))
+        out.add_(torch.add(before, after, out=pair), alpha=weight)
 
 
 def box_masks(boxes: torch.Tensor, image_size: int, device: torch.device) -> torch.Tensor:

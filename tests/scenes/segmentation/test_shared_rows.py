@@ -31,17 +31,42 @@ def make(team, scene, output, segmenter=None, settings=SETTINGS, **options):
     )
 
 
-def make_together(count, scene, output, **options):
-    """As `count` processes; the result of the first, and how many windows each predicted."""
+def make_together(count, scene, output, segmenters=None, **options):
+    """As `count` processes; the result of the first, and how many windows each predicted. The first error ends all."""
     barrier = threading.Barrier(count, timeout=20)
-    segmenters = [NeighbourSegmenter() for _ in range(count)]
+    segmenters = segmenters or [NeighbourSegmenter() for _ in range(count)]
 
     def part(index):
-        return make(RowTeam(index, count, barrier.wait), scene, output, segmenters[index], **options)
+        try:
+            return make(RowTeam(index, count, barrier.wait), scene, output, segmenters[index], **options)
+        except BaseException:
+            barrier.abort()
+            raise
 
     with ThreadPoolExecutor(count) as threads:
         results = list(threads.map(part, range(count)))
     return results[0], [sum(segmenter.batch_sizes) for segmenter in segmenters]
+
+
+def interrupt(scene, output, batches, **options):
+    """A run that one signal ends, of as many processes as there are numbers of batches for them to make first."""
+    everyone = threading.Barrier(len(batches), timeout=20)
+    segmenters = [InterruptedTogether(number, everyone) for number in batches]
+    with pytest.raises((KeyboardInterrupt, threading.BrokenBarrierError)):
+        make_together(len(batches), scene, output, segmenters, **options)
+
+
+class InterruptedTogether(Interrupted):
+    """Raises in its n-th batch, when the others have got to theirs."""
+
+    def __init__(self, batches, everyone):
+        super().__init__(batches)
+        self.everyone = everyone
+
+    def predict(self, pixel_values):
+        if len(self.batch_sizes) == self.batches:
+            self.everyone.wait()
+        return super().predict(pixel_values)
 
 
 @pytest.fixture
@@ -78,6 +103,48 @@ def test_processes_together_resume_what_one_began(tmp_path, scene):
     found, windows = make_together(2, scene, together, resume=True)
     assert_same_files(found, expected)
     assert sum(windows) < 34, "of 36 and those at the border between two bands"
+
+
+@pytest.fixture
+def tall_scene(write_geotiff):
+    return write_geotiff("tall.tif", smooth_image(2600, 140).transpose(2, 0, 1))
+
+
+# 8 batches complete the 512 rows, of 1,300 for each of two processes, that are noted; 2 and 4 batches do not.
+@pytest.mark.parametrize(("batches", "afterwards"), [((4, 8), 1), ((8, 8), 3), ((8, 2), 2)])
+def test_rows_of_every_process_outlast_an_interruption(tmp_path, tall_scene, batches, afterwards):
+    alone, together = (tmp_path / name / "map.tif" for name in ("alone", "together"))
+    expected = make(RowTeam(), tall_scene, alone)
+    interrupt(tall_scene, together, batches)
+    found, windows = make_together(afterwards, tall_scene, together, resume=True)
+    assert_same_files(found, expected)
+    assert names(together.parent) == names(alone.parent), "nothing else is left"
+    kept = batches.count(8)
+    assert 80 - 22 * kept < sum(windows) < 80 - 14 * kept + 8 * afterwards, "of 80, and those at borders between bands"
+
+
+def test_two_interruptions(tmp_path, tall_scene):
+    alone, together = (tmp_path / name / "map.tif" for name in ("alone", "together"))
+    expected = make(RowTeam(), tall_scene, alone)
+    interrupt(tall_scene, together, (4, 8))
+    interrupt(tall_scene, together, (8, 6), resume=True)
+    found, windows = make_together(1, tall_scene, together, resume=True)
+    assert_same_files(found, expected)
+    assert sum(windows) < 48, "of 80: three bands and the first rows were finished"
+
+
+def test_what_others_finished_is_not_lost_by_mistake(tmp_path, tall_scene):
+    together = tmp_path / "map.tif"
+    interrupt(tall_scene, together, (4, 8))
+    with pytest.raises(FileExistsError, match=r"\.map\.tif\.partial holds the unfinished work"):
+        make(RowTeam(), tall_scene, together)
+    with pytest.raises(ValueError, match="since then changed: the model"):
+        make(RowTeam(), tall_scene, together, NeighbourSegmenter(seed=1), resume=True)
+    _, windows = make_together(1, tall_scene, together, resume=True)
+    assert sum(windows) < 70
+    interrupt(tall_scene, tmp_path / "other.tif", (4, 8))
+    _, windows = make_together(1, tall_scene, tmp_path / "other.tif", overwrite=True)
+    assert sum(windows) == 80, "all over again"
 
 
 def test_a_scene_of_fewer_rows_than_processes(tmp_path, write_geotiff):
