@@ -22,8 +22,8 @@ class SimFeatUpSettings:
     upsampler: Literal["jbu_one", "jbu_stack"] = option("jbu_one", "one module used four times, or four modules")
     start: Literal["random", "colours"] = option(
         "random",
-        "weights of a new up-sampler: random, as published, or kernels that keep to pixels of like colour, which "
-        "minutes of training do not reach from random ones",
+        "weights of a new up-sampler: random, as published, or kernels that keep to pixels of like colour from the "
+        "first step",
     )
     jitters: int = option(5, "moved and enlarged copies of an image in a step")
     jitter_padding: int = option(20, "pixels of reflected border before a copy is cut out")
