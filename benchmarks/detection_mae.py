@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/detection_mae.py --hituav DATA/hituav --seeds 0 1 2
 
 The encoder learns from the 160 training images of HIT-UAV without their labels (`mae_tiny_cpu`), once for all seeds.
-The detector is that of `detection_pretrained_cpu` with a ViT of patches of 8 px. For each seed:
+The detector is that of `detection_pretrained_cpu` with a ViT, on images enlarged
+twice, so that objects span more than a patch. For each seed:
 
 - `masked`: from that encoder.
 - `random`: the same network from random weights, as many steps.
@@ -21,7 +22,8 @@ from detection_runs import print_compared, seconds_of, timed_example, train_dete
 
 from measuring import argument_parser, parse_with_options
 
-NETWORK = {"hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 4, "patch_size": 8}
+NETWORK = {"hidden_size": 128, "num_hidden_layers": 6, "num_attention_heads": 4}
+ENLARGED = ("--image-scale", "2", "--image-size", "256")
 VALUES = ("--image-mean", "0.5", "0.5", "0.5", "--image-std", "0.25", "0.25", "0.25")
 RUNS = ("masked", "random", "random_longer")
 REFERENCE = "masked"
@@ -38,23 +40,21 @@ def train_encoder(arguments: Namespace, folder: Path) -> None:
     for name, value in NETWORK.items():
         words += [f"--{name.replace('_', '-')}", str(value)]
     # Most patches of a thermal image are noise around a mean: normalised, they cannot be filled in.
-    words += [
-        "--crop-size",
-        "128",
-        "--normalized-targets",
-        "false",
-        *VALUES,
-        "--total-steps",
-        str(arguments.mae_steps),
-        "--trackers",
-        "none",
-    ]
+    words += ["--normalized-targets", "false", "--crop-size", "160", "--scale-range", "1.5", "2.5", *VALUES]
+    words += ["--total-steps", str(arguments.mae_steps), "--trackers", "none"]
     timed_example("pretrain_mae.py", words, folder, "encoder")
 
 
 def words_of(arguments: Namespace, encoder: Path, run: str, seed: int) -> list[str]:
     """The options of a run."""
-    words = ["detection_pretrained_cpu", f"--hituav.data-dir={arguments.hituav}", "--selection", "last", *VALUES]
+    words = [
+        "detection_pretrained_cpu",
+        f"--hituav.data-dir={arguments.hituav}",
+        "--selection",
+        "last",
+        *VALUES,
+        *ENLARGED,
+    ]
     words += ["--validation-steps", "0", "--weight-average-decay", "0.99", "--layer-decay", "1", "--seed", str(seed)]
     steps = arguments.steps
     if run == REFERENCE:
