@@ -193,7 +193,7 @@ def strong_view(
         images.index_copy_(1, constants(tuple(others), torch.int64, images.device).flatten(), changed)
     blurred = (parameters.sigma > 0).nonzero().flatten()
     if len(blurred):
-        asked, sigma = blurred.tolist(), on_device(parameters.sigma[blurred], images.device)
+        asked, sigma = blurred.tolist(), parameters.sigma[blurred]  # both stay on the host
         change_rows(images, asked, on_device(blurred, images.device), gaussian_blur, sigma)
     return images
 
@@ -269,7 +269,7 @@ def change_rows(
         asked: their numbers.
         rows: the same int64 `(n,)`, on the device of the images.
         change: from images, and `amounts`, to images of the same size.
-        amounts: `(n, ...)`, a row for each image that is changed.
+        amounts: `(n, ...)`, a row for each image that is changed, on the device or where `change` wants them.
     """
     if len(asked) == 1 or images.device.type == "cpu":
         # One image need not be copied to be looked at, and a processor keeps it in its cache.
@@ -335,13 +335,14 @@ def grayscale(images: torch.Tensor) -> torch.Tensor:
 
 
 def gaussian_blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Blur each image with its own sigma `(batch,)` in pixels; edge pixels are repeated."""
+    """Blur each image with its own sigma `(batch,)` in pixels, on the host; edge pixels are repeated."""
     batch, channels, height, width = images.shape
-    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, dtype=torch.float32, device=sigma.device)
+    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, dtype=torch.float32)
     weights = torch.exp(-0.5 * (offsets / sigma[:, None].float()) ** 2)
-    weights = (weights / weights.sum(dim=1, keepdim=True)).to(images)
+    weights = (weights / weights.sum(dim=1, keepdim=True)).to(images.dtype)
     if images.device.type == "cpu":
         return _blur_by_shifts(images, weights[:, BLUR_RADIUS:].tolist())
+    weights = on_device(weights, images.device)
     weights = weights.repeat_interleave(channels, dim=0)[:, None]  # (batch * channels, 1, taps)
     planes = images.reshape(1, batch * channels, height, width)
     padded = functional.pad(planes, (BLUR_RADIUS, BLUR_RADIUS, 0, 0), mode="replicate")
