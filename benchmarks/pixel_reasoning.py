@@ -154,10 +154,14 @@ def run(folder: Path, seed: int, words: list[str]) -> dict[str, dict[str, float]
         return json.loads(scores.read_text(encoding="utf-8"))
     write_questions(data, seed)
     AcceleratorState._reset_state(reset_partial_state=True)
-    began = time.process_time()
     keys = ["--data_dir", str(data), "--output_dir", str(output), "--seed", str(seed), "--trackers", "none"]
-    run_training("reasoning", ["reasoning_tiny_cpu", *keys, "--resume", "auto", *words])
-    seconds = time.process_time() - began
+    spent, began = folder / f"seconds-{seed}.txt", time.process_time()
+    try:
+        run_training("reasoning", ["reasoning_tiny_cpu", *keys, "--resume", "auto", *words])
+    finally:  # an interrupted run is taken up by another process
+        with spent.open("a", encoding="utf-8") as parts:
+            parts.write(f"{time.process_time() - began:.0f}\n")
+    seconds = sum(map(int, spent.read_text(encoding="utf-8").split()))
     found = {**score(output / "reasoner", data, seed), "training": {"seconds": seconds}}
     scores.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
