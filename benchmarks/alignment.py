@@ -4,18 +4,27 @@
     python benchmarks/alignment.py --dtype bfloat16 --threads 2
 
 Files of weights are mapped into memory as they lie on the disk. The contestants take turns in one process; a row gives
-the median over the turns of the ratio of processor times to the aligned model's, its quartiles, and the largest
-difference of the outputs.
+the medians over the turns, the ratio of processor times to the aligned model's with its quartiles, and the largest
+difference of the outputs. The peak memory is that of all of them together.
 """
 
 import argparse
 import copy
-import time
 from statistics import median, quantiles
 
 import torch
 
-from measuring import argument_parser, make_segmenter, print_head, print_row, processor_in_words
+# What is shared among the benchmarks is in measuring.py; its names are listed in each.
+from measuring import (
+    argument_parser,
+    make_segmenter,
+    peak_bytes,
+    print_head,
+    print_row,
+    processor_in_words,
+    take_turns,
+    torch_in_words,
+)
 from s5_hf.modeling.aligned_weights import ALIGNMENT
 
 
@@ -29,14 +38,6 @@ def displaced(model: torch.nn.Module, offset: int) -> torch.nn.Module:
         place = room[offset : offset + size].view(parameter.dtype).view(parameter.shape)
         parameter.data = place.copy_(parameter.data)
     return model
-
-
-@torch.inference_mode()
-def seconds(model: torch.nn.Module, images: torch.Tensor) -> float:
-    """Processor time of one forward pass, of all threads."""
-    start = time.process_time()
-    model(images)
-    return time.process_time() - start
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -62,21 +63,25 @@ def main() -> None:
     models = {0: displaced(aligned, 0)} | {offset: displaced(aligned, offset) for offset in arguments.offsets}
     print(
         f"{processor_in_words()}, ViT-{arguments.size.upper()} + UPerNet, {arguments.image_size} px, "
-        f"batch {arguments.batch_size}, {arguments.dtype}, {arguments.threads} threads, torch {torch.__version__}, "
+        f"batch {arguments.batch_size}, {arguments.dtype}, {torch_in_words()}, "
         f"median of {arguments.repeats}\n"
     )
-    print_head("bytes behind a multiple of 64", "time / aligned", "quartiles", "largest difference of the logits")
+    works = {"aligned": aligned, **models}
     with torch.inference_mode():
         expected = aligned(images).logits
         differences = {offset: (model(images).logits - expected).abs().max() for offset, model in models.items()}
-    ratios = {offset: [] for offset in models}
-    for _ in range(arguments.repeats):
-        baseline = seconds(aligned, images)
-        for offset, model in models.items():
-            ratios[offset].append(seconds(model, images) / baseline)
-    for offset, values in ratios.items():
-        low, _, high = quantiles(values, n=4)
-        print_row(str(offset), f"{median(values):.3f}", f"{low:.3f} to {high:.3f}", f"{differences[offset]:.1e}")
+        found = take_turns(
+            {name: lambda model=model: model(images) for name, model in works.items()}, arguments.repeats
+        )
+    ends = ("quartiles", "largest difference of the logits")
+    print_head("bytes behind a multiple of 64", "processor time, s", "wall, s", "time / aligned", *ends)
+    baseline = found.pop("aligned")
+    for offset, times in found.items():
+        ratios = [time / other for time, other in zip(times.processor, baseline.processor, strict=True)]
+        low, middle, high = quantiles(ratios, n=4)
+        cells = f"{median(times.processor):.2f}", f"{median(times.wall):.2f}", f"{middle:.3f}"
+        print_row(str(offset), *cells, f"{low:.3f} to {high:.3f}", f"{differences[offset]:.1e}")
+    print(f"\npeak memory {peak_bytes() / 2**30:.2f} GiB")
 
 
 if __name__ == "__main__":

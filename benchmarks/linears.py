@@ -4,8 +4,9 @@
     python benchmarks/linears.py --size l --tokens 4096
 
 The baseline is torch's own linear layer in float32. "oneDNN, packed" has its weights brought into oneDNN's layout
-beforehand. Attention is that of one image. All take turns in one process on one thread; GFLOP/s are those of the
-fastest turn in processor time, the difference is relative to the baseline.
+beforehand. "1 x 1" is a convolution of 64 x 64 single pixels to 512 channels. Attention is that of one image. All take
+turns in one process on one thread; GFLOP/s are those of the fastest turn in processor time, the difference is relative
+to the baseline.
 """
 
 import argparse
@@ -63,6 +64,17 @@ def linear_ways(tokens: int, inner: int, outer: int) -> dict[str, Callable[[], t
     }
 
 
+def convolution_ways(side: int, inner: int, outer: int) -> dict[str, Callable[[], torch.Tensor]]:
+    """Ways to compute a convolution of single pixels, as the decoder has them."""
+    inputs, weight, bias = torch.randn(1, inner, side, side), torch.randn(outer, inner, 1, 1), torch.randn(outer)
+    half = [tensor.bfloat16() for tensor in (inputs, weight, bias)]
+    return {
+        "torch": lambda: functional.conv2d(inputs, weight, bias),
+        "s5_hf": with_kernels(lambda: functional.conv2d(inputs, weight, bias)),
+        "torch, bf16": lambda: functional.conv2d(*half),
+    }
+
+
 def attention_ways(tokens: int, heads: int, channels: int) -> dict[str, Callable[[], torch.Tensor]]:
     """Ways to compute attention."""
     parts = torch.randn(1, tokens, 3, heads, channels).permute(2, 0, 3, 1, 4).unbind(0)
@@ -95,6 +107,8 @@ def main() -> None:
     shapes = {"qkv": (width, 3 * width), "projection": (width, width), "fc1": (width, inner), "fc2": (inner, width)}
     for title, (columns, rows) in shapes.items():
         compare(title, linear_ways(tokens, columns, rows), 2 * tokens * columns * rows, arguments.repeats)
+    side, channels = 64, 512
+    compare("1 x 1", convolution_ways(side, width, channels), 2 * side**2 * width * channels, arguments.repeats)
     heads = vit.num_attention_heads
     ways = attention_ways(tokens, heads, width // heads)
     compare("attention", ways, 4 * tokens**2 * width, arguments.repeats)

@@ -107,10 +107,11 @@ def processor_in_words() -> str:
     return f"{name} ({', '.join(found)})"
 
 
-def allocator_in_words() -> str:
-    """What environment variables say about the allocator of the C library, or its name."""
+def allocator_in_words(keeps_freed: bool = False) -> str:
+    """What environment variables say about the allocator of the C library, or what a benchmark asked of it."""
     tuned = {name: value for name, value in os.environ.items() if name.startswith("MALLOC_") or name == "LD_PRELOAD"}
-    return " ".join(f"{name}={value}" for name, value in sorted(tuned.items())) or "default allocator"
+    chosen = " ".join(f"{name}={value}" for name, value in sorted(tuned.items()))
+    return chosen or ("glibc, which keeps freed memory" if keeps_freed else "default allocator")
 
 
 @dataclass

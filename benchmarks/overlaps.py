@@ -1,6 +1,7 @@
 """What the overlap of windows is worth: quality and processor time of maps with different overlaps.
 
-    python examples/train_small_segmenter.py DATA/citymaps/train MODEL --classes land building road park water
+    python examples/train_small_segmenter.py DATA/citymaps/train MODEL --steps 2000 --classes land building road \\
+        park water
     python benchmarks/overlaps.py MODEL --images DATA/citymaps/val/images --masks DATA/citymaps/val/masks
 
 The baseline is an overlap of half a window with the cosine window. All settings take turns on each image, on one
@@ -16,6 +17,7 @@ import torch
 from PIL import Image
 
 from measuring import argument_parser, peak_bytes, print_head, print_row, processor_in_words, torch_in_words
+from s5_hf.freed_memory import keep_freed_memory
 from s5_hf.metrics import SegmentationCounts
 from s5_hf.predictors import load_segmenters
 from s5_hf.scenes import WindowSettings
@@ -56,23 +58,26 @@ def interval(confusions: np.ndarray, baseline: np.ndarray) -> tuple[float, float
 
 def main() -> None:
     arguments = parse_arguments()
+    keep_freed_memory()  # as the programs of this package do
     torch.set_num_threads(1)
     segmenter = load_segmenters(arguments.model, precision=arguments.precision)[0]
     counts = {key: SegmentationCounts(segmenter.labels) for key in SETTINGS}
     confusions = {key: [] for key in SETTINGS}
-    seconds, windows, equal, pixels = dict.fromkeys(SETTINGS, 0.0), {}, dict.fromkeys(SETTINGS, 0), 0
+    seconds, wall, windows = dict.fromkeys(SETTINGS, 0.0), dict.fromkeys(SETTINGS, 0.0), {}
+    equal, pixels = dict.fromkeys(SETTINGS, 0), 0
     paths = sorted(arguments.images.iterdir())[: arguments.count]
     for path in paths:
         with Image.open(path) as image, Image.open(arguments.masks / f"{path.stem}.png") as mask:
             scene, labels = np.array(image.convert("RGB")), np.array(mask)
         maps = {}
         for key in SETTINGS:
-            before = time.process_time()
+            processor, clock = time.process_time(), time.perf_counter()
             overlap, blending = key
             settings = WindowSettings(arguments.window, overlap, blending, batch_size=4)
             found = SceneProbabilities(ArrayScene(scene), [segmenter], settings)
             maps[key] = torch.cat([rows.probabilities.argmax(dim=0) for rows in found])
-            seconds[key] += time.process_time() - before
+            seconds[key] += time.process_time() - processor
+            wall[key] += time.perf_counter() - clock
             windows[key] = len(found.grid)
             former = counts[key].confusion.counts.clone()
             counts[key].update(maps[key], labels)
@@ -84,8 +89,8 @@ def main() -> None:
         f"{arguments.model}, {len(paths)} images, windows of {arguments.window} px, {arguments.precision}, "
         f"{processor_in_words()}, {torch_in_words()}\n"
     )
-    head = ("mIoU, percent", "less the baseline (95 %)", "Boundary IoU", "equal pixels", "processor time, s", "of it")
-    print_head("overlap", "blending", "windows", *head)
+    scores_head = ("mIoU, percent", "less the baseline (95 %)", "Boundary IoU", "equal pixels")
+    print_head("overlap", "blending", "windows", *scores_head, "processor time, s", "wall, s", "of the baseline")
     stacked = {key: np.stack(values)[:, : len(segmenter.labels)] for key, values in confusions.items()}
     for key, found in counts.items():
         scores, (low, high) = found.scores(), interval(stacked[key], stacked[BASELINE])
@@ -98,6 +103,7 @@ def main() -> None:
             f"{100 * scores['boundary_mIoU']:.2f}",
             f"{100 * equal[key] / pixels:.2f} %",
             f"{seconds[key]:.1f}",
+            f"{wall[key]:.1f}",
             f"{seconds[key] / seconds[BASELINE]:.2f}",
         )
     print(f"\npeak memory {peak_bytes() / 2**30:.2f} GiB")

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from measuring import argument_parser, peak_bytes, print_head, print_row, processor_in_words, torch_in_words
+from s5_hf.freed_memory import keep_freed_memory
 from s5_hf.metrics import SegmentationCounts
 from s5_hf.predictors import load_segmenters
 
@@ -31,6 +32,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parse_arguments()
+    keep_freed_memory()  # as the programs of this package do
     torch.set_num_threads(1)
     segmenters = {
         precision: load_segmenters(arguments.model, precision=precision)[0] for precision in ("fp32", "bf16")

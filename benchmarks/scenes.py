@@ -7,14 +7,15 @@
 Every row is a process of its own. `streamed` is `segment_scene`, from a tiled GeoTIFF to a tiled GeoTIFF with
 overviews; the baseline `whole` keeps image, sums and weights of the whole scene in memory, in the same windows and
 batches, and writes nothing. `tiler` is what terratorch's `tiled_inference` does at the same windows and batches,
-written here after its source (terratorch itself is not run): the whole scene as normalised float32, logits blended by
-cosine ramps over the overlaps, and, as its user then does, a GeoTIFF written at the end. `bare` is the forward pass of
-the same number of windows in the same batches on one batch that stays in memory, measured in the same process before,
-after and between the batches of the scene, one for every four, and taken out of the time of the scene. The goals:
-below 2 GB at 20,000 pixels, level time per megapixel, and bare / streamed time of at least 0.9; on a busy machine the
-ratio of processor times tells more. Scenes up to 5,000 pixels are measured `--rounds` times, and the table holds the
-medians. A scene of 1,000 pixels needs 9 windows per megapixel, larger ones 6.3 to 6.8: the time per window shows what
-the size of a scene costs. Scenes are made by repetition of a synthetic one.
+written here after its source (terratorch itself is not run): the whole scene as normalised float32, the forward pass
+of the network by itself, logits blended by cosine ramps over the overlaps, and, as its user then does, a GeoTIFF
+written at the end; `tiler, our forward` has the forward pass of this package, to tell windows from networks. `bare` is
+the forward pass of the same number of windows in the same batches on one batch that stays in memory, measured in the
+same process before, after and between the batches of the scene, one for every four, and taken out of the time of the
+scene. The goals: below 2 GB at 20,000 pixels, level time per megapixel, and bare / streamed time of at least 0.9; on a
+busy machine the ratio of processor times tells more. Scenes up to 5,000 pixels are measured `--rounds` times, and the
+table holds the medians. A scene of 1,000 pixels needs 9 windows per megapixel, larger ones 6.3 to 6.8: the time per
+window shows what the size of a scene costs. Scenes are made by repetition of a synthetic one.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +32,21 @@ import torch
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
-from measuring import argument_parser, in_own_process, peak_bytes, print_head, print_row, torch_in_words
+# What is shared among the benchmarks is in measuring.py; its names are listed in each.
+from measuring import (
+    argument_parser,
+    in_own_process,
+    peak_bytes,
+    print_head,
+    print_row,
+    processor_in_words,
+    torch_in_words,
+)
+from s5_hf.freed_memory import keep_freed_memory
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig, S5ViTConfig
 from s5_hf.predictors import TorchSegmenter
 from s5_hf.predictors.normalization import normalize_pixels
+from s5_hf.predictors.torch_segmenter import logits_at_size
 from s5_hf.scenes import WindowSettings, segment_scene
 from s5_hf.scenes.segmentation.scene_probabilities import scene_grid
 from s5_hf.scenes.window_grid import blending_weights
@@ -123,8 +136,32 @@ def ramp_weights(side: int, stride: int) -> torch.Tensor:
     return along[:, None] * along + 1e-6
 
 
-@torch.inference_mode()
 def tiler(segmenter: TorchSegmenter, scene: Path, output: Path, arguments: argparse.Namespace) -> None:
+    """Terratorch's algorithm with the network by itself."""
+    network = segmenter.model
+
+    def predict(pixel_values: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(arguments.device, torch.bfloat16, enabled=segmenter.precision == "bf16"):
+            return logits_at_size(network(pixel_values).logits, pixel_values.shape[2:])
+
+    tile(segmenter, predict, scene, output, arguments)
+
+
+def tiler_with_our_forward(
+    segmenter: TorchSegmenter, scene: Path, output: Path, arguments: argparse.Namespace
+) -> None:
+    """Terratorch's algorithm with the forward pass of this package."""
+    tile(segmenter, segmenter.predict, scene, output, arguments)
+
+
+@torch.inference_mode()
+def tile(
+    segmenter: TorchSegmenter,
+    predict: Callable[[torch.Tensor], torch.Tensor],
+    scene: Path,
+    output: Path,
+    arguments: argparse.Namespace,
+) -> None:
     """Terratorch's algorithm: everything of the scene in memory, in float32."""
     with rasterio.open(scene) as dataset:
         profile, image = dataset.profile, normalize_pixels(torch.from_numpy(dataset.read())[None], segmenter).cpu()[0]
@@ -135,7 +172,7 @@ def tiler(segmenter: TorchSegmenter, scene: Path, output: Path, arguments: argpa
     chips = [image[:, rows, columns] for rows, columns in places]
     for start in range(0, len(chips), arguments.batch_size):
         part = slice(start, start + arguments.batch_size)
-        logits = segmenter.predict(torch.stack(chips[part]).to(arguments.device)).float().cpu()
+        logits = predict(torch.stack(chips[part]).to(arguments.device)).float().cpu()
         for (rows, columns), found in zip(places[part], logits, strict=True):
             sums[:, rows, columns] += found * weights
             counts[rows, columns] += weights
@@ -144,7 +181,7 @@ def tiler(segmenter: TorchSegmenter, scene: Path, output: Path, arguments: argpa
         dataset.write(classes, 1)
 
 
-WAYS = {"streamed": streamed, "whole": whole, "tiler": tiler}
+WAYS = {"streamed": streamed, "whole": whole, "tiler": tiler, "tiler, our forward": tiler_with_our_forward}
 
 
 class Bare:
@@ -195,7 +232,7 @@ def measure(arguments: argparse.Namespace) -> None:
         spent = now() - start - np.sum(bare.times[arguments.repeats :], axis=0)
     bare.measure(arguments.repeats)
     bare_spent = np.mean(bare.times, axis=0) * windows / arguments.batch_size
-    row = {"windows": windows, "seconds": spent[0], "peak": peak_bytes(arguments.device)}
+    row = {"windows": windows, "seconds": spent[0], "processor": spent[1], "peak": peak_bytes(arguments.device)}
     print(json.dumps({**row, "time_ratio": bare_spent[0] / spent[0], "processor_ratio": bare_spent[1] / spent[1]}))
 
 
@@ -226,39 +263,48 @@ def run_row(way: str, side: int, scene: Path) -> dict[str, float]:
     return in_own_process([*sys.argv[1:], "--measure", way, "--side", str(side), "--scene", str(scene)])
 
 
+def measure_ways(arguments: argparse.Namespace, side: int, scene: Path) -> dict[str, dict[str, float]]:
+    """Medians of each way over rounds, in which they take turns."""
+    ways = WAYS if side <= arguments.whole_up_to else ["streamed"]
+    rounds = range(arguments.rounds if side <= LARGEST_REPEATED else 1)
+    rows = [{way: run_row(way, side, scene) for way in ways} for _ in rounds]
+    return {way: {name: np.median([row[way][name] for row in rows]) for name in rows[0][way]} for way in ways}
+
+
 def print_table(arguments: argparse.Namespace, folder: Path) -> None:
     print(
         f"{arguments.classes} classes, ViT of width {arguments.hidden_size} and {arguments.layers} blocks, "
         f"windows of {WINDOW} px with overlap {arguments.overlap:g}, batches of {arguments.batch_size}, "
-        f"{arguments.device}, {arguments.precision}, {torch_in_words()}\n"
+        f"{arguments.device}, {arguments.precision}, {processor_in_words()}, {torch_in_words()}\n"
     )
-    measures = ("s", "s / megapixel", "s / window", "bare / way, time", "bare / way, processor time", "peak, GB")
-    print_head("side, px", "way", "windows", *measures)
+    measures = ("wall, s", "processor time, s", "s / megapixel", "s / window", "bare / way, wall", "processor time")
+    print_head("side, px", "way", "windows", *measures, "tiler / way, wall", "processor time", "peak, GB")
     for side in arguments.sizes:
         scene = folder / f"scene_{side}.tif"
         if not scene.exists():
             write_scene(scene, side)
-        for way in WAYS:
-            if way != "streamed" and side > arguments.whole_up_to:
-                continue
-            rounds = arguments.rounds if side <= LARGEST_REPEATED else 1
-            rows = [run_row(way, side, scene) for _ in range(rounds)]
-            row = {name: np.median([row[name] for row in rows]) for name in rows[0]}
+        found = measure_ways(arguments, side, scene)
+        for way, row in found.items():
+            tiler = found.get("tiler")
+            ratios = [f"{tiler[kind] / row[kind]:.2f}" if tiler else "-" for kind in ("seconds", "processor")]
             print_row(
                 f"{side:,}",
                 way,
                 f"{row['windows']:.0f}",
-                f"{row['seconds']:.1f}",
+                f"{row['seconds']:.2f}",
+                f"{row['processor']:.2f}",
                 f"{row['seconds'] / (side**2 / 1e6):.3f}",
                 f"{row['seconds'] / row['windows']:.3f}",
                 f"{row['time_ratio']:.2f}",
                 f"{row['processor_ratio']:.2f}",
+                *ratios,
                 f"{row['peak'] / 1e9:.2f}",
             )
 
 
 def main() -> None:
     arguments = parse_arguments()
+    keep_freed_memory()  # as the programs of this package do; for all ways
     if arguments.measure:
         measure(arguments)
     elif arguments.folder is not None:

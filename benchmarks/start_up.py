@@ -4,9 +4,9 @@
     python benchmarks/start_up.py --model s5-vit-b-upernet --compile
 
 Every row is the median over processes of its own, which take turns: seconds on the clock from the start of the
-process, and processor seconds of all its threads. The baselines are the imports of torch, and of torch with a model
-class of transformers, by themselves. With `--compile` a row with `torch.compile` is added, which compiles anew unless
-its cache has the network (TORCHINDUCTOR_CACHE_DIR).
+process, processor seconds of it and of its ended children, and its peak memory. The baselines are the imports of
+torch, and of torch with a model class of transformers, by themselves. With `--compile` two rows with `torch.compile`
+are added: with an empty cache (TORCHINDUCTOR_CACHE_DIR), and with what that left.
 """
 
 import argparse
@@ -27,15 +27,17 @@ from measuring import argument_parser, print_head, print_row, processor_in_words
 # processor; the parent hands on its own for the time on the clock.
 ENDING = """
 import json, os, time
-print(json.dumps([[time.time() - float(os.environ["STARTED"]), time.process_time()]]))
+from measuring import peak_bytes
+print(json.dumps([[time.time() - float(os.environ["STARTED"]), sum(os.times()[:4]), peak_bytes() / 2**30]]))
 """
 PREDICT = """
 import json, os, sys, time
+from measuring import peak_bytes
 from s5_hf.modeling import S5ForSemanticSegmentation
 moments, forward = [], S5ForSemanticSegmentation.forward
 
 def note():
-    moments.append([time.time() - float(os.environ["STARTED"]), time.process_time()])
+    moments.append([time.time() - float(os.environ["STARTED"]), sum(os.times()[:4]), peak_bytes() / 2**30])
 
 def noted(self, *arguments, **named):
     if not moments:
@@ -78,9 +80,11 @@ def save_small_model(folder: Path) -> None:
     S5ImageProcessor().save_pretrained(folder)
 
 
-def run(code: str, words: list[str]) -> list[list[float]]:
-    """The moments that a process of its own prints last: time on the clock and of the processor."""
-    environment = {**os.environ, "STARTED": str(time.time()), "HF_HUB_OFFLINE": "1"}
+def run(code: str, words: list[str], cache: Path) -> list[list[float]]:
+    """The moments that a process of its own prints last: time on the clock and of the processor, and peak memory."""
+    paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    own = {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "TORCHINDUCTOR_CACHE_DIR": str(cache)}
+    environment = {**os.environ, **own, "STARTED": str(time.time())}
     command = [sys.executable, "-c", code, *words]
     finished = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(finished.stdout.splitlines()[-1])
@@ -99,18 +103,19 @@ def main() -> None:
         predict = ["predict", model, str(folder / "picture.png"), str(folder / "map.png"), "--overwrite"]
         works = {name: (code, []) for name, code in BARE.items()} | {"s5-hf predict": (PREDICT, predict)}
         if arguments.compile:
-            works["s5-hf predict --compile"] = (PREDICT, [*predict, "--compile"])
+            for state in ("empty cache", "filled cache"):
+                works[f"s5-hf predict --compile, {state}"] = (PREDICT, [*predict, "--compile"])
         found = {name: [] for name in works}
-        for _ in range(arguments.rounds):
+        for turn in range(arguments.rounds):
             for name, (code, words) in works.items():
-                found[name].append(run(code, words))
+                found[name].append(run(code, words, folder / f"cache{turn}"))
     print(f"{arguments.model or 'ViT of width 192'}, {arguments.side} px, {processor_in_words()}\n")
-    print_head("process", "until", "wall, s", "processor time, s")
+    print_head("process", "until", "wall, s", "processor time, s", "peak memory, GiB")
     for name, rounds in found.items():
         moments = np.median(np.array(rounds), axis=0)
         ends = ["its first forward pass", "its end"][-len(moments) :]
-        for end, (wall, processor) in zip(ends, moments, strict=True):
-            print_row(name, end, f"{wall:.2f}", f"{processor:.2f}")
+        for end, values in zip(ends, moments, strict=True):
+            print_row(name, end, *(f"{value:.2f}" for value in values))
 
 
 if __name__ == "__main__":

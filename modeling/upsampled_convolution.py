@@ -25,12 +25,11 @@ def convolve_upsampled(feature_map: torch.Tensor, weight: torch.Tensor, size: tu
     enlarge_rows = _shifted_enlargements(rows, size[0], feature_map)
     enlarge_columns = _shifted_enlargements(columns, size[1], feature_map)
 
-    pixels = feature_map.permute(0, 2, 3, 1).reshape(batch, rows * columns, in_channels)
-    enlarged = None
-    for tap_row, tap_weight in enumerate(weight.permute(2, 1, 3, 0)):
-        mixed = (pixels @ tap_weight.reshape(in_channels, 3 * out_channels)).reshape(batch, rows, -1)
-        part = enlarge_rows[tap_row] @ mixed
-        enlarged = part if enlarged is None else enlarged + part
+    # For each row of the kernel the products with its three taps, then all rows in one product.
+    pixels = feature_map.permute(0, 2, 3, 1).reshape(batch, 1, rows * columns, in_channels)
+    taps = weight.permute(2, 1, 3, 0).reshape(3, in_channels, 3 * out_channels)
+    mixed = (pixels @ taps).reshape(batch, 3 * rows, columns * 3 * out_channels)
+    enlarged = enlarge_rows.permute(1, 0, 2).reshape(size[0], 3 * rows) @ mixed
     # One row of `enlarged` holds, for each column and each tap of the kernel's row, the output channels.
     enlarged = enlarged.reshape(batch, size[0], columns * 3, out_channels)
     result = enlarge_columns.permute(1, 2, 0).reshape(size[1], columns * 3) @ enlarged

@@ -31,6 +31,7 @@ from .commands import (
     view,
 )
 from .errors import TRACEBACK_OPTION, end_in_one_line, take_traceback_option
+from .freed_memory import keep_freed_memory
 from .version import __version__
 
 
@@ -96,6 +97,7 @@ roads.register(app)
 
 def main() -> None:
     """Run the command line; bad input ends with exit code 2 and one line, not with a traceback (see `errors`)."""
+    keep_freed_memory()
     app(obj=end_in_one_line("s5-hf", take_traceback_option()))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .errors import end_in_one_line, take_traceback_option
+from .freed_memory import keep_freed_memory
 
 __all__ = ["run_script", "with_dashes"]
 
@@ -19,6 +20,7 @@ def run_script(main: Callable[[], None]) -> None:
     Raises:
         SystemExit: with these codes, or as the script ends itself.
     """
+    keep_freed_memory()
     warnings.filterwarnings("default", category=RuntimeWarning, module="s5_hf")
     show_traceback = take_traceback_option()
     sys.argv[1:] = with_dashes(sys.argv[1:])

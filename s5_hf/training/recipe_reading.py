@@ -88,6 +88,10 @@ class SectionedRecipe:
     def check(self) -> None:
         """Raise a ValueError for settings that cannot work."""
 
+    def defaults(self) -> dict[str, Any]:
+        """The default of every key of `flat_keys`."""
+        return {key.name: default_of(key) for section in self.sections() for key in dataclasses.fields(section)}
+
     def to_dict(self) -> dict[str, Any]:
         """All keys, flat, as a YAML file holds them; URLs are without passwords and tokens, as this is for records."""
         values = (getattr(self, field.name) for field in dataclasses.fields(self))
@@ -99,12 +103,17 @@ class SectionedRecipe:
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
 
+def default_of(key: dataclasses.Field) -> Any:
+    """The default of a key, lists as new ones."""
+    has_own = key.default_factory is not dataclasses.MISSING
+    return key.default_factory() if has_own else key.default
+
+
 def keys_in_words(section: type) -> str:
     """A line for every key of a section, with its meaning and its default."""
     lines = []
     for key in dataclasses.fields(section):
-        has_own = key.default_factory is not dataclasses.MISSING
-        default = key.default_factory() if has_own else key.default
+        default = default_of(key)
         shown = " ".join(map(str, default)) if isinstance(default, list) else default
         meaning = key.metadata["help"].replace("%%", "%")
         lines.append(
@@ -230,8 +239,11 @@ def flat_keys(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differing_keys(saved: Mapping[str, Any], recipe: SectionedRecipe) -> dict[str, tuple[Any, Any]]:
-    """Keys whose change would make a resumed run another run, with (saved, present) values."""
-    former, present = flat_keys(saved), flat_keys(recipe.to_dict())
+    """Keys whose change would make a resumed run another run, with (saved, present) values.
+
+    A key that an earlier version did not know yet counts as its default: a new key does what was done without it.
+    """
+    former, present = {**recipe.defaults(), **flat_keys(saved)}, flat_keys(recipe.to_dict())
     return {
         key: (former.get(key), present.get(key))
         for key in [*present, *(key for key in former if key not in present)]

@@ -128,6 +128,12 @@ class TestRecipe:
         changed = micro_recipe("--selection", "last", "--halves.class_map", "0:red", "--datasets", "halves", "blocks")
         assert set(differing_keys(saved, changed)) == {"selection", "halves.class_map", "datasets"}
 
+    def test_a_key_of_a_dataset_that_an_earlier_version_did_not_know_counts_as_its_default(self):
+        saved = micro_recipe().to_dict()
+        assert all(entry.pop("loss_weight") == 1 for entry in saved["datasets"])
+        assert differing_keys(saved, micro_recipe()) == {}
+        assert differing_keys(saved, micro_recipe("--blocks.loss_weight", "2")) == {"blocks.loss_weight": (1, 2)}
+
     def test_the_learning_rate_stands_still_within_an_epoch(self):
         recipe = micro_recipe("--schedule_by_epoch", "--epochs", "4", "--total_steps", "10")
         kind = JointSegmentation(recipe, micro_tasks())

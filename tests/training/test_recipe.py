@@ -112,6 +112,17 @@ def test_a_resumed_run_may_change_its_bookkeeping_only():
     }
 
 
+def test_a_key_that_an_earlier_version_did_not_know_counts_as_its_default():
+    saved = PretrainingRecipe.make(learning_rate=1e-3).to_dict()
+    default = saved.pop("confidence_threshold")
+    assert differing_keys(saved, PretrainingRecipe.make(learning_rate=1e-3)) == {}
+    changed = PretrainingRecipe.make(learning_rate=1e-3, confidence_threshold=0.5)
+    assert differing_keys(saved, changed) == {"confidence_threshold": (default, 0.5)}
+    assert differing_keys(saved | {"forgotten": 1}, PretrainingRecipe.make(learning_rate=1e-3)) == {
+        "forgotten": (1, None)
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "method", "values"),
     [

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from ...dataset_builders.credentials import without_credentials
 from ..recipe_reading import (
     SectionedRecipe,
+    default_of,
     option,
     parse_sections,
     require_positive,
@@ -176,6 +177,12 @@ class JointRecipe(SectionedRecipe):
     def help_of_keys(cls) -> str:
         """Every key with its meaning and default, and the keys of a dataset."""
         return f"{super().help_of_keys()}\n\n{dataset_help(cls.DATASET)}"
+
+    def defaults(self) -> dict[str, Any]:
+        """The same, with those of the keys of every dataset."""
+        keys = dataclasses.fields(self.DATASET)
+        of_datasets = {f"{one.name}.{key.name}": default_of(key) for one in self.datasets for key in keys}
+        return {**super().defaults(), **of_datasets}
 
     def to_dict(self) -> dict[str, Any]:
         """The same, with a list of the keys of every dataset."""
