@@ -79,6 +79,38 @@ def test_convolutions_of_single_pixels(called, monkeypatch):
     assert found.shape == (2, 4, 5, 7) and relative(found, pointwise(images)) < 1e-6
 
 
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_transposed_convolutions_by_blocks_and_their_gradients(called, with_bias):
+    torch.manual_seed(0)
+    images = torch.randn(2, 6, 5, 7, requires_grad=True)
+    layer = torch.nn.ConvTranspose2d(6, 4, 2, stride=2, bias=with_bias)
+    expected = layer(images)
+    variables = [images, *layer.parameters()]
+    gradients = torch.autograd.grad(expected.square().sum(), variables)
+    with ProcessorKernels():
+        found = layer(images)
+    assert called == ["_enlargement"] and found.shape == (2, 4, 10, 14) and relative(found, expected) < 1e-6
+    for mine, theirs in zip(torch.autograd.grad(found.square().sum(), variables), gradients, strict=True):
+        assert relative(mine, theirs) < 1e-6
+
+
+def test_transposed_convolutions_that_are_left_to_torch(called):
+    images, by_blocks = torch.randn(2, 6, 5, 7), torch.nn.ConvTranspose2d(6, 4, 2, stride=2)
+    others = [
+        torch.nn.ConvTranspose2d(6, 4, 4, stride=2, padding=1),
+        torch.nn.ConvTranspose2d(6, 4, 2, stride=2, groups=2),
+        torch.nn.ConvTranspose2d(6, 4, (2, 1), stride=(2, 1)),
+        torch.nn.ConvTranspose2d(6, 4, 2, stride=2, dilation=2),
+        torch.nn.ConvTranspose2d(6, 4, 3, stride=3, output_padding=1),
+    ]
+    with ProcessorKernels():
+        for layer in others:
+            layer(images)
+        with torch.no_grad():
+            by_blocks(images)
+    assert called == []
+
+
 @pytest.mark.parametrize("autocast", [False, True])
 def test_attention_in_bf16_head_by_head(called, autocast):
     torch.manual_seed(0)
