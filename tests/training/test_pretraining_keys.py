@@ -81,7 +81,8 @@ def test_two_processes_equal_one_with_every_key(tmp_path):
     of_few_pixels = 10 / 4**7
     for first, second in zip(one, two, strict=True):
         for name in names:
-            assert second.get(name) == pytest.approx(first.get(name), abs=of_few_pixels), name
+            tolerance = of_few_pixels if "mask_ratio" in first else 2e-5
+            assert second.get(name) == pytest.approx(first.get(name), abs=tolerance), name
     for folder in ("segmenter", "teacher"):
         first, second = (load_file(tmp_path / run / folder / "model.safetensors") for run in ("one", "two"))
         differences = torch.cat([(second[name] - tensor).abs().flatten() for name, tensor in first.items()])
