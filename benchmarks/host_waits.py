@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -42,16 +43,23 @@ class HostWaits(TorchFunctionMode):
     def __init__(self, on_device: Sequence[torch.Tensor]) -> None:
         super().__init__()
         self.found: Counter = Counter()
-        self.addresses = {tensor.data_ptr() for tensor in on_device}
+        self.memory: dict[int, StorageWeakRef] = {}
+        for tensor in on_device:
+            self.place(tensor)
 
     def holds(self, value: Any) -> bool:
-        """Whether a value is a tensor on the device; empty ones, which all have one address, need no wait."""
-        return isinstance(value, torch.Tensor) and value.numel() > 0 and value.data_ptr() in self.addresses
+        """Whether a value is a tensor on the device; reading an empty one needs no wait."""
+        return isinstance(value, torch.Tensor) and value.numel() > 0 and value.untyped_storage()._cdata in self.memory
 
-    def place(self, value: Any, on_device: bool) -> None:
-        """Note where a result is; addresses are used again."""
+    def place(self, value: Any) -> None:
+        """Note that a result is on the device.
+
+        A weak reference lets the values go and keeps the storage's number from being given to another one. Addresses
+        would not do: one that a tensor of the device has left may go to one of the host, made where no mode sees it.
+        """
         if isinstance(value, torch.Tensor):
-            (self.addresses.add if on_device else self.addresses.discard)(value.data_ptr())
+            reference = StorageWeakRef(value.untyped_storage())
+            self.memory[reference.cdata] = reference
 
     def __torch_function__(self, function: Any, types: Any, arguments: Any = (), named: Any = None) -> Any:
         named = named or {}
@@ -62,13 +70,13 @@ class HostWaits(TorchFunctionMode):
         if name in MADE and (named.get("device") is not None or self.holds(source)):
             result = function(*arguments, **named)
             self.found[f"{name} of host data"] += 1
-            self.place(result, True)
+            self.place(result)
             return result
         if name in MOVED and isinstance(source, torch.Tensor) and moves(self, arguments[1:], named):
             if not self.holds(source) and not named.get("non_blocking"):
                 self.found["blocking transfer"] += 1
             result = function(*arguments, **named)
-            self.place(result, True)
+            self.place(result)
             return result
         return function(*arguments, **named)
 
@@ -93,8 +101,9 @@ class Dispatched(TorchDispatchMode):
         if on_device and (name in ANSWERS or (name in MASKED and has_mask(arguments))):
             self.waits.found[name] += 1
         result = function(*arguments, **(named or {}))
-        for value in tree_leaves(result):
-            self.waits.place(value, on_device)
+        if on_device:
+            for value in tree_leaves(result):
+                self.waits.place(value)
         return result
 
 

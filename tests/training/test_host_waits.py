@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -50,6 +51,18 @@ def test_questions_to_the_device_are_counted_and_those_to_the_host_are_not(count
         (torch.arange(3) > 1).nonzero()
         torch.ones(3).to(on_device.device, non_blocking=True)
     assert dict(waits) == {kind: 1}
+
+
+def test_tensors_of_the_host_are_told_from_those_whose_memory_they_took_over(counted_waits):
+    memory = np.ones(4, np.float32)
+    with counted_waits([torch.from_numpy(memory)]) as waits:
+        host = torch.from_numpy(memory)  # no mode sees this call
+        assert host.tolist() == [1.0] * 4
+        for _ in range(100):
+            left = host.to("cpu", non_blocking=True) * 2
+            del left
+            assert torch.from_numpy(np.ones(4, np.float32)).tolist() == [1.0] * 4
+    assert not waits
 
 
 class Steps:
