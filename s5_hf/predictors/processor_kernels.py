@@ -19,6 +19,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from .head_attention import attention_by_head
+from .onednn_linear import linear_by_onednn
 
 __all__ = ["ProcessorKernels", "onednn_is_faster", "processor_kernels"]
 
@@ -93,7 +94,7 @@ def _linear(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
         return None
     if not 2 <= input.ndim <= _MOST_DIMENSIONS or input.numel() * weight.shape[0] < _WORTHWHILE:
         return None
-    return functional.linear(input.to_mkldnn(), weight, bias).to_dense()
+    return linear_by_onednn(input, weight, bias)
 
 
 def _convolution(

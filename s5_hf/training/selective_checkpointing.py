@@ -10,13 +10,14 @@ import torch
 from torch.utils.checkpoint import create_selective_checkpoint_contexts
 
 from ..predictors.head_attention import OPERATION as ATTENTION_BY_HEAD
+from ..predictors.onednn_linear import OPERATION as LINEAR_BY_ONEDNN
 from ..predictors.processor_kernels import ProcessorKernels
 
 __all__ = ["checkpointing_arguments"]
 
-# Matrix products and attention, by every name that torch has for them: on GPUs, on processors, and by oneDNN.
+# Matrix products and attention, by every name that torch has for them, on GPUs and on processors.
 _KEPT = (
-    *("mm", "addmm", "bmm", "baddbmm", "mkldnn_linear"),
+    *("mm", "addmm", "bmm", "baddbmm"),
     *("_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu"),
     *("_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention"),
 )
@@ -38,7 +39,7 @@ def _contexts(selective: bool) -> tuple[AbstractContextManager, AbstractContextM
     forward, again = nullcontext(), nullcontext()
     if selective:
         operations = [getattr(torch.ops.aten, name).default for name in _KEPT if hasattr(torch.ops.aten, name)]
-        forward, again = create_selective_checkpoint_contexts([*operations, ATTENTION_BY_HEAD])
+        forward, again = create_selective_checkpoint_contexts([*operations, ATTENTION_BY_HEAD, LINEAR_BY_ONEDNN])
     return forward, _with_kernels(again) if ProcessorKernels.active else again
 
 

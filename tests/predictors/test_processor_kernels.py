@@ -51,6 +51,34 @@ def test_linear_layers_and_their_gradients(called, shape, with_bias):
         assert relative(mine, theirs) < 1e-6
 
 
+@pytest.mark.parametrize(
+    "needed", [(True, False, False), (False, True, False), (False, False, True), (False, True, True)]
+)
+def test_gradients_of_some_operands_of_a_linear_layer(called, needed):
+    torch.manual_seed(0)
+    operands = [
+        torch.randn(shape, requires_grad=wanted) for shape, wanted in zip([(5, 12), (9, 12), 9], needed, strict=True)
+    ]
+    wanted = [operand for operand in operands if operand.requires_grad]
+    gradients = torch.autograd.grad(functional.linear(*operands).square().sum(), wanted)
+    with ProcessorKernels():
+        found = torch.autograd.grad(functional.linear(*operands).square().sum(), wanted)
+    assert called == ["_linear"]
+    for mine, theirs in zip(found, gradients, strict=True):
+        assert relative(mine, theirs) < 1e-6
+
+
+def test_a_linear_layer_keeps_its_operands_and_no_copies_for_its_gradient(called):
+    inputs, layer = torch.randn(2, 7, 12), torch.nn.Linear(12, 9)
+    kept = []
+    with ProcessorKernels(), torch.autograd.graph.saved_tensors_hooks(kept.append, lambda _: None):
+        layer(inputs)
+    assert called == ["_linear"] and {tensor.data_ptr() for tensor in kept} == {
+        inputs.data_ptr(),
+        layer.weight.data_ptr(),
+    }
+
+
 def test_weights_of_another_class_are_left_alone(called):
     """Such as those that torchao quantises."""
 

@@ -22,7 +22,7 @@ class CountedCalls(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
-        self.products += name in ("addmm", "mm", "bmm", "mkldnn_linear")
+        self.products += name in ("addmm", "mm", "bmm", "linear_by_onednn")
         self.activations += name == "gelu"
         self.attentions += name == "attention_by_head"
         return func(*args, **(kwargs or {}))
