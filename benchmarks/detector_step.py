@@ -5,17 +5,29 @@
     python benchmarks/detector_step.py --device cuda
 
 The baseline of both tables is the backbone's forward pass in the same run. Times are those of a part itself, without
-the parts inside it that have a row of their own; medians over the repeats. The weights are new, so there are 2,000
-proposals, as many as there can be.
+the parts inside it that have a row of their own; medians over the repeats, on one thread, as the programs of this
+package compute. The weights are new, so there are 2,000 proposals, as many as there can be.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Callable
-from statistics import median
 
+import numpy as np
 import torch
 
-from measuring import argument_parser, now, print_head, print_row, torch_in_words
+# What is shared among the benchmarks is in measuring.py; its names are listed in each.
+from measuring import (
+    allocator_in_words,
+    argument_parser,
+    now,
+    peak_bytes,
+    print_head,
+    print_row,
+    processor_in_words,
+    torch_in_words,
+)
+from s5_hf.freed_memory import keep_freed_memory
 from s5_hf.hub.names import config_of
 from s5_hf.modeling import (
     S5ForOrientedObjectDetection,
@@ -27,6 +39,7 @@ from s5_hf.modeling import (
 from s5_hf.modeling.necks import FeaturePyramidNetwork
 from s5_hf.modeling.oriented_roi_head import OrientedRoIHead
 from s5_hf.modeling.oriented_rpn import OrientedRPN
+from s5_hf.predictors.processor_kernels import processor_kernels
 
 BASELINE = "backbone"
 PARTS: tuple[tuple[object, str, str], ...] = (
@@ -44,13 +57,23 @@ PARTS: tuple[tuple[object, str, str], ...] = (
 )
 
 
+def clocks(device: str) -> np.ndarray:
+    """Seconds of processor time and on the clock, once the device has done what it was given."""
+    wall = now(device)
+    return np.array([time.process_time(), wall])
+
+
 class Stopwatch:
-    """Adds up the seconds spent in the parts, each without those it calls."""
+    """Adds up the seconds spent in the parts, each without those it calls, by both clocks."""
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self.seconds: dict[str, float] = defaultdict(float)
-        self.inner: list[float] = []
+        self.inner: list[np.ndarray] = []
+        self.start()
+
+    def start(self) -> None:
+        """Begin anew."""
+        self.seconds: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
 
     def watch(self, owner: object, name: str, part: str) -> None:
         original = getattr(owner, name)
@@ -61,10 +84,10 @@ class Stopwatch:
         setattr(owner, name, timed)
 
     def time(self, part: str, run: Callable[[], object]) -> object:
-        start = now(self.device)
-        self.inner.append(0.0)
+        start = clocks(self.device)
+        self.inner.append(np.zeros(2))
         result = run()
-        elapsed = now(self.device) - start
+        elapsed = clocks(self.device) - start
         self.seconds[part] += elapsed - self.inner.pop()
         if self.inner:
             self.inner[-1] += elapsed
@@ -81,14 +104,15 @@ def random_labels(count: int, num_labels: int, image_size: int) -> list[dict[str
     return [{"boxes": boxes, "class_labels": classes}]
 
 
-def print_table(title: str, turns: list[dict[str, float]]) -> None:
-    """One row per part, the longest first."""
-    total = median(sum(turn.values()) for turn in turns)
-    parts = {part: median(turn[part] for turn in turns) for part in turns[0]}
-    print(f"\n{title}: {total:.2f} s\n")
-    print_head("part", "seconds", "share", f"time / {BASELINE}")
-    for part, seconds in sorted(parts.items(), key=lambda entry: -entry[1]):
-        print_row(part, f"{seconds:.3f}", f"{seconds / total:.1%}", f"{seconds / parts[BASELINE]:.3f}")
+def print_table(title: str, turns: list[dict[str, np.ndarray]]) -> None:
+    """One row per part, the longest first; shares are those of the clock, which also counts what a GPU does."""
+    total = np.median([sum(turn.values()) for turn in turns], axis=0)
+    parts = {part: np.median([turn[part] for turn in turns], axis=0) for part in turns[0]}
+    print(f"\n{title}: {total[0]:.2f} s of processor time, {total[1]:.2f} s on the clock\n")
+    print_head("part", "processor time, s", "wall, s", "share", f"time / {BASELINE}")
+    for part, (processor, wall) in sorted(parts.items(), key=lambda entry: -entry[1][1]):
+        shares = f"{wall / total[1]:.1%}", f"{wall / parts[BASELINE][1]:.3f}"
+        print_row(part, f"{processor:.3f}", f"{wall:.3f}", *shares)
 
 
 def main() -> None:
@@ -100,6 +124,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
 
+    keeps_freed = keep_freed_memory()  # as the programs of this package do
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     watch = Stopwatch(arguments.device)
     for owner, name, part in PARTS:
@@ -109,7 +135,7 @@ def main() -> None:
     labels = random_labels(arguments.objects, 18, arguments.image_size)
     print(
         f"ViT-{arguments.size.upper()}, {arguments.image_size} px, {arguments.objects} objects, {arguments.device}, "
-        f"{torch_in_words()}, median of {arguments.repeats}"
+        f"{processor_in_words()}, {torch_in_words()}, {allocator_in_words(keeps_freed)}, median of {arguments.repeats}"
     )
 
     def infer() -> None:
@@ -123,13 +149,15 @@ def main() -> None:
         model.zero_grad()
 
     for title, run in (("One inference", infer), ("One training step, without the optimizer", train)):
-        run()  # warm-up
         turns = []
-        for _ in range(arguments.repeats):
-            watch.seconds = defaultdict(float)
-            run()
-            turns.append(dict(watch.seconds))
+        with processor_kernels(arguments.device):
+            run()  # warm-up
+            for _ in range(arguments.repeats):
+                watch.start()
+                run()
+                turns.append(watch.seconds)
         print_table(title, turns)
+        print(f"\npeak memory so far {peak_bytes(arguments.device) / 2**30:.2f} GiB")
 
 
 if __name__ == "__main__":

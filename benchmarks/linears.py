@@ -4,13 +4,13 @@
     python benchmarks/linears.py --size l --tokens 4096
 
 The baseline is torch's own linear layer in float32. "oneDNN, packed" has its weights brought into oneDNN's layout
-beforehand. "1 x 1" is a convolution of 64 x 64 single pixels to 512 channels. Attention is that of one image. All take
-turns in one process on one thread; GFLOP/s are those of the fastest turn in processor time, the difference is relative
-to the baseline.
+beforehand. "1 x 1" is a convolution of 64 x 64 single pixels to 512 channels. Attention is that of one image; with its
+gradient, the difference is that of the gradient. All take turns in one process on one thread; GFLOP/s are those of the
+fastest turn in processor time, the difference is relative to the baseline.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional
@@ -87,6 +87,40 @@ def attention_ways(tokens: int, heads: int, channels: int) -> dict[str, Callable
     }
 
 
+def with_gradient(attend: Callable[[], torch.Tensor], parts: Sequence[torch.Tensor]) -> Callable[[], torch.Tensor]:
+    """Attention and its gradients by queries, keys and values, of which it returns the gradients."""
+
+    def run() -> torch.Tensor:
+        result = attend()
+        return torch.stack(torch.autograd.grad(result, parts, torch.ones_like(result)))
+
+    return run
+
+
+def attention_gradient_ways(tokens: int, heads: int, channels: int) -> dict[str, Callable[[], torch.Tensor]]:
+    """Ways to compute attention together with its gradient."""
+    whole = torch.randn(1, tokens, 3, heads, channels).permute(2, 0, 3, 1, 4).unbind(0)
+    parts = [part.detach().requires_grad_() for part in whole]
+    half = [part.bfloat16().requires_grad_() for part in whole]
+    attend = functional.scaled_dot_product_attention
+    return {
+        "torch": with_gradient(lambda: attend(*parts), parts),
+        "torch, bf16": with_gradient(lambda: attend(*half), half),
+        "s5_hf, bf16": with_gradient(with_kernels(lambda: attend(*half)), half),
+    }
+
+
+def compare_forward_passes(vit: S5ViTConfig, tokens: int, repeats: int) -> None:
+    """Rows of linear layers, a convolution and attention."""
+    width, inner, heads = vit.hidden_size, vit.intermediate_size, vit.num_attention_heads
+    shapes = {"qkv": (width, 3 * width), "projection": (width, width), "fc1": (width, inner), "fc2": (inner, width)}
+    for title, (columns, rows) in shapes.items():
+        compare(title, linear_ways(tokens, columns, rows), 2 * tokens * columns * rows, repeats)
+    side, channels = 64, 512
+    compare("1 x 1", convolution_ways(side, width, channels), 2 * side**2 * width * channels, repeats)
+    compare("attention", attention_ways(tokens, heads, width // heads), 4 * tokens**2 * width, repeats)
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argument_parser(__doc__)
     parser.add_argument("--size", default="b", help="ViT size: ti, s, b, l or h (default b)")
@@ -95,23 +129,18 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@torch.inference_mode()
 def main() -> None:
     arguments = parse_arguments()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     vit = S5ViTConfig.from_size(arguments.size)
-    width, inner, tokens = vit.hidden_size, vit.intermediate_size, arguments.tokens
+    width, heads, tokens = vit.hidden_size, vit.num_attention_heads, arguments.tokens
     print(f"{processor_in_words()}, {torch_in_words()}, {tokens} tokens, fastest of {arguments.repeats}\n")
     print_head("product", "way", "GFLOP/s, processor time", "GFLOP/s, wall", "speed / torch", "difference")
-    shapes = {"qkv": (width, 3 * width), "projection": (width, width), "fc1": (width, inner), "fc2": (inner, width)}
-    for title, (columns, rows) in shapes.items():
-        compare(title, linear_ways(tokens, columns, rows), 2 * tokens * columns * rows, arguments.repeats)
-    side, channels = 64, 512
-    compare("1 x 1", convolution_ways(side, width, channels), 2 * side**2 * width * channels, arguments.repeats)
-    heads = vit.num_attention_heads
-    ways = attention_ways(tokens, heads, width // heads)
-    compare("attention", ways, 4 * tokens**2 * width, arguments.repeats)
+    with torch.inference_mode():
+        compare_forward_passes(vit, tokens, arguments.repeats)
+    ways = attention_gradient_ways(tokens, heads, width // heads)
+    compare("attention, its gradient", ways, 12 * tokens**2 * width, arguments.repeats)
     print(f"\npeak memory {peak_bytes() / 2**30:.2f} GiB")
 
 
