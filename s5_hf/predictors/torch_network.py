@@ -42,8 +42,8 @@ class TorchNetwork:
         task: of a model with several.
         image_mean, image_std: of the image processor, on the scale 0..1.
         device: where it runs.
-        precision: `"fp32"`, `"bf16"` for autocast, `"auto"`: bf16 where the device has it natively, or `"auto-gpu"`: where
-            that is a GPU.
+        precision: `"fp32"`, `"bf16"` for autocast, `"auto"`: bf16 where the device has it natively, or `"auto-gpu"`:
+            where that is a GPU.
         compile_model: whether to run it through `torch.compile`.
         value_scaling, bands: of the image processor, where it says how files of any depth are read.
 
