@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,19 @@ import time
 
 import pytest
 
+from s5_hf.recipes import find_recipe, shipped_recipes
+from s5_hf.scripts import with_dashes
+from s5_hf.training import PretrainingRecipe
 from s5_hf.training.checkpointing.checkpoints import newest
+from s5_hf.training.checkpointing.division import other_division
+from s5_hf.training.programs import PROGRAMS
 from s5_hf.training.run_folder import read_log
 from tests.fresh_process import start_processes
 from tests.training.pretraining import REPOSITORY
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="job scripts are for bash")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32" or not shutil.which("pgrep"), reason="the job scripts need bash and pgrep"
+)
 
 TRAINING = re.compile(r"-m s5_hf\.training s4p .*?--resume auto", re.DOTALL)
 ONE_NODE, SEVERAL_NODES = "One node", "Several nodes"
@@ -167,3 +175,27 @@ def test_processes_that_are_told_their_place_save_on_the_signal_and_end_with_its
     assert [process.returncode for process in processes] == [128 + signal.SIGUSR1] * 2, outputs
     last = read_log(tmp_path)[-1]["step"]
     assert newest(tmp_path / "checkpoints").name == f"step-{last:08d}"
+
+
+STREAMS = "\nstreaming: true\n"
+NEEDED = {"s4p": ["--labelled-dir", "x", "--encoder", "none"]}
+
+
+def test_the_page_says_which_published_runs_may_move_to_another_number_of_gpus():
+    page = (REPOSITORY / "docs" / "cluster.md").read_text(encoding="utf-8")
+    lines = re.findall(
+        r"^accelerate launch --num_processes (\d) -m s5_hf\.training s4p (\w+) \.\.\. (.*)$", page, re.M
+    )
+    assert [int(count) for count, _, _ in lines] == [8, 2]
+    began, resumed = (
+        PretrainingRecipe.read([str(find_recipe(name, "s4p")), *NEEDED["s4p"], *with_dashes(words.split())])
+        for _, name, words in lines
+    )
+    assert other_division(began.to_dict(), 8, resumed, 2) is None
+    assert "other images" in other_division(began.to_dict(), 8, began, 2)
+    (listed,) = re.findall(r"published recipes of ([^.]*) stream\.", page)
+    streams = {name for name in PROGRAMS for recipe in shipped_recipes(name) if STREAMS in recipe.path.read_text()}
+    assert set(re.findall(r"`(\w+)`", listed)) == streams
+    for name in streams:
+        recipe = PROGRAMS[name].recipe.read([str(find_recipe(f"{name}_vit_b", name)), *NEEDED.get(name, [])])
+        assert other_division(recipe.to_dict(), 8, recipe, 2).startswith("a streamed dataset is divided")
