@@ -17,16 +17,31 @@ WriteError = BaseException | str
 Answer = TypeVar("Answer")
 
 
-def on_every_process(accelerator: Accelerator, action: Callable[[], None]) -> WriteError | None:
-    """Run an action everywhere; its own error, or a word on that of another process, or `None` if all went well."""
+def on_every_process(
+    accelerator: Accelerator,
+    action: Callable[[], None],
+    errors: tuple[type[BaseException], ...] = WRITE_ERRORS,
+    elsewhere: str = "another process could not write",
+) -> WriteError | None:
+    """Run an action everywhere.
+
+    Args:
+        accelerator: whose processes call this together.
+        action: what each does.
+        errors: that it may end with.
+        elsewhere: says that it failed on another process.
+
+    Returns:
+        Its own error, or the word on that of another process, or `None` if all went well.
+    """
     error: WriteError | None = None
     try:
         action()
-    except WRITE_ERRORS as raised:
+    except errors as raised:
         error = raised
     failed = torch.tensor([error is not None], device=accelerator.device, dtype=torch.int32)
     if accelerator.reduce(failed, "sum").item() and error is None:
-        error = "another process could not write"
+        error = elsewhere
     return error
 
 

@@ -133,6 +133,26 @@ def test_the_main_process_reads_the_description_of_a_checkpoint_for_all(tmp_path
         checkpoints_of(tmp_path, is_main_process=False).load(missing)
 
 
+def test_no_process_goes_on_where_another_cannot_load_its_state(tmp_path, monkeypatch):
+    """The second process fails to load; the first one, which has loaded, learns it from the sum of the failures."""
+
+    def missing(*arguments):
+        raise CheckpointError("random_states_1.pkl does not hold the random states")
+
+    for load, of_others, message in (
+        (missing, 0, r"^random_states_1\.pkl does not hold"),
+        (lambda *arguments: None, 1, r"step-00000004 cannot be loaded: another process could not load its part"),
+    ):
+        monkeypatch.setattr("s5_hf.training.checkpointing.checkpoints.load_state", load)
+        checkpoints = checkpoints_of(tmp_path, is_main_process=True)
+        checkpoints.accelerator.device = "cpu"
+        checkpoints.accelerator.reduce = lambda failed, how, of_others=of_others: failed + of_others
+        with pytest.raises(CheckpointError, match=message):
+            checkpoints._load_state(tmp_path / "step-00000004", force=False, with_random_numbers=True)
+    checkpoints.accelerator.reduce = lambda failed, how: failed
+    checkpoints._load_state(tmp_path / "step-00000004", force=False, with_random_numbers=True)
+
+
 def test_a_listing_that_cannot_be_read_is_an_error_on_every_process(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(TELLS, lambda answer: told.extend(answer) or answer)

@@ -98,11 +98,23 @@ class Checkpoints:
         divided_anew = self._require_same_run(folder, description)
         force = self.recipe.run.resume == FORCE
         require_unchanged(self.accelerator, folder, lambda: self._changes(folder), force)
-        load_state(self.accelerator, folder / "state", force, with_random_numbers=not divided_anew)
+        self._load_state(folder, force, with_random_numbers=not divided_anew)
         if divided_anew:
             set_seed(self.recipe.run.seed + description["step"], device_specific=True)
         self.kind.load_observations(description.get("observations", {}))  # earlier versions saved none
         return description["step"]
+
+    def _load_state(self, folder: Path, force: bool, with_random_numbers: bool) -> None:
+        """Load what every process has saved; no process goes on where another cannot."""
+
+        def load() -> None:
+            load_state(self.accelerator, folder / "state", force, with_random_numbers)
+
+        error = on_every_process(self.accelerator, load, (CheckpointError,), "another process could not load its part")
+        if isinstance(error, CheckpointError):
+            raise error
+        if error is not None:
+            raise CheckpointError(f"{folder} cannot be loaded: {error}")
 
     def _require_same_run(self, folder: Path, description: Mapping[str, Any]) -> bool:
         """Raise a CheckpointError if a checkpoint belongs to another run; whether its steps are divided otherwise.
