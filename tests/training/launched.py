@@ -4,6 +4,7 @@ Beside `torch` nothing large is imported, so that several processes begin in sec
 """
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -13,9 +14,13 @@ from torch import distributed
 
 from s5_hf.training.signals import StopSignals
 
+LONGEST = 120
+"""Seconds after which a process ends that nobody has stopped."""
+
 
 def main(folder: Path) -> None:
     """Make steps together until a process is asked to stop; then the main process saves, and the others wait."""
+    signal.alarm(LONGEST)
     with StopSignals() as signals:
         distributed.init_process_group("gloo")
         rank, stops = distributed.get_rank(), torch.zeros(1)

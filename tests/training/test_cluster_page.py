@@ -124,10 +124,11 @@ for task in ${tasks[@]}; do wait $task; code=$?; [ $code -gt ${highest:-0} ] && 
 exit ${highest:-0}
 """
 TASK = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from s5_hf.training.signals import StopSignals
 
+signal.alarm(120)  # a test that fails leaves it alone
 with StopSignals() as signals:
     rank = os.environ["RANK"]
     words = [os.environ[name] for name in ("WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")]
@@ -168,10 +169,12 @@ pretrain(Path(sys.argv[1]), *HALVES, *once, "--validation_steps", "0")
 
 def test_processes_that_are_told_their_place_save_on_the_signal_and_end_with_its_number(tmp_path):
     processes = start_processes(2, RUNS, tmp_path)
-    wait_until(lambda: (tmp_path / "log.jsonl").exists() and read_log(tmp_path))
-    for process in processes:
-        process.send_signal(signal.SIGUSR1)
-    outputs = [process.communicate(timeout=60) for process in processes]
+    try:
+        wait_until(lambda: (tmp_path / "log.jsonl").exists() and read_log(tmp_path))
+        for process in processes:
+            process.send_signal(signal.SIGUSR1)
+    finally:
+        outputs = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [128 + signal.SIGUSR1] * 2, outputs
     last = read_log(tmp_path)[-1]["step"]
     assert newest(tmp_path / "checkpoints").name == f"step-{last:08d}"
