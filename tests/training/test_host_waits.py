@@ -15,8 +15,9 @@ from s5_hf.training.pretraining.kind import S4Pretraining
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.segmentation.kind import JointSegmentation
 from s5_hf.training.step_meter import StepMeter
+from s5_hf.training.views.row_views import DrawnViews
 from s5_hf.training.views.strong import blur_together, box_masks, colors_together
-from s5_hf.training.views.strong_draws import StrongAugmentation, draw_strong_parameters
+from s5_hf.training.views.strong_draws import StrongAugmentation, StrongDraws, draw_strong_parameters
 from tests.training import detecting
 from tests.training.finetuning import micro_recipe, micro_tasks
 from tests.training.pretraining import MICRO, micro_data
@@ -142,6 +143,18 @@ def test_what_makes_strong_views_of_all_images_at_once_asks_the_device_nothing(c
         blur_together(seen, moved.sigma, blurred)
         box_masks(moved.box, 16, images.device)
     assert not waits and 3 < blurred < 9 and not torch.equal(seen, images)
+
+
+@pytest.mark.parametrize(("channels", "colors"), [(3, (0, 1, 2)), (5, (2, 1, 0)), (5, None)])
+def test_strong_views_need_no_answer_of_a_device_that_has_none(channels, colors):
+    images = torch.empty(6, 2, channels, 16, 16, device="meta")  # has shapes, and refuses to tell numbers
+    draws = StrongDraws(StrongAugmentation(blur_probability=0.7), views=2)
+    drawn = torch.stack([draws(seed, row) for seed, row in enumerate(images)])
+    views = DrawnViews.moved(drawn, images.device)
+    for view in range(2):
+        seen, boxes = views.strong_rows(images, colors, view)
+        masks = box_masks(boxes, 16, images.device)
+        assert (seen.device.type, seen.shape) == ("meta", images.shape) and masks.shape == (6, 16, 16)
 
 
 @pytest.mark.parametrize("count", range(2, 8))

@@ -14,6 +14,7 @@ from .batches import DetectionBatch, DetectionViews
 
 STREAM = "unlabelled"
 STRONG = StrongDraws(StrongAugmentation(cutmix_probability=0))
+"""Draws the colours and the blur of the strong view; boxes of other images are not pasted."""
 NOTHING: Mapping[str, list] = {"obb": [], "category": []}
 
 

@@ -22,7 +22,7 @@ class DrawnViews:
 
     @classmethod
     def moved(cls, drawn: torch.Tensor, device: torch.device) -> "DrawnViews":
-        """What the loader handed out, for all views in one transfer."""
+        """What the loader handed out, in pinned memory for a GPU, is moved for all views in one transfer."""
         return cls(drawn, drawn.to(device, non_blocking=True))
 
     def __len__(self) -> int:
