@@ -39,7 +39,7 @@ def main(words: Sequence[str] | None = None) -> dict[int, dict]:
     findings = {}
     for part in arguments.part or PARTS:
         output = Path(arguments.output.format(part=part))
-        check = Check(output, device, arguments.smoke, arguments.seconds)
+        check = Check(output, device, arguments.smoke, arguments.seconds, arguments.limit)
         check.content["part"] = part
         run_part(part, check)
         check.write()
@@ -69,6 +69,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", default="gpu_check_{part}.json", help="file for the findings of a part")
     parser.add_argument("--device", help="such as cuda:0 or cpu; default: a GPU if there is one")
     parser.add_argument("--seconds", type=float, default=420.0, help="after these no measurement of a part begins")
+    parser.add_argument("--limit", type=float, default=530.0, help="after these the measurement that runs is ended")
     parser.add_argument("--smoke", action="store_true", help="tiny, on the CPU unless a device is named")
     return parser.parse_args(words)
 

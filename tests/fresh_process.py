@@ -65,6 +65,10 @@ class FreshProcess:
         self._process.kill()
         self._process.join()
 
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self._process.pid, number)
+
     def communicate(self, timeout: float) -> str:
         """Wait for the end; everything that was printed. What runs longer is killed."""
         self._process.join(timeout)
@@ -84,23 +88,32 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+def free_port() -> int:
+    """A port of this machine that nothing listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_processes(
+    count: int, code: str, *arguments: object, environment: Mapping[str, str] | None = None
+) -> list[FreshProcess]:
+    """Several processes that run code and are told, as under any launcher, where to meet over gloo."""
+    common = {
+        "WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "ACCELERATE_USE_CPU": "true",
+        **(environment or {}),
+    }
+    return [FreshProcess(code, *arguments, RANK=str(rank), LOCAL_RANK=str(rank), **common) for rank in range(count)]
+
+
 def run_in_processes(
     count: int, code: str, *arguments: object, timeout: float = 240, environment: Mapping[str, str] | None = None
 ) -> list[str]:
     """Run code in several processes that talk over gloo; what each printed. All must end well."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    common = {
-        "WORLD_SIZE": str(count),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "ACCELERATE_USE_CPU": "true",
-        **(environment or {}),
-    }
-    processes = [
-        FreshProcess(code, *arguments, RANK=str(rank), LOCAL_RANK=str(rank), **common) for rank in range(count)
-    ]
+    processes = start_processes(count, code, *arguments, environment=environment)
     outputs = [process.communicate(timeout) for process in processes]
     assert [process.returncode for process in processes] == [0] * count, "\n".join(outputs)
     return outputs

@@ -3,8 +3,9 @@
 import copy
 import platform
 import subprocess
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import accelerate
@@ -31,7 +32,11 @@ def run(check: Check) -> None:
     for precision in PRECISIONS:
         check.measure(f"segmenter {precision}", lambda name=precision: segmenter_parity(check, segmenter, name, exact))
     check.measure("boxes", lambda: box_parity(check))
-    check.measure("detector", lambda: detector_parity(check))
+    detector = make_detector(check, "ti", 64 if check.smoke else 512)
+    exact_detector = exact_detector_outcome(detector)
+    for precision in PRECISIONS:
+        name = f"detector {precision}"
+        check.measure(name, lambda name=precision: detector_parity(check, detector, name, exact_detector))
     check.measure("deterministic step", lambda: deterministic_step(check))
 
 
@@ -85,10 +90,8 @@ def parity_batch(segmenter: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
 def segmenter_parity(check: Check, segmenter: nn.Module, precision: str, exact: Outcome) -> dict[str, Any]:
     """Logits, loss and gradients on the device against the exact ones, as shares of the largest value."""
     images, labels = (values.to(check.device) for values in parity_batch(segmenter))
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     model = copy.deepcopy(segmenter).to(check.device)
-    found = outcome(model, images, labels, lambda: check.autocast(precision))
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    found = outcome(model, images, labels, lambda: in_precision(check, precision))
     return {
         "logits": difference(found[0], exact[0]),
         "loss": difference(found[1], exact[1]),
@@ -96,6 +99,17 @@ def segmenter_parity(check: Check, segmenter: nn.Module, precision: str, exact: 
         "gradient_cosine": torch.cosine_similarity(found[2].double().cpu(), exact[2], dim=0).item(),
         "equal_pixels": (found[0].argmax(1).cpu() == exact[0].argmax(1)).float().mean().item(),
     }
+
+
+@contextmanager
+def in_precision(check: Check, precision: str) -> Iterator[None]:
+    """The context of "fp32", "tf32" or "bf16"."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        with check.autocast(precision):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
 def outcome(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, context: Callable[[], Any]) -> Outcome:
@@ -113,39 +127,79 @@ def difference(found: torch.Tensor, exact: torch.Tensor) -> float:
 
 
 def box_parity(check: Check) -> dict[str, Any]:
-    """IoU, suppression and pooling of oriented boxes on the device against the CPU."""
+    """IoU, suppression and pooling of oriented boxes on the device against float64 on the CPU."""
     count = 200 if check.smoke else 2000
     generator = torch.Generator().manual_seed(1)
     boxes = torch.rand(count, 5, generator=generator) * torch.tensor([900.0, 900.0, 60.0, 20.0, 3.0]) + 1
     scores = torch.rand(count, generator=generator)
-    there = boxes.to(check.device)
     features = torch.randn(1, 8, 64, 64, generator=generator)
     rois = torch.cat([torch.zeros(count, 1), boxes], dim=1)
-    kept, kept_there = rotated_nms(boxes, scores, 0.1), rotated_nms(there, scores.to(check.device), 0.1)
-    pooled = roi_align_rotated(features, rois, spatial_scale=1 / 16)
+    there, exact = boxes.to(check.device), boxes.double()
+    kept = [rotated_nms(*values, 0.1).tolist() for values in ((exact, scores), (there, scores.to(check.device)))]
+    pooled = roi_align_rotated(features.double(), rois.double(), spatial_scale=1 / 16)
     pooled_there = roi_align_rotated(features.to(check.device), rois.to(check.device), spatial_scale=1 / 16)
     return {
-        "iou": difference(rotated_iou(there, there), rotated_iou(boxes, boxes).double()),
-        "same_kept": kept.tolist() == kept_there.tolist(),
-        "roi_align": difference(pooled_there, pooled.double()),
+        "iou": difference(rotated_iou(there, there), rotated_iou(exact, exact)),
+        "same_kept": kept[0] == kept[1],
+        "roi_align": difference(pooled_there, pooled),
     }
 
 
-def detector_parity(check: Check) -> dict[str, Any]:
-    """The four losses of a detector on the device against the CPU, with the same samples."""
-    side = 64 if check.smoke else 512
-    model = make_detector(check, "ti", side).train()
-    losses = []
-    for device in (torch.device("cpu"), check.device):
-        moved = copy.deepcopy(model).to(device).eval()
-        moved.training = True  # losses alone; every layer as in evaluation
-        images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(2)).to(device)
+@dataclass
+class DetectorOutcome:
+    """What a detector makes of an image.
+
+    Attributes:
+        losses: the four parts.
+        gradients: in one row.
+        scores: `(proposals,)`, the highest of the classes.
+        boxes: `(proposals, 5)`.
+    """
+
+    losses: dict[str, float]
+    gradients: torch.Tensor
+    scores: torch.Tensor
+    boxes: torch.Tensor
+
+
+def exact_detector_outcome(model: nn.Module) -> DetectorOutcome:
+    """What float64 on the CPU gives."""
+    return detector_outcome(copy.deepcopy(model).double(), torch.device("cpu"), torch.float64, nullcontext)
+
+
+def detector_outcome(
+    model: nn.Module, device: torch.device, dtype: torch.dtype, context: Callable[[], Any]
+) -> DetectorOutcome:
+    """Losses, gradients and boxes of one image with five objects, with the same draws everywhere."""
+    model = model.to(device).eval()
+    side = model.config.backbone_config.image_size
+    images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(2)).to(device, dtype)
+    with torch.no_grad(), context():
+        predicted = model(images, task="first")
+    model.training = True  # losses alone; every layer as in evaluation
+    with context():
         sampling = torch.Generator().manual_seed(3)
-        labels = detection_labels(1, side, 5)
-        with torch.no_grad():
-            output = moved(images, labels=labels, task="first", generator=sampling)
-        losses.append({name: value.item() for name, value in output.loss_parts["first"].items()})
-    return {"cpu": losses[0], "device": losses[1]}
+        output = model(images, labels=detection_labels(1, side, 5), task="first", generator=sampling)
+    variables = [value for value in model.parameters() if value.requires_grad]
+    gradients = torch.autograd.grad(output.loss, variables, allow_unused=True)
+    return DetectorOutcome(
+        losses={name: value.item() for name, value in output.loss_parts["first"].items()},
+        gradients=torch.cat([gradient.flatten().double().cpu() for gradient in gradients if gradient is not None]),
+        scores=predicted.logits[0].double().softmax(dim=1)[:, :-1].amax(dim=1).cpu(),
+        boxes=predicted.pred_boxes[0].double().cpu(),
+    )
+
+
+def detector_parity(check: Check, model: nn.Module, precision: str, exact: DetectorOutcome) -> dict[str, Any]:
+    """Losses, gradients and boxes on the device; `boxes_found` is the share of the best exact ones among them."""
+    found = detector_outcome(copy.deepcopy(model), check.device, torch.float32, lambda: in_precision(check, precision))
+    best = exact.boxes[exact.scores.argsort(descending=True)[:200]]
+    return {
+        "losses": found.losses,
+        "exact_losses": exact.losses,
+        "gradient_cosine": torch.cosine_similarity(found.gradients, exact.gradients, dim=0).item(),
+        "boxes_found": (rotated_iou(best, found.boxes).amax(dim=1) > 0.9).double().mean().item(),
+    }
 
 
 def deterministic_step(check: Check) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """What a part found, as JSON that is whole at any moment, and the clock that keeps a part within its time."""
 
 import json
+import signal
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -18,6 +20,25 @@ FAILURES = (
 """What a measurement may raise without ending the others."""
 
 
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """Raise a TimeoutError in the block when its time is over, where the system has alarms (Windows has none)."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("the time of this part is over")
+
+    former = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
 @dataclass
 class Check:
     """A check of one machine.
@@ -27,6 +48,7 @@ class Check:
         device: that is checked.
         smoke: whether everything is tiny, to try the program itself.
         seconds: after which no measurement begins.
+        limit: seconds after which one that runs is ended.
         content: what was found so far.
     """
 
@@ -34,6 +56,7 @@ class Check:
     device: torch.device
     smoke: bool
     seconds: float
+    limit: float
     began: float = field(default_factory=time.monotonic)
     content: dict[str, Any] = field(default_factory=lambda: {"rows": [], "failed": {}, "skipped": []})
 
@@ -48,7 +71,8 @@ class Check:
             return None
         found, start = None, time.monotonic()
         try:
-            found = {"name": name, **run()}
+            with ended_after(self.began + self.limit - start):
+                found = {"name": name, **run()}
             self.content["rows"].append({**found, "took": round(time.monotonic() - start, 1)})
         except FAILURES as error:
             self.content["failed"][name] = f"{type(error).__name__}: {str(error)[:600]}"

@@ -21,6 +21,7 @@ from s5_hf.modeling import (
 from s5_hf.semi_supervised import LabelledBatch, UnlabelledBatch, make_method
 from s5_hf.training.optimizer import make_optimizer
 from s5_hf.training.peaks import peak_flops
+from s5_hf.training.selective_checkpointing import checkpointing_arguments
 from s5_hf.training.throughput import detector_flops, segmenter_flops
 from s5_hf.training.views.strong import box_masks, normalize, strong_view
 from s5_hf.training.views.strong_draws import StrongAugmentation, draw_strong_parameters
@@ -66,29 +67,32 @@ COMPILING = 150.0
 
 
 def run_s4p(check: Check) -> None:
-    """Part 2: S4P steps of three sizes, plain, with checkpointing and compiled, and the official algorithm."""
+    """Part 2: S4P steps of three sizes, with and without checkpointing and compiling, and the official algorithm."""
     sizes, side, batch = (("ti",), 64, 2) if check.smoke else (("l", "b", "h"), 512, 12)
 
-    def measure(size: str, compiled: bool, recomputed: bool) -> None:
-        name = f"s4p {size}{' compiled' if compiled else ''}{' checkpointed' if recomputed else ''}"
+    def measure(size: str, compiled: bool, checkpointing: str) -> None:
+        name = f"s4p {size}{' compiled' if compiled else ''}, checkpointing {checkpointing}"
         needs = COMPILING if compiled else 0.0
-        check.measure(name, lambda: s4p_row(check, size, side, batch, compiled, recomputed), needs)
+        check.measure(name, lambda: s4p_row(check, size, side, batch, compiled, checkpointing), needs)
 
-    measure(sizes[0], compiled=False, recomputed=False)
+    measure(sizes[0], compiled=False, checkpointing="false")
     check.measure("official algorithm", lambda: official_row(check, sizes[0], side, batch))
     for size in sizes[1:]:
-        measure(size, compiled=False, recomputed=False)
-    for size in sizes:
-        measure(size, compiled=False, recomputed=True)
-    for size in () if check.smoke else sizes:
-        measure(size, compiled=True, recomputed=False)
+        measure(size, compiled=False, checkpointing="false")
+    for checkpointing in ("true", "selective"):
+        for size in sizes:
+            measure(size, compiled=False, checkpointing=checkpointing)
+    for checkpointing in ("false", "true"):
+        for size in () if check.smoke else sizes:
+            measure(size, compiled=True, checkpointing=checkpointing)
 
 
-def s4p_row(check: Check, size: str, side: int, batch: int, compiled: bool, recomputed: bool) -> dict[str, Any]:
+def s4p_row(check: Check, size: str, side: int, batch: int, compiled: bool, checkpointing: str) -> dict[str, Any]:
     """One size and setting; a pair is a labelled and an unlabelled image."""
     model = make_segmenter(check, size, side).to(check.device).train()
-    if recomputed:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    recomputing = checkpointing_arguments(checkpointing)
+    if recomputing is not None:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=recomputing)
     flops = segmenter_flops(model, (3, side, side)).of_step(2 * batch, batch)
     method = make_method("fixmatch", confidence_threshold=0.0)
     labelled, unlabelled = s4p_batch(check, side, batch)

@@ -24,8 +24,8 @@ Scales = Annotated[str, typer.Option(help="Image scales to predict and average, 
 Precision = Annotated[
     str,
     typer.Option(
-        help="Number format of the network: fp32, bf16 (faster where the processor or the GPU has it), or auto: bf16 "
-        "there and fp32 elsewhere."
+        help="Number format of the network: fp32, bf16 (faster where the processor or the GPU has it), auto: bf16 "
+        "there and fp32 elsewhere, or auto-gpu: bf16 on a GPU that has it and fp32 elsewhere."
     ),
 ]
 Bands = Annotated[

@@ -51,7 +51,7 @@ def predict(
     device: Annotated[
         list[str] | None, typer.Option(help="Device, such as cuda:1 or cpu (repeatable); by default the first GPU.")
     ] = None,
-    precision: Precision = "fp32",
+    precision: Precision = "auto-gpu",
     compile_model: Annotated[bool, typer.Option("--compile", help="Run the network through torch.compile.")] = False,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write the probability of each class, as 0 to 254.")

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from ..imaging.windows import Window, even_windows
 from ..modeling import MambaHSIConfig, MambaHSIForSemanticSegmentation, MambaHSIImageProcessor
 from ..semi_supervised import MethodOutput
+from ..semi_supervised.pseudo_labels import evaluating
 from ..training.kind import StateDict, Training, TrainingKind
 from ..training.throughput import Throughput
 from .augmentation import CubeAugmentation
@@ -261,11 +262,9 @@ class Refinement:
 @torch.no_grad()
 def predict_window(model: torch.nn.Module, values: np.ndarray) -> np.ndarray:
     """Class probabilities float32 `(classes, height, width)` of stretched values `(bands, height, width)`."""
-    was_training = model.training
-    model.eval()
     device = next(model.parameters()).device
-    logits = model(torch.from_numpy(values)[None].to(device)).logits[0]
-    model.train(was_training)
+    with evaluating(model):
+        logits = model(torch.from_numpy(values)[None].to(device)).logits[0]
     return logits.float().softmax(dim=0).cpu().numpy()
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["AUTO", "PRECISIONS", "has_native_bf16", "resolve_precision"]
+__all__ = ["AUTO", "AUTO_GPU", "PRECISIONS", "has_native_bf16", "resolve_precision"]
 
-AUTO = "auto"
-PRECISIONS = ("fp32", "bf16", AUTO)
+AUTO, AUTO_GPU = "auto", "auto-gpu"
+PRECISIONS = ("fp32", "bf16", AUTO, AUTO_GPU)
 
 # As `torch.cpu.get_capabilities` names them: x86 with AVX-512 or AMX, Arm. Without these torch emulates the format.
 _NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "sve_bf16", "bf16")
@@ -26,13 +26,16 @@ def has_native_bf16(device: torch.device | str) -> bool:
 
 
 def resolve_precision(precision: str, device: torch.device | str) -> str:
-    """`"fp32"` or `"bf16"`: for `"auto"`, what the device is faster in.
+    """`"fp32"` or `"bf16"`: for `"auto"`, what the device is faster in; for `"auto-gpu"`, what a GPU is faster in.
+
+    On a processor `"auto-gpu"` is `"fp32"`, so that maps made there do not depend on its age.
 
     Raises:
         ValueError: the precision is unknown.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    if precision == AUTO:
-        return "bf16" if has_native_bf16(device) else "fp32"
+    if precision in (AUTO, AUTO_GPU):
+        asked = precision == AUTO or torch.device(device).type != "cpu"
+        return "bf16" if asked and has_native_bf16(device) else "fp32"
     return precision

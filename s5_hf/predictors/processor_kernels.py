@@ -1,8 +1,8 @@
 """The faster one of the ways in which torch can multiply matrices on a processor.
 
 torch hands float32 products to MKL, which does not use AVX-512 on processors of AMD. oneDNN, which torch carries as
-well, does, and takes half the time (`benchmarks/linears.py`). And attention in bfloat16 is computed head by head, in
-half the time of torch's.
+well, does, and takes half the time (`benchmarks/linears.py`). And attention is computed head by head, which is faster
+than torch's in bfloat16 everywhere, and in float32 by oneDNN.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WORTHWHILE = 2**26
 # Dimensions of the largest tensors that oneDNN takes from torch.
 _MOST_DIMENSIONS = 5
 # Weights of a head of attention from which on a call for each head repays.
-_LARGE_HEAD = 2**16
+_LARGE_HEAD = {torch.bfloat16: 2**16, torch.float32: 2**18}
 
 
 def processor_kernels(device: torch.device | str) -> AbstractContextManager:
@@ -57,7 +57,7 @@ class ProcessorKernels(TorchFunctionMode):
 
     Linear layers in float32, convolutions of single pixels where torch would take MKL for them, and, where gradients
     are needed, transposed convolutions that make a block of each pixel: by oneDNN.
-    Attention in bfloat16: head by head, see `attention_by_head`.
+    Attention: head by head, see `attention_by_head`.
 
     Attributes:
         active: how many of these contexts are open.
@@ -161,10 +161,11 @@ def _attention(
     """`functional.scaled_dot_product_attention` head by head, `None` where that would not be faster."""
     plain = attn_mask is None and dropout_p == 0 and not is_causal and not enable_gqa
     parts = (query, key, value)
-    half = all(part.dtype == torch.bfloat16 and part.device.type == "cpu" and part.ndim == 4 for part in parts)
-    if not (plain and half) or query.shape[:2] != key.shape[:2]:
+    if not plain or any(part.ndim != 4 for part in parts) or query.shape[:2] != key.shape[:2]:
         return None
-    if query.shape[2] * key.shape[2] < _LARGE_HEAD:
+    half = all(part.dtype == torch.bfloat16 and part.device.type == "cpu" for part in parts)
+    whole = all(_is_float32(part) for part in parts) and not torch.is_autocast_enabled("cpu") and onednn_is_faster()
+    if not (half or whole) or query.shape[2] * key.shape[2] < _LARGE_HEAD[query.dtype]:
         return None
     return attention_by_head(query, key, value, query.shape[-1] ** -0.5 if scale is None else float(scale))
 

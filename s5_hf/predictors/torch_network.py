@@ -20,7 +20,7 @@ from ..modeling.aligned_weights import align_weights
 from ..modeling.image_processing_s5 import IMAGENET_MEAN, IMAGENET_STD
 from ..modeling.value_scaling import ValueScaling
 from .devices import usable_device
-from .precision import AUTO, resolve_precision
+from .precision import AUTO, AUTO_GPU, resolve_precision
 from .processor_kernels import processor_kernels
 from .tasks import has_tasks, task_labels
 
@@ -42,14 +42,15 @@ class TorchNetwork:
         task: of a model with several.
         image_mean, image_std: of the image processor, on the scale 0..1.
         device: where it runs.
-        precision: `"fp32"`, `"bf16"` for autocast, or `"auto"`: bf16 where the device has it natively.
+        precision: `"fp32"`, `"bf16"` for autocast, `"auto"`: bf16 where the device has it natively, or `"auto-gpu"`:
+            where that is a GPU.
         compile_model: whether to run it through `torch.compile`.
         value_scaling, bands: of the image processor, where it says how files of any depth are read.
 
     Attributes:
         labels: class names of the task, in the order of their ids.
         name: of the model, for descriptions.
-        precision: `"fp32"` or `"bf16"`, never `"auto"`.
+        precision: `"fp32"` or `"bf16"`, never one that depends on the device.
 
     Raises:
         ValueError: the precision is unknown, the device is not there, the normalisation divides by 0, or the task is
@@ -148,7 +149,7 @@ def read_input_settings(model: str | Path) -> InputSettings:
 
 def refuse_torch_options(model: object, **options: object) -> None:
     """Raise a ValueError if an option of torch models is given for something else, such as an ONNX file."""
-    given = options.pop("precision", "fp32") not in ("fp32", AUTO) or any(options.values())
+    given = options.pop("precision", "fp32") not in ("fp32", AUTO, AUTO_GPU) or any(options.values())
     if given:
         name = model if isinstance(model, (str, Path)) else type(model).__name__
         raise ValueError(f"{', '.join(options)} and precision are options of torch models; {name} is not one")

@@ -42,6 +42,7 @@ class Method(ABC):
         has_teacher: whether there is a teacher, whose weights the method changes in [`after_step`].
         teacher_model: a network with averaged weights that the method keeps, `None` where it has none.
         frozen_teachers: folders and names of networks that only teach, with the sides of their images.
+        labels_itself: whether the network or its average labels the weak views, where any are labelled.
     """
 
     name: ClassVar[str]
@@ -52,6 +53,7 @@ class Method(ABC):
     has_teacher: ClassVar[bool] = False
     teacher_model: ClassVar[nn.Module | None] = None
     frozen_teachers: ClassVar[Sequence[str]] = ()
+    labels_itself: ClassVar[bool] = True
 
     @abstractmethod
     def __call__(
@@ -67,6 +69,14 @@ class Method(ABC):
 
     def after_step(self, model: nn.Module, step: int) -> None:  # noqa: B027 - most methods need nothing
         """Called with the bare model after the optimizer's step `step`, counted from 0."""
+
+    def frozen_passes(self, labelled: int, weak: int, strong: int) -> list[tuple[Callable[[torch.Tensor], Any], int]]:
+        """The frozen teachers, each with how many of the images of a step it sees.
+
+        Args:
+            labelled, weak, strong: labelled images, weak views and strong views of a step.
+        """
+        return []
 
     @property
     def threshold_now(self) -> float | torch.Tensor | None:

@@ -1,5 +1,6 @@
 """Pseudo-labels of a frozen model that knows classes by their names: training without a single mask."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +39,7 @@ class OpenVocabulary(TaughtMethod):
     """
 
     takes_labels: ClassVar[bool] = False
+    labels_itself: ClassVar[bool] = False
     frozen_teachers: list[str] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     image_mean: tuple[float, ...] = IMAGENET_MEAN
@@ -112,6 +114,10 @@ class OpenVocabulary(TaughtMethod):
         if self.named_teacher is None:
             raise RuntimeError(f"{self.name} has no teacher yet: call extend(model) before attach(model)")
         return self.named_teacher
+
+    def frozen_passes(self, labelled: int, weak: int, strong: int) -> list[tuple[Callable[[torch.Tensor], Any], int]]:
+        """The teacher labels the weak views."""
+        return [(self.named_teacher, weak)]
 
     def __call__(
         self, model: nn.Module, labelled: LabelledBatch | None, unlabelled: UnlabelledBatch | None, step: int

@@ -1,8 +1,9 @@
 """RS-MTDF: distillation from several frozen teachers, and their fusion into the student."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -76,6 +77,11 @@ class RSMTDF(TaughtMethod):
         device = next(model.parameters()).device
         for teacher in self.loaded:
             teacher.network.to(device)
+
+    def frozen_passes(self, labelled: int, weak: int, strong: int) -> list[tuple[Callable[[torch.Tensor], Any], int]]:
+        """Every teacher sees what the student learns from."""
+        statistics = {"mean": self.image_mean, "std": self.image_std}
+        return [(partial(teacher.tokens, **statistics), labelled + strong) for teacher in self.loaded]
 
     def __call__(
         self, model: nn.Module, labelled: LabelledBatch, unlabelled: UnlabelledBatch | None, step: int

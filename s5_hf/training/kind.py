@@ -77,8 +77,11 @@ class TrainingKind(ABC, Generic[AnyRecipe]):
 
     @property
     def needs_whole_weights(self) -> str:
-        """What needs the whole weights on every process, in words, where something does; they must not be sharded."""
-        return ""
+        """What needs the whole weights on every process, in words, where something does; they must not be sharded.
+
+        Low-rank adapters are merged into whole weights.
+        """
+        return "lora_rank" if getattr(getattr(self.recipe, "model", None), "lora_rank", 0) else ""
 
     def learned_from(self) -> Sequence[Any]:
         """The datasets that are learned from, known once the data is loaded; their images say what is measured."""

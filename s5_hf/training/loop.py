@@ -72,7 +72,7 @@ def train(training: ReadyTraining, signals: StopSignals) -> bool:
             values = {**report.values, "learning_rate": learning_rate}
             values |= kind.observe(training, report.step, report.values, report.class_shares)
         if logs or stopped:
-            progress.report(made, {**values, **training.throughput.measure(made - logged_at)})
+            progress.report(made, {**values, **training.throughput.measure(logged_at, made)})
             logged_at = made
 
         validates = validation_is_due(training, made) and not stopped

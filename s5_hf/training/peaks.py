@@ -5,10 +5,12 @@ import re
 import torch
 
 PEAK_TFLOPS: dict[str, float] = {
-    # Blackwell, Hopper: NVIDIA's B200, GB200, H100, H200 and GH200 data sheets (half of the figures "with sparsity")
+    # Blackwell, Hopper: NVIDIA's B200, GB200, H100, H200 and GH200 data sheets (half of the figures "with sparsity");
+    # the H200 NVL has a column of its own on https://www.nvidia.com/en-us/data-center/h200/ (1,671 with sparsity)
     "GB200": 2500,
     "B200": 2250,
     "GH200": 989.4,
+    "H200 NVL": 835.5,
     "H200": 989.4,
     "H100 NVL": 835.5,
     "H100 PCIe": 756.5,
@@ -36,7 +38,8 @@ PEAK_TFLOPS: dict[str, float] = {
 """Dense 16-bit tensor-core peak with float32 sums, in TFLOP/s, by a part of the name that CUDA gives the device. Where
 the name fits several, the first counts."""
 
-PARTITION = re.compile(r"\bMIG\b")
+OTHERS = re.compile(r"\b(MIG|Laptop|Max-Q|Ti|SUPER|D)\b")
+"""Words for a part of a GPU, or for another one of a similar name."""
 
 
 def peak_flops(device: torch.device) -> float | None:
@@ -45,7 +48,7 @@ def peak_flops(device: torch.device) -> float | None:
 
 
 def named_peak(name: str) -> float | None:
-    """The same of a device's name; a partition (MIG) of a GPU has no known peak."""
-    if PARTITION.search(name):
+    """The same of a device's name; a partition (MIG) or a variant of a GPU has no known peak."""
+    if OTHERS.search(name):
         return None
     return next((1e12 * peak for part, peak in PEAK_TFLOPS.items() if re.search(rf"\b{part}\b", name)), None)

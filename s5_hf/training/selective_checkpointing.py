@@ -39,7 +39,8 @@ def _contexts(selective: bool) -> tuple[AbstractContextManager, AbstractContextM
     forward, again = nullcontext(), nullcontext()
     if selective:
         operations = [getattr(torch.ops.aten, name).default for name in _KEPT if hasattr(torch.ops.aten, name)]
-        forward, again = create_selective_checkpoint_contexts([*operations, ATTENTION_BY_HEAD, LINEAR_BY_ONEDNN])
+        contexts = create_selective_checkpoint_contexts([*operations, ATTENTION_BY_HEAD, LINEAR_BY_ONEDNN])
+        forward, again = (_with_own_weights(context) for context in contexts)
     return forward, _with_kernels(again) if ProcessorKernels.active else again
 
 
@@ -47,3 +48,18 @@ def _contexts(selective: bool) -> tuple[AbstractContextManager, AbstractContextM
 def _with_kernels(context: AbstractContextManager) -> Iterator[None]:
     with ProcessorKernels(), context:
         yield
+
+
+@contextmanager
+def _with_own_weights(context: AbstractContextManager) -> Iterator[None]:
+    """The context, where autocast takes no converted weights from earlier passes.
+
+    A repetition converts them anew, and every operation of the forward pass must come again in the same order.
+    """
+    former = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        with context:
+            yield
+    finally:
+        torch.set_autocast_cache_enabled(former)

@@ -12,6 +12,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..semi_supervised.pseudo_labels import evaluating
 
 
+@dataclass(frozen=True)
+class StepWork:
+    """What a step does.
+
+    Attributes:
+        images: labelled and unlabelled ones of all processes.
+        flops: of one process, 0 if unknown.
+    """
+
+    images: float
+    flops: float = 0.0
+
+
 class Throughput:
     """Time per step, images per second, and MFU where the device's peak is known.
 
@@ -19,10 +32,20 @@ class Throughput:
         images_per_step: labelled and unlabelled images of all processes.
         flops_per_step: of one process, 0 if unknown.
         peak_flops: of one device, `None` if unknown.
+        first_steps: steps at the beginning of the run that do other work.
+        first_work: of each of these.
     """
 
-    def __init__(self, images_per_step: float, flops_per_step: float = 0.0, peak_flops: float | None = None) -> None:
-        self.images_per_step, self.flops_per_step, self.peak_flops = images_per_step, flops_per_step, peak_flops
+    def __init__(
+        self,
+        images_per_step: float,
+        flops_per_step: float = 0.0,
+        peak_flops: float | None = None,
+        first_steps: int = 0,
+        first_work: StepWork | None = None,
+    ) -> None:
+        self.work, self.peak_flops = StepWork(images_per_step, flops_per_step), peak_flops
+        self.first_steps, self.first_work = first_steps, first_work or self.work
         self.last = time.perf_counter()
 
     def start(self) -> None:
@@ -36,14 +59,27 @@ class Throughput:
         yield
         self.last += time.perf_counter() - began
 
-    def measure(self, steps: int) -> dict[str, float]:
-        """`seconds_per_step`, `images_per_second` and, where known, `mfu`, over the steps since the last call."""
+    def measure(self, begin: int, end: int) -> dict[str, float]:
+        """`seconds_per_step`, `images_per_second` and, where known, `mfu`, over the steps since the last call.
+
+        Args:
+            begin, end: steps of the run that were made at the last call, and now.
+        """
         now = time.perf_counter()
-        seconds, self.last = max(now - self.last, 1e-9) / steps, now
-        values = {"seconds_per_step": seconds, "images_per_second": self.images_per_step / seconds}
-        if self.peak_flops and self.flops_per_step:
-            values["mfu"] = self.flops_per_step / seconds / self.peak_flops
+        seconds, self.last = max(now - self.last, 1e-9), now
+        work = self._work_between(begin, end)
+        values = {"seconds_per_step": seconds / (end - begin), "images_per_second": work.images / seconds}
+        if self.peak_flops and work.flops:
+            values["mfu"] = work.flops / seconds / self.peak_flops
         return values
+
+    def _work_between(self, begin: int, end: int) -> StepWork:
+        first = max(0, min(end, self.first_steps) - begin)
+        later = end - begin - first
+        return StepWork(
+            first * self.first_work.images + later * self.work.images,
+            first * self.first_work.flops + later * self.work.flops,
+        )
 
 
 @dataclass(frozen=True)
@@ -82,6 +118,14 @@ def count_flops(model: nn.Module, run: Callable[[], torch.Tensor]) -> PassFlops:
         forward = counter.get_total_flops()
         torch.autograd.grad(output.sum(), trained, allow_unused=True)
         return PassFlops(float(forward), float(counter.get_total_flops() - forward))
+
+
+@torch.no_grad()
+def forward_flops(run: Callable[[], object]) -> float:
+    """FLOPs of one pass of a network that does not learn."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return float(counter.get_total_flops())
 
 
 def segmenter_flops(model: nn.Module, shape: Sequence[int]) -> PassFlops:

@@ -1,11 +1,15 @@
 """Number formats, and what `auto` stands for."""
 
+from inspect import signature
+
 import pytest
 import torch
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
+from s5_hf.commands.predict import predict
 from s5_hf.predictors.precision import has_native_bf16, resolve_precision
 from s5_hf.predictors.torch_segmenter import TorchSegmenter, load_segmenters
+from s5_hf.scenes import segment_scene, segment_scenes
 from tests.scenes.segmenters import PixelSegmenter
 
 
@@ -28,6 +32,20 @@ def test_auto_is_bf16_where_the_processor_has_it(capabilities, name):
     assert resolve_precision("auto", torch.device("cpu")) == "fp32"
 
 
+def test_auto_gpu_is_bf16_on_a_gpu_that_has_it_and_float32_elsewhere(capabilities, monkeypatch):
+    capabilities["avx512_bf16"] = True
+    assert resolve_precision("auto-gpu", "cpu") == "fp32"
+    for native in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, native=native: native)
+        assert resolve_precision("auto-gpu", "cuda:1") == ("bf16" if native else "fp32")
+    assert resolve_precision("auto-gpu", "mps") == "fp32"
+
+
+@pytest.mark.parametrize("function", [segment_scene, segment_scenes, predict])
+def test_maps_of_scenes_take_bf16_on_a_gpu(function):
+    assert signature(function).parameters["precision"].default == "auto-gpu"
+
+
 def test_auto_is_float32_where_nobody_can_say(capabilities, monkeypatch):
     capabilities["avx512_bf16"] = True
     assert not has_native_bf16("meta")
@@ -40,7 +58,7 @@ def test_auto_is_float32_where_nobody_can_say(capabilities, monkeypatch):
 
 def test_what_was_asked_for_is_kept(capabilities):
     assert [resolve_precision(name, "cpu") for name in ("fp32", "bf16")] == ["fp32", "bf16"]
-    with pytest.raises(ValueError, match="one of fp32, bf16, auto, got 'fp16'"):
+    with pytest.raises(ValueError, match="one of fp32, bf16, auto, auto-gpu, got 'fp16'"):
         resolve_precision("fp16", "cpu")
 
 
@@ -61,6 +79,7 @@ def test_a_segmenter_has_the_precision_that_auto_became(capabilities):
 
 def test_auto_leaves_other_segmenters_as_they_are():
     segmenter = PixelSegmenter(3)
-    assert load_segmenters(segmenter, precision="auto") == [segmenter]
+    for precision in ("auto", "auto-gpu"):
+        assert load_segmenters(segmenter, precision=precision) == [segmenter]
     with pytest.raises(ValueError, match="precision are options of torch models"):
         load_segmenters(segmenter, precision="bf16")

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from s5_hf.predictors import head_attention
 from s5_hf.predictors import processor_kernels as module
 from s5_hf.predictors.processor_kernels import ProcessorKernels, onednn_is_faster, processor_kernels
 
@@ -27,7 +28,7 @@ def called(monkeypatch):
     monkeypatch.setattr(module, "_FASTER", {func: recorded(faster) for func, faster in module._FASTER.items()})
     monkeypatch.setattr(module, "onednn_is_faster", lambda: True)
     monkeypatch.setattr(module, "_WORTHWHILE", 0)
-    monkeypatch.setattr(module, "_LARGE_HEAD", 0)
+    monkeypatch.setattr(module, "_LARGE_HEAD", {torch.bfloat16: 0, torch.float32: 0})
     return names
 
 
@@ -139,37 +140,52 @@ def test_transposed_convolutions_that_are_left_to_torch(called):
     assert called == []
 
 
-@pytest.mark.parametrize("autocast", [False, True])
-def test_attention_in_bf16_head_by_head(called, autocast):
+@pytest.mark.parametrize("scores", [2**20, 4 * 11])
+@pytest.mark.parametrize(
+    ("dtype", "autocast", "rounding"),
+    [(torch.bfloat16, False, 1.5e-2), (torch.bfloat16, True, 1.5e-2), (torch.float32, False, 1e-6)],
+)
+def test_attention_head_by_head_in_blocks_of_queries(called, monkeypatch, dtype, autocast, rounding, scores):
+    """11 keys and 9 queries: all queries of a head at once, or four at a time."""
     torch.manual_seed(0)
-    parts = torch.randn(2, 9, 3, 3, 8).permute(3, 0, 2, 1, 4).unbind(0)
-    query, key, value = (part.bfloat16().requires_grad_() for part in parts)
-    exact = [part.detach().double().requires_grad_() for part in (query, key, value)]
+    monkeypatch.setattr(head_attention, "_SCORES", scores)
+    shapes = (2, 9, 3, 8), (2, 11, 3, 8), (2, 11, 3, 8)
+    parts = [torch.randn(shape).to(dtype).transpose(1, 2).requires_grad_() for shape in shapes]
+    exact = [part.detach().double().requires_grad_() for part in parts]
     weights = torch.randn(2, 3, 9, 8)
     for scale in (None, 0.1):
         expected = functional.scaled_dot_product_attention(*exact, scale=scale)
         gradients = torch.autograd.grad((expected * weights).sum(), exact)
         with ProcessorKernels(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            found = functional.scaled_dot_product_attention(query, key, value, scale=scale)
-        assert found.shape == expected.shape and found.dtype == torch.bfloat16
-        assert relative(found.double(), expected) < 1e-2
+            found = functional.scaled_dot_product_attention(*parts, scale=scale)
+        assert found.shape == expected.shape and found.dtype == dtype
+        assert relative(found.double(), expected) < rounding
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            own = torch.autograd.grad((found * weights).sum(), (query, key, value))
+            own = torch.autograd.grad((found * weights).sum(), parts)
         for mine, theirs in zip(own, gradients, strict=True):
-            assert mine.dtype == torch.bfloat16 and relative(mine.double(), theirs) < 1.5e-2
+            assert mine.dtype == dtype and relative(mine.double(), theirs) < rounding
     assert called == ["_attention", "_attention"]
 
 
-def test_attention_that_is_left_to_torch(called):
-    query, key, value = torch.randn(3, 1, 2, 9, 8).unbind(0)
-    halves = [part.bfloat16() for part in (query, key, value)]
+def test_attention_that_is_left_to_torch(called, monkeypatch):
+    whole = torch.randn(3, 1, 2, 9, 8).unbind(0)
+    halves = [part.bfloat16() for part in whole]
+    attend = functional.scaled_dot_product_attention
     with ProcessorKernels():
-        functional.scaled_dot_product_attention(query, key, value)
-        functional.scaled_dot_product_attention(*halves, is_causal=True)
-        functional.scaled_dot_product_attention(*halves, dropout_p=0.5)
+        attend(*halves, is_causal=True)
+        attend(*halves, dropout_p=0.5)
+        attend(*(part.double() for part in whole))
+        attend(*(part[0] for part in whole))
+        with torch.autocast("cpu", torch.bfloat16):
+            assert attend(*whole).dtype == torch.bfloat16
+        monkeypatch.setattr(module, "_LARGE_HEAD", {torch.bfloat16: 0, torch.float32: 9 * 9 + 1})
+        attend(*whole)
+        monkeypatch.setattr(module, "onednn_is_faster", lambda: False)
+        monkeypatch.setattr(module, "_LARGE_HEAD", {torch.bfloat16: 0, torch.float32: 0})
+        attend(*whole)
         assert called == []
         with torch.inference_mode():
-            functional.scaled_dot_product_attention(*halves)
+            attend(*halves)
     assert called == ["_attention"]
 
 

@@ -8,6 +8,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from PIL import Image
 from transformers import AutoModel, AutoModelForObjectDetection
 
@@ -20,7 +22,9 @@ from s5_hf.training.detection.data import DetectionTaskData, load_detection_task
 from s5_hf.training.detection.kind import JointDetection
 from s5_hf.training.detection.model import joint_detector
 from s5_hf.training.detection.recipe import DetectionDatasetSettings, DetectionRecipe
+from s5_hf.training.detection.validation import DetectionValidation, validate_detector
 from s5_hf.training.errors import CheckpointError
+from s5_hf.training.joint.model import TaskView
 from s5_hf.training.joint.splits import trained_splits
 from s5_hf.training.run_folder import read_log
 from tests.modeling.detection_models import micro_detection_config
@@ -354,6 +358,19 @@ def test_the_average_of_the_weights_is_validated_and_kept_as_best(tmp_path):
         torch.testing.assert_close(average[name], (first[name] + tensor) / 2, rtol=0, atol=1e-7, msg=name)
     best = weights_of(tmp_path / "best", "mean")
     assert all(torch.equal(tensor, average[name]) for name, tensor in best.items()) and best.keys() == average.keys()
+
+
+def test_a_validation_leaves_every_layer_in_its_mode():
+    """An averaged network stays in eval mode, and so does what a recipe has frozen."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    task, settings = micro_tasks()[0], DetectionValidation(64, None, [0.5] * 3, [0.5] * 3, panel_images=0)
+    model = joint_detector(micro_recipe().model, micro_tasks(), 64, 3).eval()
+    scores = validate_detector(TaskView(model, task.name), task, settings, Accelerator(cpu=True))
+    assert "map50" in scores and not any(module.training for module in model.modules())
+    model.train().backbone.eval()
+    modes = [module.training for module in model.modules()]
+    validate_detector(TaskView(model, task.name), task, settings, Accelerator(cpu=True))
+    assert [module.training for module in model.modules()] == modes and model.training
 
 
 def test_it_learns(tmp_path):

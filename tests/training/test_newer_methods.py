@@ -7,12 +7,16 @@ import socket
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForSemanticSegmentation, CLIPVisionConfig, CLIPVisionModel, Dinov2Config, Dinov2Model
 
 from s5_hf.semi_supervised.frozen_teacher import load_frozen_teacher
+from s5_hf.training.kind import Training
+from s5_hf.training.pretraining.kind import S4Pretraining
+from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from tests.fresh_process import run_in_processes
 from tests.open_models import write_tiny_model
-from tests.training.pretraining import pretrain, weights_of
+from tests.training.pretraining import MICRO, micro_data, pretrain, weights_of
 from tests.training.test_by_names import options as by_names
 from tests.training.test_pretraining import forget_after_first_checkpoint, losses
 
@@ -163,3 +167,35 @@ def test_dwl_needs_the_steps_of_an_epoch(tmp_path):
         pretrain(
             tmp_path, "--method", "dwl", "--total_steps", "2", "--mixing_steps", "1", "--unlabelled_from_step", "1"
         )
+
+
+class CountedAccelerator:
+    device, process_index, num_processes = torch.device("cpu"), 0, 1
+
+
+@pytest.mark.parametrize("method", ["fixmatch", *METHODS, "open_vocabulary"])
+def test_the_flops_of_a_step_are_those_that_it_makes(method, teachers, tmp_path, monkeypatch):
+    """In the supervised phase, where there is one, and after it."""
+    monkeypatch.setattr("s5_hf.training.pretraining.kind.peak_flops", lambda device: 1.0)
+    options = ["--decoder_channels", "8", "--unlabelled_from_step", "1", "--cutmix_partner", "second_batch"]
+    if method in METHODS:
+        options = options_of(method, teachers)
+    elif method == "open_vocabulary":
+        options = by_names(str(write_tiny_model(tmp_path / "named")))
+    words = [*MICRO, "--method", method, *options, "--output_dir", str(tmp_path)]
+    kind = S4Pretraining(PretrainingRecipe.read(words), micro_data())
+    kind.load(processes=1)
+    model = kind.make_model().train()
+    kind.attach(model)
+    rates = kind.make_throughput(model, processes=1)
+    batches = kind.batches(Training(CountedAccelerator(), model), 0)
+    made = []
+    for step in range(2):
+        (batch,) = kind.counted_together([next(batches)])
+        with FlopCounterMode(display=False) as counter:
+            kind.step(model, batch, step).loss.backward()
+        made.append(counter.get_total_flops())
+    first = rates.first_work if rates.first_steps else rates.work
+    # DWL shows its unlabelled images to the other classifier too, for its batch norm; that is not counted.
+    assert [first.flops, rates.work.flops] == pytest.approx(made, rel=0.03 if method == "dwl" else 1e-9)
+    assert (made[0] < 0.5 * made[1]) == (method == "fixmatch")

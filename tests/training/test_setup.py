@@ -8,11 +8,14 @@ from accelerate.state import AcceleratorState
 
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.pretraining.recipe_method import make_recipe_method
+from s5_hf.training.programs import PROGRAMS
 from s5_hf.training.run_folder import read_log
 from s5_hf.training.running import refuse_nondeterminism
-from s5_hf.training.setup import make_accelerator
+from s5_hf.training.setup import make_accelerator, set_up
 from s5_hf.training.sharing import refuse_sharding
-from tests.training.pretraining import pretrain_files, write_folders
+from tests.training import detecting, finetuning
+from tests.training.pretraining import MICRO, pretrain_files, write_folders
+from tests.training.reasoning import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +73,31 @@ def test_a_method_gets_its_own_options():
     assert make_recipe_method(PretrainingRecipe.make(method="supervised")).name == "supervised"
 
 
-def test_sharded_weights_are_refused_where_whole_ones_are_needed_and_in_version_1():
-    def accelerator(kind, version=2):
-        plugin = SimpleNamespace(fsdp_version=version)
-        return SimpleNamespace(distributed_type=kind, state=SimpleNamespace(fsdp_plugin=plugin))
+def accelerator(kind, version=2):
+    plugin = SimpleNamespace(fsdp_version=version)
+    return SimpleNamespace(distributed_type=kind, state=SimpleNamespace(fsdp_plugin=plugin))
 
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("s4p", MICRO),
+        ("segmentation", finetuning.MICRO),
+        ("detection", detecting.MICRO),
+        ("reasoning", [*SMALL, "--language_model", "folder"]),
+    ],
+)
+def test_adapters_are_refused_with_sharded_weights_before_anything_is_read(monkeypatch, program, words):
+    sharded = accelerator(DistributedType.FSDP)
+    monkeypatch.setattr("s5_hf.training.setup.make_accelerator", lambda recipe: sharded)
+    kind = PROGRAMS[program].kind(PROGRAMS[program].recipe.read([*words, "--lora_rank", "2"]), None)
+    with pytest.raises(ValueError, match=r"^lora_rank: this needs whole weights, which FSDP does not keep"):
+        set_up(kind)
+    whole = PROGRAMS[program].kind(PROGRAMS[program].recipe.read(words), None)
+    assert whole.needs_whole_weights == ""
+
+
+def test_sharded_weights_are_refused_where_whole_ones_are_needed_and_in_version_1():
     with pytest.raises(ValueError, match="lora_rank: this needs whole weights, which FSDP does not keep"):
         refuse_sharding(accelerator(DistributedType.FSDP), "lora_rank")
     with pytest.raises(ValueError, match="FSDP of version 1 is not supported"):

@@ -10,6 +10,8 @@ from transformers import AutoModelForSemanticSegmentation, SwinConfig
 from s5_hf.files.processes import LONGEST_WAIT
 from s5_hf.modeling import S5ForSemanticSegmentation, S5SegmentationConfig
 from s5_hf.training.checkpointing.checkpoints import Checkpoints
+from s5_hf.training.checkpointing.data_listing import DataListing
+from s5_hf.training.checkpointing.resumption import require_unchanged
 from s5_hf.training.errors import CheckpointError
 from s5_hf.training.run_folder import read_log
 from s5_hf.training.setup import make_accelerator
@@ -90,21 +92,79 @@ def test_gradients_lie_where_they_are_exchanged_and_processes_wait(tmp_path):
     assert accelerator.init_handler.timeout == LONGEST_WAIT
 
 
+TELLS = "s5_hf.training.every_process.broadcast_object_list"
+
+
 def test_the_main_process_decides_what_is_resumed(tmp_path, monkeypatch):
     """The second process sees another folder, as on a file system that is late, and does what it is told."""
     recipe = micro_recipe("--output_dir", str(tmp_path), "--resume", "auto")
     kind = SimpleNamespace(recipe=recipe)
     told = tmp_path / "checkpoints" / "step-00000004"
     for answer in (told, None, CheckpointError("holds checkpoints already")):
-        monkeypatch.setattr(
-            "s5_hf.training.checkpointing.checkpoints.broadcast_object_list", lambda found, answer=answer: [answer]
-        )
+        monkeypatch.setattr(TELLS, lambda found, answer=answer: [answer])
         checkpoints = Checkpoints(kind, SimpleNamespace(is_main_process=False))
         if isinstance(answer, CheckpointError):
             with pytest.raises(CheckpointError, match="holds checkpoints already"):
                 checkpoints.to_resume()
         else:
             assert checkpoints.to_resume() == answer
+
+
+def checkpoints_of(folder, is_main_process):
+    kind = SimpleNamespace(recipe=micro_recipe("--output_dir", str(folder)))
+    return Checkpoints(kind, SimpleNamespace(is_main_process=is_main_process, num_processes=2))
+
+
+def test_the_main_process_reads_the_description_of_a_checkpoint_for_all(tmp_path, monkeypatch):
+    """The second process sees no checkpoint yet; what it is told it checks as the first one does."""
+    missing, told = tmp_path / "checkpoints" / "step-00000004", []
+    monkeypatch.setattr(TELLS, lambda answer: told.extend(answer) or answer)
+    with pytest.raises(CheckpointError, match=r"step-00000004 is not the checkpoint of a run"):
+        checkpoints_of(tmp_path, is_main_process=True).load(missing)
+    assert isinstance(told[0], CheckpointError)
+    monkeypatch.setattr(TELLS, lambda answer: told)
+    with pytest.raises(CheckpointError, match=r"step-00000004 is not the checkpoint of a run"):
+        checkpoints_of(tmp_path, is_main_process=False).load(missing)
+    other = micro_recipe("--output_dir", str(tmp_path), "--seed", "5").to_dict()
+    told[:] = [{"step": 4, "processes": 2, "recipe": other}]
+    with pytest.raises(
+        CheckpointError, match=r"step-00000004 belongs to another recipe\. Keys that differ: .*seed: 5 "
+    ):
+        checkpoints_of(tmp_path, is_main_process=False).load(missing)
+
+
+def test_no_process_goes_on_where_another_cannot_load_its_state(tmp_path, monkeypatch):
+    """The second process fails to load; the first one, which has loaded, learns it from the sum of the failures."""
+
+    def missing(*arguments):
+        raise CheckpointError("random_states_1.pkl does not hold the random states")
+
+    for load, of_others, message in (
+        (missing, 0, r"^random_states_1\.pkl does not hold"),
+        (lambda *arguments: None, 1, r"step-00000004 cannot be loaded: another process could not load its part"),
+    ):
+        monkeypatch.setattr("s5_hf.training.checkpointing.checkpoints.load_state", load)
+        checkpoints = checkpoints_of(tmp_path, is_main_process=True)
+        checkpoints.accelerator.device = "cpu"
+        checkpoints.accelerator.reduce = lambda failed, how, of_others=of_others: failed + of_others
+        with pytest.raises(CheckpointError, match=message):
+            checkpoints._load_state(tmp_path / "step-00000004", force=False, with_random_numbers=True)
+    checkpoints.accelerator.reduce = lambda failed, how: failed
+    checkpoints._load_state(tmp_path / "step-00000004", force=False, with_random_numbers=True)
+
+
+def test_a_listing_that_cannot_be_read_is_an_error_on_every_process(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(TELLS, lambda answer: told.extend(answer) or answer)
+
+    def changes():
+        return DataListing.load(tmp_path).entries
+
+    for is_main_process in (True, False):
+        with pytest.raises(CheckpointError, match=r"data\.json\.gz does not say which data"):
+            require_unchanged(SimpleNamespace(is_main_process=is_main_process), tmp_path, changes, force=False)
+        monkeypatch.setattr(TELLS, lambda answer: told)
+    assert len(told) == 1
 
 
 DRIVER = """

@@ -16,7 +16,7 @@ from s5_hf.training.pretraining.kind import S4Pretraining
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.segmentation import kind as segmentation_kind
 from s5_hf.training.segmentation.kind import JointSegmentation
-from s5_hf.training.throughput import PassFlops, Throughput, detector_flops, segmenter_flops
+from s5_hf.training.throughput import PassFlops, StepWork, Throughput, detector_flops, segmenter_flops
 from tests.training.detecting import micro_recipe as detection_recipe
 from tests.training.detecting import micro_tasks as detection_tasks
 from tests.training.finetuning import micro_recipe as segmentation_recipe
@@ -29,7 +29,7 @@ PEAK = 1e12
 def test_rates(monkeypatch):
     clock = iter([10.0, 14.0])
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
-    values = Throughput(images_per_step=8, flops_per_step=50.0, peak_flops=100.0).measure(steps=2)
+    values = Throughput(images_per_step=8, flops_per_step=50.0, peak_flops=100.0).measure(0, 2)
     assert values == {"seconds_per_step": 2.0, "images_per_second": 4.0, "mfu": 0.25}
 
 
@@ -39,7 +39,19 @@ def test_validation_and_saving_do_not_count(monkeypatch):
     rates = Throughput(images_per_step=8)
     with rates.paused():
         pass
-    assert rates.measure(steps=4) == {"seconds_per_step": 1.0, "images_per_second": 8.0}
+    assert rates.measure(4, 8) == {"seconds_per_step": 1.0, "images_per_second": 8.0}
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "images", "flops"),
+    [(0, 4, 4 * 2, 4 * 10), (4, 8, 2 * 2 + 2 * 6, 2 * 10 + 2 * 50), (6, 8, 2 * 6, 2 * 50), (8, 10, 2 * 6, 2 * 50)],
+)
+def test_steps_of_a_first_phase_count_as_what_they_do(monkeypatch, begin, end, images, flops):
+    clock = iter([10.0, 12.0])
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(clock))
+    rates = Throughput(6, 50.0, 100.0, first_steps=6, first_work=StepWork(2, 10.0))
+    expected = {"seconds_per_step": 2 / (end - begin), "images_per_second": images / 2, "mfu": flops / 2 / 100}
+    assert rates.measure(begin, end) == pytest.approx(expected)
 
 
 def test_flops_of_a_step():
@@ -105,9 +117,23 @@ def test_every_training_measures_its_share_of_a_known_peak(monkeypatch, module, 
     model = kind.make_model()
     model.train()
     counted = kind.make_throughput(model, processes=2)
-    assert counted.peak_flops == PEAK and counted.flops_per_step > 1e6
+    assert counted.peak_flops == PEAK and counted.work.flops > 1e6
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(layer.training for layer in model.modules())
+
+
+@pytest.mark.parametrize("peak", [None, PEAK])
+def test_the_supervised_phase_of_pre_training_has_no_unlabelled_images(monkeypatch, peak):
+    monkeypatch.setattr(pretraining_kind, "peak_flops", lambda device: peak)
+    words = [*MICRO, "--unlabelled_from_step", "6", "--gradient_accumulation", "3"]
+    kind = S4Pretraining(PretrainingRecipe.read(words), micro_data())
+    kind.load(processes=2)
+    model = kind.make_model()
+    rates = kind.make_throughput(model, processes=2)
+    assert (rates.first_steps, rates.first_work.images, rates.work.images) == (6, 3 * 2 * 2, 3 * (2 + 4) * 2)
+    flops = segmenter_flops(model, (3, 64, 64))
+    expected = (3 * flops.of_step(2), 3 * flops.of_step(2 + 4, 4)) if peak else (0, 0)
+    assert (rates.first_work.flops, rates.work.flops) == expected
 
 
 def test_the_flops_of_a_detector_follow_the_proposals_it_samples():
@@ -124,6 +150,7 @@ def test_the_flops_of_a_detector_follow_the_proposals_it_samples():
     ("name", "peak"),
     [
         ("NVIDIA H200", 989.4e12),
+        ("NVIDIA H200 NVL", 835.5e12),
         ("NVIDIA H100 80GB HBM3", 989.4e12),
         ("NVIDIA H100 PCIe", 756.5e12),
         ("NVIDIA A100-SXM4-40GB", 312e12),
@@ -134,6 +161,10 @@ def test_the_flops_of_a_detector_follow_the_proposals_it_samples():
         ("Tesla V100-PCIE-16GB", 112e12),
         ("Tesla V100-SXM2-16GB", 125e12),
         ("NVIDIA RTX 6000 Ada Generation", 364.2e12),
+        ("NVIDIA GeForce RTX 4090", 165.2e12),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", None),
+        ("NVIDIA GeForce RTX 4090 D", None),
+        ("NVIDIA GeForce RTX 3090 Ti", None),
         ("Some other GPU", None),
     ],
 )

@@ -5,13 +5,17 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from torch.testing import assert_close
 from transformers import AutoModel, AutoProcessor, Mask2FormerConfig, Mask2FormerModel, PhiForCausalLM
 
 from s5_hf.modeling import SegEarthR1ForPixelReasoning, SegEarthR1Processor
 from s5_hf.training import CheckpointError, ReasoningRecipe, read_log
+from s5_hf.training.kind import Training
 from s5_hf.training.reasoning.batches import QuestionGroups, QuestionView
+from s5_hf.training.reasoning.kind import PixelReasoning
 from s5_hf.training.reasoning.network import load_mask_former, make_network
 from s5_hf.training.reasoning.word_tokenizer import word_tokenizer
 from tests.numerics import assert_equal_but_for_rounding
@@ -80,6 +84,31 @@ def test_two_processes_equal_one(whole, tmp_path):
     one, two = (read_log(folder)[0] for folder in (whole, tmp_path / "two"))
     assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
     assert two["language"] == pytest.approx(one["language"], rel=1e-5)
+
+
+class Wrapped(torch.nn.Module):
+    """A network as processes share it: its forward pass waits for theirs."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, **inputs):
+        raise AssertionError("the wrapper was called")
+
+
+def test_the_bare_network_is_validated_and_keeps_its_modes(monkeypatch):
+    recipe = ReasoningRecipe.read([*SMALL, "--panel_images", "0", "--output_dir", "x"])
+    kind = PixelReasoning(recipe, (questions(1, 0), questions(1, 1)))
+    kind.question_processor, model = tiny_processor(), tiny_reasoner().train()
+    model.backbone.eval()
+    modes = [module.training for module in model.modules()]
+    AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = Accelerator(cpu=True)
+    monkeypatch.setattr(accelerator, "unwrap_model", lambda wrapped: wrapped.module)
+    scores = kind.scores(Training(accelerator, Wrapped(model)), 0)
+    assert 0 <= scores["gIoU"] <= 100
+    assert [module.training for module in model.modules()] == modes
 
 
 def test_questions_about_an_image_share_its_features():

@@ -23,7 +23,7 @@ def segment_scenes(
     output: str | Path,
     task: str | None = None,
     devices: Sequence[str] | None = None,
-    precision: str = "fp32",
+    precision: str = "auto-gpu",
     compile_model: bool = False,
     classes: Sequence[str] | None = None,
     products: MapProducts | None = None,

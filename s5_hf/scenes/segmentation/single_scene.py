@@ -42,7 +42,7 @@ def segment_scene(
     products: MapProducts | None = None,
     reading: SceneReading | None = None,
     devices: Sequence[str | torch.device] | None = None,
-    precision: str = "fp32",
+    precision: str = "auto-gpu",
     compile_model: bool = False,
     classes: Sequence[str] | None = None,
     resume: bool = False,
@@ -69,7 +69,8 @@ def segment_scene(
         products: what to make besides the map.
         reading: how the scene is read: bands, scaling, pixels without data; by default as the model was trained.
         devices: where the network runs; they take batches in turn.
-        precision: `"fp32"`, `"bf16"`, or `"auto"`: bf16 where the device has it natively.
+        precision: `"fp32"`, `"bf16"`, `"auto"`: bf16 where the device has it natively, or `"auto-gpu"`: where that is
+            a GPU.
         compile_model: whether to run the network through `torch.compile`.
         classes: what an open-vocabulary model is to look for, such as `["building,roof", "road"]`.
         resume: resume an interrupted run; the result is the same, pixel by pixel. A scene that has its map already

@@ -15,6 +15,7 @@ from ...files.atomic import write_text
 from ...metrics import caption_scores_of, in_percent
 from ...metrics.caption_scores import Caption
 from ...modeling import MVCCForChangeCaptioning, MVCCProcessor
+from ...semi_supervised.pseudo_labels import evaluating
 from .batches import pair_inputs
 from .caption_words import words_of
 
@@ -54,21 +55,23 @@ def write_captions(
     Returns:
         For every pair, in their order, its `number`, `id`, `caption` and `references`; on every process.
     """
-    was_training = model.training
-    model.eval()
     rank, world = accelerator.process_index, accelerator.num_processes
     written = []
-    for turn in tqdm(range(math.ceil(len(samples) / world)), "captions", leave=False, disable=bool(rank)):
-        index = turn * world + rank
-        # Every process makes the same number of forward passes, because sharded weights are gathered in each.
-        sample = samples[min(index, len(samples) - 1)]
-        inputs = {name: tensor[None].to(accelerator.device) for name, tensor in pair_inputs(processor, sample).items()}
-        with accelerator.autocast():
-            (sentence,) = processor.decode_captions(model.generate(**inputs, num_beams=beams))
-        if index < len(samples):
-            references = list(sample["captions"])
-            written.append({"number": index, "id": str(sample["id"]), "caption": sentence, "references": references})
-    model.train(was_training)
+    with evaluating(model):
+        for turn in tqdm(range(math.ceil(len(samples) / world)), "captions", leave=False, disable=bool(rank)):
+            index = turn * world + rank
+            # Every process makes the same number of forward passes, because sharded weights are gathered in each.
+            sample = samples[min(index, len(samples) - 1)]
+            inputs = {
+                name: tensor[None].to(accelerator.device) for name, tensor in pair_inputs(processor, sample).items()
+            }
+            with accelerator.autocast():
+                (sentence,) = processor.decode_captions(model.generate(**inputs, num_beams=beams))
+            if index < len(samples):
+                references = list(sample["captions"])
+                written.append(
+                    {"number": index, "id": str(sample["id"]), "caption": sentence, "references": references}
+                )
     return sorted(gather_object(written), key=lambda row: row["number"])
 
 

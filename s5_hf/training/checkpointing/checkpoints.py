@@ -24,11 +24,11 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, set_seed
+from accelerate.utils import set_seed
 
 from ...files.disk_space import full_disk_in_words, tensor_bytes
 from ..errors import CheckpointError
-from ..every_process import on_every_process, on_main_process
+from ..every_process import answer_of_main_process, on_every_process, on_main_process
 from ..kind import StateDict, TrainingKind
 from ..recipe_reading import differing_keys
 from .data_listing import FILE_NAME as DATA_FILE
@@ -87,21 +87,34 @@ class Checkpoints:
         return final
 
     def load(self, folder: Path) -> int:
-        """Resume from a checkpoint; returns the number of steps that were made.
+        """Resume from a checkpoint; returns the number of steps that were made. The main process says what it is.
 
         Raises:
-            CheckpointError: if it is incomplete or changed, belongs to another recipe, or the data has changed; the
-                message names files, keys and samples. With `resume: force` changed files and data are warned about.
+            CheckpointError: on every process, if it is incomplete or changed, belongs to another recipe, or the data
+                has changed; the message names files, keys and samples. With `resume: force` changed files and data are
+                warned about.
         """
-        description = read_description(folder)
+        description = answer_of_main_process(self.accelerator, lambda: read_description(folder))
         divided_anew = self._require_same_run(folder, description)
         force = self.recipe.run.resume == FORCE
         require_unchanged(self.accelerator, folder, lambda: self._changes(folder), force)
-        load_state(self.accelerator, folder / "state", force, with_random_numbers=not divided_anew)
+        self._load_state(folder, force, with_random_numbers=not divided_anew)
         if divided_anew:
             set_seed(self.recipe.run.seed + description["step"], device_specific=True)
         self.kind.load_observations(description.get("observations", {}))  # earlier versions saved none
         return description["step"]
+
+    def _load_state(self, folder: Path, force: bool, with_random_numbers: bool) -> None:
+        """Load what every process has saved; no process goes on where another cannot."""
+
+        def load() -> None:
+            load_state(self.accelerator, folder / "state", force, with_random_numbers)
+
+        error = on_every_process(self.accelerator, load, (CheckpointError,), "another process could not load its part")
+        if isinstance(error, CheckpointError):
+            raise error
+        if error is not None:
+            raise CheckpointError(f"{folder} cannot be loaded: {error}")
 
     def _require_same_run(self, folder: Path, description: Mapping[str, Any]) -> bool:
         """Raise a CheckpointError if a checkpoint belongs to another run; whether its steps are divided otherwise.
@@ -133,16 +146,7 @@ class Checkpoints:
         Raises:
             CheckpointError: on every process, if a run would mix its checkpoints with those of another.
         """
-        answer: list[Any] = [None]
-        if self.accelerator.is_main_process:
-            try:
-                answer = [self._chosen()]
-            except CheckpointError as error:
-                answer = [error]
-        (chosen,) = broadcast_object_list(answer)
-        if isinstance(chosen, CheckpointError):
-            raise chosen
-        return chosen
+        return answer_of_main_process(self.accelerator, self._chosen)
 
     def _chosen(self) -> Path | None:
         resume, found = self.recipe.run.resume, newest(self.folder)

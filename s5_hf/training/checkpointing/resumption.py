@@ -5,16 +5,15 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 from accelerate.utils import load as load_file
 from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
+from ..every_process import answer_of_main_process
 
 AUTO, FORCE = "auto", "force"
 """Words for `resume`: the newest checkpoint if there is one, and the same with changed files or data."""
@@ -40,8 +39,7 @@ def require_unchanged(
     Raises:
         CheckpointError: naming every difference.
     """
-    answer: list[Any] = [list(find_changes()) if accelerator.is_main_process else []]
-    changes = broadcast_object_list(answer)[0]
+    changes = answer_of_main_process(accelerator, find_changes)
     if not changes:
         return
     listed = "; ".join(changes)

@@ -19,6 +19,7 @@ from ...metrics.oriented_average_precision import OrientedAveragePrecision
 from ...modeling.image_processing_s5 import S5ImageProcessor
 from ...modeling.value_scaling import ValueScaling
 from ...predictors.processor_kernels import processor_kernels
+from ...semi_supervised.pseudo_labels import evaluating
 from ..panels import write_panel
 from ..views.oriented import read_sample
 from ..views.strong import normalize, to_unit_range
@@ -86,28 +87,26 @@ def validate_detector(
     Raises:
         ValueError: if a sample does not fit the task; names the image.
     """
-    was_training = model.training
-    model.eval()
     samples, rank, world = task.validation, accelerator.process_index, accelerator.num_processes
     metric = OrientedAveragePrecision(labels=task.labels, iou_thresholds=(0.5,))
     tiles: list[Image.Image] = []
     rounds = math.ceil(len(samples) / world)
-    for turn in tqdm(range(rounds), "validation", disable=not accelerator.is_main_process, leave=False):
-        index = turn * world + rank
-        # Every process makes the same number of forward passes, because sharded weights are gathered in each.
-        sample = samples[min(index, len(samples) - 1)]
-        pixels, boxes, classes = read_sample(sample, task.name, task.labels, len(settings.mean), settings.scaling)
-        found = detect(model, pixels, settings, accelerator)
-        if index >= len(samples):
-            continue
-        difficult = sample["objects"].get("difficult") if not task.voc07 else None
-        references = {"boxes": boxes, "labels": classes}
-        if difficult is not None:
-            references["difficult"] = torch.as_tensor(difficult, dtype=torch.bool)
-        metric.add_image(f"{index:09d}", found, references)
-        if accelerator.is_main_process and len(tiles) < 2 * settings.panel_images:
-            tiles += panel_tiles(pixels[:, :, list(settings.colors or (0, 0, 0))], boxes, classes, found, task)
-    model.train(was_training)
+    with evaluating(model):
+        for turn in tqdm(range(rounds), "validation", disable=not accelerator.is_main_process, leave=False):
+            index = turn * world + rank
+            # Every process makes the same number of forward passes, because sharded weights are gathered in each.
+            sample = samples[min(index, len(samples) - 1)]
+            pixels, boxes, classes = read_sample(sample, task.name, task.labels, len(settings.mean), settings.scaling)
+            found = detect(model, pixels, settings, accelerator)
+            if index >= len(samples):
+                continue
+            difficult = sample["objects"].get("difficult") if not task.voc07 else None
+            references = {"boxes": boxes, "labels": classes}
+            if difficult is not None:
+                references["difficult"] = torch.as_tensor(difficult, dtype=torch.bool)
+            metric.add_image(f"{index:09d}", found, references)
+            if accelerator.is_main_process and len(tiles) < 2 * settings.panel_images:
+                tiles += panel_tiles(pixels[:, :, list(settings.colors or (0, 0, 0))], boxes, classes, found, task)
     if world > 1:
         metric.merge(gather_object([metric.state()]))
     if tiles and panel_path is not None:

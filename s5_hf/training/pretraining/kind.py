@@ -20,7 +20,7 @@ from ..low_rank import add_adapters, merged_adapters
 from ..peaks import peak_flops
 from ..schedules import learning_rate_factor
 from ..selection import keep_best
-from ..throughput import Throughput, segmenter_flops
+from ..throughput import Throughput
 from ..validation import ValidationSettings, validate
 from ..views.sample_reader import ONE_IMAGE, SampleReader
 from ..views.strong import color_positions
@@ -33,6 +33,7 @@ from .pseudo_label_health import PseudoLabelHealth
 from .recipe import PretrainingRecipe
 from .recipe_method import make_recipe_method
 from .starting_model import starting_model
+from .step_work import pretraining_throughput
 from .view_maker import ViewMaker, joined
 
 
@@ -143,17 +144,8 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
 
     def make_throughput(self, model: torch.nn.Module, processes: int) -> Throughput:
         """Throughput with FLOPs where the device's peak is known."""
-        settings = self.recipe.optimizer
-        labelled = settings.labelled_batch_size if self.method.takes_labels else 0
-        unlabelled = settings.unlabelled_batch_size if self.method.strong_views else 0
-        images = settings.gradient_accumulation * (labelled + unlabelled) * processes
         peak = peak_flops(next(model.parameters()).device)
-        if peak is None:
-            return Throughput(images)
-        weak = unlabelled * (2 if self.recipe.method.cutmix_partner == "second_batch" else 1)
-        flops = segmenter_flops(model, self.image_shape()[1:])
-        of_step = flops.of_step(labelled + self.method.strong_views * unlabelled, weak)
-        return Throughput(images, of_step * settings.gradient_accumulation, peak)
+        return pretraining_throughput(self.recipe, self.method, model, self.image_shape()[1:], processes, peak)
 
     @property
     def headline(self) -> str:

@@ -111,7 +111,7 @@ class PixelReasoning(SampledTraining[ReasoningRecipe]):
         run = self.recipe.run
         panels = Path(run.output_dir) / "panels"
         return validate_reasoner(
-            training.model,
+            training.accelerator.unwrap_model(training.model),
             self.validation,
             self.question_processor,
             self.recipe.data.kind,

@@ -17,6 +17,7 @@ from ...imaging.sheets import contact_sheet
 from ...metrics import ReasoningCounts, in_percent
 from ...modeling import SegEarthR1Processor
 from ...predictors.processor_kernels import processor_kernels
+from ...semi_supervised.pseudo_labels import evaluating
 from ..panels import write_panel
 
 TILE = 320
@@ -73,38 +74,39 @@ def answer_questions(
     The samples are shared among the processes, and each counts once.
 
     Args:
-        model: the network, prepared.
+        model: the bare network.
         samples: with `image`, `mask` and `question`.
         processor: of the network.
         kind: of the prompt.
         accelerator: of the run.
         shown: samples in the picture.
     """
-    was_training = model.training
-    model.eval()
     counts, tiles, captions, rows = ReasoningCounts(), [], [], []
     rank, world = accelerator.process_index, accelerator.num_processes
-    for turn in tqdm(range(math.ceil(len(samples) / world)), "questions", leave=False, disable=bool(rank)):
-        index = turn * world + rank
-        # Every process makes the same number of forward passes, because sharded weights are gathered in each.
-        sample = samples[min(index, len(samples) - 1)]
-        pixels = image_pixels(sample["image"])
-        inputs = processor(pixels, sample["question"], segmentation_maps=np.asarray(sample["mask"]), kind=kind)
-        truth = inputs.pop("mask_labels")[0] > 0
-        inputs = {name: tensor.to(accelerator.device) for name, tensor in inputs.items()}
-        with accelerator.autocast(), processor_kernels(accelerator.device):
-            output = model(**inputs)
-        if index >= len(samples):
-            continue
-        found = processor.image_processor.frame_logits(output)[0].cpu() > 0
-        overlap = counts.update(found, truth)
-        name = str(sample.get("id", index))
-        rows.append({"number": index, "id": name, "question": sample["question"], "iou": overlap})
-        if rank == 0 and len(captions) < 2 * shown:
-            (mask,) = processor.post_process_masks(output, [pixels.shape[:2]])
-            tiles += [tinted(pixels, np.asarray(sample["mask"]) > 0, TRUE), tinted(pixels, mask.cpu().numpy(), FOUND)]
-            captions += [sample["question"], f"IoU {overlap:.2f}"]
-    model.train(was_training)
+    with evaluating(model):
+        for turn in tqdm(range(math.ceil(len(samples) / world)), "questions", leave=False, disable=bool(rank)):
+            index = turn * world + rank
+            # Every process makes the same number of forward passes, because sharded weights are gathered in each.
+            sample = samples[min(index, len(samples) - 1)]
+            pixels = image_pixels(sample["image"])
+            inputs = processor(pixels, sample["question"], segmentation_maps=np.asarray(sample["mask"]), kind=kind)
+            truth = inputs.pop("mask_labels")[0] > 0
+            inputs = {name: tensor.to(accelerator.device) for name, tensor in inputs.items()}
+            with accelerator.autocast(), processor_kernels(accelerator.device):
+                output = model(**inputs)
+            if index >= len(samples):
+                continue
+            found = processor.image_processor.frame_logits(output)[0].cpu() > 0
+            overlap = counts.update(found, truth)
+            name = str(sample.get("id", index))
+            rows.append({"number": index, "id": name, "question": sample["question"], "iou": overlap})
+            if rank == 0 and len(captions) < 2 * shown:
+                (mask,) = processor.post_process_masks(output, [pixels.shape[:2]])
+                tiles += [
+                    tinted(pixels, np.asarray(sample["mask"]) > 0, TRUE),
+                    tinted(pixels, mask.cpu().numpy(), FOUND),
+                ]
+                captions += [sample["question"], f"IoU {overlap:.2f}"]
     sheet = contact_sheet(tiles, captions, columns=4, tile_size=TILE) if tiles else None
     rows = sorted(gather_object(rows), key=lambda row: row["number"])
     return Answers(counts.reduce(accelerator), rows, sheet)

@@ -39,11 +39,6 @@ class JointSegmentation(JointTraining):
     score, score_in_words = "miou", "mIoU"
     step_type = SegmentationStep
 
-    @property
-    def needs_whole_weights(self) -> str:
-        """Adapters are merged into whole weights."""
-        return "lora_rank" if self.recipe.model.lora_rank else ""
-
     def load_task(self, settings: SegmentationDatasetSettings) -> TaskData:
         """The data of one dataset of the recipe."""
         return load_task(settings, self.recipe.run.selection, self.recipe.data)

@@ -19,6 +19,7 @@ from ...modeling.image_processing_sruit import to_bytes
 from ...modeling.modeling_sruit import DATES
 from ...modeling.value_scaling import ValueScaling
 from ...predictors.processor_kernels import processor_kernels
+from ...semi_supervised.pseudo_labels import evaluating
 from ..change.pair_reader import PairReader
 from ..panels import write_panel
 
@@ -95,25 +96,23 @@ def compare_dates(
         accelerator: of the run.
         shown_pairs: in the picture.
     """
-    was_training = model.training
-    model.eval()
     sums = torch.zeros(4, dtype=torch.float64)
     tiles: list[Image.Image] = []
     own = range(accelerator.process_index, len(samples), accelerator.num_processes)
-    for index in tqdm(own, "pairs", leave=False, disable=not accelerator.is_main_process):
-        pixels = PairReader().pixels(samples[index], scaling)
-        before, after = np.split(pixels, 2, axis=2)
-        likes = []
-        for date, image in zip(reversed(DATES), (before, after), strict=True):
-            values = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(accelerator.device) / 127.5 - 1
-            with accelerator.autocast(), processor_kernels(accelerator.device):
-                translated = to_bytes(model.translate(values, date))
-            likes.append(translated[0].permute(1, 2, 0).cpu().numpy())
-        errors = [squared_error(*pair) for pair in ((likes[0], after), (likes[1], before), (before, after))]
-        sums += torch.tensor([*errors, before.size], dtype=torch.float64)
-        if accelerator.is_main_process and len(tiles) < len(CAPTIONS) * shown_pairs:
-            tiles += [display_picture(image) for image in (before, likes[0], after, likes[1])]
-    model.train(was_training)
+    with evaluating(model):
+        for index in tqdm(own, "pairs", leave=False, disable=not accelerator.is_main_process):
+            pixels = PairReader().pixels(samples[index], scaling)
+            before, after = np.split(pixels, 2, axis=2)
+            likes = []
+            for date, image in zip(reversed(DATES), (before, after), strict=True):
+                values = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(accelerator.device) / 127.5 - 1
+                with accelerator.autocast(), processor_kernels(accelerator.device):
+                    translated = to_bytes(model.translate(values, date))
+                likes.append(translated[0].permute(1, 2, 0).cpu().numpy())
+            errors = [squared_error(*pair) for pair in ((likes[0], after), (likes[1], before), (before, after))]
+            sums += torch.tensor([*errors, before.size], dtype=torch.float64)
+            if accelerator.is_main_process and len(tiles) < len(CAPTIONS) * shown_pairs:
+                tiles += [display_picture(image) for image in (before, likes[0], after, likes[1])]
     captions = list(CAPTIONS) * (len(tiles) // len(CAPTIONS))
     sheet = contact_sheet(tiles, captions, columns=len(CAPTIONS)) if tiles else None
     return DateComparison(*accelerator.reduce(sums.to(accelerator.device), "sum").tolist(), sheet)
