@@ -73,9 +73,11 @@ class HostWaits(TorchFunctionMode):
             self.place(result)
             return result
         if name in MOVED and isinstance(source, torch.Tensor) and moves(self, arguments[1:], named):
+            result = function(*arguments, **named)
             if not self.holds(source) and not named.get("non_blocking"):
                 self.found["blocking transfer"] += 1
-            result = function(*arguments, **named)
+            elif not self.holds(source) and result is source:
+                result = source.clone()  # a CPU moves nothing; but what a GPU is sent stays on the host as well
             self.place(result)
             return result
         return function(*arguments, **named)

@@ -18,6 +18,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from statistics import median
 
@@ -36,7 +37,8 @@ from s5_hf.training.optimizer import make_optimizer
 from s5_hf.training.peaks import peak_flops
 from s5_hf.training.pretraining.view_maker import ViewMaker
 from s5_hf.training.throughput import segmenter_flops
-from s5_hf.training.views.strong import StrongAugmentation, box_masks, draw_box
+from s5_hf.training.views.strong import box_masks
+from s5_hf.training.views.strong_draws import StrongAugmentation, StrongDraws, draw_box
 from s5_hf.training.views.weak import SampleView, WeakView
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -73,13 +75,14 @@ class Bench:
         self.view = SampleView(WeakView(self.size), 0, "bench", num_labels=CLASSES)
         self.makers = ViewMaker(self.device, MEAN, STD)
 
-    def rows(self, start: int, step: int) -> dict[str, torch.Tensor]:
-        """A batch of weak views, which both steps make the same way."""
+    def rows(self, start: int, step: int, strong: StrongDraws | None = None) -> dict[str, torch.Tensor]:
+        """A batch of weak views, which both steps make the same way; with what is drawn for strong ones."""
+        view = replace(self.view, strong=strong)
         samples = [
             {"id": str(index), "image": self.images[index], "mask": self.masks[index]}
             for index in range(start, start + self.batch)
         ]
-        return stack_rows([self.view(sample, step) for sample in samples])
+        return stack_rows([view(sample, step) for sample in samples])
 
     def autocast(self) -> torch.autocast:
         dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
@@ -96,7 +99,8 @@ class Bench:
         """FixMatch as this package makes it, part by part."""
         clock = Clock(self.device)
         with clock.part("weak views, host"):
-            labelled_rows, unlabelled_rows = self.rows(0, step), self.rows(self.batch, step)
+            labelled_rows = self.rows(0, step)
+            unlabelled_rows = self.rows(self.batch, step, StrongDraws(StrongAugmentation()))
         with clock.part("strong views"):
             labelled, unlabelled = self.makers.labelled(labelled_rows), self.makers.unlabelled(unlabelled_rows)
         with clock.part("pseudo-labels"), self.autocast():

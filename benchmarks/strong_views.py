@@ -24,6 +24,7 @@ from measuring import (
     take_turns,
     torch_in_words,
 )
+from s5_hf.training.views.strong_draws import StrongAugmentation, draw_strong_parameters
 
 
 def usual_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
@@ -53,7 +54,7 @@ def main() -> None:
     size, batch, count = arguments.image_size, arguments.batch_size, arguments.batch_size * arguments.batches
     images = torch.rand(batch, 3, size, size, generator=torch.Generator().manual_seed(0))
     draws = [
-        strong.draw_strong_parameters(range(start, start + batch), size, strong.StrongAugmentation())
+        draw_strong_parameters(range(start, start + batch), size, StrongAugmentation())
         for start in range(0, count, batch)
     ]
     factors, sigma = torch.linspace(0.6, 1.4, batch)[:, None, None, None], torch.linspace(0.2, 2, batch)

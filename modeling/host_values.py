@@ -8,8 +8,9 @@ __all__ = ["constants_like", "on_device"]
 
 
 def on_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Values of the host on the device, any shape; the host does not wait until they are there."""
-    pinned = values.pin_memory() if device.type == "cuda" and values.numel() else values
+    """Values on the device, any shape; the host does not wait until they are there."""
+    from_host = values.device.type == "cpu" and values.numel()
+    pinned = values.pin_memory() if device.type == "cuda" and from_host else values
     return pinned.to(device, non_blocking=True)
 
 

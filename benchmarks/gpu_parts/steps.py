@@ -23,7 +23,8 @@ from s5_hf.training.optimizer import make_optimizer
 from s5_hf.training.peaks import peak_flops
 from s5_hf.training.selective_checkpointing import checkpointing_arguments
 from s5_hf.training.throughput import detector_flops, segmenter_flops
-from s5_hf.training.views.strong import StrongAugmentation, box_masks, draw_strong_parameters, normalize, strong_view
+from s5_hf.training.views.strong import box_masks, normalize, strong_view
+from s5_hf.training.views.strong_draws import StrongAugmentation, draw_strong_parameters
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -207,7 +207,9 @@ class StreamedBatches(EndlessBatches):
                 f"{self.batch_size} need"
             )
         self.stream.transform = EpochView(self.view, self.stream)
-        self.loader = StreamLoader(self.stream, collate_fn=stack_rows, **loader_options(self.num_workers))
+        # Epochs may be short: the workers stay for all of them, and find the epoch in memory that the stream shares.
+        options = {**loader_options(self.num_workers), "persistent_workers": self.num_workers > 0}
+        self.loader = StreamLoader(self.stream, collate_fn=stack_rows, **options)
 
     def start(self, taken: int) -> Iterator[Row]:
         """Batches from number `taken` on, for ever."""

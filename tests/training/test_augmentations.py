@@ -1,6 +1,8 @@
 """The strong view against Pillow: pixel by pixel at fixed parameters, and in its distributions."""
 
+import itertools
 import math
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,15 @@ from PIL import Image, ImageEnhance
 from scipy import ndimage, stats
 
 from s5_hf.training.views import strong as augmentations
-from s5_hf.training.views.strong import StrongAugmentation, StrongParameters, draw_strong_parameters, strong_view
+from s5_hf.training.views.strong import strong_view
+from s5_hf.training.views.strong_draws import (
+    NEXT_IMAGE,
+    OPERATIONS,
+    StrongAugmentation,
+    StrongDraws,
+    StrongParameters,
+    draw_strong_parameters,
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +120,7 @@ def test_operations_run_in_the_order_of_the_sample(picture):
     images = as_tensor(picture)
     expected = images
     for index in (3, 1, 0, 2):
-        name = augmentations.OPERATIONS[index]
+        name = OPERATIONS[index]
         expected = augmentations.ADJUST[name](expected, column((1.2, 0.7, 1.4, 0.1)[index]))
     torch.testing.assert_close(strong_view(images, parameters(order=(3, 1, 0, 2))), expected)
     assert not torch.allclose(strong_view(images, parameters()), expected, atol=1e-2)
@@ -138,6 +148,53 @@ def test_a_sample_does_not_depend_on_its_batch(picture):
     for row, seed in enumerate(seeds):
         alone = strong_view(images[row : row + 1], draw_strong_parameters([seed], 32, StrongAugmentation()))
         torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=1e-6)
+
+
+def test_all_images_at_once_look_as_one_by_one():
+    """What a GPU computes, here on the CPU; every order of the operations, and images without jitter among them."""
+    rng = np.random.default_rng(2)
+    images = torch.from_numpy(rng.random((48, 3, 16, 16), dtype=np.float32))
+    orders = torch.tensor(list(itertools.permutations(range(4)))).repeat(2, 1)
+    drawn = replace(draw_strong_parameters(range(48), 16, StrongAugmentation()), order=orders)
+    own = augmentations.colors_together(images, drawn)
+    expected = augmentations.colors_one_by_one(images, drawn)
+    torch.testing.assert_close(own, expected, rtol=0, atol=1e-5)
+    changed = drawn.jitter | drawn.grayscale
+    assert torch.equal(own[~changed], images[~changed]) and (~changed).sum() >= 5
+    own = expected.clone()
+    augmentations.blur_one_by_one(expected, drawn.sigma)
+    assert (own != expected).flatten(1).any(dim=1).sum() > 12
+    augmentations.blur_together(own, drawn.sigma, int((drawn.sigma > 0).sum()))
+    torch.testing.assert_close(own, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [3, 5])
+def test_parameters_are_packed_without_a_rounding_error(channels):
+    drawn = draw_strong_parameters(range(20), 512, StrongAugmentation(), channels=channels)
+    found = StrongParameters.unpacked(drawn.packed())
+    for field in fields(StrongParameters):
+        own, other = getattr(found, field.name), getattr(drawn, field.name)
+        assert own.dtype == other.dtype and torch.equal(own, other), field.name
+
+
+def test_a_worker_draws_each_view_of_each_image_of_a_row():
+    draws = StrongDraws(StrongAugmentation(), views=2)
+    packed = draws(7, torch.zeros(2, 4, 8, 8, dtype=torch.uint8))
+    seeds = [7, 7 + NEXT_IMAGE]
+    for view in range(2):
+        assert torch.equal(packed[view], draw_strong_parameters(seeds, 8, draws.augmentation, view, 4).packed())
+    single = draws(7, torch.zeros(4, 8, 8, dtype=torch.uint8))
+    assert torch.equal(single, packed[:, :1])
+
+
+def test_the_draws_of_a_seed_stay_what_they_were():
+    """Runs that are resumed, and those that are compared, see the same views."""
+    drawn = draw_strong_parameters([5], 512, StrongAugmentation(cutmix_probability=1.0), view=1, channels=4)
+    found = {field.name: getattr(drawn, field.name)[0].tolist() for field in fields(StrongParameters)}
+    assert (found["jitter"], found["grayscale"], found["sigma"]) == (True, False, 0.0)
+    assert (found["order"], found["box"]) == ([0, 3, 1, 2], [43, 140, 415, 366])
+    assert found["factors"] == pytest.approx([1.05770397, 0.89812881, 0.60825020, 0.04077439], abs=1e-7)
+    assert found["bands"][3] == pytest.approx([0.97458029, 0.98351306, 0.03529925], abs=1e-7)
 
 
 def test_views_of_one_sample_differ():
@@ -199,7 +256,7 @@ class TestDistributions:
 
 
 def first_rows(drawn, count):
-    return StrongParameters(**{field.name: getattr(drawn, field.name)[:count] for field in augmentations.FIELDS})
+    return StrongParameters.unpacked(drawn.packed()[:count])
 
 
 def reference_box(rng, size=512):

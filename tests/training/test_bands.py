@@ -17,7 +17,8 @@ from s5_hf.training.image_input import settle_input
 from s5_hf.training.running import carry_out
 from s5_hf.training.segmentation.kind import JointSegmentation
 from s5_hf.training.segmentation.recipe import SegmentationDataSettings, SegmentationRecipe
-from s5_hf.training.views.strong import StrongAugmentation, color_positions, draw_strong_parameters, strong_view
+from s5_hf.training.views.strong import color_positions, strong_view
+from s5_hf.training.views.strong_draws import StrongAugmentation, draw_strong_parameters
 from s5_hf.training.views.weak import SampleView, WeakView
 from tests.band_files import block_bands, write_bands, write_dataset
 

@@ -1,6 +1,8 @@
 """The order of the data: the same for any number of processes and workers, and known from the step alone."""
 
 import itertools
+import multiprocessing
+import os
 
 import numpy as np
 import pytest
@@ -84,6 +86,36 @@ def test_streams_start_anywhere(folders):
     for epoch in (whole[:3], whole[3:6]):
         assert len({int(seed) for batch in epoch for seed in batch["seed"]}) == 12
     assert not torch.equal(whole[0]["seed"], whole[3]["seed"])
+
+
+class ViewWithProcess(SampleView):
+    """Also tells which process made the row."""
+
+    def __call__(self, sample, epoch):
+        return {**super().__call__(sample, epoch), "process": torch.tensor(os.getpid())}
+
+
+def test_workers_of_streams_stay_for_all_epochs_and_end_with_them(folders):
+    def batches(workers):
+        dataset = load_dataset("s5-image-mask", data_dir=str(folders), split="train", streaming=True)
+        view = ViewWithProcess(WeakView(32), seed=0, stream="labelled", num_labels=3)
+        return StreamedBatches(dataset, view, 4, seed=5, num_workers=workers).start
+
+    def rows(iterator, count):
+        taken = list(itertools.islice(iterator, count))
+        return taken, [{int(process) for process in batch.pop("process")} for batch in taken]
+
+    whole, processes = rows(batches(0)(0), 9)  # three epochs of three batches
+    assert processes == [{os.getpid()}] * 9
+    before = set(multiprocessing.active_children())
+    for first in (0, 4):  # from the beginning, and resumed in the second epoch
+        iterator = batches(2)(first)
+        taken, processes = rows(iterator, 9 - first)
+        assert_equal_batches(taken, whole[first:])
+        workers = set(multiprocessing.active_children()) - before
+        assert set.union(*processes) == {worker.pid for worker in workers} and len(workers) == 2
+        del iterator  # as at the end of a training, also one that is interrupted
+        assert set(multiprocessing.active_children()) == before
 
 
 def test_an_empty_stream_is_refused(folders):

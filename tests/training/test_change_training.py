@@ -19,7 +19,7 @@ from s5_hf.training import read_log, run_training
 from s5_hf.training.change.pair_reader import PairReader
 from s5_hf.training.change.recipe import ChangeRecipe
 from s5_hf.training.pretraining.view_maker import ViewMaker
-from s5_hf.training.views.strong import StrongAugmentation
+from s5_hf.training.views.strong_draws import StrongAugmentation, StrongDraws
 from s5_hf.training.views.weak import SampleView, WeakView
 from tests.training.changing import pair_data, pair_samples, train_change, train_change_files, write_pairs
 from tests.training.pretraining import HALVES, run_in_two_processes
@@ -157,17 +157,17 @@ def test_both_dates_have_one_geometry_and_their_own_colours():
         {"id": str(index), "image_before": image, "image_after": image, "mask": image[..., 0] % 2}
         for index in range(3)
     ]
-    rows = [row_of(sample) for sample in samples]
+    always = StrongAugmentation(jitter_probability=1.0, cutmix_probability=1.0)
+    rows = [row_of(sample, strong=StrongDraws(always, views=2)) for sample in samples]
     batch = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
     assert batch["image"].shape == (3, 2, 3, 24, 24)
     assert torch.equal(batch["image"][:, 0], batch["image"][:, 1])
-    always = StrongAugmentation(jitter_probability=1.0, cutmix_probability=1.0)
-    maker = ViewMaker(torch.device("cpu"), (0.5,) * 3, (0.5,) * 3, 2, always)
+    maker = ViewMaker(torch.device("cpu"), (0.5,) * 3, (0.5,) * 3)
     pairs = maker.unlabelled(batch)
     assert pairs.strong[0].shape == (3, 2, 3, 24, 24) and pairs.boxes[0].shape == (3, 24, 24)
     for row in range(3):
         assert not torch.allclose(pairs.strong[0][row, 0], pairs.strong[0][row, 1])
-    single = maker.unlabelled({**batch, "image": batch["image"][:, 0]})
+    single = maker.unlabelled({**batch, "image": batch["image"][:, 0], "strong": batch["strong"][:, :, :1]})
     assert torch.equal(single.strong[1], pairs.strong[1][:, 0]) and torch.equal(single.boxes[1], pairs.boxes[1])
 
 

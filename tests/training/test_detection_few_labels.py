@@ -177,8 +177,9 @@ class TestData:
         view = UnlabelledSampleView(kind.sample_view(tasks[0], kind.recipe.datasets[0]))
         labelled = painted_samples(1, 9, 2)[0]
         rows = [view(sample, 3) for sample in (labelled, {**labelled, "objects": "unreadable"})]
-        assert torch.equal(rows[0]["image"], rows[1]["image"]) and rows[0]["seed"] == rows[1]["seed"]
-        assert view(labelled, 4)["seed"] != rows[0]["seed"] and set(rows[0]) == {"image", "size", "seed"}
+        assert torch.equal(rows[0]["image"], rows[1]["image"]) and set(rows[0]) == {"image", "size", "strong"}
+        assert torch.equal(rows[0]["strong"], rows[1]["strong"])
+        assert not torch.equal(view(labelled, 4)["strong"], rows[0]["strong"])
         views = UnlabelledViews(kind.views(torch.device("cpu")), ["ships"])
         stacked = {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
         made = views({**stacked, "task": torch.tensor([0, 0])})

@@ -321,13 +321,13 @@ def test_what_is_recorded_of_a_dataset_holds_no_credentials():
     assert recipe.to_dict()["datasets"][0]["data_dir"] == "https://host/data?token=***"
 
 
-def micro_batch(augmentation=None, taken=0):
+def micro_batch():
     tasks = micro_tasks()
     views = tuple(SampleView(WeakView(64), 0, task.name, len(task.labels), task.ignore_index) for task in tasks)
     datasets = ViewedDatasets(tuple(task.train for task in tasks), views)
     order = SampleOrder((8, 3), (Fraction(2), Fraction(2)), (1, 2))
-    views_of = SegmentationViews(("blocks", "halves"), torch.device("cpu"), [0.5] * 3, [0.25] * 3, augmentation)
-    return views_of(next(load_in_order(datasets, order, taken, 0)))
+    views_of = SegmentationViews(("blocks", "halves"), torch.device("cpu"), [0.5] * 3, [0.25] * 3)
+    return views_of(next(load_in_order(datasets, order, 0, 0)))
 
 
 def test_a_mixed_batch():

@@ -15,6 +15,9 @@ from s5_hf.training.pretraining.kind import S4Pretraining
 from s5_hf.training.pretraining.recipe import PretrainingRecipe
 from s5_hf.training.segmentation.kind import JointSegmentation
 from s5_hf.training.step_meter import StepMeter
+from s5_hf.training.views.row_views import DrawnViews
+from s5_hf.training.views.strong import blur_together, box_masks, colors_together
+from s5_hf.training.views.strong_draws import StrongAugmentation, StrongDraws, draw_strong_parameters
 from tests.training import detecting
 from tests.training.finetuning import micro_recipe, micro_tasks
 from tests.training.pretraining import MICRO, micro_data
@@ -51,6 +54,15 @@ def test_questions_to_the_device_are_counted_and_those_to_the_host_are_not(count
         (torch.arange(3) > 1).nonzero()
         torch.ones(3).to(on_device.device, non_blocking=True)
     assert dict(waits) == {kind: 1}
+
+
+def test_what_is_sent_to_the_device_stays_on_the_host_as_well(counted_waits):
+    host = torch.ones(4)
+    with counted_waits() as waits:
+        sent = host.to("cpu", non_blocking=True)
+        assert host.tolist() == [1.0] * 4 and not waits
+        sent.tolist()
+    assert dict(waits) == {"tolist": 1}
 
 
 def test_tensors_of_the_host_are_told_from_those_whose_memory_they_took_over(counted_waits):
@@ -119,6 +131,30 @@ def test_a_step_of_a_detector_waits_for_the_device_less_than_thirty_times(counte
         assert steps.make(1, batch)["loss"] > 0
     assert sum(len(image["boxes"]) for image in batch.labels) >= 2
     assert 10 < sum(waits.values()) < 30, dict(waits)
+
+
+def test_what_makes_strong_views_of_all_images_at_once_asks_the_device_nothing(counted_waits):
+    drawn = draw_strong_parameters(range(12), 16, StrongAugmentation())
+    blurred = int((drawn.sigma > 0).sum())
+    images = torch.rand(12, 3, 16, 16)
+    with counted_waits([images]) as waits:
+        moved = drawn.to(images.device)
+        seen = colors_together(images, moved)
+        blur_together(seen, moved.sigma, blurred)
+        box_masks(moved.box, 16, images.device)
+    assert not waits and 3 < blurred < 9 and not torch.equal(seen, images)
+
+
+@pytest.mark.parametrize(("channels", "colors"), [(3, (0, 1, 2)), (5, (2, 1, 0)), (5, None)])
+def test_strong_views_need_no_answer_of_a_device_that_has_none(channels, colors):
+    images = torch.empty(6, 2, channels, 16, 16, device="meta")  # has shapes, and refuses to tell numbers
+    draws = StrongDraws(StrongAugmentation(blur_probability=0.7), views=2)
+    drawn = torch.stack([draws(seed, row) for seed, row in enumerate(images)])
+    views = DrawnViews.moved(drawn, images.device)
+    for view in range(2):
+        seen, boxes = views.strong_rows(images, colors, view)
+        masks = box_masks(boxes, 16, images.device)
+        assert (seen.device.type, seen.shape) == ("meta", images.shape) and masks.shape == (6, 16, 16)
 
 
 @pytest.mark.parametrize("count", range(2, 8))

@@ -15,7 +15,7 @@ from ..pretraining.data import SegmentationData
 from ..pretraining.kind import S4Pretraining
 from ..pretraining.pseudo_label_health import PseudoLabelHealth
 from ..pretraining.starting_model import starting_model
-from ..views.strong import StrongAugmentation
+from ..views.strong_draws import StrongAugmentation
 from .data import images_of_dates, load_change_data
 from .pair_reader import PairReader
 from .recipe import ChangeRecipe

@@ -4,17 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from ...semi_supervised import UnlabelledObjects
 from ..batches import Row
 from ..views.oriented import OrientedSampleView
-from ..views.row_views import strong_rows
-from ..views.strong import StrongAugmentation
+from ..views.row_views import DrawnViews
+from ..views.strong_draws import StrongAugmentation, StrongDraws
 from ..views.weak import sample_seed
 from .batches import DetectionBatch, DetectionViews
 
 STREAM = "unlabelled"
+STRONG = StrongDraws(StrongAugmentation(cutmix_probability=0))
+"""Draws the colours and the blur of the strong view; boxes of other images are not pasted."""
 NOTHING: Mapping[str, list] = {"obb": [], "category": []}
 
 
@@ -29,11 +29,11 @@ class UnlabelledSampleView:
     view: OrientedSampleView
 
     def __call__(self, sample: Mapping[str, Any], epoch: int) -> Row:
-        """The row of a sample in an epoch: `image` and `size` as those of labelled ones, and `seed` of its own."""
+        """The row of a sample in an epoch: `image` and `size` as those of labelled ones, and what `STRONG` draws."""
         view = replace(self.view, task=stream_of(self.view.task))
         row = view({**sample, "objects": NOTHING}, epoch)
         seed = sample_seed(view.seed, f"{view.task} strong", epoch, str(sample.get("id", "a sample")))
-        return {"image": row["image"], "size": row["size"], "seed": torch.tensor(seed)}
+        return {"image": row["image"], "size": row["size"], "strong": STRONG(seed, row["image"])}
 
 
 def stream_of(task: str) -> str:
@@ -58,7 +58,7 @@ class UnlabelledViews:
     def __call__(self, rows: Row) -> UnlabelledObjects:
         """The batch of some rows."""
         images = self.views.images(rows)
-        strong, _ = strong_rows(images, rows["seed"].tolist(), StrongAugmentation(cutmix_probability=0), self.colors)
+        strong, _ = DrawnViews.moved(rows["strong"], self.views.device).strong_rows(images, self.colors)
         return UnlabelledObjects(
             self.views.normalized(images),
             self.views.normalized(strong),

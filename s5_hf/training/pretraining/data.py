@@ -14,6 +14,7 @@ from ..image_input import band_options
 from ..joint.splits import hold_out
 from ..selection import require_honest
 from ..views.sample_reader import ONE_IMAGE, SampleReader
+from ..views.strong_draws import StrongDraws
 from ..views.weak import SampleView, WeakView
 from .labelled_choice import (
     balanced_choice,
@@ -200,8 +201,9 @@ def labelled_batches(
     rank: int,
     world_size: int,
     reader: SampleReader = ONE_IMAGE,
+    strong: StrongDraws | None = None,
 ) -> IndexedBatches:
-    """Endless labelled batches of a process."""
+    """Endless labelled batches of a process; `strong` draws other colours for them."""
     view = SampleView(
         weak_view(recipe),
         recipe.run.seed,
@@ -211,6 +213,7 @@ def labelled_batches(
         channels=len(recipe.data.image_mean),
         scaling=recipe.data.value_scaling,
         reader=reader,
+        strong=strong,
     )
     return make_batches(data.labelled, view, recipe, recipe.optimizer.labelled_batch_size, 0, rank, world_size)
 
@@ -222,8 +225,9 @@ def unlabelled_batches(
     world_size: int,
     stream: str = "unlabelled",
     reader: SampleReader = ONE_IMAGE,
+    strong: StrongDraws | None = None,
 ) -> IndexedBatches:
-    """Endless unlabelled batches of a process; another `stream` has another order."""
+    """Endless unlabelled batches of a process; another `stream` has another order. `strong` draws strong views."""
     view = SampleView(
         weak_view(recipe),
         recipe.run.seed,
@@ -231,6 +235,7 @@ def unlabelled_batches(
         channels=len(recipe.data.image_mean),
         scaling=recipe.data.value_scaling,
         reader=reader,
+        strong=strong,
     )
     offset = 1 if stream == "unlabelled" else 2
     return make_batches(

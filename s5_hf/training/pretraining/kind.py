@@ -23,7 +23,8 @@ from ..selection import keep_best
 from ..throughput import Throughput
 from ..validation import ValidationSettings, validate
 from ..views.sample_reader import ONE_IMAGE, SampleReader
-from ..views.strong import StrongAugmentation, color_positions
+from ..views.strong import color_positions
+from ..views.strong_draws import StrongAugmentation, StrongDraws
 from .class_shares import labelled_shares, with_labelled_shares
 from .data import SegmentationData, labelled_batches, load_data, sample_ids, unlabelled_batches
 from .health_report import WARNINGS, read_warnings, write_health_report, write_warnings
@@ -193,21 +194,20 @@ class S4Pretraining(TrainingKind[PretrainingRecipe]):
             accelerator.device,
             recipe.data.image_mean,
             recipe.data.image_std,
-            method.strong_views,
-            self.augmentation,
-            recipe.data.strong_labelled_views,
             reverse=recipe.method.cutmix_partner == "reversed_batch",
             colors=color_positions(recipe.data.bands, len(recipe.data.image_mean)),
         )
         labelled: Iterator[Row | None] = itertools.repeat(None)
         if method.takes_labels:
-            labelled = labelled_batches(recipe, data, **place).start(taken)
+            colors = StrongDraws(self.augmentation) if recipe.data.strong_labelled_views else None
+            labelled = labelled_batches(recipe, data, **place, strong=colors).start(taken)
         unlabelled = partners = None
         supervised = self.supervised_steps * recipe.optimizer.gradient_accumulation
         first = max(0, taken - supervised)
         if method.strong_views:
             if data.unlabelled is None:
                 raise ValueError(f"{method.name} needs unlabelled images, the data has none")
+            place["strong"] = StrongDraws(self.augmentation, method.strong_views)
             unlabelled = unlabelled_batches(recipe, data, **place).start(first)
             if recipe.method.cutmix_partner == "second_batch":
                 partners = unlabelled_batches(recipe, data, **place, stream="partner").start(first)

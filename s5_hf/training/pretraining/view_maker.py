@@ -1,16 +1,16 @@
 """From a batch of weak views on the host to what a method takes, on the device."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
 from ...semi_supervised import LabelledBatch, UnlabelledBatch
 from ...semi_supervised.accumulation import Batches
 from ..batches import Row
-from ..views.row_views import strong_rows
+from ..views.row_views import DrawnViews
 from ..views.sample_reader import IGNORED
-from ..views.strong import StrongAugmentation, box_masks, normalize, to_unit_range
+from ..views.strong import box_masks, normalize, to_unit_range
 
 
 @dataclass(frozen=True)
@@ -20,40 +20,35 @@ class ViewMaker:
     Attributes:
         device: of the network.
         mean, std: of the channels, for images in 0..1.
-        strong_views: number of strong views of an unlabelled image.
-        augmentation: of the strong views.
         reverse: whether a batch that is its own partner pastes its rows in reverse order.
-        strong_labelled: whether the colours of labelled images are changed too.
         colors: positions of red, green and blue among the channels; `None` where there are no colours.
     """
 
     device: torch.device
     mean: Sequence[float]
     std: Sequence[float]
-    strong_views: int = 1
-    augmentation: StrongAugmentation = field(default_factory=StrongAugmentation)
-    strong_labelled: bool = False
     reverse: bool = False
     colors: tuple[int, int, int] | None = (0, 1, 2)
 
     def labelled(self, batch: Row) -> LabelledBatch:
-        """Rows of weak views with labels, normalised."""
+        """Rows of weak views with labels, normalised; in other colours where a strong view was drawn for them."""
         images = to_unit_range(self._move(batch["image"]))
-        if self.strong_labelled:
-            images, _ = strong_rows(images, batch["seed"].tolist(), self.augmentation, self.colors)
+        if "strong" in batch:
+            images, _ = DrawnViews.moved(batch["strong"], self.device).strong_rows(images, self.colors)
         return LabelledBatch(normalize(images, self.mean, self.std), self._move(batch["labels"]).long())
 
     def unlabelled(self, batch: Row, partner: Row | None = None) -> UnlabelledBatch:
         """Weak views, strong views and CutMix boxes.
 
         Args:
-            batch: rows of weak views.
+            batch: rows of weak views, with what was drawn for each strong view.
             partner: the batch that CutMix pastes from; `None` for the same batch.
         """
         images = to_unit_range(self._move(batch["image"]))
+        drawn = DrawnViews.moved(batch["strong"], self.device)
         strong, boxes = [], []
-        for view in range(self.strong_views):
-            changed, box = strong_rows(images, batch["seed"].tolist(), self.augmentation, self.colors, view)
+        for view in range(len(drawn)):
+            changed, box = drawn.strong_rows(images, self.colors, view)
             strong.append(normalize(changed, self.mean, self.std))
             boxes.append(box_masks(box, images.shape[-1], self.device))
         return UnlabelledBatch(

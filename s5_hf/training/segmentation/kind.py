@@ -17,7 +17,8 @@ from ..peaks import peak_flops
 from ..throughput import Throughput, segmenter_flops
 from ..validation import ValidationSettings, validate
 from ..views.sample_reader import ONE_IMAGE, SampleReader
-from ..views.strong import StrongAugmentation, color_positions
+from ..views.strong import color_positions
+from ..views.strong_draws import StrongAugmentation, StrongDraws
 from ..views.weak import SampleView, WeakView
 from .model import joint_model
 from .recipe import SegmentationDatasetSettings
@@ -78,7 +79,7 @@ class JointSegmentation(JointTraining):
         return Throughput(per_process * processes, flops.of_step(per_process), peak)
 
     def sample_view(self, task: TaskData, settings: SegmentationDatasetSettings) -> SampleView:
-        """The weak view of a task."""
+        """The weak view of a task, and the colours of its images."""
         data, seed = self.recipe.data, self.recipe.run.seed
         view = WeakView(data.crop_size, tuple(data.scale_range), rotation_probability=data.rotation_probability)
         return SampleView(
@@ -90,15 +91,15 @@ class JointSegmentation(JointTraining):
             len(data.image_mean),
             scaling=data.value_scaling,
             reader=self.reader(task),
+            strong=StrongDraws(StrongAugmentation()) if data.color_augmentation else None,
         )
 
     def views(self, device: torch.device) -> SegmentationViews:
         """What moves batches to the device, changes their colours there and normalises."""
         data = self.recipe.data
-        augmentation = StrongAugmentation() if data.color_augmentation else None
         names = tuple(task.name for task in self.tasks)
         colors = color_positions(data.bands, len(data.image_mean))
-        return SegmentationViews(names, device, data.image_mean, data.image_std, augmentation, colors)
+        return SegmentationViews(names, device, data.image_mean, data.image_std, colors)
 
     def counted_together(self, batches: list[JointBatch]) -> list[JointBatch]:
         """The batches of the micro-steps of one step, whose losses are divided by the pixels of all."""

@@ -12,27 +12,24 @@ from ...semi_supervised.accumulation import mean_counts
 from ...semi_supervised.losses import IGNORED, mean_over_processes
 from ..batches import Row
 from ..joint.step import JointBatch, JointStep, JointViews, TaskLoss
-from ..views.row_views import strong_rows
-from ..views.strong import StrongAugmentation
+from ..views.row_views import DrawnViews
 
 
 @dataclass(frozen=True)
 class SegmentationViews(JointViews):
-    """Moves batches to the device, changes their colours there and normalises.
+    """Moves batches to the device, changes their colours there where a strong view was drawn, and normalises.
 
     Attributes:
-        augmentation: of the colours, `None` for none.
         colors: positions of red, green and blue among the channels; `None` where there are no colours.
     """
 
-    augmentation: StrongAugmentation | None
     colors: tuple[int, int, int] | None = (0, 1, 2)
 
     def __call__(self, rows: Row) -> JointBatch:
         """The batch of some rows; labels are int64 `(batch, height, width)`, 255 where a pixel is ignored."""
         images = self.images(rows)
-        if self.augmentation is not None:
-            images, _ = strong_rows(images, rows["seed"].tolist(), self.augmentation, self.colors)
+        if "strong" in rows:
+            images, _ = DrawnViews.moved(rows["strong"], self.device).strong_rows(images, self.colors)
         labels = rows["labels"].to(self.device, non_blocking=True).long()
         return JointBatch(self.normalized(images), labels, self.tasks(rows))
 

@@ -1,158 +1,26 @@
 """The strong view A_s, batched on the device: colour jitter, grayscale, Gaussian blur, CutMix boxes, normalisation.
 
 Source: S5 (arXiv 2508.12409), section "S4 Pre-training", with the ranges of the official code. The official code works
-on one Pillow image at a time in a CPU worker; here the random numbers are drawn for each sample on the host, from a
-generator with the sample's seed, and the pixels are computed for the whole batch on its device. A sample therefore
-gets the same view on every device, up to rounding.
+on one Pillow image at a time in a CPU worker; here the workers draw only the random numbers of a sample, from a
+generator with its seed, and the pixels are computed for the whole batch on its device. A sample therefore gets the
+same view on every device, up to rounding.
 
 Images are float `(batch, channels, height, width)` in 0..1 until `normalize`. Colours are changed in the channels that
 are red, green and blue; every other channel gets a gain, an offset and a gamma of its own, which the paper does not
 have.
 """
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
 from torch.nn import functional
 
 from ...modeling.host_values import on_device
+from .strong_draws import OPERATIONS, StrongParameters
 
 BLUR_RADIUS = 6  # pixels; three standard deviations of the widest published blur
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow's mode L
-OPERATIONS = ("brightness", "contrast", "saturation", "hue")
-
-
-# Numbers with defaults, as in `OrientedView`, but of other pixels: batches of tensors on the device.
-@dataclass(frozen=True)
-class StrongAugmentation:
-    """Ranges and probabilities of the strong view; the defaults are the published ones.
-
-    Attributes:
-        jitter_probability: of colour jitter.
-        brightness, contrast, saturation: factors lie between 1 minus this and 1 plus this.
-        hue: shifts lie between minus this and plus this, as a fraction of the colour circle.
-        grayscale_probability: of removing the colour.
-        blur_probability: of Gaussian blur.
-        blur_sigma: range of its standard deviation in pixels.
-        cutmix_probability: of pasting a box.
-        cutmix_area: range of the box's area, as a fraction of the image.
-        cutmix_aspect: range of the box's ratio of height to width.
-    """
-
-    jitter_probability: float = 0.8
-    brightness: float = 0.5
-    contrast: float = 0.5
-    saturation: float = 0.5
-    hue: float = 0.25
-    grayscale_probability: float = 0.2
-    blur_probability: float = 0.5
-    blur_sigma: tuple[float, float] = (0.1, 2.0)
-    cutmix_probability: float = 0.5
-    cutmix_area: tuple[float, float] = (0.02, 0.4)
-    cutmix_aspect: tuple[float, float] = (0.3, 1 / 0.3)
-    band_gain: float = 0.2
-    band_gamma: float = 0.2
-    band_offset: float = 0.1
-
-
-@dataclass(frozen=True)
-class StrongParameters:
-    """The random parameters of each sample of a batch, on the host.
-
-    Attributes:
-        jitter: bool `(batch,)`, whether the colours are jittered.
-        order: int `(batch, 4)`, the order of the operations, as positions in `OPERATIONS`.
-        factors: float `(batch, 4)`, one per operation in the order of `OPERATIONS`.
-        grayscale: bool `(batch,)`.
-        sigma: float `(batch,)`, 0 for no blur.
-        box: int `(batch, 4)`, top, left, bottom, right of the pasted box; all 0 for none.
-        bands: float `(batch, channels, 3)`, gain, gamma and offset of each channel; `(batch, 0, 3)` for RGB images.
-    """
-
-    jitter: torch.Tensor
-    order: torch.Tensor
-    factors: torch.Tensor
-    grayscale: torch.Tensor
-    sigma: torch.Tensor
-    box: torch.Tensor
-    bands: torch.Tensor
-
-
-def draw_strong_parameters(
-    seeds: Iterable[int], image_size: int, augmentation: StrongAugmentation, view: int = 0, channels: int = 3
-) -> StrongParameters:
-    """Draw the parameters of one strong view for each sample.
-
-    Args:
-        seeds: of the samples.
-        image_size: height and width of the images in pixels.
-        augmentation: ranges and probabilities.
-        view: number of the view, for methods that use several.
-        channels: of the images.
-    """
-    rows = []
-    for seed in seeds:
-        # The weak view uses the seed itself; each strong view uses another one.
-        generator = torch.Generator().manual_seed((int(seed) + 0x9E3779B9 * (view + 1)) % 2**63)
-        row = _draw_sample(generator, image_size, augmentation)
-        # Drawn last, and not at all for RGB, so that those images keep their draws.
-        rows.append(row | {"bands": _draw_bands(generator, 0 if channels == len(LUMA) else channels, augmentation)})
-    return StrongParameters(**{field.name: torch.stack([row[field.name] for row in rows]) for field in FIELDS})
-
-
-FIELDS = fields(StrongParameters)
-
-
-def _draw_sample(generator: torch.Generator, image_size: int, augmentation: StrongAugmentation) -> dict:
-    happens = torch.rand(4, generator=generator, dtype=torch.float64)
-    spread = torch.tensor(
-        [augmentation.brightness, augmentation.contrast, augmentation.saturation, augmentation.hue],
-        dtype=torch.float64,
-    )
-    centre = torch.tensor([1.0, 1.0, 1.0, 0.0], dtype=torch.float64)
-    factors = centre + spread * (2 * torch.rand(4, generator=generator, dtype=torch.float64) - 1)
-    factors[:3].clamp_(min=0)  # a spread above 1 must not turn colours negative
-    sigma = uniform(*augmentation.blur_sigma, generator)
-    with_box = happens[3] < augmentation.cutmix_probability
-    return {
-        "jitter": happens[0] < augmentation.jitter_probability,
-        "order": torch.randperm(len(OPERATIONS), generator=generator),
-        "factors": factors.float(),
-        "grayscale": happens[1] < augmentation.grayscale_probability,
-        "sigma": torch.tensor(sigma if happens[2] < augmentation.blur_probability else 0.0),
-        "box": torch.tensor(draw_box(generator, image_size, augmentation) if with_box else (0, 0, 0, 0)),
-    }
-
-
-def _draw_bands(generator: torch.Generator, channels: int, augmentation: StrongAugmentation) -> torch.Tensor:
-    spread = torch.tensor([augmentation.band_gain, augmentation.band_gamma, augmentation.band_offset])
-    draws = 2 * torch.rand(channels, 3, generator=generator) - 1
-    return torch.tensor([1.0, 1.0, 0.0]) + spread * draws
-
-
-def draw_box(
-    generator: torch.Generator, image_size: int, augmentation: StrongAugmentation
-) -> tuple[int, int, int, int]:
-    """Top, left, bottom and right of a CutMix box.
-
-    The area is drawn once, aspect and position until the box fits, as in the official code. This makes boxes that fit
-    easily more likely.
-    """
-    area = uniform(*augmentation.cutmix_area, generator) * image_size**2
-    while True:
-        aspect = uniform(*augmentation.cutmix_aspect, generator)
-        width, height = int(math.sqrt(area / aspect)), int(math.sqrt(area * aspect))
-        left, top = torch.randint(0, image_size, (2,), generator=generator).tolist()
-        if left + width <= image_size and top + height <= image_size:
-            return top, left, top + height, left + width
-
-
-def uniform(low: float, high: float, generator: torch.Generator) -> float:
-    """A uniform number between `low` and `high`."""
-    return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
 
 
 def color_positions(bands: Sequence[int | str] | None, channels: int) -> tuple[int, int, int] | None:
@@ -169,15 +37,19 @@ def color_positions(bands: Sequence[int | str] | None, channels: int) -> tuple[i
 
 
 def strong_view(
-    images: torch.Tensor, parameters: StrongParameters, colors: tuple[int, int, int] | None = (0, 1, 2)
+    images: torch.Tensor,
+    parameters: StrongParameters,
+    colors: tuple[int, int, int] | None = (0, 1, 2),
+    moved: StrongParameters | None = None,
 ) -> torch.Tensor:
     """Jitter, grayscale, blur; CutMix comes later, because it needs two finished views.
 
     Args:
         images: float `(batch, channels, height, width)`, 0..1. They are left as they are.
-        parameters: one row per image.
+        parameters: one row per image, on the host.
         colors: positions of red, green and blue; `None` where no channels are colours. The others get gain, gamma and
             offset.
+        moved: the parameters on the device of the images, where they are there already.
 
     Raises:
         ValueError: if the parameters were drawn for another number of channels.
@@ -186,15 +58,16 @@ def strong_view(
     drawn = parameters.bands.shape[1] or len(LUMA)
     if drawn != channels:
         raise ValueError(f"the strong view was drawn for {drawn} channels, the images have {channels}")
-    images = images.clone() if colors is None else _with_colors(images, parameters, list(colors))
+    moved = parameters.to(images.device) if moved is None else moved
+    images = images.clone() if colors is None else _with_colors(images, parameters, moved, list(colors))
     others = [channel for channel in range(channels) if channel not in (colors or ())]
     if others and parameters.bands.shape[1]:
-        changed = adjust_bands(channels_of(images, others), parameters.jitter, parameters.bands[:, others])
+        changed = adjust_bands(channels_of(images, others), moved.jitter, channels_of(moved.bands, others))
         images.index_copy_(1, constants(tuple(others), torch.int64, images.device).flatten(), changed)
-    blurred = (parameters.sigma > 0).nonzero().flatten()
-    if len(blurred):
-        asked, sigma = blurred.tolist(), parameters.sigma[blurred]  # both stay on the host
-        change_rows(images, asked, on_device(blurred, images.device), gaussian_blur, sigma)
+    if images.device.type == "cpu":
+        blur_one_by_one(images, parameters.sigma)
+    else:
+        blur_together(images, moved.sigma, int((parameters.sigma > 0).sum()))
     return images
 
 
@@ -212,13 +85,12 @@ def channels_of(images: torch.Tensor, positions: Sequence[int]) -> torch.Tensor:
     return images.index_select(1, constants(tuple(positions), torch.int64, images.device).flatten())
 
 
-def _with_colors(images: torch.Tensor, parameters: StrongParameters, colors: list[int]) -> torch.Tensor:
+def _with_colors(
+    images: torch.Tensor, parameters: StrongParameters, moved: StrongParameters, colors: list[int]
+) -> torch.Tensor:
     """New images whose colours are jittered or dropped."""
-    seen = color_jitter(channels_of(images, colors), parameters.jitter, parameters.order, parameters.factors)
-    gray = parameters.grayscale.nonzero().flatten()
-    if len(gray):
-        asked, rows = gray.tolist(), on_device(gray, images.device)
-        change_rows(seen, asked, rows, lambda part: grayscale(part).expand(-1, 3, -1, -1))
+    seen = channels_of(images, colors)
+    seen = colors_one_by_one(seen, parameters) if images.device.type == "cpu" else colors_together(seen, moved)
     if images.shape[1] == len(colors) and colors == sorted(colors):
         return seen
     return images.index_copy(1, constants(tuple(colors), torch.int64, images.device).flatten(), seen)
@@ -232,52 +104,72 @@ def adjust_bands(images: torch.Tensor, jitter: torch.Tensor, bands: torch.Tensor
         jitter: bool `(batch,)`, which samples are changed.
         bands: `(batch, channels, 3)`: gain, gamma and offset.
     """
-    gain, gamma, offset = on_device(bands, images.device).to(images.dtype)[..., None, None].unbind(dim=2)
+    gain, gamma, offset = bands.to(images.dtype)[..., None, None].unbind(dim=2)
     changed = (gain * images.pow(gamma) + offset).clamp_(0, 1)
-    return torch.where(on_device(jitter, images.device)[:, None, None, None], changed, images)
+    return torch.where(_columns(jitter), changed, images)
 
 
-def color_jitter(
-    images: torch.Tensor, jitter: torch.Tensor, order: torch.Tensor, factors: torch.Tensor
-) -> torch.Tensor:
-    """Apply the four operations to the chosen samples, each in its own order; returns a new tensor."""
+def colors_one_by_one(images: torch.Tensor, parameters: StrongParameters) -> torch.Tensor:
+    """New RGB images, jittered and made grey one behind the other: a processor keeps an image in its cache.
+
+    Args:
+        images: float `(batch, 3, height, width)`, 0..1.
+        parameters: on the host.
+    """
     images = images.clone()
-    turns = [
-        (index, (jitter & (order[:, turn] == index)).nonzero().flatten())
-        for turn in range(len(OPERATIONS))
-        for index in range(len(OPERATIONS))
-    ]
-    chosen = on_device(torch.cat([rows for _, rows in turns]), images.device)  # all turns in one transfer
-    strength = on_device(torch.cat([factors[rows, index] for index, rows in turns]), images.device).to(images.dtype)
-    counts = [len(rows) for _, rows in turns]
-    for (index, asked), rows, factor in zip(turns, chosen.split(counts), strength.split(counts), strict=True):
-        change_rows(images, asked.tolist(), rows, ADJUST[OPERATIONS[index]], factor[:, None, None, None])
+    factors = parameters.factors.to(images.dtype)[..., None, None, None, None]
+    for row, (jitter, gray) in enumerate(zip(parameters.jitter.tolist(), parameters.grayscale.tolist(), strict=True)):
+        image = images[row:][:1]
+        for operation in parameters.order[row].tolist() if jitter else ():
+            image.copy_(ADJUST[OPERATIONS[operation]](image, factors[row, operation]))
+        if gray:
+            image.copy_(grayscale(image))
     return images
 
 
-def change_rows(
-    images: torch.Tensor,
-    asked: Sequence[int],
-    rows: torch.Tensor,
-    change: Callable[..., torch.Tensor],
-    *amounts: torch.Tensor,
-) -> None:
-    """Replace some images of a batch by what `change` makes of them.
+def colors_together(images: torch.Tensor, parameters: StrongParameters) -> torch.Tensor:
+    """The same, up to rounding, for all images at once, whatever was drawn: a GPU is asked for no groups of images.
+
+    All operations but the hue, which costs most, have one form. So the hue is shifted once, with room for the three
+    others before and after it: less than half of the kernels that groups by operation and turn need, for 1.4 times the
+    traffic in memory. A processor, whose cache counts, would take five times as long as one by one.
 
     Args:
-        images: `(batch, channels, height, width)`, changed in place.
-        asked: their numbers.
-        rows: the same int64 `(n,)`, on the device of the images.
-        change: from images, and `amounts`, to images of the same size.
-        amounts: `(n, ...)`, a row for each image that is changed, on the device or where `change` wants them.
+        images: float `(batch, 3, height, width)`, 0..1.
+        parameters: on their device.
     """
-    if len(asked) == 1 or images.device.type == "cpu":
-        # One image need not be copied to be looked at, and a processor keeps it in its cache.
-        for place, row in enumerate(asked):
-            one = images[row:][:1]
-            one.copy_(change(one, *(amount[place:][:1] for amount in amounts)))
-    elif len(asked):
-        images[rows] = change(images[rows], *amounts)
+    hue = OPERATIONS.index("hue")
+    turn_of_hue = (parameters.order == hue).long().argmax(dim=1)
+    changed = images
+    for turn in range(len(OPERATIONS) - 1):
+        changed = _adjust_chosen(changed, parameters, turn, turn_of_hue > turn)
+    changed = adjust_hue(changed, _columns(parameters.factors[:, hue]).to(images.dtype))
+    for turn in range(1, len(OPERATIONS)):
+        changed = _adjust_chosen(changed, parameters, turn, turn_of_hue < turn)
+    changed = torch.where(_columns(parameters.jitter), changed, images)
+    return torch.where(_columns(parameters.grayscale), grayscale(changed), changed)
+
+
+def _adjust_chosen(
+    images: torch.Tensor, parameters: StrongParameters, turn: int, chosen: torch.Tensor
+) -> torch.Tensor:
+    """Brightness, contrast or saturation of the chosen images, whichever has this turn; others stay the same.
+
+    Each scales the differences from a base: black, the mean grey of the image, or the grey of the pixel.
+    """
+    operation = parameters.order[:, turn]
+    factor = parameters.factors.gather(1, operation[:, None])[:, 0].masked_fill(~chosen, 1.0)
+    is_contrast, is_saturation = (
+        _columns(operation == OPERATIONS.index(name)).to(images.dtype) for name in ("contrast", "saturation")
+    )
+    gray = grayscale(images)
+    base = torch.addcmul(is_contrast * gray.mean(dim=(2, 3), keepdim=True), gray, is_saturation)
+    return torch.lerp(base.expand_as(images), images, _columns(factor).to(images.dtype)).clamp_(0, 1)
+
+
+def _columns(values: torch.Tensor) -> torch.Tensor:
+    """A number `(batch,)` for each image as `(batch, 1, 1, 1)`."""
+    return values[:, None, None, None]
 
 
 def adjust_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -334,15 +226,35 @@ def grayscale(images: torch.Tensor) -> torch.Tensor:
     return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
 
+def blur_one_by_one(images: torch.Tensor, sigma: torch.Tensor) -> None:
+    """Blur in place each image whose sigma `(batch,)`, on the host, is above 0; for a processor."""
+    for row in (sigma > 0).nonzero().flatten().tolist():
+        image = images[row:][:1]
+        image.copy_(gaussian_blur(image, sigma[row:][:1]))
+
+
+def blur_together(images: torch.Tensor, sigma: torch.Tensor, count: int) -> None:
+    """Blur in place the `count` images whose sigma `(batch,)`, on their device, is above 0; for a GPU."""
+    if count:
+        rows = sigma.argsort(descending=True)[:count]  # found without asking the device where they are
+        images[rows] = _blur_by_convolution(images[rows], _blur_weights(sigma[rows]).to(images.dtype))
+
+
 def gaussian_blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Blur each image with its own sigma `(batch,)` in pixels, on the host; edge pixels are repeated."""
-    batch, channels, height, width = images.shape
-    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, dtype=torch.float32)
+    """Blur each image with its own sigma `(batch,)` in pixels, on a processor; edge pixels are repeated."""
+    return _blur_by_shifts(images, _blur_weights(sigma)[:, BLUR_RADIUS:].to(images.dtype).tolist())
+
+
+def _blur_weights(sigma: torch.Tensor) -> torch.Tensor:
+    """The Gaussian of each sigma `(batch,)`, `(batch, taps)` on its device."""
+    offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, dtype=torch.float32, device=sigma.device)
     weights = torch.exp(-0.5 * (offsets / sigma[:, None].float()) ** 2)
-    weights = (weights / weights.sum(dim=1, keepdim=True)).to(images.dtype)
-    if images.device.type == "cpu":
-        return _blur_by_shifts(images, weights[:, BLUR_RADIUS:].tolist())
-    weights = on_device(weights, images.device)
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def _blur_by_convolution(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Blur each image with its own weights `(batch, taps)`, across and down."""
+    batch, channels, height, width = images.shape
     weights = weights.repeat_interleave(channels, dim=0)[:, None]  # (batch * channels, 1, taps)
     planes = images.reshape(1, batch * channels, height, width)
     padded = functional.pad(planes, (BLUR_RADIUS, BLUR_RADIUS, 0, 0), mode="replicate")

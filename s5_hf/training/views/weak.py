@@ -15,6 +15,7 @@ from PIL import Image
 from ...imaging.decoded_pixels import image_pixels
 from ...modeling.value_scaling import ValueScaling
 from .sample_reader import IGNORED, ONE_IMAGE, SampleReader
+from .strong_draws import StrongDraws
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class SampleView:
         channels: number of channels that images must have.
         scaling: of the values of images that are not of 8 bits.
         reader: of the columns.
+        strong: draws the parameters of the strong views; `None` where there are none.
     """
 
     view: WeakView
@@ -111,9 +113,10 @@ class SampleView:
     channels: int = 3
     scaling: ValueScaling | None = None
     reader: SampleReader = ONE_IMAGE
+    strong: StrongDraws | None = None
 
     def __call__(self, sample: Mapping[str, Any], epoch: int) -> dict[str, torch.Tensor]:
-        """The row of a sample in an epoch: `image` and `labels` (uint8), and `seed` (int64) for the strong view.
+        """The row of a sample in an epoch: `image` and `labels` (uint8), `seed` (int64), and what `strong` draws.
 
         Raises:
             ValueError: if the sample has no image or mask, another number of channels, or labels out of range.
@@ -127,7 +130,8 @@ class SampleView:
             mask = np.where(missing, IGNORED, np.uint8(0) if mask is None else mask)
         generator = torch.Generator().manual_seed(seed)
         image, labels = self.view(pixels, mask, generator)
-        return {"image": self.reader.arranged(image), "labels": labels, "seed": torch.tensor(seed)}
+        row = {"image": self.reader.arranged(image), "labels": labels, "seed": torch.tensor(seed)}
+        return row if self.strong is None else row | {"strong": self.strong(seed, row["image"])}
 
     def _mask(self, sample: Mapping[str, Any], name: str) -> np.ndarray | None:
         if self.num_labels is None:
