@@ -75,7 +75,7 @@ def test_the_tasks_are_listed(model):
         TorchSegmenter(model)
     with pytest.raises(ValueError, match="no task 'isaid'; its tasks: loveda, potsdam"):
         TorchSegmenter(model, "isaid")
-    with pytest.raises(ValueError, match="fp32, bf16, auto, got 'fp8'"):
+    with pytest.raises(ValueError, match="fp32, bf16, auto, auto-gpu, got 'fp8'"):
         TorchSegmenter(model, "loveda", precision="fp8")
 
 
