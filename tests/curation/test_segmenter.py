@@ -59,7 +59,7 @@ def test_bf16_is_close(segmenter):
     assert half.logits.dtype == half.features.dtype == torch.float32
     assert not torch.equal(half.logits, exact.logits)
     assert torch.nn.functional.cosine_similarity(half.features, exact.features).min() > 0.99
-    with pytest.raises(ValueError, match="fp32, bf16, auto, got 'fp8'"):
+    with pytest.raises(ValueError, match="fp32, bf16, auto, auto-gpu, got 'fp8'"):
         Segmenter(micro_model(), IMAGENET_MEAN, IMAGENET_STD, precision="fp8")
 
 
