@@ -26,9 +26,14 @@ _KEPT = (
 def checkpointing_arguments(kind: str) -> dict[str, object] | None:
     """What `PreTrainedModel.gradient_checkpointing_enable` takes for a recipe's `gradient_checkpointing`.
 
-    `None` for "false". "selective" keeps the results of matrix products and attention. Norms, activations and sums
-    are computed again. The gradients stay the same to the bit.
+    `None` for "false". "true" computes everything again. "selective" keeps the results of matrix products and
+    attention. Norms, activations and sums are computed again. The gradients stay the same to the bit.
+
+    Raises:
+        ValueError: if it is none of these.
     """
+    if kind not in ("false", "true", "selective"):
+        raise ValueError(f"checkpointing must be false, true or selective, got {kind!r}")
     if kind == "false":
         return None
     return {"use_reentrant": False, "context_fn": partial(_contexts, selective=kind == "selective")}

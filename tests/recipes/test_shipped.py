@@ -64,3 +64,11 @@ def test_the_rate_of_masked_autoencoding_follows_the_images_of_a_step():
     assert optimizer.rate(processes=8) == pytest.approx(6.0e-4)
     assert optimizer.rate(processes=2) == pytest.approx(1.5e-4)
     assert MAERecipe.make(learning_rate=3e-4).optimizer.rate(processes=8) == 3e-4
+
+
+@pytest.mark.parametrize(("size", "expected"), [("b", "false"), ("l", "false"), ("h", "true")])
+@pytest.mark.parametrize(("kind", "name"), [("s4p", "s4p"), ("segmentation", "moe_mdf"), ("detection", "moe_det")])
+def test_published_runs_recompute_activations_only_where_memory_is_short(kind, name, size, expected):
+    words = ["--encoder", "none", "--labelled_dir", "x"] if kind == "s4p" else []
+    recipe = PROGRAMS[kind].recipe.read([str(find_recipe(f"{name}_vit_{size}", kind)), *words])
+    assert recipe.model.gradient_checkpointing == expected

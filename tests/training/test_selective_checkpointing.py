@@ -9,7 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from s5_hf.modeling import S5ViTBackbone, S5ViTConfig
 from s5_hf.predictors import processor_kernels
 from s5_hf.predictors.processor_kernels import ProcessorKernels
-from s5_hf.training.pretraining.recipe import PretrainingRecipe
+from s5_hf.training.detection.recipe import DetectionModelSettings
+from s5_hf.training.pretraining.recipe import PretrainingModelSettings, PretrainingRecipe
+from s5_hf.training.roads.recipe import RoadModelSettings
+from s5_hf.training.segmentation.recipe import SegmentationModelSettings
 from s5_hf.training.selective_checkpointing import checkpointing_arguments
 
 
@@ -66,8 +69,17 @@ def test_gradients_are_the_same_and_products_are_not_repeated(monkeypatch, bf16,
 @pytest.mark.parametrize(
     ("value", "expected"), [(True, "true"), (False, "false"), ("Selective", "selective"), ("true", "true")]
 )
-def test_values_of_a_recipe(value, expected):
-    assert PretrainingRecipe.make(gradient_checkpointing=value).model.gradient_checkpointing == expected
+@pytest.mark.parametrize(
+    "settings", [PretrainingModelSettings, SegmentationModelSettings, DetectionModelSettings, RoadModelSettings]
+)
+def test_values_of_a_recipe(settings, value, expected):
+    assert settings(gradient_checkpointing=value).gradient_checkpointing == expected
+
+
+@pytest.mark.parametrize("kind", ["False", "some"])
+def test_other_kinds_are_refused(kind):
+    with pytest.raises(ValueError, match=f"must be false, true or selective, got '{kind}'"):
+        checkpointing_arguments(kind)
 
 
 def test_values_of_a_command_line():

@@ -78,6 +78,7 @@ class JointModelSettings(EncoderSettings, AdapterSettings):
     expert_channels: int = option(256, "output channels of a feed-forward layer that belong to the task's expert")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         # So that the command line can take back what a recipe file says.
         for key in self.STARTS:
             setattr(self, key, None if getattr(self, key) == "none" else getattr(self, key))
