@@ -82,6 +82,7 @@ def attention_ways(tokens: int, heads: int, channels: int) -> dict[str, Callable
     attend = functional.scaled_dot_product_attention
     return {
         "torch": lambda: attend(*parts),
+        "s5_hf": with_kernels(lambda: attend(*parts)),
         "torch, bf16": lambda: attend(*half),
         "s5_hf, bf16": with_kernels(lambda: attend(*half)),
     }
@@ -105,6 +106,7 @@ def attention_gradient_ways(tokens: int, heads: int, channels: int) -> dict[str,
     attend = functional.scaled_dot_product_attention
     return {
         "torch": with_gradient(lambda: attend(*parts), parts),
+        "s5_hf": with_gradient(with_kernels(lambda: attend(*parts)), parts),
         "torch, bf16": with_gradient(lambda: attend(*half), half),
         "s5_hf, bf16": with_gradient(with_kernels(lambda: attend(*half)), half),
     }
