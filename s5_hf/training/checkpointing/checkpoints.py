@@ -105,7 +105,7 @@ class Checkpoints:
         return description["step"]
 
     def _load_state(self, folder: Path, force: bool, with_random_numbers: bool) -> None:
-        """Load what every process has saved; no process goes on where another cannot."""
+        """Load what every process has saved; all stop if one of them cannot."""
 
         def load() -> None:
             load_state(self.accelerator, folder / "state", force, with_random_numbers)
