@@ -2,7 +2,7 @@
 
 torch hands float32 products to MKL, which does not use AVX-512 on processors of AMD. oneDNN, which torch carries as
 well, does, and takes half the time (`benchmarks/linears.py`). And attention is computed head by head, which is faster
-than torch's in bfloat16 everywhere, and in float32 by oneDNN.
+than torch's in bfloat16, with AMX for its gradient only, and in float32 by oneDNN.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from .head_attention import attention_by_head
+from .head_attention import attention_by_head, fused_is_faster
 from .onednn_linear import linear_by_onednn
 
 __all__ = ["ProcessorKernels", "onednn_is_faster", "processor_kernels"]
@@ -27,8 +27,8 @@ __all__ = ["ProcessorKernels", "onednn_is_faster", "processor_kernels"]
 _WORTHWHILE = 2**26
 # Dimensions of the largest tensors that oneDNN takes from torch.
 _MOST_DIMENSIONS = 5
-# Weights of a head of attention from which on a call for each head repays.
-_LARGE_HEAD = {torch.bfloat16: 2**16, torch.float32: 2**18}
+# Weights of a head of attention from which on a call for each head repays: where torch's way is fast, and where not.
+_LARGE_HEAD, _SMALL_HEAD = 2**18, 2**16
 
 
 def processor_kernels(device: torch.device | str) -> AbstractContextManager:
@@ -165,9 +165,15 @@ def _attention(
         return None
     half = all(part.dtype == torch.bfloat16 and part.device.type == "cpu" for part in parts)
     whole = all(_is_float32(part) for part in parts) and not torch.is_autocast_enabled("cpu") and onednn_is_faster()
-    if not (half or whole) or query.shape[2] * key.shape[2] < _LARGE_HEAD[query.dtype]:
+    if not (half or whole) or not _pays_by_head(query, key):
         return None
     return attention_by_head(query, key, value, query.shape[-1] ** -0.5 if scale is None else float(scale))
+
+
+def _pays_by_head(query: torch.Tensor, key: torch.Tensor) -> bool:
+    """Whether heads `(batch, heads, tokens, channels)` are large enough for a call for each."""
+    slow = query.dtype == torch.bfloat16 and not fused_is_faster()
+    return query.shape[2] * key.shape[2] >= (_SMALL_HEAD if slow else _LARGE_HEAD)
 
 
 def _is_float32(tensor: torch.Tensor) -> bool:

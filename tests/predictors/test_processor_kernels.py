@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from s5_hf.predictors import head_attention
 from s5_hf.predictors import processor_kernels as module
+from s5_hf.predictors.head_attention import fused_is_faster
 from s5_hf.predictors.processor_kernels import ProcessorKernels, onednn_is_faster, processor_kernels
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
@@ -28,7 +29,7 @@ def called(monkeypatch):
     monkeypatch.setattr(module, "_FASTER", {func: recorded(faster) for func, faster in module._FASTER.items()})
     monkeypatch.setattr(module, "onednn_is_faster", lambda: True)
     monkeypatch.setattr(module, "_WORTHWHILE", 0)
-    monkeypatch.setattr(module, "_LARGE_HEAD", {torch.bfloat16: 0, torch.float32: 0})
+    monkeypatch.setattr(module, "_pays_by_head", lambda query, key: True)
     return names
 
 
@@ -142,13 +143,19 @@ def test_transposed_convolutions_that_are_left_to_torch(called):
 
 @pytest.mark.parametrize("scores", [2**20, 4 * 11])
 @pytest.mark.parametrize(
-    ("dtype", "autocast", "rounding"),
-    [(torch.bfloat16, False, 1.5e-2), (torch.bfloat16, True, 1.5e-2), (torch.float32, False, 1e-6)],
+    ("dtype", "autocast", "fused", "rounding"),
+    [
+        (torch.bfloat16, False, False, 1.5e-2),
+        (torch.bfloat16, True, False, 1.5e-2),
+        (torch.bfloat16, True, True, 1.5e-2),
+        (torch.float32, False, True, 1e-6),
+    ],
 )
-def test_attention_head_by_head_in_blocks_of_queries(called, monkeypatch, dtype, autocast, rounding, scores):
-    """11 keys and 9 queries: all queries of a head at once, or four at a time."""
+def test_attention_head_by_head_in_blocks_of_queries(called, monkeypatch, dtype, autocast, fused, rounding, scores):
+    """11 keys and 9 queries: all queries of a head at once, or four at a time; with AMX all heads of the result."""
     torch.manual_seed(0)
     monkeypatch.setattr(head_attention, "_SCORES", scores)
+    monkeypatch.setattr(head_attention, "fused_is_faster", lambda: fused)
     shapes = (2, 9, 3, 8), (2, 11, 3, 8), (2, 11, 3, 8)
     parts = [torch.randn(shape).to(dtype).transpose(1, 2).requires_grad_() for shape in shapes]
     exact = [part.detach().double().requires_grad_() for part in parts]
@@ -178,15 +185,36 @@ def test_attention_that_is_left_to_torch(called, monkeypatch):
         attend(*(part[0] for part in whole))
         with torch.autocast("cpu", torch.bfloat16):
             assert attend(*whole).dtype == torch.bfloat16
-        monkeypatch.setattr(module, "_LARGE_HEAD", {torch.bfloat16: 0, torch.float32: 9 * 9 + 1})
+        monkeypatch.setattr(module, "_pays_by_head", lambda query, key: False)
         attend(*whole)
         monkeypatch.setattr(module, "onednn_is_faster", lambda: False)
-        monkeypatch.setattr(module, "_LARGE_HEAD", {torch.bfloat16: 0, torch.float32: 0})
+        monkeypatch.setattr(module, "_pays_by_head", lambda query, key: True)
         attend(*whole)
         assert called == []
         with torch.inference_mode():
             attend(*halves)
     assert called == ["_attention"]
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_attention_in_bf16_is_torchs_where_that_is_faster(called, monkeypatch, fused):
+    torch.manual_seed(0)
+    parts = torch.randn(3, 1, 2, 40, 8).bfloat16().unbind(0)
+    monkeypatch.setattr(head_attention, "fused_is_faster", lambda: fused)
+    expected = functional.scaled_dot_product_attention(*parts)
+    with ProcessorKernels(), torch.inference_mode():
+        found = functional.scaled_dot_product_attention(*parts)
+    assert called == ["_attention"] and torch.equal(found, expected) is fused
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fused", "tokens"),
+    [(torch.bfloat16, False, 256), (torch.bfloat16, True, 512), (torch.float32, True, 512)],
+)
+def test_small_heads_are_left_to_torch(monkeypatch, dtype, fused, tokens):
+    monkeypatch.setattr(module, "fused_is_faster", lambda: fused)
+    query, key = torch.empty(1, 1, tokens, 8, dtype=dtype), torch.empty(1, 1, tokens - 1, 8, dtype=dtype)
+    assert module._pays_by_head(query, query) and not module._pays_by_head(query, key)
 
 
 def test_what_is_left_to_torch(called, monkeypatch):
@@ -217,6 +245,14 @@ def test_it_depends_on_the_processor(monkeypatch, vendor, capability, expected):
     onednn_is_faster.cache_clear()
     assert onednn_is_faster() is expected
     onednn_is_faster.cache_clear()
+
+
+@pytest.mark.parametrize("capabilities", [{"amx_bf16": True}, {"avx512_bf16": True}, {"amx_bf16": False}])
+def test_the_fused_attention_is_faster_with_amx(monkeypatch, capabilities):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    fused_is_faster.cache_clear()
+    assert fused_is_faster() is bool(capabilities.get("amx_bf16"))
+    fused_is_faster.cache_clear()
 
 
 def test_other_devices_are_left_alone():

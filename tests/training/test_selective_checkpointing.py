@@ -53,7 +53,7 @@ def step(kind, images, bf16=False, kernels=False):
 @pytest.mark.parametrize("bf16", [False, True])
 def test_gradients_are_the_same_and_products_are_not_repeated(monkeypatch, bf16, kernels):
     monkeypatch.setattr(processor_kernels, "_WORTHWHILE", 0)
-    monkeypatch.setattr(processor_kernels, "_LARGE_HEAD", {torch.bfloat16: 0, torch.float32: 0})
+    monkeypatch.setattr(processor_kernels, "_pays_by_head", lambda query, key: True)
     monkeypatch.setattr(processor_kernels, "onednn_is_faster", torch.backends.mkldnn.is_available)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     plain, plain_calls = step("false", images, bf16, kernels)
