@@ -2,7 +2,7 @@
 
     python examples/curate_rs4p.py curate_tiny
     accelerate launch --multi_gpu --num_processes 8 examples/curate_rs4p.py my-recipe.yaml
-    ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 examples/curate_rs4p.py my-recipe.yaml  # without a GPU
+    torchrun --nproc_per_node 2 examples/curate_rs4p.py my-recipe.yaml  # without a GPU
 
 Scoring is what takes the time, and all processes share it: each takes unfinished parts of the archive in turn. The
 rest is done by the main process. Whatever stops the job, the same command resumes it, also with another

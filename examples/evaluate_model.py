@@ -5,7 +5,7 @@
         --dataset s5-openearthmap --data-dir data/OpenEarthMap --batch-size 8 --num-workers 4 --precision bf16
     accelerate launch --multi_gpu --num_processes 8 examples/evaluate_model.py --model s5-vit-b-moe-det \\
         --dataset s5-dota --data-dir data/DOTA --split test --detections submission --num-workers 4
-    ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 examples/evaluate_model.py ...  # without a GPU
+    torchrun --nproc_per_node 2 examples/evaluate_model.py ...  # without a GPU
 
 Every image is predicted once, by one process, and the processes put their results together. `s5-hf evaluate` does the
 same in one process and has more options.

@@ -5,7 +5,11 @@ transformers gives the new *size*. With a smooth embedding they differ by 7 % at
 """
 
 import torch
-from transformers import Dinov2Backbone
+from transformers import Dinov2Backbone, Dinov2Config
+from transformers.conversion_mapping import (
+    get_checkpoint_conversion_mapping,
+    register_checkpoint_conversion_mapping,
+)
 from transformers.models.dinov2.modeling_dinov2 import Dinov2Embeddings
 
 from .configuration_s5_dinov2 import S5Dinov2Config
@@ -55,5 +59,22 @@ class S5Dinov2Backbone(Dinov2Backbone):
         self.embeddings = S5Dinov2Embeddings(config)
         self.post_init()
 
+
+def read_names_of_checkpoints() -> None:
+    """Have transformers rename the weights of checkpoints for this class as it does for its own.
+
+    Newer versions name the layers of attention otherwise than the published files do. Of classes from elsewhere they
+    rename the weights of registered ones only; the others would start with random attention.
+    """
+    for own, of_transformers in (
+        (S5Dinov2Backbone.__name__, Dinov2Backbone.__name__),
+        (S5Dinov2Config.model_type, Dinov2Config.model_type),
+    ):
+        renamings = get_checkpoint_conversion_mapping(of_transformers)
+        if renamings is not None:
+            register_checkpoint_conversion_mapping(own, renamings, overwrite=True)
+
+
+read_names_of_checkpoints()
 
 __all__ = ["S5Dinov2Backbone"]

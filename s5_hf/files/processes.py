@@ -3,6 +3,7 @@
 The processes of a distributed program (`accelerate launch`, `torchrun`) wait here for one another, too.
 """
 
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["LONGEST_WAIT", "ordered_results", "patient_accelerator", "worker_pool"]
+__all__ = ["LONGEST_WAIT", "ordered_results", "patient_accelerator", "share_processor", "worker_pool"]
 
 LONGEST_WAIT = timedelta(hours=6)
 """How long the processes of a distributed program wait for one of them, which may have a million files to list."""
@@ -69,8 +70,21 @@ def ordered_results(
             future.cancel()
 
 
+def share_processor() -> bool:
+    """Whether the processes of a launcher meet on the processor, as they do where there is no GPU.
+
+    Accelerate asks to be told so. `torchrun` does not tell it, and then each process takes itself for the only one.
+    """
+    import torch
+    from accelerate.utils import parse_flag_from_env
+
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    has_gpu = getattr(torch, "accelerator", torch.cuda).is_available()  # torch 2.5 has no `accelerator`
+    return parse_flag_from_env("ACCELERATE_USE_CPU") or (several and not has_gpu)
+
+
 def patient_accelerator(**settings: Any) -> "Accelerator":
-    """An `Accelerator` whose processes wait `LONGEST_WAIT` for one another, not ten minutes.
+    """An `Accelerator` whose processes wait `LONGEST_WAIT` for one another, not ten minutes; without a GPU, too.
 
     Args:
         settings: as `Accelerator` takes them.
@@ -78,4 +92,4 @@ def patient_accelerator(**settings: Any) -> "Accelerator":
     from accelerate import Accelerator, InitProcessGroupKwargs
 
     handlers = [InitProcessGroupKwargs(timeout=LONGEST_WAIT), *settings.pop("kwargs_handlers", ())]
-    return Accelerator(kwargs_handlers=handlers, **settings)
+    return Accelerator(kwargs_handlers=handlers, cpu=share_processor(), **settings)

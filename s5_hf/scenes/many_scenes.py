@@ -5,9 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from accelerate import PartialState
 
+from ..files.processes import share_processor
 from ..predictors.image_probabilities import NonFiniteOutputError
 from .scene_run import require_distinct
 
@@ -35,7 +35,7 @@ class SceneShare:
     def __init__(self, products: Mapping[str | Path, Iterable[Path]], by_rows: bool = False) -> None:
         require_distinct(products)
         # A process that is done waits for the others, however long: torchrun ends them all when one fails.
-        self.state = PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=30))
+        self.state = PartialState(cpu=share_processor(), timeout=timedelta(days=30))
         self.together = by_rows and len(products) < self.state.num_processes
         first, step = (0, 1) if self.together else (self.state.process_index, self.state.num_processes)
         self.own = list(products)[first::step]

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, parse_flag_from_env
+from accelerate.utils import broadcast_object_list
 
 from ..files.locks import folder_lock
-from ..files.processes import LONGEST_WAIT
+from ..files.processes import LONGEST_WAIT, share_processor
 
 
 @contextmanager
@@ -20,8 +20,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
         FolderInUseError: on every process, naming the other run, if there is one.
         OSError: on every process, if the folder cannot be made or written to.
     """
-    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU")  # as `Accelerator` will make it
-    state = PartialState(cpu=on_cpu, timeout=LONGEST_WAIT)
+    state = PartialState(cpu=share_processor(), timeout=LONGEST_WAIT)  # as `Accelerator` will make it
     with contextlib.ExitStack() as stack:
         answer: list[Exception | None] = [None]
         if state.is_main_process:

@@ -1,5 +1,6 @@
 """Where a training gets the weights that it starts from, and how a dry run does without them."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,10 +9,14 @@ from typing import Any
 import torch
 from transformers import AutoBackbone, AutoConfig, PretrainedConfig, PreTrainedModel
 
+from ..conversion.model_check import listed
 from ..hub.model_folder import require_model_folder
 from ..hub.name_form import is_of_this_family
 from ..modeling.published_shapes import published_shape, weights_are_left_out
 from ..modeling.task_model import MODEL_CLASSES
+
+NEW_IN_BACKBONES = re.compile(r"(^|\.)(feature_pyramid|hidden_states_norms)\.")
+"""What a backbone adds to its encoder: the pyramid of an S5 ViT, the norms of feature maps in transformers."""
 
 
 @contextmanager
@@ -39,9 +44,18 @@ def read_config(name: str, **settings: Any) -> PretrainedConfig:
 
 
 def load_network(model_class: Any, name: str, **settings: Any) -> PreTrainedModel:
-    """`model_class.from_pretrained(name, **settings)`; inside `without_weights` only its configuration is read."""
+    """`model_class.from_pretrained(name, **settings)`; inside `without_weights` only its configuration is read.
+
+    Raises:
+        ValueError: if the files lack weights of the network, unless these are what a backbone adds to its encoder.
+    """
     if not weights_are_left_out():
-        return model_class.from_pretrained(name, **settings)
+        model, report = model_class.from_pretrained(name, output_loading_info=True, **settings)
+        missing = [weight for weight in report["missing_keys"] if not NEW_IN_BACKBONES.search(weight)]
+        if missing:
+            kind = type(model).__name__
+            raise ValueError(f"{name}: its files lack weights of the {kind}; {listed('missing', missing)}")
+        return model
     config = settings.pop("config", None) or read_config(name, **settings)
     return model_class.from_config(config) if hasattr(model_class, "from_config") else model_class(config)
 

@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from safetensors import safe_open
+from torch.testing import assert_close
 from transformers import (
     AutoModelForSemanticSegmentation,
     Dinov2Config,
+    Dinov2Model,
     DINOv3ViTConfig,
     SegformerConfig,
     SegformerForImageClassification,
@@ -99,6 +102,23 @@ def test_segformer_is_a_backbone(tmp_path):
     assert torch.equal(again(images).logits, model(images).logits)
     again.add_task("sea", ["c", "d", "e"])
     assert again(images, task="sea").logits.shape == (1, 3, 64, 96)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("swiglu", [False, True], ids=["mlp", "swiglu"])
+def test_weights_of_dinov2_arrive_under_the_names_of_published_files(tmp_path, swiglu):
+    whole = Dinov2Model(Dinov2Config(**{**TINY, "image_size": 70}, use_swiglu_ffn=swiglu)).eval()
+    whole.save_pretrained(tmp_path / "whole")
+    with safe_open(tmp_path / "whole" / "model.safetensors", "pt") as file:
+        assert "encoder.layer.0.attention.attention.query.weight" in set(file.keys())
+    settings = PretrainingModelSettings(encoder=str(tmp_path / "whole"), decoder="dpt", decoder_channels=8)
+    model = starting_model(settings, "land", ["a", "b"], 70).eval()
+    images = torch.randn(1, 3, 70, 70, generator=torch.Generator().manual_seed(0))
+    tokens = model.backbone(images).feature_maps[3].flatten(2).transpose(1, 2)
+    assert_close(tokens, whole(images).last_hidden_state[:, 1:])
+    model.save_pretrained(tmp_path / "model")
+    again = AutoModelForSemanticSegmentation.from_pretrained(tmp_path / "model")
+    assert_close(again(images).logits, model(images).logits)
 
 
 def test_pushed_with_its_code(tmp_path):

@@ -1,9 +1,11 @@
 """Where a training starts from: what is said of a folder that is not there."""
 
 import pytest
-from transformers import AutoConfig
+from safetensors.torch import load_file, save_file
+from transformers import AutoBackbone, AutoConfig
 
-from s5_hf.training.starting_weights import read_config
+from s5_hf.modeling import S5ViTModel
+from s5_hf.training.starting_weights import load_network, read_config
 from tests.conftest import MICRO_VIT
 
 
@@ -24,3 +26,16 @@ def test_a_folder_is_read(tmp_path):
     config = AutoConfig.for_model("s5_vit", **MICRO_VIT)
     config.save_pretrained(tmp_path)
     assert read_config(str(tmp_path)).hidden_size == config.hidden_size
+
+
+def test_weights_that_files_lack_are_named_and_not_drawn_except_for_a_pyramid(tmp_path):
+    encoder = S5ViTModel(AutoConfig.for_model("s5_vit", **MICRO_VIT))
+    encoder.save_pretrained(tmp_path)
+    backbone = load_network(AutoBackbone, str(tmp_path))
+    assert hasattr(backbone, "feature_pyramid")
+    path = tmp_path / "model.safetensors"
+    weights = load_file(path)
+    lost = next(name for name in weights if name.endswith("fc1.weight"))
+    save_file({name: weight for name, weight in weights.items() if name != lost}, path, {"format": "pt"})
+    with pytest.raises(ValueError, match=rf"files lack weights of the S5ViTBackbone; missing \(1\): {lost}$"):
+        load_network(AutoBackbone, str(tmp_path))
