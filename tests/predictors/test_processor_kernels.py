@@ -110,8 +110,10 @@ def test_convolutions_of_single_pixels(called, monkeypatch):
 
 
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_transposed_convolutions_by_blocks_and_their_gradients(called, with_bias):
+@pytest.mark.parametrize("by_onednn", [True, False])
+def test_transposed_convolutions_by_blocks_and_their_gradients(called, monkeypatch, by_onednn, with_bias):
     torch.manual_seed(0)
+    monkeypatch.setattr(module, "onednn_is_faster", lambda: by_onednn)
     images = torch.randn(2, 6, 5, 7, requires_grad=True)
     layer = torch.nn.ConvTranspose2d(6, 4, 2, stride=2, bias=with_bias)
     expected = layer(images)
@@ -124,7 +126,20 @@ def test_transposed_convolutions_by_blocks_and_their_gradients(called, with_bias
         assert relative(mine, theirs) < 1e-6
 
 
-def test_transposed_convolutions_that_are_left_to_torch(called):
+def test_transposed_convolutions_in_bf16(called):
+    torch.manual_seed(0)
+    images, layer = torch.randn(2, 6, 5, 7, requires_grad=True), torch.nn.ConvTranspose2d(6, 4, 2, stride=2)
+    variables = [images, *layer.parameters()]
+    expected = layer(images)
+    gradients = torch.autograd.grad(expected.square().sum(), variables)
+    with ProcessorKernels(), torch.autocast("cpu", torch.bfloat16):
+        found = layer(images)
+    assert called == ["_enlargement"] and found.dtype == torch.bfloat16 and relative(found, expected) < 1e-2
+    for mine, theirs in zip(torch.autograd.grad(found.float().square().sum(), variables), gradients, strict=True):
+        assert mine.dtype == torch.float32 and relative(mine, theirs) < 2e-2
+
+
+def test_transposed_convolutions_that_are_left_to_torch(called, monkeypatch):
     images, by_blocks = torch.randn(2, 6, 5, 7), torch.nn.ConvTranspose2d(6, 4, 2, stride=2)
     others = [
         torch.nn.ConvTranspose2d(6, 4, 4, stride=2, padding=1),
@@ -138,6 +153,8 @@ def test_transposed_convolutions_that_are_left_to_torch(called):
             layer(images)
         with torch.no_grad():
             by_blocks(images)
+        monkeypatch.setattr(module, "_WORTHWHILE", images.numel() * 2 * 2 * 4 + 1)
+        by_blocks(images)
     assert called == []
 
 
