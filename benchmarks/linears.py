@@ -4,13 +4,15 @@
     python benchmarks/linears.py --size l --tokens 4096
 
 The baseline is torch's own linear layer in float32. "oneDNN, packed" has its weights brought into oneDNN's layout
-beforehand. "1 x 1" is a convolution of 64 x 64 single pixels to 512 channels. Attention is that of one image; with its
-gradient, the difference is that of the gradient. All take turns in one process on one thread; GFLOP/s are those of the
-fastest turn in processor time, the difference is relative to the baseline.
+beforehand. "1 x 1" is a convolution of 64 x 64 single pixels to 512 channels, "enlargement" a transposed one to twice
+the side. Attention is that of one image. With the gradient, the difference is that of the gradient. All take turns in
+one process on one thread; GFLOP/s are those of the fastest turn in processor time, the difference is relative to the
+baseline.
 """
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch.nn import functional
@@ -88,12 +90,13 @@ def attention_ways(tokens: int, heads: int, channels: int) -> dict[str, Callable
     }
 
 
-def with_gradient(attend: Callable[[], torch.Tensor], parts: Sequence[torch.Tensor]) -> Callable[[], torch.Tensor]:
-    """Attention and its gradients by queries, keys and values, of which it returns the gradients."""
+def with_gradient(work: Callable[[], torch.Tensor], parts: Sequence[torch.Tensor]) -> Callable[[], torch.Tensor]:
+    """Some work and its gradients by its operands, which it returns one after the other."""
 
     def run() -> torch.Tensor:
-        result = attend()
-        return torch.stack(torch.autograd.grad(result, parts, torch.ones_like(result)))
+        result = work()
+        found = torch.autograd.grad(result, parts, torch.ones_like(result))
+        return torch.cat([gradient.flatten() for gradient in found])
 
     return run
 
@@ -109,6 +112,21 @@ def attention_gradient_ways(tokens: int, heads: int, channels: int) -> dict[str,
         "s5_hf": with_gradient(with_kernels(lambda: attend(*parts)), parts),
         "torch, bf16": with_gradient(lambda: attend(*half), half),
         "s5_hf, bf16": with_gradient(with_kernels(lambda: attend(*half)), half),
+    }
+
+
+def enlargement_gradient_ways(side: int, channels: int) -> dict[str, Callable[[], torch.Tensor]]:
+    """Ways to enlarge a map, as the neck of the ViT does, together with the gradient."""
+    image = torch.randn(1, channels, side, side).contiguous(memory_format=torch.channels_last)
+    operands = image, torch.randn(channels, channels, 2, 2), torch.randn(channels)
+    parts = [operand.requires_grad_() for operand in operands]
+    half = [operand.detach().bfloat16().requires_grad_() for operand in operands]
+    enlarge = partial(functional.conv_transpose2d, stride=2)
+    return {
+        "torch": with_gradient(lambda: enlarge(*parts), parts),
+        "s5_hf": with_gradient(with_kernels(lambda: enlarge(*parts)), parts),
+        "torch, bf16": with_gradient(lambda: enlarge(*half), half),
+        "s5_hf, bf16": with_gradient(with_kernels(lambda: enlarge(*half)), half),
     }
 
 
@@ -143,6 +161,8 @@ def main() -> None:
         compare_forward_passes(vit, tokens, arguments.repeats)
     ways = attention_gradient_ways(tokens, heads, width // heads)
     compare("attention, its gradient", ways, 12 * tokens**2 * width, arguments.repeats)
+    ways = enlargement_gradient_ways(64, width)
+    compare("enlargement, its gradient", ways, 24 * 64**2 * width**2, arguments.repeats)
     print(f"\npeak memory {peak_bytes() / 2**30:.2f} GiB")
 
 

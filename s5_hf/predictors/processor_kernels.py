@@ -130,8 +130,8 @@ def _enlargement(
 ) -> torch.Tensor | None:
     """`functional.conv_transpose2d` whose steps are as long as its kernel as a linear layer, with channels last.
 
-    Every pixel becomes a block of its own. It is for gradients: torch's take up to 2.5 times as long, in bfloat16 with
-    AMX up to six times, while its enlargement by itself is as fast.
+    Every pixel becomes a block of its own. It is for gradients: torch's take up to 2.5 times as long, while its
+    enlargement by itself is as fast.
     """
     if input.device.type != "cpu" or not (torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad)):
         return None
