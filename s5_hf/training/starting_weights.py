@@ -15,8 +15,9 @@ from ..hub.name_form import is_of_this_family
 from ..modeling.published_shapes import published_shape, weights_are_left_out
 from ..modeling.task_model import MODEL_CLASSES
 
-NEW_IN_BACKBONES = re.compile(r"(^|\.)(feature_pyramid|hidden_states_norms)\.")
-"""What a backbone adds to its encoder: the pyramid of an S5 ViT, the norms of feature maps in transformers."""
+NEW_IN_BACKBONES = re.compile(r"^(feature_pyramid|hidden_states_norms)\.")
+"""What a backbone adds to its encoder: the pyramid of an S5 ViT, the norms of feature maps in transformers. A whole
+network has them in its files."""
 
 
 @contextmanager
